@@ -1,0 +1,41 @@
+//! The body of every answer that is not a success (protocol section 3.0).
+
+use serde::{Deserialize, Serialize};
+
+/// `{"error": "…"}`. SDK routes carry nothing else; the operator's routes add a code that a program can act on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// What is wrong, for a person.
+    pub error: String,
+    /// What is wrong, for a program. Only on the operator's routes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<ErrorCode>,
+}
+
+/// What a program can do something about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ErrorCode {
+    /// The server holds this object from an earlier namespace of the same name.
+    AdoptionRequired,
+    /// A newer generation of the object has been applied already.
+    Superseded,
+    /// The key belongs to another machine.
+    KeyInUse,
+    /// The sealing key is not known.
+    SealedKeyUnknown,
+    /// The sealed value does not open as this object.
+    UnsealFailed,
+    /// The value is larger than 12 KiB.
+    ValueTooLarge,
+    /// The pod is gone: no voucher is issued for it any more.
+    PodGone,
+    /// The machine the request names is not at the server.
+    MachineNotFound,
+    /// The fleet is suspended or not approved.
+    MachineNotActive,
+    /// The server cannot do what the object asks for.
+    Unsupported,
+    /// A code of a newer server.
+    #[serde(other)]
+    Other,
+}

@@ -1,0 +1,101 @@
+//! An access policy as it travels from operator to server and is stored there.
+//!
+//! Every axis is optional; an absent axis does not restrict. Any one axis denies.
+
+use serde::{Deserialize, Serialize};
+
+/// When, from where and how often a secret may be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyDocument {
+    /// IANA time zone of the window and of the day that `per_day` counts. Required by both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// Weekly window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_window: Option<TimeWindow>,
+    /// CIDR ranges, IPv4 and IPv6.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip_allowlist: Option<Vec<String>>,
+    /// How often.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_cap: Option<RateCap>,
+    /// With whose consent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub co_sign: Option<CoSign>,
+    /// Until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Ttl>,
+    /// A new value after so many reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_after_reads: Option<u32>,
+}
+
+/// A window of the week, in the policy's time zone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeWindow {
+    /// On which days it opens. Never empty.
+    pub days: Vec<Day>,
+    /// `HH:MM`.
+    pub start: String,
+    /// `HH:MM` or `24:00`, not included; before `start`: on the next day.
+    pub end: String,
+}
+
+/// A day of the week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the days of the week")]
+pub enum Day {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+/// How often a secret may be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RateCap {
+    /// Reads in one minute of the clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_minute: Option<u32>,
+    /// Reads in one day of the policy's time zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_day: Option<u32>,
+    /// Whether all pods of a fleet share the cap.
+    pub counted_by: CountedBy,
+}
+
+/// Whose reads a cap counts together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CountedBy {
+    /// The fleet's.
+    Machine,
+    /// Each pod's.
+    Pod,
+}
+
+/// A second machine that has to approve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CoSign {
+    /// The approver's `Machine` object.
+    pub machine: crate::kubernetes::ObjectKey,
+    /// How long an approval is good, in seconds.
+    pub window_seconds: u64,
+}
+
+/// Until when a secret may be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ttl {
+    /// Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+    /// Reads of the secret by everybody together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_reads: Option<u32>,
+}
