@@ -1,0 +1,8 @@
+//! The SikkerKey server.
+
+pub mod audit;
+pub mod clock;
+pub mod entropy;
+pub mod model;
+pub mod refusal;
+pub mod state;

@@ -1,0 +1,3 @@
+//! The audit: what happened, in an order that cannot be changed afterwards.
+
+pub mod entry;

@@ -1,0 +1,162 @@
+//! One row of the audit, before it is chained.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use sikkerkey_protocol::denial::DenialReason;
+use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, SecretId, VaultId};
+
+/// Who did it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Actor {
+    /// A machine.
+    Machine(MachineId),
+    /// An agent.
+    Agent(AgentId),
+    /// A person at the command line of the server.
+    Administrator,
+    /// The server itself.
+    System,
+    /// Somebody who is not authenticated.
+    Anonymous,
+}
+
+/// What was done or tried (protocol section 5.10, and what this server adds).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Action {
+    SecretRead,
+    SecretReadDenied,
+    SecretCreate,
+    SecretUpdate,
+    SecretDelete,
+    SecretRetain,
+    SecretRotate,
+    MachineRegister,
+    MachineRenew,
+    MachineApprove,
+    MachineRevoke,
+    MachineUpdate,
+    FleetApply,
+    FleetDelete,
+    GrantApply,
+    GrantDelete,
+    PolicyApply,
+    PolicyDelete,
+    ProjectCreate,
+    VoucherIssue,
+    VoucherRefused,
+    PodGone,
+    BootstrapTokenCreate,
+    AgentLogin,
+    AgentRegister,
+    AgentApprove,
+    ClusterTrust,
+    VaultCreate,
+    AccountUpdate,
+    AuthFailure,
+    LockoutStart,
+    LockoutLift,
+    ManagementDenied,
+    ServerStart,
+}
+
+/// How much it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Severity {
+    Info,
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl Action {
+    /// How much it matters.
+    pub fn severity(self) -> Severity {
+        match self {
+            Self::SecretRead | Self::MachineRenew | Self::VoucherIssue | Self::PodGone | Self::ServerStart => {
+                Severity::Info
+            }
+            Self::MachineRegister
+            | Self::AgentLogin
+            | Self::SecretCreate
+            | Self::SecretUpdate
+            | Self::SecretRotate
+            | Self::FleetApply
+            | Self::PolicyApply
+            | Self::ProjectCreate
+            | Self::MachineUpdate => Severity::Low,
+            Self::SecretReadDenied
+            | Self::GrantApply
+            | Self::GrantDelete
+            | Self::FleetDelete
+            | Self::MachineApprove
+            | Self::MachineRevoke
+            | Self::BootstrapTokenCreate
+            | Self::AgentRegister
+            | Self::AgentApprove
+            | Self::VaultCreate
+            | Self::LockoutLift
+            | Self::SecretRetain
+            | Self::VoucherRefused
+            | Self::ManagementDenied => Severity::Medium,
+            Self::SecretDelete
+            | Self::PolicyDelete
+            | Self::AuthFailure
+            | Self::LockoutStart
+            | Self::ClusterTrust
+            | Self::AccountUpdate => Severity::High,
+        }
+    }
+}
+
+/// One row of the audit, before it is chained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// What.
+    pub action: Action,
+    /// By whom.
+    pub actor: Actor,
+    /// In which vault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vault: Option<VaultId>,
+    /// In which project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectId>,
+    /// Which machine, as actor or as target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<MachineId>,
+    /// Which secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretId>,
+    /// From where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_ip: Option<IpAddr>,
+    /// Of a denied read: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denial: Option<DenialReason>,
+    /// For a person: names, versions, pod and node. Never a value.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+impl Entry {
+    /// A row with nothing but an action and an actor.
+    pub fn new(action: Action, actor: Actor) -> Self {
+        Self {
+            action,
+            actor,
+            vault: None,
+            project: None,
+            machine: None,
+            secret: None,
+            source_ip: None,
+            denial: None,
+            detail: String::new(),
+        }
+    }
+}

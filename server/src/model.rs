@@ -1,0 +1,107 @@
+//! What the server knows, as plain values. No I/O, no clock, no random source.
+//!
+//! Every value here is an [`Entity`]: it is stored as one row, carries a MAC there, and is held in memory as a whole in
+//! [`State`](crate::state::State). Secret values are not entities: they are sealed [`version::Version`]s.
+
+pub mod account;
+pub mod agent;
+pub mod cluster;
+pub mod fleet;
+pub mod grant;
+pub mod machine;
+pub mod managed;
+pub mod millis;
+pub mod policy;
+pub mod project;
+pub mod secret;
+pub mod token;
+pub mod version;
+
+use serde::{Deserialize, Serialize};
+
+/// One stored value, by kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each variant is documented at its type")]
+pub enum Entity {
+    Account(account::Account),
+    Vault(account::Vault),
+    Cluster(cluster::Cluster),
+    Agent(agent::Agent),
+    Project(project::Project),
+    Fleet(fleet::Fleet),
+    Machine(machine::Machine),
+    Secret(secret::Secret),
+    Policy(policy::Policy),
+    Grant(grant::Grant),
+    Token(token::Token),
+    GonePod(cluster::GonePod),
+    SpentLogin(cluster::SpentLogin),
+}
+
+/// The kind of an [`Entity`]: the first half of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the variants of Entity")]
+pub enum EntityKind {
+    Account,
+    Vault,
+    Cluster,
+    Agent,
+    Project,
+    Fleet,
+    Machine,
+    Secret,
+    Policy,
+    Grant,
+    Token,
+    GonePod,
+    SpentLogin,
+}
+
+/// Kind and id of an [`Entity`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EntityKey {
+    /// The kind.
+    pub kind: EntityKind,
+    /// Unique within the kind, over all vaults.
+    pub id: String,
+}
+
+impl Entity {
+    /// Kind and id.
+    pub fn key(&self) -> EntityKey {
+        let (kind, id) = match self {
+            Self::Account(it) => (EntityKind::Account, it.id.clone()),
+            Self::Vault(it) => (EntityKind::Vault, it.id.to_string()),
+            Self::Cluster(it) => (EntityKind::Cluster, it.name.clone()),
+            Self::Agent(it) => (EntityKind::Agent, it.id.to_string()),
+            Self::Project(it) => (EntityKind::Project, it.id.to_string()),
+            Self::Fleet(it) => (EntityKind::Fleet, it.id.to_string()),
+            Self::Machine(it) => (EntityKind::Machine, it.id.to_string()),
+            Self::Secret(it) => (EntityKind::Secret, it.id.to_string()),
+            Self::Policy(it) => (EntityKind::Policy, it.id.clone()),
+            Self::Grant(it) => (EntityKind::Grant, it.id.clone()),
+            Self::Token(it) => (EntityKind::Token, it.hash.clone()),
+            Self::GonePod(it) => (EntityKind::GonePod, cluster::GonePod::id(&it.cluster, &it.uid)),
+            Self::SpentLogin(it) => (EntityKind::SpentLogin, it.hash.clone()),
+        };
+        EntityKey { kind, id }
+    }
+}
+
+/// One step from a state to the next. A list of them is written, audited and applied as a whole or not at all.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Creates or replaces.
+    Put(Box<Entity>),
+    /// Removes; one that is not there is fine.
+    Remove(EntityKey),
+    /// Adds a version to a secret and makes it the current one. The secret itself must be put before it.
+    PutVersion(version::Version),
+}
+
+impl Change {
+    /// Shorthand for [`Change::Put`].
+    pub fn put(entity: Entity) -> Self {
+        Self::Put(Box::new(entity))
+    }
+}

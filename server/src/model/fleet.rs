@@ -1,0 +1,51 @@
+//! Fleets: the pods (or the one host) of a `Machine` object.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sikkerkey_protocol::id::{FleetId, ProjectId, VaultId};
+use sikkerkey_protocol::key::PublicKey;
+use sikkerkey_protocol::kubernetes::Approval;
+use sikkerkey_protocol::sync::Delivery;
+
+use super::managed::Managed;
+
+/// A `Machine` object: grants, caps and approvals belong to it; identity and audit belong to each of its machines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fleet {
+    /// Its id.
+    pub id: FleetId,
+    /// Its vault.
+    pub vault: VaultId,
+    /// The namespace's project.
+    pub project: ProjectId,
+    /// The object.
+    pub managed: Managed,
+    /// How approval stands.
+    pub approval: Approval,
+    /// Whether nobody reads as it for now.
+    pub suspended: bool,
+    /// Pods or a host.
+    pub subject: FleetSubject,
+}
+
+/// Whom a fleet consists of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FleetSubject {
+    /// Pods.
+    Workload {
+        /// How long one pod's identity lasts before it renews, in seconds.
+        lifetime_seconds: u64,
+        /// What the sidecars write.
+        delivery: Arc<Delivery>,
+        /// Changes with `delivery`: hex of a hash of it.
+        delivery_revision: String,
+    },
+    /// One host.
+    Host {
+        /// The key it must have.
+        public_key: Option<PublicKey>,
+        /// How long its identity lasts, in seconds.
+        lifetime_seconds: Option<u64>,
+    },
+}

@@ -1,0 +1,71 @@
+//! Machines: whoever signs.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sikkerkey_protocol::id::{FleetId, MachineId, VaultId};
+use sikkerkey_protocol::key::PublicKey;
+use sikkerkey_protocol::kubernetes::{Approval, PodIdentity};
+
+use super::millis::Millis;
+
+/// Something that has a key and signs: a host, or one pod.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// What it signs as.
+    pub id: MachineId,
+    /// Its vault.
+    pub vault: VaultId,
+    /// What people call it; of a pod, `namespace/pod`.
+    pub name: String,
+    /// Its key.
+    pub public_key: PublicKey,
+    /// How approval stands.
+    pub approval: Approval,
+    /// Whether it is switched on.
+    pub enabled: bool,
+    /// When its identity ends; none: never.
+    pub expires_at: Option<Millis>,
+    /// When it registered.
+    pub created_at: Millis,
+    /// The fleet it belongs to.
+    pub fleet: Option<FleetId>,
+    /// Of a pod: which one.
+    pub pod: Option<PodOf>,
+    /// Host name it gave when it registered; only for people.
+    pub hostname: Option<String>,
+}
+
+/// The pod behind a machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PodOf {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The pod.
+    pub pod: PodIdentity,
+}
+
+impl Machine {
+    /// To whom grants for this machine are given.
+    pub fn grantee(&self) -> Grantee {
+        self.fleet.clone().map_or_else(|| Grantee::Machine(self.id.clone()), Grantee::Fleet)
+    }
+}
+
+/// To whom a grant is given: a fleet, or a machine that belongs to none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Grantee {
+    /// All machines of a fleet.
+    Fleet(FleetId),
+    /// One machine.
+    Machine(MachineId),
+}
+
+impl fmt::Display for Grantee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fleet(id) => id.fmt(f),
+            Self::Machine(id) => id.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Secrets, without their values.
+
+use serde::{Deserialize, Serialize};
+use sikkerkey_protocol::id::{ProjectId, SecretId, VaultId};
+use sikkerkey_protocol::kubernetes::{Recipe, Rotation};
+
+use super::managed::Managed;
+use super::millis::Millis;
+
+/// A secret. Its values are [`Version`](super::version::Version)s.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Secret {
+    /// Its id.
+    pub id: SecretId,
+    /// Its vault.
+    pub vault: VaultId,
+    /// Its project.
+    pub project: ProjectId,
+    /// What people call it; of a managed one, the object's name. Unique in its project among those not in the trash.
+    pub name: String,
+    /// Names of its fields; empty for a plain value.
+    pub field_names: Vec<String>,
+    /// The newest version; 0 while nobody has set a value.
+    pub version: u64,
+    /// When that was made.
+    pub version_time: Option<Millis>,
+    /// Name of the policy of the same project that guards it: denied while there is none of that name.
+    pub policy: Option<String>,
+    /// How the server makes a new value.
+    pub recipe: Option<Recipe>,
+    /// When a new value is due.
+    pub rotation: Option<Rotation>,
+    /// Whether it can be read.
+    pub phase: SecretPhase,
+    /// The object behind it; of a retained one, the last.
+    pub managed: Option<Managed>,
+}
+
+/// Whether a secret can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SecretPhase {
+    /// It can.
+    Active,
+    /// Its object is gone, its value is kept for an object of the same name. Nobody reads it.
+    Retained,
+    /// It is in the trash since then. Nobody reads it.
+    Trashed(Millis),
+}

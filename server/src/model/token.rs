@@ -1,0 +1,59 @@
+//! One-time tokens. Only their hashes are stored.
+
+use serde::{Deserialize, Serialize};
+use sikkerkey_protocol::enrolment::Registered;
+use sikkerkey_protocol::id::{FleetId, VaultId};
+use sikkerkey_protocol::key::PublicKey;
+
+use super::machine::PodOf;
+use super::millis::Millis;
+
+/// A one-time token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Token {
+    /// Hex SHA-256 of the token's text.
+    pub hash: String,
+    /// The vault.
+    pub vault: VaultId,
+    /// When it ends, not included.
+    pub expires_at: Millis,
+    /// What it is good for.
+    pub purpose: TokenPurpose,
+    /// Who used it: the same key gets the same answer again until `expires_at`, any other is refused.
+    pub used: Option<Used>,
+}
+
+/// What a one-time token is good for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum TokenPurpose {
+    /// A host registers; a person approves its key afterwards.
+    Host {
+        /// The machine's name; none: its host name.
+        name: Option<String>,
+    },
+    /// One key of one pod becomes a machine of a fleet.
+    Pod {
+        /// The fleet.
+        fleet: FleetId,
+        /// The pod.
+        pod: PodOf,
+        /// The key.
+        public_key: PublicKey,
+    },
+    /// An agent registers; a person approves it afterwards.
+    Agent {
+        /// Its name.
+        name: String,
+        /// The cluster it is going to speak for.
+        cluster: Option<String>,
+    },
+}
+
+/// The one use of a token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Used {
+    /// By which key.
+    pub public_key: PublicKey,
+    /// What it was answered; none for an agent.
+    pub registered: Option<Registered>,
+}

@@ -1,0 +1,329 @@
+//! Everything the server knows, in memory.
+//!
+//! [`State`] is a value: [`State::apply`] takes it from one state to the next, nothing else changes it, and nothing in it
+//! does I/O. The writer owns the only one that changes; request handlers look at it behind a lock they hold for moments.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use sikkerkey_protocol::id::{AgentId, FleetId, MachineId, ProjectId, SecretId, VaultId};
+use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
+
+use crate::model::account::{Account, Vault};
+use crate::model::agent::Agent;
+use crate::model::cluster::{Cluster, GonePod, SpentLogin};
+use crate::model::fleet::Fleet;
+use crate::model::grant::Grant;
+use crate::model::machine::{Grantee, Machine};
+use crate::model::managed::Managed;
+use crate::model::policy::Policy;
+use crate::model::project::Project;
+use crate::model::secret::{Secret, SecretPhase};
+use crate::model::token::Token;
+use crate::model::version::Sealed;
+use crate::model::{Change, Entity, EntityKey, EntityKind};
+
+/// Everything the server knows. See the module's page.
+#[derive(Default)]
+pub struct State {
+    /// By id.
+    pub accounts: HashMap<String, Account>,
+    /// By id.
+    pub vaults: HashMap<VaultId, Vault>,
+    /// By name.
+    pub clusters: BTreeMap<String, Cluster>,
+    /// By id.
+    pub agents: HashMap<AgentId, Agent>,
+    /// By id.
+    pub projects: HashMap<ProjectId, Project>,
+    /// By id.
+    pub fleets: HashMap<FleetId, Fleet>,
+    /// By id.
+    pub machines: HashMap<MachineId, Arc<Machine>>,
+    /// By id.
+    pub secrets: HashMap<SecretId, Secret>,
+    /// By id.
+    pub policies: HashMap<String, Policy>,
+    /// By id.
+    pub grants: HashMap<String, Grant>,
+    /// By hash.
+    pub tokens: HashMap<String, Token>,
+    /// By [`GonePod::id`].
+    pub gone_pods: HashMap<String, GonePod>,
+    /// By hash.
+    pub spent_logins: HashMap<String, SpentLogin>,
+    /// The newest version of each secret that has one.
+    values: HashMap<SecretId, Arc<Sealed>>,
+
+    by_object: HashMap<(Kind, String, ObjectKey), String>,
+    project_of_namespace: HashMap<(String, String), ProjectId>,
+    secret_by_name: HashMap<(ProjectId, String), SecretId>,
+    policy_by_name: HashMap<(ProjectId, String), String>,
+    grants_of_pair: HashMap<(Grantee, SecretId), BTreeSet<String>>,
+    secrets_of_grantee: HashMap<Grantee, BTreeSet<SecretId>>,
+    machines_of_fleet: HashMap<FleetId, HashSet<MachineId>>,
+    machines_of_pod: HashMap<(String, String), HashSet<MachineId>>,
+}
+
+impl State {
+    /// The next state.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Put(entity) => {
+                self.remove(&entity.key());
+                self.put(*entity);
+            }
+            Change::Remove(key) => {
+                self.remove(&key);
+                if key.kind == EntityKind::Secret
+                    && let Ok(id) = key.id.parse()
+                {
+                    self.values.remove::<SecretId>(&id);
+                }
+            }
+            Change::PutVersion(version) => {
+                self.values.insert(version.secret, version.sealed);
+            }
+        }
+    }
+
+    /// The newest version's sealed value.
+    pub fn value(&self, secret: &SecretId) -> Option<&Arc<Sealed>> {
+        self.values.get(secret)
+    }
+
+    /// The id of the entity behind a Kubernetes object. A retained secret keeps its object's key.
+    pub fn object(&self, kind: Kind, cluster: &str, key: &ObjectKey) -> Option<&str> {
+        self.by_object.get(&(kind, cluster.to_owned(), key.clone())).map(String::as_str)
+    }
+
+    /// The fleet behind a `Machine` object.
+    pub fn fleet_of(&self, cluster: &str, key: &ObjectKey) -> Option<&Fleet> {
+        self.fleets.get(&self.object(Kind::Machine, cluster, key)?.parse().ok()?)
+    }
+
+    /// The secret behind a `Secret` object, retained ones included.
+    pub fn secret_of(&self, cluster: &str, key: &ObjectKey) -> Option<&Secret> {
+        self.secrets.get(&self.object(Kind::Secret, cluster, key)?.parse().ok()?)
+    }
+
+    /// The grant behind a `Grant` object.
+    pub fn grant_of(&self, cluster: &str, key: &ObjectKey) -> Option<&Grant> {
+        self.grants.get(self.object(Kind::Grant, cluster, key)?)
+    }
+
+    /// The policy behind an `AccessPolicy` object.
+    pub fn policy_of(&self, cluster: &str, key: &ObjectKey) -> Option<&Policy> {
+        self.policies.get(self.object(Kind::AccessPolicy, cluster, key)?)
+    }
+
+    /// The project that stands for a namespace.
+    pub fn project_of(&self, cluster: &str, namespace: &str) -> Option<&Project> {
+        self.projects.get(self.project_of_namespace.get(&(cluster.to_owned(), namespace.to_owned()))?)
+    }
+
+    /// A secret of a project by name, those in the trash excepted.
+    pub fn secret_named(&self, project: &ProjectId, name: &str) -> Option<&Secret> {
+        self.secrets.get(self.secret_by_name.get(&(project.clone(), name.to_owned()))?)
+    }
+
+    /// A policy of a project by name.
+    pub fn policy_named(&self, project: &ProjectId, name: &str) -> Option<&Policy> {
+        self.policies.get(self.policy_by_name.get(&(project.clone(), name.to_owned()))?)
+    }
+
+    /// Every grant, ended ones included, that names this pair.
+    pub fn grants_for(&self, grantee: &Grantee, secret: &SecretId) -> impl Iterator<Item = &Grant> {
+        let ids = self.grants_of_pair.get(&(grantee.clone(), secret.clone()));
+        ids.into_iter().flatten().filter_map(|id| self.grants.get(id))
+    }
+
+    /// Every secret that some grant, ended ones included, names for this grantee.
+    pub fn secrets_granted_to(&self, grantee: &Grantee) -> impl Iterator<Item = &Secret> {
+        self.secrets_of_grantee.get(grantee).into_iter().flatten().filter_map(|id| self.secrets.get(id))
+    }
+
+    /// The machines of a fleet.
+    pub fn machines_in(&self, fleet: &FleetId) -> impl Iterator<Item = &Arc<Machine>> {
+        self.machines_of_fleet.get(fleet).into_iter().flatten().filter_map(|id| self.machines.get(id))
+    }
+
+    /// The machines of a pod, of which at most one is live.
+    pub fn machines_of_pod(&self, cluster: &str, pod_uid: &str) -> impl Iterator<Item = &Arc<Machine>> {
+        let ids = self.machines_of_pod.get(&(cluster.to_owned(), pod_uid.to_owned()));
+        ids.into_iter().flatten().filter_map(|id| self.machines.get(id))
+    }
+
+    /// The account that owns a vault.
+    pub fn account_of(&self, vault: &VaultId) -> Option<&Account> {
+        self.accounts.get(&self.vaults.get(vault)?.account)
+    }
+
+    fn put(&mut self, entity: Entity) {
+        let id = entity.key().id;
+        match entity {
+            Entity::Account(it) => drop(self.accounts.insert(it.id.clone(), it)),
+            Entity::Vault(it) => drop(self.vaults.insert(it.id.clone(), it)),
+            Entity::Cluster(it) => drop(self.clusters.insert(it.name.clone(), it)),
+            Entity::Agent(it) => drop(self.agents.insert(it.id.clone(), it)),
+            Entity::Project(it) => {
+                if let Some(ns) = &it.namespace {
+                    self.project_of_namespace.insert((ns.cluster.clone(), ns.name.clone()), it.id.clone());
+                }
+                self.projects.insert(it.id.clone(), it);
+            }
+            Entity::Fleet(it) => {
+                self.by_object.insert(object_key(Kind::Machine, &it.managed), id);
+                self.fleets.insert(it.id.clone(), it);
+            }
+            Entity::Machine(it) => {
+                if let Some(fleet) = &it.fleet {
+                    self.machines_of_fleet.entry(fleet.clone()).or_default().insert(it.id.clone());
+                }
+                if let Some(pod) = &it.pod {
+                    let key = (pod.cluster.clone(), pod.pod.uid.clone());
+                    self.machines_of_pod.entry(key).or_default().insert(it.id.clone());
+                }
+                self.machines.insert(it.id.clone(), Arc::new(it));
+            }
+            Entity::Secret(it) => {
+                if !matches!(it.phase, SecretPhase::Trashed(_)) {
+                    self.secret_by_name.insert((it.project.clone(), it.name.clone()), it.id.clone());
+                    if let Some(managed) = &it.managed {
+                        self.by_object.insert(object_key(Kind::Secret, managed), id);
+                    }
+                }
+                self.secrets.insert(it.id.clone(), it);
+            }
+            Entity::Policy(it) => {
+                self.policy_by_name.insert((it.project.clone(), it.name.clone()), it.id.clone());
+                if let Some(managed) = &it.managed {
+                    self.by_object.insert(object_key(Kind::AccessPolicy, managed), id);
+                }
+                self.policies.insert(it.id.clone(), it);
+            }
+            Entity::Grant(it) => {
+                for secret in &it.secrets {
+                    let pair = (it.grantee.clone(), secret.clone());
+                    self.grants_of_pair.entry(pair).or_default().insert(it.id.clone());
+                    self.secrets_of_grantee.entry(it.grantee.clone()).or_default().insert(secret.clone());
+                }
+                if let Some(managed) = &it.managed {
+                    self.by_object.insert(object_key(Kind::Grant, managed), id);
+                }
+                self.grants.insert(it.id.clone(), it);
+            }
+            Entity::Token(it) => drop(self.tokens.insert(it.hash.clone(), it)),
+            Entity::GonePod(it) => drop(self.gone_pods.insert(id, it)),
+            Entity::SpentLogin(it) => drop(self.spent_logins.insert(it.hash.clone(), it)),
+        }
+    }
+
+    fn remove(&mut self, key: &EntityKey) {
+        let id = &key.id;
+        match key.kind {
+            EntityKind::Account => drop(self.accounts.remove(id)),
+            EntityKind::Vault => drop(parsed(id).and_then(|id: VaultId| self.vaults.remove(&id))),
+            EntityKind::Cluster => drop(self.clusters.remove(id)),
+            EntityKind::Agent => drop(parsed(id).and_then(|id: AgentId| self.agents.remove(&id))),
+            EntityKind::Project => {
+                let gone = parsed(id).and_then(|id: ProjectId| self.projects.remove(&id));
+                if let Some(ns) = gone.and_then(|it| it.namespace) {
+                    self.project_of_namespace.remove(&(ns.cluster, ns.name));
+                }
+            }
+            EntityKind::Fleet => {
+                if let Some(gone) = parsed(id).and_then(|id: FleetId| self.fleets.remove(&id)) {
+                    self.forget_object(Kind::Machine, &gone.managed, id);
+                }
+            }
+            EntityKind::Machine => {
+                if let Some(gone) = parsed(id).and_then(|id: MachineId| self.machines.remove(&id)) {
+                    self.forget_machine(&gone);
+                }
+            }
+            EntityKind::Secret => {
+                if let Some(gone) = parsed(id).and_then(|id: SecretId| self.secrets.remove(&id)) {
+                    if let Some(managed) = &gone.managed {
+                        self.forget_object(Kind::Secret, managed, id);
+                    }
+                    remove_if(&mut self.secret_by_name, &(gone.project, gone.name), |it| it.as_str() == id);
+                }
+            }
+            EntityKind::Policy => {
+                if let Some(gone) = self.policies.remove(id) {
+                    if let Some(managed) = &gone.managed {
+                        self.forget_object(Kind::AccessPolicy, managed, id);
+                    }
+                    remove_if(&mut self.policy_by_name, &(gone.project, gone.name), |it| it == id);
+                }
+            }
+            EntityKind::Grant => {
+                if let Some(gone) = self.grants.remove(id) {
+                    self.forget_grant(&gone);
+                }
+            }
+            EntityKind::Token => drop(self.tokens.remove(id)),
+            EntityKind::GonePod => drop(self.gone_pods.remove(id)),
+            EntityKind::SpentLogin => drop(self.spent_logins.remove(id)),
+        }
+    }
+
+    fn forget_object(&mut self, kind: Kind, managed: &Managed, id: &str) {
+        remove_if(&mut self.by_object, &object_key(kind, managed), |it| it == id);
+    }
+
+    fn forget_machine(&mut self, gone: &Machine) {
+        if let Some(fleet) = &gone.fleet
+            && let Some(machines) = self.machines_of_fleet.get_mut(fleet)
+        {
+            machines.remove(&gone.id);
+            if machines.is_empty() {
+                self.machines_of_fleet.remove(fleet);
+            }
+        }
+        if let Some(pod) = &gone.pod {
+            let key = (pod.cluster.clone(), pod.pod.uid.clone());
+            if let Some(machines) = self.machines_of_pod.get_mut(&key) {
+                machines.remove(&gone.id);
+                if machines.is_empty() {
+                    self.machines_of_pod.remove(&key);
+                }
+            }
+        }
+    }
+
+    fn forget_grant(&mut self, gone: &Grant) {
+        if let Some(managed) = &gone.managed {
+            self.forget_object(Kind::Grant, managed, &gone.id);
+        }
+        for secret in &gone.secrets {
+            let pair = (gone.grantee.clone(), secret.clone());
+            let Some(ids) = self.grants_of_pair.get_mut(&pair) else { continue };
+            ids.remove(&gone.id);
+            if ids.is_empty() {
+                self.grants_of_pair.remove(&pair);
+                if let Some(secrets) = self.secrets_of_grantee.get_mut(&gone.grantee) {
+                    secrets.remove(secret);
+                    if secrets.is_empty() {
+                        self.secrets_of_grantee.remove(&gone.grantee);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn object_key(kind: Kind, managed: &Managed) -> (Kind, String, ObjectKey) {
+    (kind, managed.cluster.clone(), managed.object.key.clone())
+}
+
+fn parsed<T: std::str::FromStr>(id: &str) -> Option<T> {
+    id.parse().ok()
+}
+
+fn remove_if<K: Eq + std::hash::Hash, V>(map: &mut HashMap<K, V>, key: &K, is_it: impl Fn(&V) -> bool) {
+    if map.get(key).is_some_and(is_it) {
+        map.remove(key);
+    }
+}
