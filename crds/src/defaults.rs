@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// `Machine.spec.identity.lifetime` of pods. Hosts do not expire.
-pub const POD_LIFETIME: Duration = Duration::from_secs(60 * 60);
+pub const POD_LIFETIME: Duration = Duration::from_hours(1);
 /// `Machine.spec.delivery.mode`.
 pub const DELIVERY_MODE: DeliveryMode = DeliveryMode::Sidecar;
 /// `Machine.spec.delivery.mountPath`.
@@ -25,7 +25,7 @@ pub const SIZE_LIMIT: Size = Size::mebibytes(4);
 /// `Machine.spec.delivery.onRevoked`.
 pub const ON_REVOKED: OnRevoked = OnRevoked::Remove;
 /// `Machine.spec.delivery.maxStaleness`: a day.
-pub const MAX_STALENESS: Duration = Duration::from_secs(24 * 60 * 60);
+pub const MAX_STALENESS: Duration = Duration::from_hours(24);
 /// `Machine.spec.delivery.onChange.debounce`.
 pub const DEBOUNCE: Duration = Duration::from_secs(5);
 /// `Machine.spec.delivery.onChange.httpPost.path`.

@@ -94,12 +94,8 @@ fn split_where(text: &str, ends: impl Fn(char) -> bool) -> (&str, &str) {
 impl fmt::Display for Duration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let total = self.0.as_millis();
-        let parts = [
-            (total / 3_600_000, "h"),
-            (total / 60_000 % 60, "m"),
-            (total / 1_000 % 60, "s"),
-            (total % 1_000, "ms"),
-        ];
+        let parts =
+            [(total / 3_600_000, "h"), (total / 60_000 % 60, "m"), (total / 1_000 % 60, "s"), (total % 1_000, "ms")];
         for (number, unit) in parts.into_iter().filter(|(number, _)| *number > 0) {
             write!(f, "{number}{unit}")?;
         }
@@ -154,7 +150,6 @@ mod tests {
         for (text, milliseconds) in cases {
             let parsed: Duration = text.parse().unwrap();
             assert_eq!(parsed.get(), std::time::Duration::from_millis(milliseconds), "{text}");
-            assert_eq!(parsed.to_string().len(), parsed.to_string().trim().len());
         }
     }
 

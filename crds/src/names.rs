@@ -30,13 +30,11 @@ pub const FIELD_MANAGER: &str = "sikkerkey-operator";
 /// Name of the injected container.
 pub const CONTAINER: &str = "sikkerkey";
 /// Name of the memory volume that holds the files. The app's containers mount it read-only.
-pub const FILES_VOLUME: &str = "sikkerkey-files";
+pub const FILES_VOLUME: &str = "sikkerkey";
 /// Name of the volume that holds the projected service-account token. Only the injected container mounts it.
 pub const TOKEN_VOLUME: &str = "sikkerkey-token";
-/// Name of the volume that holds the trust bundle of server and operator. Only the injected container mounts it.
-pub const TRUST_VOLUME: &str = "sikkerkey-trust";
-/// Every volume name that is reserved in an injected pod.
-pub const VOLUMES: [&str; 3] = [FILES_VOLUME, TOKEN_VOLUME, TRUST_VOLUME];
+/// The volume names that are reserved in an injected pod.
+pub const VOLUMES: [&str; 2] = [FILES_VOLUME, TOKEN_VOLUME];
 
 /// Audience of the projected service-account token.
 pub const AUDIENCE: &str = "sikkerkey";

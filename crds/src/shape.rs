@@ -59,13 +59,7 @@ pub(crate) fn each(shape: fn(&mut Schema)) -> impl FnMut(&mut Schema) {
 /// The list merges by `keys`: two managers can add items to it without a fight.
 pub(crate) fn map_list<const N: usize>(keys: [&'static str; N]) -> impl FnMut(&mut Schema) {
     move |list| {
-        set(
-            list,
-            [
-                ("x-kubernetes-list-type", json!("map")),
-                ("x-kubernetes-list-map-keys", json!(keys.as_slice())),
-            ],
-        );
+        set(list, [("x-kubernetes-list-type", json!("map")), ("x-kubernetes-list-map-keys", json!(keys.as_slice()))]);
     }
 }
 
@@ -93,4 +87,10 @@ pub(crate) fn check(expression: &str, message: &str) -> impl FnMut(&mut Schema) 
 /// As [`check`], with the field to blame.
 pub(crate) fn check_at(path: &str, expression: &str, message: &str) -> impl FnMut(&mut Schema) {
     rule(Rule::new(expression).message(message).field_path(path))
+}
+
+/// The values of a map of labels. Null is kept so that it can be refused: where a schema forbids it, the API server drops
+/// the label instead, and a selector without its label matches everything.
+pub(crate) fn label_values(map: &mut Schema) {
+    map.insert("additionalProperties".to_owned(), json!({"type": "string", "maxLength": 63, "nullable": true}));
 }

@@ -1,0 +1,36 @@
+//! Generated files are what the types generate.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+use std::{fs, path::Path};
+
+use sikkerkey_crds::{
+    admission,
+    crd::{crds, to_yaml},
+};
+
+/// Compares a committed file with what it is generated from, or rewrites it if the environment says so.
+fn assert_committed(path: &str, generated: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, generated).unwrap();
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == generated,
+        "{} is out of date: run UPDATE_GOLDEN=1 cargo test -p sikkerkey-crds",
+        path.display()
+    );
+}
+
+#[test]
+fn the_definitions_beside_the_crate_are_what_the_types_generate() {
+    for crd in crds() {
+        assert_committed(&format!("{}.yaml", crd.spec.names.plural), &to_yaml(&crd).unwrap());
+    }
+}
+
+#[test]
+fn the_admission_policies_are_what_was_last_looked_at() {
+    assert_committed("tests/fixtures/admission-policies.yaml", &admission::to_yaml().unwrap());
+}
