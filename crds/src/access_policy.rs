@@ -14,8 +14,8 @@ use crate::{
     shape::{self, check, check_at},
 };
 
-/// When, from where and how often a Secret may be read. Every axis that is given must allow a read; one that is absent is
-/// off. A Secret takes the policy on by its `policyRef`.
+/// When, from where and how often a Secret may be read. Every axis that is given must allow a read; one that is absent
+/// is off. A Secret takes the policy on by its `policyRef`.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "sikkerkey.com",
@@ -144,8 +144,8 @@ fn cidr(schema: &mut schemars::Schema) {
     "give perMinute, perDay or both"
 ))]
 pub struct RateCap {
-    /// Reads in any minute. A read is one delivery of a value to an identity: polls, renewals and refused requests do not
-    /// count. Absent: without limit.
+    /// Reads in any minute. A read is one delivery of a value to an identity: polls, renewals and refused requests do
+    /// not count. Absent: without limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = shape::positive)]
     pub per_minute: Option<i32>,
@@ -153,8 +153,8 @@ pub struct RateCap {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = shape::positive)]
     pub per_day: Option<i32>,
-    /// Who shares the cap: `Machine` (all pods of the fleet) or `Pod` (each for itself; a new pod starts afresh). Absent:
-    /// `Machine`.
+    /// Who shares the cap: `Machine` (all pods of the fleet) or `Pod` (each for itself; a new pod starts afresh).
+    /// Absent: `Machine`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counted_by: Option<CountedBy>,
 }

@@ -1,6 +1,7 @@
 //! `Machine`: who may read. Pods of its namespace, or one host outside the cluster.
 
 mod delivery;
+mod delivery_file;
 mod pod_selector;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -12,10 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    delivery::{
-        ChangeNotice, Delivery, DeliveryFile, DeliveryMode, FileContent, FileContentError, FileFormat, FileSecretRef,
-        HttpPost, OnChange, OnRevoked, Pkcs12, Pkcs12Type, Signal, SignalName,
-    },
+    delivery::{ChangeNotice, Delivery, DeliveryMode, HttpPost, OnChange, OnRevoked, Signal, SignalName},
+    delivery_file::{DeliveryFile, FileContent, FileContentError, FileFormat, FileSecretRef, Pkcs12, Pkcs12Type},
     pod_selector::{LabelOperator, LabelRequirement, PodSelector},
 };
 use crate::{

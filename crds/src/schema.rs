@@ -1,8 +1,9 @@
 //! The finished schema of a kind: what schemars and kube generate from the Rust types, and what neither can say.
 //!
-//! Under `spec`, and beside it (where a restriction ends up that is indented too little), every object keeps keys that it
-//! does not know, and every optional field keeps an explicit null. Neither is there to allow anything: a schema that drops
-//! them hides a mistyped restriction from every check that could refuse it (see [`crate::unknown`]). Under `status`, which only the operator writes, they are dropped as usual.
+//! Under `spec`, and beside it (where a restriction ends up that is indented too little), every object keeps keys that
+//! it does not know, and every optional field keeps an explicit null. Neither is there to allow anything: a schema that
+//! drops them hides a mistyped restriction from every check that could refuse it (see [`crate::unknown`]). Under
+//! `status`, which only the operator writes, they are dropped as usual.
 
 use kube::core::schema::{OptionalEnum, OptionalIntOrString, StructuralSchemaRewriter};
 use schemars::{
@@ -86,8 +87,8 @@ impl Transform for HoistOptional {
     }
 }
 
-/// Makes descriptions fit for `kubectl explain`: lines are joined, for the breaks of the source are none for its reader,
-/// and items of a list have none of their own, for it prints them behind that of the list.
+/// Makes descriptions fit for `kubectl explain`: lines are joined, for the breaks of the source are none for its
+/// reader, and items of a list have none of their own, for it prints them behind that of the list.
 #[derive(Debug, Clone)]
 struct Descriptions;
 

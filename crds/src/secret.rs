@@ -49,16 +49,16 @@ use crate::{
 pub struct SecretSpec {
     /// Where the value comes from. Give exactly one of `generate`, `sealed`, `kubernetesSecret` and `external`.
     pub source: SecretSource,
-    /// The `AccessPolicy` of this namespace that every read must pass. Absent: a Grant is enough. While the policy that is
-    /// named here does not exist, or is not accepted, every read is denied.
+    /// The `AccessPolicy` of this namespace that every read must pass. Absent: a Grant is enough. While the policy that
+    /// is named here does not exist, or is not accepted, every read is denied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_ref: Option<LocalRef>,
     /// When a new value is due. Absent: only when somebody asks for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation: Option<Rotation>,
     /// What happens to the value when this object is deleted. `Retain`: it is kept at the server, unreadable, and taken
-    /// up again by a Secret of the same name in the same namespace. `Delete`: it goes to the server's trash, for 30 days.
-    /// Absent: `Retain`.
+    /// up again by a Secret of the same name in the same namespace. `Delete`: it goes to the server's trash, for 30
+    /// days. Absent: `Retain`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
 }
@@ -75,8 +75,8 @@ pub struct SecretSource {
     /// value: it applies at the next rotation. Absent: another source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generate: Option<Generate>,
-    /// The value, encrypted to the server's sealing key by `kubectl sikkerkey seal`. Safe to keep in Git. Absent: another
-    /// source.
+    /// The value, encrypted to the server's sealing key by `kubectl sikkerkey seal`. Safe to keep in Git. Absent:
+    /// another source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sealed: Option<Sealed>,
     /// The value is taken over from a core Secret of this namespace. Off until the chart's
@@ -140,8 +140,8 @@ pub struct GeneratedField {
     /// `Alphanumeric`, `Symbols`, `Numeric` or `UUID`. Absent: `Alphanumeric`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charset: Option<Charset>,
-    /// A fixed text instead of a generated value, for example a user name. A literal is not secret: whoever may view this
-    /// object sees it. Absent: the field is generated.
+    /// A fixed text instead of a generated value, for example a user name. A literal is not secret: whoever may view
+    /// this object sees it. Absent: the field is generated.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub literal: Option<String>,

@@ -89,8 +89,8 @@ pub(crate) fn check_at(path: &str, expression: &str, message: &str) -> impl FnMu
     rule(Rule::new(expression).message(message).field_path(path))
 }
 
-/// The values of a map of labels. Null is kept so that it can be refused: where a schema forbids it, the API server drops
-/// the label instead, and a selector without its label matches everything.
+/// The values of a map of labels. Null is kept so that it can be refused: where a schema forbids it, the API server
+/// drops the label instead, and a selector without its label matches everything.
 pub(crate) fn label_values(map: &mut Schema) {
     map.insert("additionalProperties".to_owned(), json!({"type": "string", "maxLength": 63, "nullable": true}));
 }

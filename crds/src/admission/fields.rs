@@ -1,8 +1,8 @@
 //! Keys that are no fields, and nulls, refused by the API server itself: generated from the same schema that
 //! [`crate::unknown`] walks, and so to the same depth.
 //!
-//! An object that is being deleted is left alone (its finalizer could not be removed), and so is an update that does not
-//! touch `spec` (an object stored before a rollback keeps its newer fields).
+//! An object that is being deleted is left alone (its finalizer could not be removed), and so is an update that does
+//! not touch `spec` (an object stored before a rollback keeps its newer fields).
 
 use k8s_openapi::{
     api::admissionregistration::v1::{
