@@ -1,0 +1,53 @@
+//! The SikkerKey sidecar: one process beside an application's containers that reads the pod's secrets and writes them as
+//! files into a memory volume.
+//!
+//! # The way of a secret
+//!
+//! 1. [`run`] closes the process's memory ([`memory`]), takes the volume over ([`state`], [`publish`]) and starts the
+//!    loop ([`agent`]).
+//! 2. [`enrol`] makes a key, has the operator vouch for it with the pod's token, and registers it with the server.
+//! 3. [`fetch`] holds the delivery and the values; one signed request asks for what differs from it, and the server
+//!    holds its answer until something does.
+//! 4. [`render`] makes the content of every file, [`layout`] says where it may stand, and [`publish`] swaps the whole
+//!    set in with one rename.
+//! 5. `wait` and `ready` ([`wait`]) read what the sidecar says about itself ([`state`]), and hold the application back.
+//!
+//! # Invariants
+//!
+//! * The key is drawn in this process, never leaves it, and is wiped. Values are kept in memory that is wiped when they
+//!   are replaced; the process is not dumpable and leaves no core. Buffers of the TLS and HTTP libraries are not wiped.
+//! * No value, key, token or voucher is in a log, an error, or the state, at any level.
+//! * A reader of the volume sees one whole set or another, never a mixture, whenever this process is killed.
+//! * Nothing is written outside the volume and nothing there through a link.
+//! * Only the certificates of `SIKKERKEY_CA`, and then those that the operator sent, are trusted.
+//! * One thread; no timer runs while the server holds an answer, except those that end it.
+//!
+//! # Failure modes
+//!
+//! * Operator or server away at the start: tries again with growing random pauses; the application waits.
+//! * Server away later: the files stay for `maxStaleness` since it was last heard from, then they go. A restarted process
+//!   goes on with the time that was left.
+//! * Identity refused (401): enrols anew with the present token, files stay meanwhile.
+//! * A read denied: the file goes or stays by the reason ([`fetch`]). A required file that is missing holds the
+//!   application back at the start; later the set is written without it.
+//! * Volume full: the set before stays; the state says so.
+
+pub mod agent;
+pub mod cause;
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod enrol;
+pub mod fetch;
+pub mod identity;
+pub mod layout;
+pub mod logging;
+pub mod memory;
+pub mod notify;
+pub mod publish;
+pub mod random;
+pub mod render;
+pub mod run;
+pub mod schedule;
+pub mod state;
+pub mod wait;

@@ -1,0 +1,399 @@
+//! The loop: become a machine, read what is new, write it, wait for more.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use sikkerkey_protocol::denial::DenialReason;
+use sikkerkey_protocol::error_body::ErrorCode;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::cause::in_full;
+use crate::client::{CallError, Client, printable};
+use crate::clock::{Clock, UnixMillis, parse_rfc3339, rfc3339};
+use crate::enrol::{self, Doorway};
+use crate::fetch::Holdings;
+use crate::identity::Identity;
+use crate::notify::Notifier;
+use crate::publish::{Change, Published, Volume};
+use crate::render::{FileSet, MissingFile, render};
+use crate::schedule;
+use crate::state::{State, StateFile, reason};
+
+/// How long an answer may take that the server does not hold on purpose.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long files of an earlier process stay when it did not say it.
+const DEFAULT_STALENESS: Duration = Duration::from_hours(24);
+/// How long a started process may take before it removes files of an earlier one that have become stale meanwhile.
+const ADOPTION: Duration = Duration::from_secs(5);
+
+/// The sidecar.
+pub struct Agent {
+    doorway: Doorway,
+    client: Client,
+    clock: Arc<dyn Clock>,
+    volume: Volume,
+    state: StateFile,
+    notifier: Notifier,
+    identity: Option<Identity>,
+    holdings: Holdings,
+    /// Failures in a row.
+    failures: u32,
+    /// When the files go, unless the server is heard from before.
+    stale_at: Option<Instant>,
+    /// The same by the clock, as it was last written down.
+    stale_at_written: UnixMillis,
+    /// Whether what is held is not what is in the volume.
+    is_unpublished: bool,
+}
+
+impl Agent {
+    /// A sidecar that goes on with what an earlier one left in `volume`; `before` is what that one said last.
+    pub fn new(
+        doorway: Doorway,
+        client: Client,
+        clock: Arc<dyn Clock>,
+        volume: Volume,
+        state: StateFile,
+        before: Option<&State>,
+    ) -> Self {
+        let stale_at = volume.has_files().then(|| {
+            let until = before.and_then(|state| parse_rfc3339(state.files_until.as_deref()?));
+            let left = until.map_or(DEFAULT_STALENESS, |until| {
+                Duration::from_millis(u64::try_from(until.saturating_sub(clock.now())).unwrap_or(0))
+            });
+            Instant::now() + left.max(ADOPTION)
+        });
+        Self {
+            doorway,
+            client,
+            clock,
+            volume,
+            state,
+            notifier: Notifier::default(),
+            identity: None,
+            holdings: Holdings::default(),
+            failures: 0,
+            stale_at,
+            stale_at_written: 0,
+            is_unpublished: true,
+        }
+    }
+
+    /// Works until it is dropped, which may be at any `await`.
+    pub async fn run(&mut self) -> Infallible {
+        loop {
+            let pause = match before(self.stale_at, self.talk()).await {
+                Some(pause) => pause,
+                None => self.remove_stale(),
+            };
+            if before(self.stale_at, sleep(pause)).await.is_none() {
+                self.remove_stale();
+            }
+        }
+    }
+
+    /// Gives the identity up, best effort within `bound`.
+    pub async fn resign(&mut self, bound: Duration) {
+        let Some(identity) = &self.identity else { return };
+        match tokio::time::timeout(bound, enrol::resign(&mut self.client, identity, bound)).await {
+            Ok(Ok(())) => tracing::info!(machine = %identity.machine_id(), "resigned"),
+            Ok(Err(error)) => {
+                tracing::warn!(
+                    error = in_full(&error),
+                    "cannot resign: the operator revokes this machine with its pod"
+                );
+            }
+            Err(_) => tracing::warn!("cannot resign in time: the operator revokes this machine with its pod"),
+        }
+    }
+
+    /// One exchange with the server, after whatever it takes to be let in. Gives how long to pause.
+    async fn talk(&mut self) -> Duration {
+        self.renew_if_due().await;
+        if self.identity.is_none()
+            && let Err(pause) = self.enrol().await
+        {
+            return pause;
+        }
+        self.sync().await
+    }
+
+    async fn enrol(&mut self) -> Result<(), Duration> {
+        match enrol::enrol(&mut self.client, &self.doorway).await {
+            Ok(identity) => {
+                tracing::info!(machine = %identity.machine_id(), server = %identity.server(), "enrolled");
+                self.identity = Some(identity);
+                Ok(())
+            }
+            Err(error) => {
+                let reason = if error.is_refusal() { reason::ENROLMENT_REFUSED } else { reason::ENROLMENT_FAILED };
+                Err(self.failed(reason, &error, error.retry_after()))
+            }
+        }
+    }
+
+    async fn renew_if_due(&mut self) {
+        let now = self.client.server_time();
+        let Some(identity) = self.identity.as_mut().filter(|id| id.until_renewal(now) == Some(Duration::ZERO)) else {
+            return;
+        };
+        match enrol::renew(&mut self.client, identity).await {
+            Ok(()) => tracing::info!(machine = %identity.machine_id(), "renewed"),
+            Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => {
+                tracing::warn!(error = in_full(&error), "not renewed");
+                self.identity_refused();
+            }
+            Err(error) => tracing::warn!(error = in_full(&error), "not renewed: tries again"),
+        }
+    }
+
+    /// The server does not accept the signature. The files stay meanwhile.
+    fn identity_refused(&mut self) {
+        if !self.identity.as_mut().is_some_and(Identity::refused) {
+            self.identity = None;
+        }
+    }
+
+    async fn sync(&mut self) -> Duration {
+        let Some(identity) = &self.identity else { return Duration::ZERO };
+        let now = self.client.server_time();
+        // At the start and after a failure the answer is wanted at once.
+        let is_urgent = self.failures > 0 || self.is_unpublished;
+        let held = (!is_urgent).then(|| schedule::wait_seconds(self.staleness(), identity.until_renewal(now)));
+        let wait = held.unwrap_or(0);
+        let ask = self.holdings.ask(wait);
+        let started = Instant::now();
+        let patience = PATIENCE + Duration::from_secs(u64::from(wait));
+        let server = identity.server().clone();
+        let answer = match self.client.call_signed(&server, &ask, identity.signer(), patience).await {
+            Ok(answer) => answer,
+            Err(error) => return self.sync_failed(&error),
+        };
+        let (next, expires_at) = (answer.next_sync_millis, answer.identity_expires_at);
+        let was_news = self.holdings.take(answer);
+        tracing::debug!(was_news, waited = wait, "the server answered");
+        let now = self.client.server_time();
+        let jitter = self.client.random().jitter();
+        if let Some(identity) = &mut self.identity {
+            identity.confirmed(expires_at, now, jitter);
+        }
+        self.heard_from_server();
+        if was_news || self.is_unpublished || self.failures > 0 {
+            self.publish();
+        }
+        self.failures = 0;
+        let pause = if self.is_unpublished {
+            // The volume is the trouble, not the server: it may have room again soon.
+            Duration::from_secs(1)
+        } else {
+            schedule::pause(next, was_news, held, started.elapsed())
+        };
+        let until_renewal = self.identity.as_ref().and_then(|identity| identity.until_renewal(now));
+        until_renewal.map_or(pause, |left| pause.min(left))
+    }
+
+    fn sync_failed(&mut self, error: &CallError) -> Duration {
+        match error {
+            CallError::Refused { status: StatusCode::UNAUTHORIZED, .. } => {
+                tracing::warn!(error = in_full(error), "the server does not accept this machine's signature");
+                self.identity_refused();
+                self.failures += 1;
+                // The first time at once; if that does not help, no faster than any other failure.
+                if self.failures <= 2 { Duration::ZERO } else { self.backoff(None) }
+            }
+            CallError::Refused {
+                status: StatusCode::FORBIDDEN,
+                code: Some(ErrorCode::MachineNotActive),
+                message,
+                ..
+            } => {
+                self.heard_from_server();
+                self.holdings.deny_all(DenialReason::MachineSuspended, &printable(message));
+                if self.holdings.delivery().is_some() {
+                    self.publish();
+                }
+                self.failed(DenialReason::MachineSuspended.as_str(), error, error.retry_after())
+            }
+            CallError::Refused { .. } => self.failed(reason::SERVER_REFUSED, error, error.retry_after()),
+            _ => self.failed(reason::SERVER_UNREACHABLE, error, None),
+        }
+    }
+
+    /// Says what went wrong and gives how long to pause.
+    fn failed(
+        &mut self,
+        reason: &'static str,
+        error: &dyn std::error::Error,
+        retry_after: Option<Duration>,
+    ) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        let mut message = in_full(error);
+        if let Some(stale_at) = self.stale_at {
+            let left = stale_at.saturating_duration_since(Instant::now());
+            let until = self.clock.now().saturating_add_unsigned(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+            // To the minute, so that the same trouble is the same message each time.
+            message = format!("{message}: files stay until {}", rfc3339(until - until.rem_euclid(60_000)));
+        }
+        self.state.say(self.state.is_ready(), reason, &message);
+        self.backoff(retry_after)
+    }
+
+    fn backoff(&self, retry_after: Option<Duration>) -> Duration {
+        schedule::backoff(self.failures, self.client.random().jitter(), retry_after)
+    }
+
+    fn staleness(&self) -> Duration {
+        self.holdings
+            .delivery()
+            .map_or(DEFAULT_STALENESS, |delivery| schedule::staleness(delivery.max_staleness_seconds))
+    }
+
+    /// The files are good for another while. That is written down for a process that may follow this one, but not each
+    /// time.
+    fn heard_from_server(&mut self) {
+        let staleness = self.staleness();
+        self.stale_at = Some(Instant::now() + staleness);
+        let millis = i64::try_from(staleness.as_millis()).unwrap_or(i64::MAX / 2);
+        let until = self.clock.now().saturating_add(millis);
+        if self.stale_at_written.abs_diff(until) > millis.unsigned_abs() / 16 {
+            self.stale_at_written = until;
+            self.state.keep_files_until(Some(until));
+        }
+    }
+
+    /// The server was away for too long: the files go, and what they were made of is forgotten.
+    fn remove_stale(&mut self) -> Duration {
+        self.stale_at = None;
+        self.stale_at_written = 0;
+        self.holdings.forget_values();
+        let stamp = self.stamp();
+        match self.volume.publish(&[], &BTreeSet::new(), &stamp) {
+            Ok(published) => {
+                self.tell_application(&published);
+                self.state.keep_files_until(None);
+                let message = "the server was away for longer than spec.delivery.maxStaleness: the files are removed until it is back";
+                self.state.say(false, reason::FILES_STALE, message);
+            }
+            Err(error) => {
+                self.stale_at = Some(Instant::now() + Duration::from_secs(1));
+                self.state.say(self.state.is_ready(), error.reason(), &in_full(&error));
+            }
+        }
+        self.is_unpublished = true;
+        Duration::ZERO
+    }
+
+    /// Writes what is held and says how it stands.
+    fn publish(&mut self) {
+        if self.holdings.delivery().is_none() {
+            let message = "the server has not said which files to write";
+            return self.state.say(self.state.is_ready(), reason::PENDING, message);
+        }
+        let set = render(&self.holdings);
+        let may_stay: BTreeSet<_> = set.missing.iter().filter_map(|missing| missing.may_stay.clone()).collect();
+        let stamp = self.stamp();
+        match self.volume.publish(&set.files, &may_stay, &stamp) {
+            Ok(published) => {
+                self.is_unpublished = false;
+                self.tell_application(&published);
+                let (ready, reason, message) = report(&set, &published);
+                self.state.say(ready, reason, &message);
+            }
+            Err(error) => {
+                self.is_unpublished = true;
+                self.state.say(self.state.is_ready(), error.reason(), &in_full(&error));
+            }
+        }
+    }
+
+    fn tell_application(&mut self, published: &Published) {
+        tracing::debug!(change = ?published.change, "published");
+        if published.change == Change::Swapped {
+            self.notifier.changed(self.holdings.delivery().and_then(|delivery| delivery.on_change.as_ref()));
+        }
+    }
+
+    /// Names a generation: the time for people, the random part so that no two are alike.
+    fn stamp(&self) -> String {
+        let time = rfc3339(self.clock.now());
+        let time = time.trim_end_matches('Z').replace(['-', ':', 'T', '.'], "_");
+        format!("{time}.{:016x}", self.client.random().jitter())
+    }
+}
+
+/// What `future` gives, or nothing if the deadline comes first.
+async fn before<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, future).await.ok(),
+        None => Some(future.await),
+    }
+}
+
+/// Whether every required file is in place, why, and in words.
+fn report(set: &FileSet, published: &Published) -> (bool, &'static str, String) {
+    let is_absent = |file: &&MissingFile| file.may_stay.as_ref().is_none_or(|name| !published.stayed.contains(name));
+    let mut absent = set.missing.iter().filter(is_absent);
+    let required: Vec<_> = absent.clone().filter(|file| !file.optional).collect();
+    if let [first, rest @ ..] = &*required {
+        let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
+        return (false, first.reason, format!("{}{more}", first.message));
+    }
+    let count = set.files.len() + published.stayed.len();
+    let count = format!("{count} {}", if count == 1 { "file" } else { "files" });
+    let message = if let Some(optional) = absent.next() {
+        format!("{count}; left out, as it is optional: {}", optional.message)
+    } else if let Some(kept) = set.kept.first() {
+        format!("{count}; {kept}")
+    } else if let Some(stays) = set.missing.iter().find(|file| !is_absent(file)) {
+        format!("{count}; as it was before, because {}", stays.message)
+    } else {
+        count
+    };
+    (true, reason::READY, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::FileName;
+
+    fn missing(path: &str, optional: bool, stays: bool) -> MissingFile {
+        let may_stay = stays.then(|| FileName::parse(path).unwrap());
+        MissingFile { may_stay, optional, reason: "NotGranted", message: format!("file {path} waits") }
+    }
+
+    #[test]
+    fn a_required_file_that_is_absent_gates_and_an_optional_one_does_not() {
+        let stayed = |names: &[&str]| Published {
+            change: Change::None,
+            stayed: names.iter().map(|name| FileName::parse(name).unwrap()).collect(),
+        };
+        let cases = [
+            (vec![], stayed(&[]), (true, "Ready", "0 files")),
+            (vec![missing("a", false, false)], stayed(&[]), (false, "NotGranted", "file a waits")),
+            (
+                vec![missing("o", true, false), missing("a", false, true), missing("b", false, false)],
+                stayed(&[]),
+                (false, "NotGranted", "file a waits (and 1 more)"),
+            ),
+            (
+                vec![missing("o", true, true)],
+                stayed(&[]),
+                (true, "Ready", "0 files; left out, as it is optional: file o waits"),
+            ),
+            (
+                vec![missing("a", false, true)],
+                stayed(&["a"]),
+                (true, "Ready", "1 file; as it was before, because file a waits"),
+            ),
+        ];
+        for (missing, published, (ready, reason, message)) in cases {
+            let set = FileSet { missing, ..FileSet::default() };
+            assert_eq!(report(&set, &published), (ready, reason, message.to_owned()));
+        }
+    }
+}

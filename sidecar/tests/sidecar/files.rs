@@ -1,0 +1,256 @@
+//! What is written, and when it is taken away.
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use sikkerkey_protocol::Call;
+use sikkerkey_protocol::denial::DenialReason;
+use sikkerkey_protocol::sync::{ChangeAction, Format, Input, OnChange, OnDenied, Sync};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::peer::{Peer, key, raw};
+use crate::pod::{Pod, eventually};
+
+async fn peer_with(secrets: &[(&str, &str)]) -> Peer {
+    let peer = Peer::start().await;
+    peer.change(|world| {
+        world.delivery.files = secrets.iter().map(|(name, _)| raw(name, name)).collect();
+        for (name, value) in secrets {
+            world.set(name, 1, value);
+        }
+    });
+    peer
+}
+
+#[tokio::test]
+async fn all_files_are_written_and_the_state_says_so() {
+    let peer = Peer::start().await;
+    peer.change(|world| {
+        let mut password = raw("db/password", "db");
+        password.inputs[0].field = Some("password".to_owned());
+        password.mode = 0o440;
+        let mut env = raw("app.env", "db");
+        env.format = Format::DotEnv;
+        env.inputs.push(Input { secret: key("stripe-key"), field: None, alias: None });
+        world.delivery.files = vec![password, env, raw("ledger/token", "stripe-key")];
+        world.set_fields("db", 3, &["username", "password"], r#"{"username":"shop","password":"p\"w"}"#);
+        world.set("stripe-key", 1, "sk_live_1");
+    });
+    let pod = Pod::started(&peer);
+    pod.is_ready().await;
+    assert_eq!(pod.state().message, "3 files");
+    assert_eq!(pod.read("db/password").unwrap(), "p\"w");
+    assert_eq!(pod.read("ledger/token").unwrap(), "sk_live_1");
+    assert_eq!(
+        pod.read("app.env").unwrap(),
+        "DB_USERNAME=\"shop\"\nDB_PASSWORD=\"p\\\"w\"\nSTRIPE_KEY=\"sk_live_1\"\n"
+    );
+    let mode = std::fs::metadata(pod.volume().join("db/password")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o440);
+
+    let world = peer.world();
+    assert_eq!(world.alive().len(), 1);
+    assert_eq!(world.asked[0].wait_seconds, 0, "the first answer is wanted at once");
+    assert!(world.user_agents.iter().all(|agent| agent.starts_with("sikkerkey-sidecar/")));
+}
+
+#[tokio::test]
+async fn a_new_value_reaches_its_file_and_an_idle_server_hears_nothing() {
+    let peer = peer_with(&[("a", "one"), ("b", "two")]).await;
+    let pod = Pod::started(&peer);
+    pod.is_ready().await;
+    eventually("the second question is held", || peer.world().asked.len() == 2).await;
+    assert_eq!(peer.world().asked[1].wait_seconds, 55);
+    assert_eq!(peer.world().asked[1].held.len(), 2);
+
+    let before = pod.generation();
+    peer.change(|world| world.set("a", 2, "three"));
+    pod.has("a", "three").await;
+    assert_eq!(pod.read("b").unwrap(), "two");
+    assert_ne!(pod.generation(), before);
+
+    // The same value as a new version is read, but the application sees no change.
+    let before = pod.generation();
+    peer.change(|world| world.set("a", 3, "three"));
+    eventually("version 3 is held", || {
+        let world = peer.world();
+        let last = world.asked.last().unwrap();
+        format!("{:?}", last.held[&key("a")]).contains("version: 3")
+    })
+    .await;
+    assert_eq!(pod.generation(), before);
+    assert_eq!(peer.world().count(Sync::PATH, 200), 3);
+}
+
+#[tokio::test]
+async fn a_denied_read_takes_the_file_away_or_leaves_it_as_the_machine_says() {
+    use DenialReason as R;
+    use OnDenied::{Keep, Remove};
+    for (reason, on_revoked, on_closed, stays) in [
+        (R::NotGranted, Remove, Keep, false),
+        (R::NotGranted, Keep, Remove, true),
+        (R::OutsideTimeWindow, Keep, Remove, false),
+        (R::OutsideTimeWindow, Remove, Keep, true),
+        (R::RateCapReached, Remove, Remove, true),
+    ] {
+        let peer = peer_with(&[("a", "one"), ("b", "two")]).await;
+        peer.change(|world| (world.delivery.on_revoked, world.delivery.on_closed) = (on_revoked, on_closed));
+        let pod = Pod::started(&peer);
+        pod.is_ready().await;
+        peer.change(|world| world.deny("a", reason, "no longer"));
+        let held = || format!("{:?}", peer.world().asked.last().unwrap().held.get(&key("a")));
+        eventually("the denial is known", || held() == format!("Some(Denied({reason:?}))")).await;
+        assert_eq!(pod.read("a").is_some(), stays, "{reason:?}");
+        assert_eq!(pod.state().ready, stays, "{reason:?}");
+        assert_eq!(pod.read("b").as_deref(), Some("two"), "the others stay");
+        let said = if stays {
+            format!("2 files; file a stays although Secret shop/a is refused: {}", reason.as_str())
+        } else {
+            format!("file a waits for Secret shop/a: {}: no longer", reason.as_str())
+        };
+        assert!(pod.state().message.starts_with(&said), "{}", pod.state().message);
+
+        // Back again.
+        peer.change(|world| world.set("a", 2, "new"));
+        pod.has("a", "new").await;
+        pod.is_ready().await;
+    }
+}
+
+#[tokio::test]
+async fn a_required_file_holds_the_pod_back_until_it_is_granted_and_an_optional_one_does_not() {
+    let peer = peer_with(&[("a", "one")]).await;
+    peer.change(|world| {
+        let mut optional = raw("optional", "never");
+        optional.optional = true;
+        world.deliver(vec![raw("a", "a"), raw("db/password", "db"), optional]);
+    });
+    let pod = Pod::started(&peer);
+    pod.says("NotGranted").await;
+    let state = pod.state();
+    assert!(!state.ready);
+    assert_eq!(
+        state.message,
+        "file db/password waits for Secret shop/db: NotGranted: add it to a Grant in namespace shop"
+    );
+    assert_eq!(pod.read("a").as_deref(), Some("one"), "what can be written is written");
+
+    peer.change(|world| world.set("db", 1, "s3cret"));
+    pod.is_ready().await;
+    assert_eq!(pod.read("db/password").unwrap(), "s3cret");
+    assert_eq!(
+        pod.state().message,
+        "2 files; left out, as it is optional: file optional waits for Secret shop/never: NotGranted: add it to a Grant in namespace shop"
+    );
+}
+
+#[tokio::test]
+async fn a_changed_delivery_is_followed_at_once() {
+    let peer = peer_with(&[("a", "one"), ("b", "two")]).await;
+    peer.change(|world| world.deliver(vec![raw("a", "a")]));
+    let pod = Pod::started(&peer);
+    pod.is_ready().await;
+    assert_eq!(pod.read("b"), None);
+    peer.change(|world| world.deliver(vec![raw("moved/a", "a"), raw("b", "b")]));
+    pod.has("b", "two").await;
+    pod.lacks("a").await;
+    assert_eq!(pod.read("moved/a").unwrap(), "one");
+    peer.change(|world| world.deliver(vec![]));
+    pod.lacks("b").await;
+    assert!(pod.state().ready);
+    assert_eq!(pod.state().message, "0 files");
+}
+
+#[tokio::test]
+async fn a_hostile_or_unsupported_file_stops_only_itself() {
+    let peer = peer_with(&[("a", "one")]).await;
+    let outside = tempfile::tempdir().unwrap();
+    peer.change(|world| {
+        let mut yaml = raw("config.yaml", "a");
+        yaml.format = Format::Yaml;
+        let absolute = outside.path().join("x");
+        world.deliver(vec![
+            raw("../escaped", "a"),
+            raw(absolute.to_str().unwrap(), "a"),
+            raw("..data", "a"),
+            yaml,
+            raw("a", "a"),
+        ]);
+    });
+    let pod = Pod::started(&peer);
+    pod.has("a", "one").await;
+    pod.says("FileRefused").await;
+    assert!(!pod.state().ready);
+    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+    assert!(!pod.volume().parent().unwrap().join("escaped").exists());
+
+    peer.change(|world| {
+        let mut yaml = raw("config.yaml", "a");
+        yaml.format = Format::Yaml;
+        world.deliver(vec![yaml, raw("a", "a")]);
+    });
+    pod.says("FormatUnsupported").await;
+    assert_eq!(
+        pod.state().message,
+        "file config.yaml cannot be written: format YAML is not supported by this version of the sidecar"
+    );
+}
+
+#[tokio::test]
+async fn a_killed_sidecar_goes_on_where_it_was_and_no_file_is_ever_missing() {
+    let peer = peer_with(&[("a", "one"), ("b", "two")]).await;
+    let mut pod = Pod::started(&peer);
+    pod.is_ready().await;
+    let (generation, first) = (pod.generation(), peer.world().alive()[0].clone());
+    pod.kill().await;
+    assert_eq!(pod.read("a").as_deref(), Some("one"));
+
+    // It reads a again, but must not read b: the file stays as it was.
+    peer.change(|world| world.deny("b", DenialReason::RateCapReached, "again at noon"));
+    pod.start();
+    assert!(!pod.state().ready, "the state of the dead one does not count");
+    assert_eq!(pod.generation(), generation);
+    pod.is_ready().await;
+    assert_eq!(
+        pod.state().message,
+        "2 files; as it was before, because file b waits for Secret shop/b: RateCapReached: again at noon"
+    );
+    assert_eq!(pod.generation(), generation, "nothing changed for the application");
+    assert_eq!(pod.read("b").as_deref(), Some("two"));
+    assert_ne!(*peer.world().alive()[0], first, "it has a new identity");
+    assert_eq!(peer.world().alive().len(), 1);
+
+    // What is revoked goes, although this process never held it.
+    peer.change(|world| world.deny("b", DenialReason::NotGranted, ""));
+    pod.lacks("b").await;
+    assert_eq!(pod.read("a").as_deref(), Some("one"));
+}
+
+#[tokio::test]
+async fn the_application_is_told_once_after_several_changes_and_not_at_the_start() {
+    let application = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = application.local_addr().unwrap().port();
+    let peer = peer_with(&[("a", "one")]).await;
+    peer.change(|world| {
+        world.delivery.on_change = Some(OnChange {
+            debounce_millis: 300,
+            action: ChangeAction::HttpPost { port, path: "/-/reload?now".to_owned() },
+        });
+    });
+    let pod = Pod::started(&peer);
+    pod.is_ready().await;
+    for version in 2..5 {
+        peer.change(|world| world.set("a", version, &format!("value {version}")));
+        pod.has("a", &format!("value {version}")).await;
+    }
+    let (mut stream, _) = tokio::time::timeout(Duration::from_secs(10), application.accept()).await.unwrap().unwrap();
+    let mut head = vec![0; 4096];
+    let length = stream.read(&mut head).await.unwrap();
+    let head = String::from_utf8(head[..length].to_vec()).unwrap();
+    assert!(head.starts_with("POST /-/reload?now HTTP/1.1\r\n"), "{head}");
+    stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+    assert_eq!(pod.read("a").as_deref(), Some("value 4"), "it is told when the last one is there");
+    let more = tokio::time::timeout(Duration::from_millis(500), application.accept()).await;
+    assert!(more.is_err(), "it is told once");
+}

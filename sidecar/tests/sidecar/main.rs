@@ -1,0 +1,16 @@
+//! The sidecar against a peer that speaks the protocol over real TLS and verifies every proof and signature.
+
+#[cfg(test)]
+mod away;
+#[cfg(test)]
+mod files;
+#[cfg(test)]
+mod identity;
+#[cfg(test)]
+mod peer;
+#[cfg(test)]
+mod pod;
+#[cfg(test)]
+mod process;
+#[cfg(test)]
+mod quiet;
