@@ -1,8 +1,29 @@
 //! The SikkerKey server.
 
+pub mod admin;
+pub mod app;
 pub mod audit;
+pub mod cli;
 pub mod clock;
+pub mod crypto;
+pub mod decision;
+pub mod engine;
 pub mod entropy;
+pub mod floods;
+pub mod http;
+pub mod ledger;
+pub mod live;
+pub mod lockout;
+pub mod metrics;
 pub mod model;
+pub mod oidc;
+pub mod policy;
 pub mod refusal;
+pub mod run;
 pub mod state;
+pub mod store;
+pub mod tls;
+pub mod usecase;
+pub mod value;
+pub mod verify;
+pub mod writer;

@@ -66,6 +66,13 @@ pub struct EntityKey {
     pub id: String,
 }
 
+impl EntityKey {
+    /// Whether it is a machine's.
+    pub fn is_machine(&self) -> bool {
+        self.kind == EntityKind::Machine
+    }
+}
+
 impl Entity {
     /// Kind and id.
     pub fn key(&self) -> EntityKey {

@@ -3,10 +3,13 @@
 //! [`State`] is a value: [`State::apply`] takes it from one state to the next, nothing else changes it, and nothing in it
 //! does I/O. The writer owns the only one that changes; request handlers look at it behind a lock they hold for moments.
 
+pub mod undo;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use sikkerkey_protocol::id::{AgentId, FleetId, MachineId, ProjectId, SecretId, VaultId};
+use sikkerkey_protocol::key::PublicKey;
 use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
 
 use crate::model::account::{Account, Vault};
@@ -63,6 +66,9 @@ pub struct State {
     secrets_of_grantee: HashMap<Grantee, BTreeSet<SecretId>>,
     machines_of_fleet: HashMap<FleetId, HashSet<MachineId>>,
     machines_of_pod: HashMap<(String, String), HashSet<MachineId>>,
+    machines_of_key: HashMap<PublicKey, HashSet<MachineId>>,
+    grantees_of_secret: HashMap<SecretId, BTreeSet<Grantee>>,
+    secrets_of_policy: HashMap<(ProjectId, String), BTreeSet<SecretId>>,
 }
 
 impl State {
@@ -143,6 +149,22 @@ impl State {
         self.secrets_of_grantee.get(grantee).into_iter().flatten().filter_map(|id| self.secrets.get(id))
     }
 
+    /// Everybody to whom some grant, ended ones included, names this secret.
+    pub fn grantees_of(&self, secret: &SecretId) -> impl Iterator<Item = &Grantee> {
+        self.grantees_of_secret.get(secret).into_iter().flatten()
+    }
+
+    /// The secrets of a project that name this policy, those in the trash included.
+    pub fn secrets_naming(&self, project: &ProjectId, policy: &str) -> impl Iterator<Item = &Secret> {
+        let ids = self.secrets_of_policy.get(&(project.clone(), policy.to_owned()));
+        ids.into_iter().flatten().filter_map(|id| self.secrets.get(id))
+    }
+
+    /// The machines that sign with this key, of which there is at most one.
+    pub fn machines_with_key(&self, key: &PublicKey) -> impl Iterator<Item = &Arc<Machine>> {
+        self.machines_of_key.get(key).into_iter().flatten().filter_map(|id| self.machines.get(id))
+    }
+
     /// The machines of a fleet.
     pub fn machines_in(&self, fleet: &FleetId) -> impl Iterator<Item = &Arc<Machine>> {
         self.machines_of_fleet.get(fleet).into_iter().flatten().filter_map(|id| self.machines.get(id))
@@ -184,6 +206,7 @@ impl State {
                     let key = (pod.cluster.clone(), pod.pod.uid.clone());
                     self.machines_of_pod.entry(key).or_default().insert(it.id.clone());
                 }
+                self.machines_of_key.entry(it.public_key).or_default().insert(it.id.clone());
                 self.machines.insert(it.id.clone(), Arc::new(it));
             }
             Entity::Secret(it) => {
@@ -192,6 +215,10 @@ impl State {
                     if let Some(managed) = &it.managed {
                         self.by_object.insert(object_key(Kind::Secret, managed), id);
                     }
+                }
+                if let Some(policy) = &it.policy {
+                    let key = (it.project.clone(), policy.clone());
+                    self.secrets_of_policy.entry(key).or_default().insert(it.id.clone());
                 }
                 self.secrets.insert(it.id.clone(), it);
             }
@@ -207,6 +234,7 @@ impl State {
                     let pair = (it.grantee.clone(), secret.clone());
                     self.grants_of_pair.entry(pair).or_default().insert(it.id.clone());
                     self.secrets_of_grantee.entry(it.grantee.clone()).or_default().insert(secret.clone());
+                    self.grantees_of_secret.entry(secret.clone()).or_default().insert(it.grantee.clone());
                 }
                 if let Some(managed) = &it.managed {
                     self.by_object.insert(object_key(Kind::Grant, managed), id);
@@ -247,6 +275,9 @@ impl State {
                     if let Some(managed) = &gone.managed {
                         self.forget_object(Kind::Secret, managed, id);
                     }
+                    if let Some(policy) = gone.policy {
+                        forget_member(&mut self.secrets_of_policy, (gone.project.clone(), policy), &gone.id);
+                    }
                     remove_if(&mut self.secret_by_name, &(gone.project, gone.name), |it| it.as_str() == id);
                 }
             }
@@ -282,6 +313,12 @@ impl State {
                 self.machines_of_fleet.remove(fleet);
             }
         }
+        if let Some(machines) = self.machines_of_key.get_mut(&gone.public_key) {
+            machines.remove(&gone.id);
+            if machines.is_empty() {
+                self.machines_of_key.remove(&gone.public_key);
+            }
+        }
         if let Some(pod) = &gone.pod {
             let key = (pod.cluster.clone(), pod.pod.uid.clone());
             if let Some(machines) = self.machines_of_pod.get_mut(&key) {
@@ -303,6 +340,7 @@ impl State {
             ids.remove(&gone.id);
             if ids.is_empty() {
                 self.grants_of_pair.remove(&pair);
+                forget_member(&mut self.grantees_of_secret, secret.clone(), &gone.grantee);
                 if let Some(secrets) = self.secrets_of_grantee.get_mut(&gone.grantee) {
                     secrets.remove(secret);
                     if secrets.is_empty() {
@@ -311,6 +349,14 @@ impl State {
                 }
             }
         }
+    }
+}
+
+fn forget_member<K: Eq + std::hash::Hash, V: Ord>(map: &mut HashMap<K, BTreeSet<V>>, key: K, member: &V) {
+    let Some(members) = map.get_mut(&key) else { return };
+    members.remove(member);
+    if members.is_empty() {
+        map.remove(&key);
     }
 }
 
@@ -327,3 +373,6 @@ fn remove_if<K: Eq + std::hash::Hash, V>(map: &mut HashMap<K, V>, key: &K, is_it
         map.remove(key);
     }
 }
+
+#[cfg(test)]
+mod tests;

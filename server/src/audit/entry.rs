@@ -45,6 +45,7 @@ pub enum Action {
     PolicyApply,
     PolicyDelete,
     ProjectCreate,
+    NamespaceAdopt,
     VoucherIssue,
     VoucherRefused,
     PodGone,
@@ -52,6 +53,7 @@ pub enum Action {
     AgentLogin,
     AgentRegister,
     AgentApprove,
+    AgentRevoke,
     ClusterTrust,
     VaultCreate,
     AccountUpdate,
@@ -99,6 +101,7 @@ impl Action {
             | Self::BootstrapTokenCreate
             | Self::AgentRegister
             | Self::AgentApprove
+            | Self::AgentRevoke
             | Self::VaultCreate
             | Self::LockoutLift
             | Self::SecretRetain
@@ -109,6 +112,7 @@ impl Action {
             | Self::AuthFailure
             | Self::LockoutStart
             | Self::ClusterTrust
+            | Self::NamespaceAdopt
             | Self::AccountUpdate => Severity::High,
         }
     }

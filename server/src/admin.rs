@@ -1,0 +1,78 @@
+//! The command line of the person who runs the server.
+//!
+//! A command is a [`Request`], which the running server takes over its socket, because it alone may write; when no
+//! server runs, the command opens the data itself. Either way the same use cases run through the same writer, and what
+//! changes something is audited.
+
+mod answer;
+mod audit;
+mod command;
+pub(crate) mod execute;
+mod listing;
+mod request;
+pub(crate) mod socket;
+mod table;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+pub use self::answer::Answer;
+pub use self::command::Command;
+pub use self::request::Request;
+
+/// The name of the socket in the data directory.
+pub const SOCKET: &str = "admin.sock";
+
+/// Arguments of `sikkerkey-server admin`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The server's data directory.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// The root key, when it is not in the data directory. Not needed while the server runs.
+    #[arg(long, value_name = "FILE")]
+    pub root_key_file: Option<PathBuf>,
+    /// How to answer.
+    #[arg(long, value_enum, default_value_t = Output::Text, global = true)]
+    pub output: Output,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// For a person.
+    Text,
+    /// For a program.
+    Json,
+}
+
+/// Runs a command and prints its answer.
+pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let Arguments { data_dir, root_key_file, output, command } = arguments;
+    let request = command.into_request()?;
+    let socket = data_dir.join(SOCKET);
+    let answered = match socket::ask(&socket, &request).await? {
+        Some(answered) => answered,
+        None => execute::alone(&data_dir, root_key_file.as_deref(), request).await?,
+    };
+    let answer = answered.map_err(|message| anyhow::anyhow!(message))?;
+    let text = match output {
+        Output::Text => answer.text,
+        Output::Json => serde_json::to_string_pretty(&answer.json).context("cannot write the answer as JSON")?,
+    };
+    print(&text).context("cannot write the answer")
+}
+
+fn print(text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    // Somebody who reads only the first lines (`| head`) is not an error.
+    match writeln!(out, "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}

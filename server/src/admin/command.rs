@@ -1,0 +1,249 @@
+//! What can be typed.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use sikkerkey_protocol::id::{AgentId, MachineId, SecretId, VaultId};
+use sikkerkey_protocol::secret_text::SecretText;
+use zeroize::Zeroizing;
+
+use super::Request;
+use crate::model::account::Standing;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Vaults: projects, machines and agents of one owner.
+    #[command(subcommand)]
+    Vault(Vault),
+    /// Kubernetes clusters whose operator may log in.
+    #[command(subcommand)]
+    Cluster(Cluster),
+    /// Agents: programs that manage, and never read a value.
+    #[command(subcommand)]
+    Agent(Agent),
+    /// Machines that read, and the fleets of Machine objects.
+    #[command(subcommand)]
+    Machine(Machine),
+    /// Secrets whose values a person sets.
+    #[command(subcommand)]
+    Secret(Secret),
+    /// Lets a namespace that was made anew take over what the server holds of the earlier one of its name.
+    Adopt {
+        /// The cluster's name.
+        #[arg(long)]
+        cluster: String,
+        /// The namespace; left out: every namespace of the cluster, after the cluster was restored.
+        #[arg(long)]
+        namespace: Option<String>,
+        /// Its uid now; left out: whichever of that name applies something next.
+        #[arg(long, requires = "namespace")]
+        uid: Option<String>,
+    },
+    /// The newest rows of the audit, newest first.
+    Audit {
+        /// How many.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        /// Only those of one machine, by id.
+        #[arg(long)]
+        machine: Option<MachineId>,
+    },
+    /// Checks that no row of the audit was changed, removed or added.
+    VerifyAudit,
+    /// Accounts: the owners of vaults.
+    #[command(subcommand)]
+    Account(Account),
+    /// Ends a lockout.
+    Unlock {
+        /// Of an address.
+        #[arg(long, required_unless_present = "machine")]
+        ip: Option<IpAddr>,
+        /// Of a machine.
+        #[arg(long)]
+        machine: Option<MachineId>,
+    },
+}
+
+/// Vaults.
+#[derive(Debug, Subcommand)]
+pub enum Vault {
+    /// Makes a vault, and its owner's account when there is none.
+    Create {
+        /// What people call it.
+        #[arg(long)]
+        name: String,
+        /// The owner's e-mail address.
+        #[arg(long)]
+        owner: String,
+    },
+    /// Lists the vaults.
+    List,
+}
+
+/// Clusters.
+#[derive(Debug, Subcommand)]
+pub enum Cluster {
+    /// Trusts a cluster; again, with other values, replaces them.
+    Trust {
+        /// The vault that holds the cluster's projects.
+        #[arg(long)]
+        vault: VaultId,
+        /// The cluster's name at this server.
+        #[arg(long)]
+        name: String,
+        /// The issuer of its service-account tokens: kubectl get --raw /.well-known/openid-configuration
+        #[arg(long)]
+        issuer: String,
+        /// A file with its signing keys: kubectl get --raw /openid/v1/jwks
+        #[arg(long, value_name = "FILE")]
+        jwks_file: PathBuf,
+        /// The operator's account: system:serviceaccount:NAMESPACE:NAME
+        #[arg(long)]
+        subject: String,
+    },
+    /// Lists the clusters.
+    List,
+}
+
+/// Agents.
+#[derive(Debug, Subcommand)]
+pub enum Agent {
+    /// Prints a one-time token with which an agent registers, good for 10 minutes.
+    Token {
+        /// The vault.
+        #[arg(long)]
+        vault: VaultId,
+        /// What people call the agent.
+        #[arg(long)]
+        name: String,
+        /// The cluster it is going to speak for.
+        #[arg(long)]
+        cluster: Option<String>,
+    },
+    /// Approves an agent that has registered.
+    Approve {
+        /// Its id.
+        id: AgentId,
+    },
+    /// Takes an agent its identity.
+    Revoke {
+        /// Its id.
+        id: AgentId,
+    },
+    /// Lists the agents.
+    List,
+}
+
+/// Machines.
+#[derive(Debug, Subcommand)]
+pub enum Machine {
+    /// Prints a one-time token with which a host registers, good for 10 minutes.
+    Bootstrap {
+        /// The vault.
+        #[arg(long)]
+        vault: VaultId,
+        /// The machine's name; left out: its host name.
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Approves a machine, or the fleet of a Machine object.
+    Approve {
+        /// Its id.
+        id: String,
+    },
+    /// Takes a machine its identity and its grants, or denies the fleet of a Machine object.
+    Revoke {
+        /// Its id.
+        id: String,
+    },
+    /// Lists machines and fleets.
+    List,
+}
+
+/// Secrets.
+#[derive(Debug, Subcommand)]
+pub enum Secret {
+    /// Sets a value as the next version.
+    Set {
+        /// Its id.
+        id: SecretId,
+        /// The file with the value, taken as it is; `-` reads standard input.
+        #[arg(long, value_name = "FILE")]
+        value_file: PathBuf,
+        /// The fields of a structured value, a JSON object whose values are all strings; left out: those the secret has.
+        #[arg(long, value_delimiter = ',')]
+        fields: Option<Vec<String>>,
+    },
+    /// Lists secrets, without their values.
+    List,
+}
+
+/// Accounts.
+#[derive(Debug, Subcommand)]
+pub enum Account {
+    /// Refuses everything to the machines of its vaults, until it is activated.
+    Suspend {
+        /// Its e-mail address.
+        email: String,
+    },
+    /// Ends a suspension.
+    Activate {
+        /// Its e-mail address.
+        email: String,
+    },
+}
+
+impl Command {
+    /// Reads the files that the command names, here where the person is who may read them.
+    pub fn into_request(self) -> anyhow::Result<Request> {
+        Ok(match self {
+            Self::Vault(Vault::Create { name, owner }) => Request::VaultCreate { name, owner },
+            Self::Vault(Vault::List) => Request::VaultList,
+            Self::Cluster(Cluster::Trust { vault, name, issuer, jwks_file, subject }) => {
+                let jwks = std::fs::read_to_string(&jwks_file)
+                    .with_context(|| format!("cannot read the cluster's keys from {}", jwks_file.display()))?;
+                Request::ClusterTrust { vault, name, issuer, jwks, subject }
+            }
+            Self::Cluster(Cluster::List) => Request::ClusterList,
+            Self::Agent(Agent::Token { vault, name, cluster }) => Request::AgentToken { vault, name, cluster },
+            Self::Agent(Agent::Approve { id }) => Request::AgentApprove { id },
+            Self::Agent(Agent::Revoke { id }) => Request::AgentRevoke { id },
+            Self::Agent(Agent::List) => Request::AgentList,
+            Self::Machine(Machine::Bootstrap { vault, name }) => Request::MachineBootstrap { vault, name },
+            Self::Machine(Machine::Approve { id }) => Request::MachineApprove { id },
+            Self::Machine(Machine::Revoke { id }) => Request::MachineRevoke { id },
+            Self::Machine(Machine::List) => Request::MachineList,
+            Self::Secret(Secret::Set { id, value_file, fields }) => {
+                Request::SecretSet { id, value: read_value(&value_file)?, fields }
+            }
+            Self::Secret(Secret::List) => Request::SecretList,
+            Self::Adopt { cluster, namespace, uid } => Request::Adopt { cluster, namespace, uid },
+            Self::Audit { limit, machine } => Request::Audit { limit, machine },
+            Self::VerifyAudit => Request::VerifyAudit,
+            Self::Account(Account::Suspend { email }) => {
+                Request::AccountStanding { email, standing: Standing::Suspended }
+            }
+            Self::Account(Account::Activate { email }) => {
+                Request::AccountStanding { email, standing: Standing::Active }
+            }
+            Self::Unlock { ip, machine } => Request::Unlock { ip, machine },
+        })
+    }
+}
+
+fn read_value(path: &Path) -> anyhow::Result<SecretText> {
+    use std::io::Read as _;
+    // One more than the server takes, so that a value that is too long is refused rather than cut.
+    let longest = u64::try_from(crate::value::MAX_VALUE + 1).unwrap_or(u64::MAX);
+    let mut text = Zeroizing::new(String::with_capacity(crate::value::MAX_VALUE + 1));
+    let read = if path == Path::new("-") {
+        std::io::stdin().lock().take(longest).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(longest).read_to_string(&mut text))
+    };
+    read.with_context(|| format!("cannot read the value from {} as UTF-8 text", path.display()))?;
+    Ok(text.into())
+}

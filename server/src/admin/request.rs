@@ -1,0 +1,76 @@
+//! A command on its way to the one who executes it.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use sikkerkey_protocol::id::{AgentId, MachineId, SecretId, VaultId};
+use sikkerkey_protocol::secret_text::{self, SecretText};
+
+use crate::model::account::Standing;
+
+/// A command, with the contents of the files it named.
+#[derive(Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each is documented at the command of its name")]
+pub enum Request {
+    VaultCreate {
+        name: String,
+        owner: String,
+    },
+    VaultList,
+    ClusterTrust {
+        vault: VaultId,
+        name: String,
+        issuer: String,
+        jwks: String,
+        subject: String,
+    },
+    ClusterList,
+    AgentToken {
+        vault: VaultId,
+        name: String,
+        cluster: Option<String>,
+    },
+    AgentApprove {
+        id: AgentId,
+    },
+    AgentRevoke {
+        id: AgentId,
+    },
+    AgentList,
+    MachineBootstrap {
+        vault: VaultId,
+        name: Option<String>,
+    },
+    MachineApprove {
+        id: String,
+    },
+    MachineRevoke {
+        id: String,
+    },
+    MachineList,
+    SecretSet {
+        id: SecretId,
+        #[serde(serialize_with = "secret_text::serialize")]
+        value: SecretText,
+        fields: Option<Vec<String>>,
+    },
+    SecretList,
+    Adopt {
+        cluster: String,
+        namespace: Option<String>,
+        uid: Option<String>,
+    },
+    Audit {
+        limit: u32,
+        machine: Option<MachineId>,
+    },
+    VerifyAudit,
+    AccountStanding {
+        email: String,
+        standing: Standing,
+    },
+    Unlock {
+        ip: Option<IpAddr>,
+        machine: Option<MachineId>,
+    },
+}

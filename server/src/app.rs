@@ -1,0 +1,71 @@
+//! What request handlers share.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, watch};
+
+use crate::clock::Clock;
+use crate::crypto::keyring::Keyring;
+use crate::entropy::Entropy;
+use crate::floods::Floods;
+use crate::http::client_address::TrustedProxies;
+use crate::live::Live;
+use crate::lockout::Lockout;
+use crate::metrics::Metrics;
+use crate::store::Records;
+use crate::writer::Writer;
+
+/// What request handlers share. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// The parts of an [`App`].
+pub struct Parts {
+    /// What is known, to look at.
+    pub live: Arc<Live>,
+    /// The way to change it.
+    pub writer: Writer,
+    /// Opens values.
+    pub keyring: Arc<Keyring>,
+    /// Who failed to authenticate too often.
+    pub lockout: Arc<Lockout>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// The audit, to look at.
+    pub records: Records,
+    /// Requests that are counted instead of audited.
+    pub floods: Arc<Floods>,
+    /// What is measured.
+    pub metrics: Arc<Metrics>,
+    /// Proxies whose word about the client is taken.
+    pub proxies: TrustedProxies,
+    /// The server's public origin, without a trailing slash.
+    pub public_url: String,
+    /// Places for sidecars that wait for news.
+    pub waiting: Semaphore,
+    /// Turns true when the server is about to end: whoever waits is answered.
+    pub shutdown: watch::Receiver<bool>,
+}
+
+impl App {
+    /// Puts the parts together.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// Ends when the server is about to.
+    pub async fn ending(&self) {
+        let mut shutdown = self.shutdown.clone();
+        // Gone senders mean the same.
+        drop(shutdown.wait_for(|it| *it).await);
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}

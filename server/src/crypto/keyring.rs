@@ -1,0 +1,142 @@
+//! The keys that follow from the root key, and what they are used for.
+
+use hkdf::Hkdf;
+use sha2::Sha256;
+use sikkerkey_protocol::id::{ProjectId, SecretId, VaultId};
+use sikkerkey_protocol::secret_text::SecretText;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::CryptoError;
+use super::envelope::{self, Key, Place};
+use super::root_key::RootKey;
+use super::row_mac::MacKey;
+use crate::entropy::{self, Entropy};
+use crate::model::project::Project;
+use crate::model::version::Sealed;
+
+/// The keys that follow from the root key. The root key itself is not kept.
+pub struct Keyring {
+    wrap: Key,
+    rows: MacKey,
+    audit: MacKey,
+    check: MacKey,
+}
+
+impl Keyring {
+    /// Derives the keys.
+    pub fn new(root: &RootKey) -> Self {
+        let derive = |purpose: &str| {
+            let mut key = Zeroizing::new([0; 32]);
+            // 32 bytes are far below what HKDF can expand to, so this cannot fail; a zero key must not come of it.
+            let expanded = Hkdf::<Sha256>::new(Some(b"sikkerkey-root-v1"), root.bytes()).expand(purpose.as_bytes(), &mut *key);
+            debug_assert!(expanded.is_ok());
+            key
+        };
+        Self {
+            wrap: derive("wrap project keys"),
+            rows: MacKey::new(derive("authenticate rows")),
+            audit: MacKey::new(derive("chain the audit")),
+            check: MacKey::new(derive("tell root keys apart")),
+        }
+    }
+
+    /// A new project's key, wrapped.
+    pub fn new_project_key(
+        &self,
+        vault: &VaultId,
+        project: &ProjectId,
+        entropy: &dyn Entropy,
+    ) -> Result<Vec<u8>, CryptoError> {
+        let key = entropy::bytes::<32>(entropy);
+        envelope::seal(&self.wrap, Place::ProjectKey(vault, project), &*key, entropy)
+    }
+
+    /// Seals one version of a value under a fresh data key.
+    pub fn seal(
+        &self,
+        project: &Project,
+        secret: &SecretId,
+        version: u64,
+        value: &SecretText,
+        entropy: &dyn Entropy,
+    ) -> Result<Sealed, CryptoError> {
+        let (vault, id) = (&project.vault, &project.id);
+        let project_key = self.project_key(project)?;
+        let data_key = entropy::bytes::<32>(entropy);
+        Ok(Sealed {
+            wrapped_key: envelope::seal(
+                &project_key,
+                Place::DataKey(vault, id, secret, version),
+                &*data_key,
+                entropy,
+            )?,
+            ciphertext: envelope::seal(
+                &data_key,
+                Place::Value(vault, id, secret, version),
+                value.expose().as_bytes(),
+                entropy,
+            )?,
+        })
+    }
+
+    /// Opens one version of a value.
+    pub fn open(
+        &self,
+        project: &Project,
+        secret: &SecretId,
+        version: u64,
+        sealed: &Sealed,
+    ) -> Result<SecretText, CryptoError> {
+        let (vault, id) = (&project.vault, &project.id);
+        let project_key = self.project_key(project)?;
+        let data_key =
+            envelope::open_key(&project_key, Place::DataKey(vault, id, secret, version), &sealed.wrapped_key)?;
+        let mut bytes = envelope::open(&data_key, Place::Value(vault, id, secret, version), &sealed.ciphertext)?;
+        String::from_utf8(std::mem::take(&mut *bytes)).map(SecretText::new).map_err(|error| {
+            error.into_bytes().zeroize();
+            CryptoError::Open
+        })
+    }
+
+    /// Whether a stored version is this value. Compares without giving anything out.
+    pub fn holds(
+        &self,
+        project: &Project,
+        secret: &SecretId,
+        version: u64,
+        sealed: &Sealed,
+        value: &SecretText,
+    ) -> Result<bool, CryptoError> {
+        let stored = self.open(project, secret, version, sealed)?;
+        Ok(stored.expose().as_bytes().ct_eq(value.expose().as_bytes()).into())
+    }
+
+    /// Authenticates rows.
+    pub fn rows(&self) -> &MacKey {
+        &self.rows
+    }
+
+    /// Chains the audit.
+    pub fn audit(&self) -> &MacKey {
+        &self.audit
+    }
+
+    /// Tells whether this is the root key that the data of `installation` was made with.
+    pub fn check_value(&self, installation: &str) -> [u8; 32] {
+        self.check.mac(&[installation.as_bytes()])
+    }
+
+    fn project_key(&self, project: &Project) -> Result<Key, CryptoError> {
+        envelope::open_key(&self.wrap, Place::ProjectKey(&project.vault, &project.id), &project.wrapped_key)
+    }
+}
+
+impl std::fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keyring")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+//! Everything that knows HTTP.
+//!
+//! A handler parses, calls a use case and prints. It never touches the store. Success is exactly 200; every other
+//! answer is `{"error": "…"}`, mapped in one place ([`refusal`]).
+
+pub mod admin;
+pub mod agent;
+pub mod client_address;
+mod health;
+pub mod kubernetes;
+pub mod listener;
+mod machine;
+pub mod refusal;
+pub mod signed;
+pub mod unsigned;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{Request, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+
+use crate::app::App;
+use crate::metrics::StatusLabel;
+
+/// The largest body that is read, in bytes.
+pub const MAX_BODY: usize = 1024 * 1024;
+
+/// Every route.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .merge(machine::routes())
+        .merge(kubernetes::routes())
+        .merge(health::routes())
+        .fallback(|| async { refusal::body(StatusCode::NOT_FOUND, "no such route", None) })
+        .method_not_allowed_fallback(|| async {
+            refusal::body(StatusCode::METHOD_NOT_ALLOWED, "this route takes another method", None)
+        })
+        .layer(from_fn_with_state(app.clone(), measure))
+        .with_state(app)
+}
+
+async fn measure(State(app): State<App>, request: Request<axum::body::Body>, next: Next) -> Response {
+    let response = next.run(request).await.into_response();
+    app.metrics.responses.get_or_create(&StatusLabel { status: response.status().as_u16() }).inc();
+    response
+}

@@ -1,0 +1,73 @@
+//! Routes that an agent signs.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::Request;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, post};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sikkerkey_protocol::Call;
+
+use super::signed;
+use crate::app::App;
+use crate::audit::entry::Actor;
+use crate::decision::{Context, Decided};
+use crate::model::agent::Agent;
+use crate::refusal::{Refusal, RefusalKind};
+use crate::usecase::authenticate;
+use crate::usecase::source::Source;
+use crate::writer::ChangeRequest;
+
+/// A use case that an agent asks for.
+pub type AgentUseCase<C> = fn(&Context<'_>, &Agent, Source, C) -> Decided<<C as Call>::Answer>;
+
+/// The route of a call that an agent signs.
+pub fn call<C>(decide: AgentUseCase<C>) -> MethodRouter<App>
+where
+    C: Call + DeserializeOwned + Send + 'static,
+    C::Answer: Serialize + Send + 'static,
+{
+    post(async move |State(app): State<App>, request: Request<Body>| match run(&app, request, decide).await {
+        Ok(answer) => Json(answer).into_response(),
+        Err(response) => response,
+    })
+}
+
+async fn run<C>(app: &App, request: Request<Body>, decide: AgentUseCase<C>) -> Result<C::Answer, Response>
+where
+    C: Call + DeserializeOwned + Send + 'static,
+    C::Answer: Serialize + Send + 'static,
+{
+    let verified = signed::agent(app, request).await?;
+    let call: C = parse(verified.body()).map_err(IntoResponse::into_response)?;
+    let (agent, spend, source) = verified.into_parts();
+    let id = agent.id.clone();
+    let decide = Box::new(move |context: &Context<'_>| {
+        // As it is now: it may have been switched off since its signature was verified.
+        let agent = context.state.agents.get(&agent.id).ok_or_else(authenticate::unknown)?;
+        authenticate::may_manage(context.state, agent, context.now)?;
+        decide(context, agent, source, call)
+    });
+    let request = ChangeRequest {
+        spend: Some(spend),
+        actor: Actor::Agent(id),
+        source_ip: Some(source.address),
+        what: C::PATH,
+        decide,
+    };
+    app.writer.change(request).await.map_err(IntoResponse::into_response)
+}
+
+/// Parses a body. The text names the place, never the content.
+pub(super) fn parse<C: DeserializeOwned>(body: &[u8]) -> Result<C, Refusal> {
+    serde_json::from_slice(body).map_err(|error| {
+        let text = match error.classify() {
+            serde_json::error::Category::Data => "the body has another shape than this route takes",
+            _ => "the body is not JSON",
+        };
+        let place = format!("{text} (line {}, column {})", error.line(), error.column());
+        Refusal::new(RefusalKind::Invalid, place)
+    })
+}

@@ -1,0 +1,33 @@
+//! The operator's routes, and those with which agents and machines begin.
+
+use axum::Router;
+use sikkerkey_protocol::Call;
+use sikkerkey_protocol::enrolment::Register;
+use sikkerkey_protocol::kubernetes::{
+    ApplyGrant, ApplyMachine, ApplyPolicy, ApplySecret, Delete, GonePods, Inventory, IssueVoucher, Login,
+};
+
+use super::{agent, unsigned};
+use crate::app::App;
+use crate::usecase::agent_register::{self, RegisterAgent};
+use crate::usecase::kubernetes::{delete, grant, inventory, login, machine, pods, policy, secret, voucher};
+use crate::usecase::register;
+
+/// The routes.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route(Login::PATH, unsigned::call(login::login))
+        .route(Register::PATH, unsigned::call(register::register))
+        .route(RegisterAgent::PATH, unsigned::call(agent_register::register))
+        .route(ApplyMachine::PATH, agent::call(machine::apply))
+        .route(ApplySecret::PATH, agent::call(secret::apply))
+        .route(ApplyGrant::PATH, agent::call(grant::apply))
+        .route(ApplyPolicy::PATH, agent::call(policy::apply))
+        .route(Delete::PATH, agent::call(delete::delete))
+        .route(Inventory::PATH, agent::call(inventory::list))
+        .route(IssueVoucher::PATH, agent::call(voucher::issue))
+        .route(GonePods::PATH, agent::call(pods::gone))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! Changes that a machine makes to itself.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::Request;
+use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, post};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sikkerkey_protocol::Call;
+
+use super::ok;
+use crate::app::App;
+use crate::audit::entry::Actor;
+use crate::decision::{Context, Decided};
+use crate::http::{agent, signed};
+use crate::model::machine::Machine;
+use crate::usecase::authenticate;
+use crate::usecase::source::Source;
+use crate::writer::ChangeRequest;
+
+type MachineUseCase<C> = fn(&Context<'_>, &Machine, Source, C) -> Decided<<C as Call>::Answer>;
+
+/// The route of a call by which a machine changes itself.
+pub(super) fn call<C>(decide: MachineUseCase<C>) -> MethodRouter<App>
+where
+    C: Call + DeserializeOwned + Send + 'static,
+    C::Answer: Serialize + Send + 'static,
+{
+    post(async move |State(app): State<App>, request: Request<Body>| {
+        let verified = match signed::machine(&app, request).await {
+            Ok(verified) => verified,
+            Err(response) => return response,
+        };
+        let call: C = match agent::parse(verified.body()) {
+            Ok(call) => call,
+            Err(refusal) => return refusal.into_response(),
+        };
+        let (machine, spend, source) = verified.into_parts();
+        let id = machine.id.clone();
+        let decide = Box::new(move |context: &Context<'_>| {
+            // As it is now: it may have been revoked, or have another key, since its signature was verified.
+            let now = context.state.machines.get(&machine.id).filter(|it| it.public_key == machine.public_key);
+            decide(context, now.ok_or_else(authenticate::unknown)?, source, call)
+        });
+        ok(app
+            .writer
+            .change(ChangeRequest {
+                spend: Some(spend),
+                actor: Actor::Machine(id),
+                source_ip: Some(source.address),
+                what: C::PATH,
+                decide,
+            })
+            .await)
+    })
+}

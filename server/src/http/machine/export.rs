@@ -1,0 +1,22 @@
+//! `POST /v1/secrets/export`.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::Request;
+use axum::response::{IntoResponse, Response};
+
+use super::list::selection;
+use super::ok;
+use crate::app::App;
+use crate::http::signed;
+use crate::usecase::export_secrets::export_secrets;
+
+pub(super) async fn handle(State(app): State<App>, request: Request<Body>) -> Response {
+    match signed::machine(&app, request).await {
+        Ok(verified) => match selection(verified.body()) {
+            Ok(selection) => ok(export_secrets(&app, verified, selection).await),
+            Err(refusal) => refusal.into_response(),
+        },
+        Err(response) => response,
+    }
+}

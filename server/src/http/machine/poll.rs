@@ -1,0 +1,21 @@
+//! `POST /v1/secrets/poll`.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::Request;
+use axum::response::{IntoResponse, Response};
+
+use super::ok;
+use crate::app::App;
+use crate::http::{agent, signed};
+use crate::usecase::poll_secrets::poll_secrets;
+
+pub(super) async fn handle(State(app): State<App>, request: Request<Body>) -> Response {
+    match signed::machine(&app, request).await {
+        Ok(verified) => match agent::parse(verified.body()) {
+            Ok(poll) => ok(poll_secrets(&app, verified, poll).await),
+            Err(refusal) => refusal.into_response(),
+        },
+        Err(response) => response,
+    }
+}

@@ -1,0 +1,21 @@
+//! `POST /v1/machine/sync`.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::Request;
+use axum::response::{IntoResponse, Response};
+
+use super::ok;
+use crate::app::App;
+use crate::http::{agent, signed};
+use crate::usecase::sync::sync;
+
+pub(super) async fn handle(State(app): State<App>, request: Request<Body>) -> Response {
+    match signed::machine(&app, request).await {
+        Ok(verified) => match agent::parse(verified.body()) {
+            Ok(body) => ok(sync(&app, verified, body).await),
+            Err(refusal) => refusal.into_response(),
+        },
+        Err(response) => response,
+    }
+}

@@ -1,0 +1,397 @@
+//! What has happened: reads, denials, deliveries, last requests.
+//!
+//! Like [`State`](crate::state::State) it is held in memory as a whole and changes only in the writer's hands. Every
+//! change is journalled until the group it belongs to is committed: a group that fails is taken back, one that succeeds
+//! names the rows to be written.
+
+mod tally;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+
+use sikkerkey_protocol::denial::DenialReason;
+use sikkerkey_protocol::id::{MachineId, SecretId};
+use sikkerkey_protocol::kubernetes::{LastDenied, Usage};
+
+use crate::model::machine::Grantee;
+use crate::model::millis::Millis;
+
+pub use tally::{Counts, Reader, Tally};
+
+/// What has happened. See the module's page.
+#[derive(Default)]
+pub struct Ledger {
+    tallies: HashMap<SecretId, BTreeMap<Reader, Tally>>,
+    delivered: HashMap<MachineId, HashMap<SecretId, u64>>,
+    last_seen: HashMap<MachineId, Millis>,
+    unsaved_last_seen: HashSet<MachineId>,
+    activity: BTreeMap<ActivityKey, Activity>,
+    gone: Gone,
+    journal: Journal,
+}
+
+/// Ids of machines and agents that were removed lately: a request by one of them is no attack.
+#[derive(Default)]
+struct Gone {
+    ids: HashSet<String>,
+    order: VecDeque<String>,
+}
+
+impl Gone {
+    const KEPT: usize = 65_536;
+
+    fn insert(&mut self, id: &str) {
+        if self.ids.insert(id.to_owned()) {
+            self.order.push_back(id.to_owned());
+        }
+        if self.order.len() > Self::KEPT
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+    }
+}
+
+/// Requests that are counted instead of audited one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ActivityKind {
+    /// Lists of secrets and projects.
+    List,
+    /// Polls.
+    Poll,
+    /// Syncs that a sidecar began.
+    Sync,
+    /// Requests refused before anything about them was verified, beyond those that were audited.
+    Unauthenticated,
+    /// Requests refused because the address or machine is locked out.
+    LockedOut,
+}
+
+impl ActivityKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::List, Self::Poll, Self::Sync, Self::Unauthenticated, Self::LockedOut];
+
+    /// The kind of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == name)
+    }
+
+    /// The name in the database and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Poll => "poll",
+            Self::Sync => "sync",
+            Self::Unauthenticated => "unauthenticated",
+            Self::LockedOut => "locked_out",
+        }
+    }
+}
+
+/// Kind and minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ActivityKey {
+    /// Minutes since the epoch.
+    pub minute: i64,
+    /// What was asked.
+    pub kind: ActivityKind,
+}
+
+/// How often, with the first and the last example.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Activity {
+    /// How often in that minute.
+    pub count: u64,
+    /// Who was the first.
+    pub first: String,
+    /// Who was the last.
+    pub last: String,
+}
+
+impl Activity {
+    /// Nothing yet, but `who` is going to be the first.
+    pub fn first(who: &str) -> Self {
+        Self { count: 0, first: who.to_owned(), last: String::new() }
+    }
+
+    /// Counts.
+    pub fn add(&mut self, count: u64, who: &str) {
+        self.count += count;
+        who.clone_into(&mut self.last);
+    }
+}
+
+/// Reads and denials of one secret by everybody together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecretUsage {
+    /// Reads and denials.
+    pub usage: Usage,
+    /// Denials by reason.
+    pub denied_by: BTreeMap<DenialReason, u64>,
+}
+
+/// A value that is delivered.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivered<'a> {
+    /// To which machine.
+    pub machine: &'a MachineId,
+    /// For whom it counts.
+    pub grantee: &'a Grantee,
+    /// Which secret.
+    pub secret: &'a SecretId,
+    /// Which version.
+    pub version: u64,
+    /// When.
+    pub now: Millis,
+    /// Whether the secret's policy counts each pod by itself.
+    pub by_pod: bool,
+    /// Whether the secret's policy has a cap for the day.
+    pub by_day: bool,
+}
+
+#[derive(Default)]
+struct Journal {
+    tallies: HashMap<(SecretId, Reader), Option<Tally>>,
+    delivered: HashMap<(MachineId, SecretId), Option<u64>>,
+    activity: BTreeMap<ActivityKey, Option<Activity>>,
+}
+
+/// A row to be written: the key, and the value or none for a row to be removed.
+pub type Row<K, V> = (K, Option<V>);
+
+/// The rows that the current group has changed.
+#[derive(Debug, Default)]
+pub struct Dirty {
+    /// Tallies.
+    pub tallies: Vec<Row<(SecretId, Reader), Tally>>,
+    /// Delivered versions.
+    pub delivered: Vec<Row<(MachineId, SecretId), u64>>,
+    /// Counters of requests.
+    pub activity: Vec<(ActivityKey, Activity)>,
+}
+
+impl Ledger {
+    /// Reads and denials of one secret by one grantee.
+    pub fn usage(&self, grantee: &Grantee, secret: &SecretId) -> Option<&Usage> {
+        self.tally(secret, &Reader::from(grantee)).map(|tally| &tally.usage)
+    }
+
+    /// Reads and denials of one secret by everybody together.
+    pub fn secret_usage(&self, secret: &SecretId) -> SecretUsage {
+        let mut sum = SecretUsage::default();
+        for (reader, tally) in self.tallies.get(secret).into_iter().flatten() {
+            // What a pod reads is counted for its fleet as well.
+            if matches!(reader, Reader::Pod(_)) {
+                continue;
+            }
+            sum.usage.reads += tally.usage.reads;
+            sum.usage.denied += tally.usage.denied;
+            sum.usage.last_read = sum.usage.last_read.max(tally.usage.last_read);
+            if let Some(last) = &tally.usage.last_denied
+                && sum.usage.last_denied.as_ref().is_none_or(|known| known.time < last.time)
+            {
+                sum.usage.last_denied = Some(last.clone());
+            }
+            for (reason, count) in &tally.denied_by {
+                *sum.denied_by.entry(*reason).or_default() += count;
+            }
+        }
+        sum
+    }
+
+    /// The version of a secret that a machine was delivered last.
+    pub fn delivered(&self, machine: &MachineId, secret: &SecretId) -> Option<u64> {
+        self.delivered.get(machine)?.get(secret).copied()
+    }
+
+    /// When a machine last signed a request.
+    pub fn last_seen(&self, machine: &MachineId) -> Option<Millis> {
+        self.last_seen.get(machine).copied()
+    }
+
+    /// What caps compare with. `day_start` is the beginning of today in the policy's time zone.
+    pub fn counts(&self, secret: &SecretId, reader: &Reader, now: Millis, day_start: Option<Millis>) -> Counts {
+        let total = self.tallies.get(secret).into_iter().flatten();
+        let total = total.filter(|(it, _)| !matches!(it, Reader::Pod(_))).map(|(_, tally)| tally.usage.reads).sum();
+        let (minute, day) = self
+            .tally(secret, reader)
+            .map_or((0, 0), |tally| (tally.in_minute(now), day_start.map_or(0, |start| tally.since(start))));
+        Counts { minute, day, total }
+    }
+
+    /// Counts a delivery.
+    pub fn record_delivery(&mut self, it: Delivered<'_>) {
+        let pod = it.by_pod.then(|| Reader::Pod(it.machine.clone()));
+        for reader in std::iter::once(Reader::from(it.grantee)).chain(pod) {
+            self.tally_mut(it.secret, reader).count_read(it.now, it.by_day);
+        }
+        let versions = self.delivered.entry(it.machine.clone()).or_default();
+        let old = versions.insert(it.secret.clone(), it.version);
+        self.journal.delivered.entry((it.machine.clone(), it.secret.clone())).or_insert(old);
+    }
+
+    /// Notes that a machine was told that it may not read a secret any more: it is not news again.
+    pub fn forget_delivery(&mut self, machine: &MachineId, secret: &SecretId) {
+        if let Some(old) = self.delivered.get_mut(machine).and_then(|it| it.remove(secret)) {
+            self.journal.delivered.entry((machine.clone(), secret.clone())).or_insert(Some(old));
+        }
+    }
+
+    /// What a machine was delivered, with the versions.
+    pub fn delivered_to(&self, machine: &MachineId) -> impl Iterator<Item = (&SecretId, u64)> {
+        self.delivered.get(machine).into_iter().flatten().map(|(secret, version)| (secret, *version))
+    }
+
+    /// Counts a denial.
+    pub fn record_denial(&mut self, grantee: &Grantee, secret: &SecretId, denied: LastDenied) {
+        self.tally_mut(secret, Reader::from(grantee)).count_denial(denied);
+    }
+
+    /// Notes that a machine signed a request. Kept in memory and saved now and then: it is for people to look at.
+    pub fn record_seen(&mut self, machine: &MachineId, now: Millis) {
+        self.last_seen.insert(machine.clone(), now);
+        self.unsaved_last_seen.insert(machine.clone());
+    }
+
+    /// Counts a request that is not audited by itself.
+    pub fn record_activity(&mut self, kind: ActivityKind, now: Millis, who: &str) {
+        self.add_activity(ActivityKey { minute: now.0.div_euclid(60_000), kind }, 1, who);
+    }
+
+    /// Adds requests that were counted elsewhere.
+    pub fn add_activity(&mut self, key: ActivityKey, count: u64, who: &str) {
+        let old = self.activity.get(&key).cloned();
+        self.activity.entry(key).or_insert_with(|| Activity::first(who)).add(count, who);
+        self.journal.activity.entry(key).or_insert(old);
+    }
+
+    /// Whether a machine or agent of that id was removed lately. In memory only, and bounded.
+    pub fn is_gone(&self, id: &str) -> bool {
+        self.gone.ids.contains(id)
+    }
+
+    /// Notes that an agent is removed for good.
+    pub fn forget_agent(&mut self, agent: &str) {
+        self.gone.insert(agent);
+    }
+
+    /// Forgets a machine that is removed for good.
+    pub fn forget_machine(&mut self, machine: &MachineId) {
+        self.gone.insert(machine.as_str());
+        for (secret, version) in self.delivered.remove(machine).into_iter().flatten() {
+            self.forget_tally(&secret, &Reader::Pod(machine.clone()));
+            self.journal.delivered.entry((machine.clone(), secret)).or_insert(Some(version));
+        }
+        self.last_seen.remove(machine);
+        self.unsaved_last_seen.remove(machine);
+    }
+
+    /// Forgets a secret that is removed for good.
+    pub fn forget_secret(&mut self, secret: &SecretId) {
+        for (reader, tally) in self.tallies.remove(secret).into_iter().flatten() {
+            self.journal.tallies.entry((secret.clone(), reader)).or_insert(Some(tally));
+        }
+        for (machine, versions) in &mut self.delivered {
+            if let Some(version) = versions.remove(secret) {
+                self.journal.delivered.entry((machine.clone(), secret.clone())).or_insert(Some(version));
+            }
+        }
+    }
+
+    /// The rows that have changed since the last [`Ledger::settle`] or [`Ledger::take_back`].
+    pub fn dirty(&self) -> Dirty {
+        let tallies = self.journal.tallies.keys().map(|key| (key.clone(), self.tally(&key.0, &key.1).cloned()));
+        let delivered = self.journal.delivered.keys().map(|key| (key.clone(), self.delivered(&key.0, &key.1)));
+        let activity = self.journal.activity.keys().filter_map(|key| Some((*key, self.activity.get(key)?.clone())));
+        let mut dirty =
+            Dirty { tallies: tallies.collect(), delivered: delivered.collect(), activity: activity.collect() };
+        // Sorted by key, so that two writers never wait for each other in a circle.
+        dirty.tallies.sort_by(|(a, _), (b, _)| a.cmp(b));
+        dirty.delivered.sort_by(|(a, _), (b, _)| a.cmp(b));
+        dirty
+    }
+
+    /// What has changed is written.
+    pub fn settle(&mut self, now: Millis) {
+        self.journal = Journal::default();
+        let current = now.0.div_euclid(60_000);
+        self.activity.retain(|key, _| key.minute >= current - 1);
+    }
+
+    /// What has changed could not be written: everything is as it was.
+    pub fn take_back(&mut self) {
+        let journal = std::mem::take(&mut self.journal);
+        for ((secret, reader), old) in journal.tallies {
+            let tallies = self.tallies.entry(secret).or_default();
+            match old {
+                Some(old) => drop(tallies.insert(reader, old)),
+                None => drop(tallies.remove(&reader)),
+            }
+        }
+        for ((machine, secret), old) in journal.delivered {
+            let versions = self.delivered.entry(machine).or_default();
+            match old {
+                Some(old) => drop(versions.insert(secret, old)),
+                None => drop(versions.remove(&secret)),
+            }
+        }
+        for (key, old) in journal.activity {
+            match old {
+                Some(old) => drop(self.activity.insert(key, old)),
+                None => drop(self.activity.remove(&key)),
+            }
+        }
+    }
+
+    /// Last requests that are not saved yet; they count as saved from now on.
+    pub fn take_unsaved_last_seen(&mut self) -> Vec<(MachineId, Millis)> {
+        let unsaved = std::mem::take(&mut self.unsaved_last_seen);
+        unsaved.into_iter().filter_map(|id| self.last_seen(&id).map(|at| (id, at))).collect()
+    }
+
+    /// Puts back what the database held when the server started.
+    pub fn restore(&mut self, row: Stored) {
+        match row {
+            Stored::Tally(secret, reader, tally) => {
+                self.tallies.entry(secret).or_default().insert(reader, tally);
+            }
+            Stored::Delivered(machine, secret, version) => {
+                self.delivered.entry(machine).or_default().insert(secret, version);
+            }
+            Stored::LastSeen(machine, at) => drop(self.last_seen.insert(machine, at)),
+            Stored::Activity(key, activity) => drop(self.activity.insert(key, activity)),
+        }
+    }
+
+    fn tally(&self, secret: &SecretId, reader: &Reader) -> Option<&Tally> {
+        self.tallies.get(secret)?.get(reader)
+    }
+
+    fn tally_mut(&mut self, secret: &SecretId, reader: Reader) -> &mut Tally {
+        let tallies = self.tallies.entry(secret.clone()).or_default();
+        let key = (secret.clone(), reader.clone());
+        self.journal.tallies.entry(key).or_insert_with(|| tallies.get(&reader).cloned());
+        tallies.entry(reader).or_default()
+    }
+
+    fn forget_tally(&mut self, secret: &SecretId, reader: &Reader) {
+        if let Some(old) = self.tallies.get_mut(secret).and_then(|tallies| tallies.remove(reader)) {
+            self.journal.tallies.entry((secret.clone(), reader.clone())).or_insert(Some(old));
+        }
+    }
+}
+
+/// A row as the database held it.
+#[derive(Debug)]
+pub enum Stored {
+    /// A tally.
+    Tally(SecretId, Reader, Tally),
+    /// A delivered version.
+    Delivered(MachineId, SecretId, u64),
+    /// A last request.
+    LastSeen(MachineId, Millis),
+    /// A counter of requests.
+    Activity(ActivityKey, Activity),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+use super::*;
+
+fn machine() -> MachineId {
+    "00000000-0000-4000-8000-000000000001".parse().unwrap()
+}
+
+fn fleet() -> Grantee {
+    Grantee::Fleet("00000000-0000-4000-8000-0000000000ff".parse().unwrap())
+}
+
+fn secret() -> SecretId {
+    "sk_db".parse().unwrap()
+}
+
+fn deliver(ledger: &mut Ledger, at: i64, version: u64) {
+    let (machine, grantee, secret) = (machine(), fleet(), secret());
+    ledger.record_delivery(Delivered {
+        machine: &machine,
+        grantee: &grantee,
+        secret: &secret,
+        version,
+        now: Millis(at),
+        by_pod: true,
+        by_day: true,
+    });
+}
+
+#[test]
+fn a_read_counts_for_the_fleet_and_the_pod_but_once_in_the_total() {
+    let mut ledger = Ledger::default();
+    deliver(&mut ledger, 0, 1);
+    deliver(&mut ledger, 59_999, 2);
+    for reader in [Reader::from(&fleet()), Reader::Pod(machine())] {
+        let counts = ledger.counts(&secret(), &reader, Millis(59_999), Some(Millis(0)));
+        assert_eq!(counts, Counts { minute: 2, day: 2, total: 2 }, "{reader}");
+        let later = ledger.counts(&secret(), &reader, Millis(60_000), Some(Millis(0)));
+        assert_eq!(later, Counts { minute: 0, day: 2, total: 2 }, "{reader}");
+    }
+    assert_eq!(ledger.delivered(&machine(), &secret()), Some(2));
+    assert_eq!(ledger.usage(&fleet(), &secret()).unwrap().last_read, Some(59_999));
+}
+
+#[test]
+fn a_day_is_counted_from_its_own_midnight() {
+    let mut ledger = Ledger::default();
+    let quarter = 15 * 60_000;
+    for at in [0, quarter, 2 * quarter, 90 * quarter] {
+        deliver(&mut ledger, at, 1);
+    }
+    let day = |start: i64| ledger.counts(&secret(), &Reader::from(&fleet()), Millis(0), Some(Millis(start))).day;
+    assert_eq!([day(0), day(quarter), day(3 * quarter), day(91 * quarter)], [4, 3, 1, 0]);
+}
+
+#[test]
+fn a_group_that_fails_leaves_no_trace() {
+    let mut ledger = Ledger::default();
+    deliver(&mut ledger, 0, 1);
+    ledger.settle(Millis(0));
+    let before = ledger.secret_usage(&secret());
+    deliver(&mut ledger, 1, 2);
+    ledger.record_denial(
+        &fleet(),
+        &secret(),
+        LastDenied { time: 1, secret: "db".into(), reason: DenialReason::NotGranted, message: "no".into() },
+    );
+    ledger.record_activity(ActivityKind::Poll, Millis(1), "m");
+    ledger.forget_secret(&secret());
+    assert_eq!(ledger.dirty().tallies.iter().filter(|(_, tally)| tally.is_none()).count(), 2);
+    ledger.take_back();
+    assert_eq!(ledger.secret_usage(&secret()), before);
+    assert_eq!(ledger.delivered(&machine(), &secret()), Some(1));
+    assert!(ledger.dirty().tallies.is_empty());
+    assert!(ledger.activity.is_empty());
+}
+
+#[test]
+fn every_reader_is_read_back_as_it_was_written() {
+    for reader in [Reader::from(&fleet()), Reader::Pod(machine()), Reader::Grantee(Grantee::Machine(machine()))] {
+        assert_eq!(reader.to_string().parse::<Reader>().unwrap(), reader);
+    }
+}

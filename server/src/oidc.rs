@@ -1,0 +1,210 @@
+//! Tokens of a cluster's service accounts, checked against the keys that a person told the server to trust.
+//!
+//! Which cluster a token is of follows from the key that verifies it. What the token says of itself is looked at only
+//! afterwards, and must then agree with what was written down for that cluster.
+
+use jsonwebtoken::jwk::{Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde::Deserialize;
+
+use crate::model::cluster::Cluster;
+use crate::model::millis::Millis;
+
+/// How far two clocks may be apart, in seconds.
+const LEEWAY: i64 = 60;
+/// The longest lifetime of a token, in seconds.
+const LONGEST: i64 = 24 * 3600;
+/// The longest token, in bytes.
+const MAX_TOKEN: usize = 16 * 1024;
+
+/// What a good token says.
+#[derive(Debug)]
+pub struct Verified<'a> {
+    /// The cluster whose key verified it.
+    pub cluster: &'a Cluster,
+    /// The pod it is bound to, `namespace/name`.
+    pub pod: String,
+    /// When it ends.
+    pub expires_at: Millis,
+}
+
+/// Why a token is not accepted. The text says what to change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Not three parts of base64, or too long.
+    #[error("the token is not a JSON Web Token")]
+    Malformed,
+    /// Signed in a way that service-account tokens are not, or without naming its key.
+    #[error("the token must be signed with RS256 or ES256 by a key that it names (kid)")]
+    Algorithm,
+    /// No trusted cluster has a key that verifies it.
+    #[error(
+        "no trusted cluster's keys verify the token: trust the cluster with sikkerkey-server admin cluster trust, and again after its keys have changed"
+    )]
+    UnknownKey,
+    /// Its claims are not those of a service-account token.
+    #[error("the token lacks claims that a service-account token has")]
+    Claims,
+    /// Another issuer.
+    #[error("the token's issuer is not the one that cluster {0} is trusted with")]
+    Issuer(String),
+    /// Another account.
+    #[error("the token is not of the service account {0} that may log in for its cluster")]
+    Subject(String),
+    /// Made for somebody else.
+    #[error("the token's audience must be {0} and nothing else")]
+    Audience(String),
+    /// It has ended.
+    #[error("the token has expired: ask for a new one")]
+    Expired,
+    /// It has not begun.
+    #[error("the token is not valid yet: compare the clocks of cluster and server")]
+    NotYet,
+    /// It would last too long.
+    #[error("the token is good for more than 24 hours: ask for a shorter one")]
+    TooLong,
+    /// It is not bound to a pod, so it would outlive the one who asked for it.
+    #[error("the token is not bound to a pod: project it into the pod, or ask for it with a boundObjectRef")]
+    NotBound,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    iss: String,
+    sub: String,
+    aud: Audience,
+    exp: i64,
+    iat: i64,
+    nbf: Option<i64>,
+    #[serde(rename = "kubernetes.io")]
+    kubernetes: Option<Kubernetes>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Many(Vec<String>),
+}
+
+#[derive(Deserialize)]
+struct Kubernetes {
+    namespace: String,
+    pod: Option<Pod>,
+}
+
+#[derive(Deserialize)]
+struct Pod {
+    name: String,
+}
+
+/// Checks a token for `audience`.
+pub fn verify<'a>(
+    clusters: impl Iterator<Item = &'a Cluster>,
+    token: &str,
+    audience: &str,
+    now: Millis,
+) -> Result<Verified<'a>, TokenError> {
+    if token.len() > MAX_TOKEN {
+        return Err(TokenError::Malformed);
+    }
+    let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
+    let kid = header.kid.as_deref().filter(|_| matches!(header.alg, Algorithm::RS256 | Algorithm::ES256));
+    let kid = kid.ok_or(TokenError::Algorithm)?;
+    let (cluster, claims) = clusters
+        .flat_map(|cluster| keys(cluster, kid, header.alg).into_iter().map(move |key| (cluster, key)))
+        .find_map(|(cluster, key)| verified(token, &key, header.alg).map(|claims| (cluster, claims)))
+        .ok_or(TokenError::UnknownKey)?;
+    let claims: Claims = serde_json::from_value(claims).map_err(|_| TokenError::Claims)?;
+
+    if claims.iss != cluster.issuer {
+        return Err(TokenError::Issuer(cluster.name.clone()));
+    }
+    if claims.sub != cluster.subject {
+        return Err(TokenError::Subject(cluster.subject.clone()));
+    }
+    // One audience alone: a token that others accept as well is a token that others could bring.
+    let only = match &claims.aud {
+        Audience::One(one) => one == audience,
+        Audience::Many(many) => matches!(many.as_slice(), [one] if one == audience),
+    };
+    if !only {
+        return Err(TokenError::Audience(audience.to_owned()));
+    }
+    let now = now.seconds();
+    if claims.exp.saturating_add(LEEWAY) <= now {
+        return Err(TokenError::Expired);
+    }
+    if claims.nbf.unwrap_or(claims.iat).max(claims.iat) > now.saturating_add(LEEWAY) {
+        return Err(TokenError::NotYet);
+    }
+    if claims.exp.saturating_sub(claims.iat) > LONGEST {
+        return Err(TokenError::TooLong);
+    }
+    let (namespace, pod) = match claims.kubernetes {
+        Some(Kubernetes { namespace, pod: Some(pod) }) => (namespace, pod.name),
+        _ => return Err(TokenError::NotBound),
+    };
+    let expires_at = Millis(claims.exp.saturating_mul(1000));
+    Ok(Verified { cluster, pod: format!("{namespace}/{pod}"), expires_at })
+}
+
+/// How long a token that was accepted has to be remembered.
+pub fn forget_at(expires_at: Millis) -> Millis {
+    expires_at.plus_seconds(LEEWAY.unsigned_abs() + 60)
+}
+
+/// Why a JWK set is of no use.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JwksError {
+    /// Not a JWK set.
+    #[error("the file is not a JWK set: fetch it with kubectl get --raw /openid/v1/jwks")]
+    Malformed,
+    /// No key in it that could verify a token.
+    #[error("the JWK set has no RS256 or ES256 key with a kid")]
+    NoKey,
+}
+
+/// The thumbprints (RFC 7638) of the keys in a JWK set that can verify tokens: at least one.
+pub fn thumbprints(jwks: &str) -> Result<Vec<String>, JwksError> {
+    let set: JwkSet = serde_json::from_str(jwks).map_err(|_| JwksError::Malformed)?;
+    let usable = |key: &&Jwk| {
+        key.common.key_id.is_some()
+            && [Algorithm::RS256, Algorithm::ES256].into_iter().any(|it| decoding_key(key, it).is_some())
+    };
+    let thumbprints: Vec<String> = set
+        .keys
+        .iter()
+        .filter(usable)
+        .filter_map(|it| it.thumbprint(jsonwebtoken::jwk::ThumbprintHash::SHA256).ok())
+        .collect();
+    if thumbprints.is_empty() { Err(JwksError::NoKey) } else { Ok(thumbprints) }
+}
+
+fn keys(cluster: &Cluster, kid: &str, algorithm: Algorithm) -> Vec<DecodingKey> {
+    let Ok(set) = serde_json::from_str::<JwkSet>(&cluster.jwks) else { return Vec::new() };
+    let named = set.keys.iter().filter(|it| it.common.key_id.as_deref() == Some(kid));
+    named.filter_map(|it| decoding_key(it, algorithm)).collect()
+}
+
+/// The key, when it is one for signatures of this algorithm.
+fn decoding_key(key: &Jwk, algorithm: Algorithm) -> Option<DecodingKey> {
+    let said = matches!(
+        (key.common.key_algorithm, algorithm),
+        (None | Some(KeyAlgorithm::RS256), Algorithm::RS256) | (None | Some(KeyAlgorithm::ES256), Algorithm::ES256)
+    );
+    let signs = !matches!(key.common.public_key_use, Some(PublicKeyUse::Encryption));
+    let family = algorithm.family();
+    DecodingKey::from_jwk(key).ok().filter(|it| said && signs && it.family() == family)
+}
+
+/// The claims, when the key verifies the token. Claims are compared by the caller, against its own clock.
+fn verified(token: &str, key: &DecodingKey, algorithm: Algorithm) -> Option<serde_json::Value> {
+    let mut validation = Validation::new(algorithm);
+    validation.required_spec_claims.clear();
+    (validation.validate_exp, validation.validate_nbf, validation.validate_aud) = (false, false, false);
+    jsonwebtoken::decode(token, key, &validation).ok().map(|it| it.claims)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

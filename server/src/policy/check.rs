@@ -1,0 +1,69 @@
+//! Whether a policy document can be put in force.
+
+use sikkerkey_protocol::policy::PolicyDocument;
+
+use super::address;
+use super::window::{Window, time_zone};
+
+/// Why a policy document cannot be put in force. The text says what to change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Flaw {
+    /// It is contradictory or incomplete.
+    #[error("{0}")]
+    Invalid(String),
+    /// It asks for what this server does not do. Ignoring it would open what it is to close.
+    #[error("{0}")]
+    Unsupported(&'static str),
+}
+
+/// Whether a policy document can be put in force.
+pub fn check(document: &PolicyDocument) -> Result<(), Flaw> {
+    let invalid = |text: &str| Err(Flaw::Invalid(text.to_owned()));
+    if *document == (PolicyDocument { time_zone: document.time_zone.clone(), ..PolicyDocument::default() }) {
+        return invalid(
+            "a policy without an axis restricts nothing: give at least one of timeWindow, ipAllowlist, rateCap and ttl",
+        );
+    }
+    if document.time_zone.is_some() {
+        time_zone(document).map_err(Flaw::Invalid)?;
+    }
+    if document.time_window.is_some() {
+        Window::of(document).map_err(Flaw::Invalid)?;
+    }
+    if let Some(ranges) = &document.ip_allowlist {
+        if ranges.is_empty() {
+            return invalid("ipAllowlist.cidrs is empty: name at least one range, or leave ipAllowlist out");
+        }
+        for range in ranges {
+            address::parse(range).map_err(Flaw::Invalid)?;
+        }
+    }
+    if let Some(cap) = &document.rate_cap {
+        if cap.per_minute.is_none() && cap.per_day.is_none() {
+            return invalid("rateCap: give perMinute, perDay or both");
+        }
+        if cap.per_minute == Some(0) || cap.per_day == Some(0) {
+            return invalid("rateCap: a cap of 0 reads nothing: give at least 1");
+        }
+        if cap.per_day.is_some() {
+            time_zone(document).map_err(Flaw::Invalid)?;
+        }
+    }
+    if let Some(ttl) = &document.ttl {
+        if ttl.expires_at.is_none() && ttl.max_reads.is_none() {
+            return invalid("ttl: give expiresAt, maxReads or both");
+        }
+        if ttl.max_reads == Some(0) {
+            return invalid("ttl.maxReads of 0 reads nothing: give at least 1");
+        }
+    }
+    if document.co_sign.is_some() {
+        return Err(Flaw::Unsupported("this server takes no co-sign approvals yet: remove coSign from the policy"));
+    }
+    if document.rotate_after_reads.is_some() {
+        return Err(Flaw::Unsupported(
+            "this server does not rotate after reads yet: remove rotateAfterReads from the policy, or use rotation.every of the Secret",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! What the server does, one operation a file. Nothing here knows HTTP or SQL.
+
+pub mod admin;
+pub mod agent_register;
+pub mod authenticate;
+pub mod export_secrets;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod fresh_id;
+pub mod housekeeping;
+pub mod key_owner;
+pub mod kubernetes;
+pub mod list_secrets;
+mod new_version;
+pub mod poll_secrets;
+pub mod read_secret;
+pub mod reading;
+pub mod register;
+pub mod renew;
+pub mod resign;
+pub mod source;
+pub(crate) mod steps;
+pub mod sync;

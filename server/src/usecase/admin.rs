@@ -1,0 +1,49 @@
+//! What a person does at the server's command line.
+
+pub mod account;
+pub mod adopt;
+pub mod agent;
+pub mod cluster;
+pub mod machine;
+pub mod secret;
+pub mod vault;
+
+use sikkerkey_protocol::id::VaultId;
+
+use crate::audit::entry::{Action, Actor, Entry};
+use crate::decision::Context;
+use crate::model::account::Vault;
+use crate::refusal::{Refusal, RefusalKind};
+
+/// How long a one-time token of a person is good, in seconds.
+pub const TOKEN_SECONDS: u64 = 600;
+
+const MAX_NAME: usize = 255;
+
+fn by_person(action: Action, vault: Option<&VaultId>, detail: String) -> Entry {
+    Entry { vault: vault.cloned(), detail, ..Entry::new(action, Actor::Administrator) }
+}
+
+fn find_vault<'a>(context: &Context<'a>, id: &VaultId) -> Result<&'a Vault, Refusal> {
+    context.state.vaults.get(id).ok_or_else(|| not_found(format!("there is no vault {id}: vault list shows them")))
+}
+
+fn check_name(what: &str, name: &str) -> Result<(), Refusal> {
+    let printable = !name.is_empty() && name.len() <= MAX_NAME && !name.chars().any(char::is_control);
+    if printable { Ok(()) } else { Err(invalid(format!("{what} must be from 1 to {MAX_NAME} printable characters"))) }
+}
+
+fn not_found(text: String) -> Refusal {
+    Refusal::new(RefusalKind::NotFound, text)
+}
+
+fn invalid(text: String) -> Refusal {
+    Refusal::new(RefusalKind::Invalid, text)
+}
+
+fn conflict(text: String) -> Refusal {
+    Refusal::new(RefusalKind::Conflict, text)
+}
+
+#[cfg(test)]
+mod tests;

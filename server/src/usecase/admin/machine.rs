@@ -1,0 +1,101 @@
+//! Machines and fleets.
+
+use sikkerkey_protocol::id::{FleetId, MachineId, VaultId};
+use sikkerkey_protocol::kubernetes::Approval;
+use sikkerkey_protocol::secret_text::SecretText;
+
+use super::{TOKEN_SECONDS, by_person, check_name, conflict, find_vault, not_found};
+use crate::audit::entry::Action;
+use crate::decision::{Context, Decided};
+use crate::model::fleet::Fleet;
+use crate::model::machine::{Grantee, Machine};
+use crate::model::millis::Millis;
+use crate::model::token::{Token, TokenPurpose};
+use crate::model::{Entity, EntityKind};
+use crate::usecase::fresh_id::fresh_token;
+use crate::usecase::steps::{Steps, describe};
+
+/// Makes a one-time token with which a host registers. A person approves its key afterwards.
+pub fn bootstrap(context: &Context<'_>, vault: &VaultId, name: Option<String>) -> Decided<(SecretText, Millis)> {
+    find_vault(context, vault)?;
+    if let Some(name) = &name {
+        check_name("the name", name)?;
+    }
+    let (text, hash) = fresh_token("", context);
+    let expires_at = context.now.plus_seconds(TOKEN_SECONDS);
+    let mut steps = Steps::default();
+    let detail = format!("for machine {}", name.as_deref().unwrap_or("(its host name)"));
+    steps.audit.push(by_person(Action::BootstrapTokenCreate, Some(vault), detail));
+    let purpose = TokenPurpose::Host { name };
+    steps.put(Entity::Token(Token { hash, vault: vault.clone(), expires_at, purpose, used: None }));
+    Ok(steps.decide(move |_| (text, expires_at)))
+}
+
+/// Approves a machine or a whole fleet: whichever has the id.
+pub fn approve(context: &Context<'_>, id: &str) -> Decided<()> {
+    let mut steps = Steps::default();
+    match find(context, id)? {
+        Found::Fleet(fleet) if fleet.approval != Approval::Approved => {
+            let detail = format!("fleet of Machine {} approved", fleet.managed.object.key);
+            let mut entry = by_person(Action::MachineApprove, Some(&fleet.vault), detail);
+            entry.project = Some(fleet.project.clone());
+            steps.audit.push(entry);
+            steps.put(Entity::Fleet(Fleet { approval: Approval::Approved, ..fleet.clone() }));
+        }
+        Found::Machine(machine) if machine.approval != Approval::Approved => {
+            let detail = format!("{} approved, key {}", describe(machine), machine.public_key.fingerprint());
+            let mut entry = by_person(Action::MachineApprove, Some(&machine.vault), detail);
+            entry.machine = Some(machine.id.clone());
+            steps.audit.push(entry);
+            steps.put(Entity::Machine(Machine { approval: Approval::Approved, ..machine.clone() }));
+        }
+        _ => {}
+    }
+    Ok(steps.decide(|_| ()))
+}
+
+/// Takes a machine its identity and its grants; or denies a whole fleet, whose object stands in a cluster.
+pub fn revoke(context: &Context<'_>, id: &str) -> Decided<()> {
+    let mut steps = Steps::default();
+    let state = context.state;
+    match find(context, id)? {
+        Found::Fleet(fleet) => {
+            if fleet.approval == Approval::Denied {
+                return Err(conflict(format!("the fleet of Machine {} is denied already", fleet.managed.object.key)));
+            }
+            for machine in state.machines_in(&fleet.id) {
+                let entry = by_person(Action::MachineRevoke, None, String::new());
+                steps.revoke(machine, entry, "an administrator denied its fleet");
+            }
+            let detail = format!("fleet of Machine {} denied", fleet.managed.object.key);
+            let mut entry = by_person(Action::MachineRevoke, Some(&fleet.vault), detail);
+            entry.project = Some(fleet.project.clone());
+            steps.audit.push(entry);
+            steps.put(Entity::Fleet(Fleet { approval: Approval::Denied, ..fleet.clone() }));
+        }
+        Found::Machine(machine) => {
+            steps.revoke(machine, by_person(Action::MachineRevoke, None, String::new()), "an administrator revoked it");
+            let grantee = Grantee::Machine(machine.id.clone());
+            for grant in state.grants.values().filter(|it| it.grantee == grantee) {
+                let mut entry =
+                    by_person(Action::GrantDelete, Some(&grant.vault), format!("of machine {}", machine.name));
+                entry.project = Some(grant.project.clone());
+                steps.audit.push(entry);
+                steps.remove(EntityKind::Grant, &grant.id);
+            }
+        }
+    }
+    Ok(steps.decide(|_| ()))
+}
+
+enum Found<'a> {
+    Machine(&'a Machine),
+    Fleet(&'a Fleet),
+}
+
+fn find<'a>(context: &Context<'a>, id: &str) -> Result<Found<'a>, crate::refusal::Refusal> {
+    let machine = id.parse::<MachineId>().ok().and_then(|id| context.state.machines.get(&id));
+    let fleet = id.parse::<FleetId>().ok().and_then(|id| context.state.fleets.get(&id));
+    let found = machine.map(|it| Found::Machine(it)).or(fleet.map(Found::Fleet));
+    found.ok_or_else(|| not_found(format!("there is no machine and no fleet {id}: machine list shows them")))
+}

@@ -1,0 +1,84 @@
+//! Whether a machine or an agent whose signature verified may ask for anything.
+
+use sikkerkey_protocol::denial::DenialReason;
+use sikkerkey_protocol::kubernetes::Approval;
+
+use super::reading::standing_of;
+use crate::model::account::Standing;
+use crate::model::agent::Agent;
+use crate::model::machine::Machine;
+use crate::model::millis::Millis;
+use crate::refusal::{Refusal, RefusalKind};
+use crate::state::State;
+
+/// The refusal of whoever is not known or did not sign: the same for both, so that nobody learns which ids exist.
+pub fn unknown() -> Refusal {
+    Refusal::new(
+        RefusalKind::Unauthenticated,
+        "unknown machine or bad signature: check the machine id and the key, or register again",
+    )
+}
+
+/// Whether `machine` may ask for anything at all: its account, its approval, its identity's end.
+pub fn may_ask(state: &State, machine: &Machine, now: Millis) -> Result<(), Refusal> {
+    let refused = |kind, reason, text: &str| Err(Refusal::new(kind, text).denial(reason));
+    if standing_of(state, machine) != Standing::Active {
+        return account_not_active();
+    }
+    let fleet = machine.fleet.as_ref().map(|id| state.fleets.get(id));
+    if fleet.is_some_and(|it| it.is_none()) {
+        return refused(
+            RefusalKind::Forbidden,
+            DenialReason::MachineSuspended,
+            "the fleet of this machine no longer exists",
+        );
+    }
+    let fleet = fleet.flatten();
+    for approval in [Some(machine.approval), fleet.map(|it| it.approval)].into_iter().flatten() {
+        let text = match approval {
+            Approval::Approved => continue,
+            Approval::Pending => "this machine waits for approval: compare its fingerprint and approve it",
+            Approval::Denied => "this machine was denied",
+        };
+        return refused(RefusalKind::Forbidden, DenialReason::MachineNotApproved, text);
+    }
+    if !machine.enabled {
+        return refused(RefusalKind::Forbidden, DenialReason::MachineSuspended, "this machine is disabled or revoked");
+    }
+    if machine.expires_at.is_some_and(|end| end <= now) {
+        return refused(
+            RefusalKind::Unauthenticated,
+            DenialReason::MachineExpired,
+            "the identity of this machine has ended: enrol again",
+        );
+    }
+    if fleet.is_some_and(|it| it.suspended) {
+        return refused(RefusalKind::Forbidden, DenialReason::MachineSuspended, "this machine is suspended");
+    }
+    Ok(())
+}
+
+/// Whether `agent` may manage anything at all.
+pub fn may_manage(state: &State, agent: &Agent, now: Millis) -> Result<(), Refusal> {
+    if state.account_of(&agent.vault).is_none_or(|account| account.standing != Standing::Active) {
+        return account_not_active();
+    }
+    if !agent.approved {
+        return Err(Refusal::new(RefusalKind::Forbidden, "this agent waits for approval by a person"));
+    }
+    if !agent.enabled {
+        return Err(Refusal::new(RefusalKind::Forbidden, "this agent is disabled"));
+    }
+    if agent.expires_at.is_some_and(|end| end <= now) {
+        return Err(Refusal::new(RefusalKind::Unauthenticated, "this agent's login has ended: log in again"));
+    }
+    Ok(())
+}
+
+fn account_not_active() -> Result<(), Refusal> {
+    Err(Refusal::new(
+        RefusalKind::Forbidden,
+        "the account that owns this vault is suspended, banned or not verified: its machines are refused",
+    )
+    .denial(DenialReason::AccountNotActive))
+}

@@ -1,0 +1,128 @@
+//! What the server does by itself as time goes on.
+
+use crate::audit::entry::{Action, Entry};
+use crate::decision::{Context, Decided};
+use crate::model::EntityKind;
+use crate::model::millis::Millis;
+use crate::model::secret::{Secret, SecretPhase};
+use crate::refusal::Refusal;
+use crate::usecase::new_version;
+use crate::usecase::steps::{Steps, by_server};
+use crate::value;
+
+/// The most secrets that one round renews: the writer does nothing else meanwhile.
+const MOST_ROTATIONS: usize = 64;
+/// How long a pod that is gone is remembered, in seconds: longer than any token of it lasts.
+const TOMBSTONE_SECONDS: u64 = 24 * 3600;
+/// How long an identity that ended is kept, in seconds, for those who look why something stopped.
+const ENDED_SECONDS: u64 = 3600;
+/// How long the trash keeps, in seconds.
+const TRASH_SECONDS: u64 = 30 * 24 * 3600;
+
+/// When a secret's next value is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Schedule {
+    /// None: never, or nobody has set a first value.
+    pub(crate) next: Option<Millis>,
+}
+
+impl Schedule {
+    pub(crate) fn of(secret: &Secret) -> Self {
+        let Some((made, rotation)) = secret.version_time.zip(secret.rotation.as_ref()) else {
+            return Self { next: None };
+        };
+        let every = rotation.every_seconds.map(|it| made.plus_seconds(it));
+        // A version made at or after the instant has been replaced already: going back and forth rotates nothing.
+        let older_than = rotation.older_than.map(Millis).filter(|it| made < *it);
+        Self { next: every.into_iter().chain(older_than).min() }
+    }
+
+    pub(crate) fn is_due(self, now: Millis) -> bool {
+        self.next.is_some_and(|it| it <= now)
+    }
+}
+
+/// One round: renews values that are due, revokes pods whose identity ended, forgets what has no use any more.
+pub fn run(context: &Context<'_>) -> Decided<()> {
+    let mut steps = Steps::default();
+    rotate_due(context, &mut steps)?;
+    revoke_ended(context, &mut steps);
+    empty_trash(context, &mut steps);
+    forget(context, &mut steps);
+    Ok(steps.decide(|_| ()))
+}
+
+fn rotate_due(context: &Context<'_>, steps: &mut Steps) -> Result<(), Refusal> {
+    let mut due: Vec<&Secret> = context
+        .state
+        .secrets
+        .values()
+        .filter(|it| it.phase == SecretPhase::Active && it.recipe.is_some() && Schedule::of(it).is_due(context.now))
+        .collect();
+    due.sort_by_key(|it| (Schedule::of(it).next, it.id.clone()));
+    for secret in due.into_iter().take(MOST_ROTATIONS) {
+        let project = context.state.projects.get(&secret.project);
+        let Some((recipe, project)) = secret.recipe.as_ref().zip(project) else { continue };
+        let mut secret = secret.clone();
+        new_version::add(context, project, &mut secret, value::make(recipe, context.entropy), steps)?;
+        steps.audit.push(Entry {
+            vault: Some(secret.vault.clone()),
+            project: Some(secret.project.clone()),
+            secret: Some(secret.id.clone()),
+            detail: format!("{}, version {}: it was due", secret.name, secret.version),
+            ..by_server(Action::SecretRotate)
+        });
+    }
+    Ok(())
+}
+
+fn revoke_ended(context: &Context<'_>, steps: &mut Steps) {
+    for machine in context.state.machines.values() {
+        // A host's row stays: a person enrols it again.
+        if machine.pod.is_some() && ended(machine.expires_at, ENDED_SECONDS, context.now) {
+            steps.revoke(machine, by_server(Action::MachineRevoke), "its identity ended and was not renewed");
+        }
+    }
+}
+
+fn empty_trash(context: &Context<'_>, steps: &mut Steps) {
+    for secret in context.state.secrets.values() {
+        if let SecretPhase::Trashed(since) = secret.phase
+            && since.plus_seconds(TRASH_SECONDS) <= context.now
+        {
+            steps.audit.push(Entry {
+                vault: Some(secret.vault.clone()),
+                project: Some(secret.project.clone()),
+                secret: Some(secret.id.clone()),
+                detail: format!("{}: 30 days in the trash are over", secret.name),
+                ..by_server(Action::SecretDelete)
+            });
+            steps.remove(EntityKind::Secret, &secret.id);
+        }
+    }
+}
+
+fn forget(context: &Context<'_>, steps: &mut Steps) {
+    let (state, now) = (context.state, context.now);
+    for token in state.tokens.values().filter(|it| ended(Some(it.expires_at), ENDED_SECONDS, now)) {
+        steps.remove(EntityKind::Token, &token.hash);
+    }
+    for login in state.spent_logins.values().filter(|it| ended(Some(it.expires_at), 0, now)) {
+        steps.remove(EntityKind::SpentLogin, &login.hash);
+    }
+    for agent in state.agents.values().filter(|it| ended(it.expires_at, ENDED_SECONDS, now)) {
+        steps.remove(EntityKind::Agent, &agent.id);
+    }
+    for (id, pod) in &state.gone_pods {
+        if ended(Some(pod.since), TOMBSTONE_SECONDS, now) {
+            steps.remove(EntityKind::GonePod, id);
+        }
+    }
+}
+
+fn ended(at: Option<Millis>, grace_seconds: u64, now: Millis) -> bool {
+    at.is_some_and(|it| it.plus_seconds(grace_seconds) <= now)
+}
+
+#[cfg(test)]
+mod tests;

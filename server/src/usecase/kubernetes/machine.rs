@@ -1,0 +1,191 @@
+//! `Machine` objects: fleets of pods, and hosts.
+
+use std::sync::Arc;
+
+use sikkerkey_protocol::canonical::sha256_hex;
+use sikkerkey_protocol::key::PublicKey;
+use sikkerkey_protocol::kubernetes::{ApplyMachine, Approval, MachineState, Subject};
+
+use super::scope::{Scope, check_generation, check_object, invalid};
+use super::{project, standing};
+use crate::audit::entry::Action;
+use crate::decision::{Context, Decided};
+use crate::model::Entity;
+use crate::model::agent::Agent;
+use crate::model::fleet::{Fleet, FleetSubject};
+use crate::model::machine::Machine;
+use crate::refusal::Refusal;
+use crate::usecase::fresh_id::fresh_uuid;
+use crate::usecase::key_owner::{KeyOwner, in_use, key_owner};
+use crate::usecase::source::Source;
+use crate::usecase::steps::Steps;
+
+/// From five minutes to 366 days, in seconds.
+const LIFETIMES: std::ops::RangeInclusive<u64> = 300..=8784 * 3600;
+
+/// Puts a `Machine` in force.
+#[expect(clippy::needless_pass_by_value, reason = "a route hands its request over")]
+pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: ApplyMachine) -> Decided<MachineState> {
+    let scope = Scope::of(context, agent, source)?;
+    check(&request)?;
+    let mut steps = Steps::default();
+    let project = project::ensure(&scope, &request.object, &mut steps)?;
+    let old = context.state.fleet_of(&scope.cluster.name, &request.object.key);
+    check_generation(old.map(|it| &it.managed), &request.object)?;
+
+    let id = match old {
+        Some(old) => old.id.clone(),
+        None => fresh_uuid(context)?,
+    };
+    let fleet = Fleet {
+        id,
+        vault: scope.agent.vault.clone(),
+        project: project.id,
+        managed: scope.managed(&request.object),
+        approval: approval(&request, old),
+        suspended: request.suspended,
+        subject: subject(&request.subject)?,
+    };
+    if let Some(old) = old
+        && std::mem::discriminant(&old.subject) != std::mem::discriminant(&fleet.subject)
+    {
+        if old.managed.object.uid == request.object.uid {
+            return Err(invalid("a Machine is for pods or for a host for life: make a new Machine".to_owned()));
+        }
+        for machine in context.state.machines_in(&old.id) {
+            let entry = scope.entry(Action::MachineRevoke, Some(&fleet.project), String::new());
+            steps.revoke(machine, entry, "its Machine was made anew for another kind of subject");
+        }
+    }
+    if old != Some(&fleet) {
+        let what = if old.is_some() { "changed" } else { "created" };
+        let detail = format!("Machine {} {what}, {}", request.object.key, describe(&fleet));
+        steps.audit.push(scope.entry(Action::FleetApply, Some(&fleet.project), detail));
+        steps.put(Entity::Fleet(fleet.clone()));
+    }
+    if let FleetSubject::Host { public_key: Some(key), lifetime_seconds } = &fleet.subject {
+        pin(&scope, &fleet, *key, *lifetime_seconds, &mut steps)?;
+    }
+    Ok(steps.decide(move |context| standing::of_machine(context, &fleet)))
+}
+
+fn check(request: &ApplyMachine) -> Result<(), Refusal> {
+    check_object(&request.object)?;
+    let lifetime = match &request.subject {
+        Subject::Workload { lifetime_seconds, .. } => Some(*lifetime_seconds),
+        Subject::Host { lifetime_seconds, .. } => *lifetime_seconds,
+    };
+    if lifetime.is_some_and(|it| !LIFETIMES.contains(&it)) {
+        return Err(invalid("identity.lifetime is from 5m to 8784h".to_owned()));
+    }
+    Ok(())
+}
+
+fn subject(subject: &Subject) -> Result<FleetSubject, Refusal> {
+    Ok(match subject {
+        Subject::Workload { lifetime_seconds, delivery } => {
+            let text = serde_json::to_vec(delivery).map_err(|_| invalid("delivery is not readable".to_owned()))?;
+            FleetSubject::Workload {
+                lifetime_seconds: *lifetime_seconds,
+                delivery: Arc::new(delivery.clone()),
+                delivery_revision: sha256_hex(&text),
+            }
+        }
+        Subject::Host { public_key, lifetime_seconds } => {
+            FleetSubject::Host { public_key: *public_key, lifetime_seconds: *lifetime_seconds }
+        }
+    })
+}
+
+/// What a person decided stays decided; otherwise the object says whether a person is asked.
+fn approval(request: &ApplyMachine, old: Option<&Fleet>) -> Approval {
+    let pinned = matches!(request.subject, Subject::Host { public_key: Some(_), .. });
+    match old.map(|it| it.approval) {
+        Some(Approval::Denied) => Approval::Denied,
+        _ if pinned => Approval::Approved,
+        Some(Approval::Approved) => Approval::Approved,
+        _ if request.manual_approval => Approval::Pending,
+        _ => Approval::Approved,
+    }
+}
+
+/// A host whose key stands in its object is a machine at once, and no other key is.
+fn pin(
+    scope: &Scope<'_>,
+    fleet: &Fleet,
+    key: PublicKey,
+    lifetime: Option<u64>,
+    steps: &mut Steps,
+) -> Result<(), Refusal> {
+    let state = scope.context.state;
+    let waiting = match key_owner(state, &key) {
+        None => None,
+        Some(KeyOwner::Fleet(id)) if id == fleet.id => None,
+        Some(KeyOwner::Machine(id)) => match state.machines.get(&id) {
+            Some(machine) if machine.fleet.as_ref() == Some(&fleet.id) => Some(machine),
+            // It enrolled with a one-time token and waits for approval: naming its key in the object is the approval.
+            Some(machine)
+                if machine.fleet.is_none() && machine.approval == Approval::Pending && machine.vault == fleet.vault =>
+            {
+                Some(machine)
+            }
+            _ => return Err(taken()),
+        },
+        Some(_) => return Err(taken()),
+    };
+    for machine in state.machines_in(&fleet.id).filter(|it| it.pod.is_none() && it.public_key != key) {
+        let entry = scope.entry(Action::MachineRevoke, Some(&fleet.project), String::new());
+        steps.revoke(machine, entry, "its Machine names another key");
+    }
+    let now = scope.context.now;
+    let machine = match waiting {
+        Some(held) => Machine {
+            name: fleet.managed.object.key.to_string(),
+            approval: if held.fleet.is_some() { held.approval } else { Approval::Approved },
+            expires_at: lifetime.map(|it| held.created_at.plus_seconds(it)),
+            fleet: Some(fleet.id.clone()),
+            ..Machine::clone(held)
+        },
+        None => Machine {
+            id: fresh_uuid(&scope.context)?,
+            vault: fleet.vault.clone(),
+            name: fleet.managed.object.key.to_string(),
+            public_key: key,
+            approval: Approval::Approved,
+            enabled: true,
+            expires_at: lifetime.map(|it| now.plus_seconds(it)),
+            created_at: now,
+            fleet: Some(fleet.id.clone()),
+            pod: None,
+            hostname: None,
+        },
+    };
+    if waiting.is_none_or(|held| **held != machine) {
+        let detail = format!("host {} with pinned key {}", machine.name, key.fingerprint());
+        let mut entry = scope.entry(Action::MachineApprove, Some(&fleet.project), detail);
+        entry.machine = Some(machine.id.clone());
+        steps.audit.push(entry);
+        steps.put(Entity::Machine(machine));
+    }
+    Ok(())
+}
+
+fn taken() -> Refusal {
+    in_use("the key in spec.host.publicKey belongs to another machine at the server: make a new one on the host")
+}
+
+fn describe(fleet: &Fleet) -> String {
+    let approval = match fleet.approval {
+        Approval::Approved => "approved",
+        Approval::Pending => "waits for approval",
+        Approval::Denied => "denied",
+    };
+    let suspended = if fleet.suspended { ", suspended" } else { "" };
+    let subject = match &fleet.subject {
+        FleetSubject::Workload { lifetime_seconds, delivery, .. } => {
+            format!("pods for {lifetime_seconds} s, {} files", delivery.files.len())
+        }
+        FleetSubject::Host { .. } => "a host".to_owned(),
+    };
+    format!("generation {}, {subject}, {approval}{suspended}", fleet.managed.object.generation)
+}

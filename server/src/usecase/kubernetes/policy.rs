@@ -1,0 +1,65 @@
+//! `AccessPolicy` objects.
+
+use sikkerkey_protocol::error_body::ErrorCode;
+use sikkerkey_protocol::kubernetes::{ApplyPolicy, PolicyState};
+
+use super::scope::{Scope, check_generation, check_object, invalid};
+use super::{project, standing};
+use crate::audit::entry::Action;
+use crate::decision::{Context, Decided};
+use crate::entropy;
+use crate::model::Entity;
+use crate::model::agent::Agent;
+use crate::model::policy::Policy;
+use crate::policy::{self, Flaw};
+use crate::refusal::{Refusal, RefusalKind};
+use crate::usecase::source::Source;
+use crate::usecase::steps::Steps;
+
+/// Puts an `AccessPolicy` in force. One that asks for what the server does not do is refused as a whole.
+pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: ApplyPolicy) -> Decided<PolicyState> {
+    let scope = Scope::of(context, agent, source)?;
+    check_object(&request.object)?;
+    policy::check(&request.policy).map_err(|flaw| {
+        let refusal = invalid(flaw.to_string());
+        if matches!(flaw, Flaw::Unsupported(_)) { refusal.code(ErrorCode::Unsupported) } else { refusal }
+    })?;
+    let mut steps = Steps::default();
+    let project = project::ensure(&scope, &request.object, &mut steps)?;
+    let old = context.state.policy_of(&scope.cluster.name, &request.object.key);
+    check_generation(old.and_then(|it| it.managed.as_ref()), &request.object)?;
+    if old.is_none() && context.state.policy_named(&project.id, &request.object.key.name).is_some() {
+        let text = format!(
+            "project {} has a policy {} that no AccessPolicy object stands for: rename one of the two",
+            project.name, request.object.key.name
+        );
+        return Err(Refusal::new(RefusalKind::Conflict, text));
+    }
+    let revision = old.map_or(1, |it| it.revision + u64::from(it.document != request.policy));
+    let policy = Policy {
+        id: old.map_or_else(|| entropy::uuid(context.entropy), |it| it.id.clone()),
+        vault: scope.agent.vault.clone(),
+        project: project.id,
+        name: request.object.key.name.clone(),
+        revision,
+        document: request.policy,
+        managed: Some(scope.managed(&request.object)),
+    };
+    if old != Some(&policy) {
+        let detail = format!("AccessPolicy {}, revision {revision}: {}", request.object.key, axes(&policy));
+        steps.audit.push(scope.entry(Action::PolicyApply, Some(&policy.project), detail));
+        steps.put(Entity::Policy(policy.clone()));
+    }
+    Ok(steps.decide(move |context| standing::of_policy(context, &policy)))
+}
+
+fn axes(policy: &Policy) -> String {
+    let document = &policy.document;
+    let axes = [
+        ("timeWindow", document.time_window.is_some()),
+        ("ipAllowlist", document.ip_allowlist.is_some()),
+        ("rateCap", document.rate_cap.is_some()),
+        ("ttl", document.ttl.is_some()),
+    ];
+    axes.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}

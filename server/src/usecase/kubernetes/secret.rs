@@ -1,0 +1,183 @@
+//! `Secret` objects.
+//!
+//! Applying never replaces a value that is there: a recipe that changed is used for the next version, and an object that
+//! is applied again finds the value that was kept for it. Only a supplied value that differs, and a rotation that is
+//! due, make a new version.
+
+use sikkerkey_protocol::error_body::ErrorCode;
+use sikkerkey_protocol::kubernetes::{ApplySecret, ObjectKey, Recipe, Rotation, SecretSource, SecretState};
+
+use super::scope::{Scope, check_generation, check_key, check_object, invalid};
+use super::{project, standing};
+use crate::audit::entry::Action;
+use crate::decision::{Context, Decided};
+use crate::model::Entity;
+use crate::model::agent::Agent;
+use crate::model::project::Project;
+use crate::model::secret::{Secret, SecretPhase};
+use crate::refusal::{Refusal, RefusalKind};
+use crate::usecase::fresh_id::fresh_id;
+use crate::usecase::housekeeping::Schedule;
+use crate::usecase::new_version;
+use crate::usecase::source::Source;
+use crate::usecase::steps::Steps;
+use crate::value::{self, Value, ValueError};
+
+/// From five minutes to 366 days, in seconds.
+const INTERVALS: std::ops::RangeInclusive<u64> = 300..=8784 * 3600;
+
+/// Where the value comes from, checked.
+enum Origin {
+    Generated(Recipe),
+    Supplied(Value),
+    External(Vec<String>),
+}
+
+/// Puts a `Secret` in force.
+pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: ApplySecret) -> Decided<SecretState> {
+    let scope = Scope::of(context, agent, source)?;
+    let ApplySecret { object, source, policy, rotation } = request;
+    check_object(&object)?;
+    check_policy(&object.key, policy.as_deref())?;
+    check_rotation(rotation.as_ref())?;
+    let origin = origin(source)?;
+    let mut steps = Steps::default();
+    let project = project::ensure(&scope, &object, &mut steps)?;
+    let old = context.state.secret_of(&scope.cluster.name, &object.key);
+    check_generation(old.and_then(|it| it.managed.as_ref()), &object)?;
+
+    let mut secret = match old {
+        Some(old) => old.clone(),
+        None if context.state.secret_named(&project.id, &object.key.name).is_some() => {
+            let text = format!(
+                "project {} has a secret {} that no Secret object stands for: rename one of the two",
+                project.name, object.key.name
+            );
+            return Err(Refusal::new(RefusalKind::Conflict, text));
+        }
+        None => new_secret(context, &project, &object.key.name)?,
+    };
+    secret.phase = SecretPhase::Active;
+    secret.managed = Some(scope.managed(&object));
+    secret.policy = policy;
+    secret.rotation = rotation;
+    let renewed = match origin {
+        Origin::Generated(recipe) => {
+            let due = secret.version == 0 || Schedule::of(&secret).is_due(context.now);
+            let made = due.then(|| value::make(&recipe, context.entropy));
+            secret.recipe = Some(recipe);
+            made
+        }
+        Origin::Supplied(value) => {
+            secret.recipe = None;
+            differs(context, &project, &secret, &value)?.then_some(value)
+        }
+        Origin::External(fields) => {
+            secret.recipe = None;
+            if secret.version == 0 {
+                secret.field_names = fields;
+            }
+            None
+        }
+    };
+    let rotated = renewed.is_some() && secret.version > 0 && secret.recipe.is_some();
+    match renewed {
+        Some(value) => new_version::add(context, &project, &mut secret, value, &mut steps)?,
+        None if old == Some(&secret) => {}
+        None => steps.put(Entity::Secret(secret.clone())),
+    }
+    if old != Some(&secret) {
+        let action = match old {
+            None => Action::SecretCreate,
+            Some(_) if rotated => Action::SecretRotate,
+            Some(_) => Action::SecretUpdate,
+        };
+        let mut entry = scope.entry(action, Some(&project.id), detail(&object.key, old, &secret));
+        entry.secret = Some(secret.id.clone());
+        steps.audit.push(entry);
+    }
+    Ok(steps.decide(move |context| standing::of_secret(context, &secret)))
+}
+
+fn origin(source: SecretSource) -> Result<Origin, Refusal> {
+    match source {
+        SecretSource::Generate(recipe) => {
+            value::check(&recipe).map_err(refuse)?;
+            Ok(Origin::Generated(recipe))
+        }
+        SecretSource::Supplied { value, field_names } => {
+            Value::parse(value, field_names).map(Origin::Supplied).map_err(refuse)
+        }
+        SecretSource::External { fields } if fields.len() <= value::MAX_FIELDS => Ok(Origin::External(fields)),
+        SecretSource::External { .. } => {
+            Err(invalid(format!("source.external.fields has at most {} names", value::MAX_FIELDS)))
+        }
+        SecretSource::Sealed { .. } => {
+            let text = "this server opens no sealed values yet: use source generate, kubernetesSecret or external";
+            Err(invalid(text.to_owned()).code(ErrorCode::Unsupported))
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
+fn refuse(error: ValueError) -> Refusal {
+    let refusal = invalid(error.to_string());
+    if error == ValueError::TooLarge { refusal.code(ErrorCode::ValueTooLarge) } else { refusal }
+}
+
+fn check_policy(key: &ObjectKey, policy: Option<&str>) -> Result<(), Refusal> {
+    let Some(policy) = policy else { return Ok(()) };
+    check_key(&ObjectKey { namespace: key.namespace.clone(), name: policy.to_owned() })
+        .map_err(|_| invalid("policyRef.name is not the name of a Kubernetes object".to_owned()))
+}
+
+fn check_rotation(rotation: Option<&Rotation>) -> Result<(), Refusal> {
+    match rotation.and_then(|it| it.every_seconds) {
+        Some(every) if !INTERVALS.contains(&every) => Err(invalid("rotation.every is from 5m to 8784h".to_owned())),
+        _ => Ok(()),
+    }
+}
+
+fn new_secret(context: &Context<'_>, project: &Project, name: &str) -> Result<Secret, Refusal> {
+    Ok(Secret {
+        id: fresh_id("sk_", context)?,
+        vault: project.vault.clone(),
+        project: project.id.clone(),
+        name: name.to_owned(),
+        field_names: Vec::new(),
+        version: 0,
+        version_time: None,
+        policy: None,
+        recipe: None,
+        rotation: None,
+        phase: SecretPhase::Active,
+        managed: None,
+    })
+}
+
+fn differs(context: &Context<'_>, project: &Project, secret: &Secret, value: &Value) -> Result<bool, Refusal> {
+    if secret.version == 0 || secret.field_names != value.field_names {
+        return Ok(true);
+    }
+    let unreadable =
+        || Refusal::new(RefusalKind::Unavailable, "the server cannot open the value it holds: see its log");
+    let sealed = context.state.value(&secret.id).ok_or_else(unreadable)?;
+    let held = context.keyring.open(project, &secret.id, secret.version, sealed).map_err(|_| unreadable())?;
+    Ok(held.expose() != value.text.expose())
+}
+
+fn detail(key: &ObjectKey, old: Option<&Secret>, new: &Secret) -> String {
+    let mut parts = vec![format!("Secret {key}")];
+    match old {
+        Some(old) if old.phase == SecretPhase::Retained => parts.push("takes its kept value over".to_owned()),
+        _ => {}
+    }
+    parts.push(format!("version {}", new.version));
+    let was = old.and_then(|it| it.policy.as_deref());
+    match (was, new.policy.as_deref()) {
+        (None, None) => {}
+        (was, is) if was == is => parts.push(format!("policy {}", is.unwrap_or("none"))),
+        (was, is) => parts.push(format!("policy {} (was {})", is.unwrap_or("none"), was.unwrap_or("none"))),
+    }
+    parts.join(", ")
+}

@@ -1,0 +1,164 @@
+//! How the objects stand: what the operator copies into their status.
+
+use sikkerkey_protocol::denial::DenialReason;
+use sikkerkey_protocol::kubernetes::{
+    Approval, GrantState, MachineState, PolicyState, SecretState, Usage, WindowState,
+};
+
+use crate::decision::Context;
+use crate::model::fleet::{Fleet, FleetSubject};
+use crate::model::grant::Grant;
+use crate::model::machine::{Grantee, Machine};
+use crate::model::millis::Millis;
+use crate::model::policy::Policy;
+use crate::model::secret::{Secret, SecretPhase};
+use crate::policy;
+use crate::usecase::housekeeping::Schedule;
+
+/// Whether a machine can read, as far as it alone decides.
+pub(super) fn is_live(machine: &Machine, now: Millis) -> bool {
+    machine.approval == Approval::Approved && machine.enabled && machine.expires_at.is_none_or(|end| now < end)
+}
+
+pub(super) fn of_machine(context: &Context<'_>, fleet: &Fleet) -> MachineState {
+    let (state, now) = (context.state, context.now);
+    let who = Grantee::Fleet(fleet.id.clone());
+    let granted = state
+        .secrets_granted_to(&who)
+        .filter(|it| it.phase == SecretPhase::Active)
+        .filter(|it| state.grants_for(&who, &it.id).any(|grant| is_in_force(grant, now)))
+        .count();
+    let machines: Vec<_> = state.machines_in(&fleet.id).collect();
+    let host = match fleet.subject {
+        FleetSubject::Host { .. } => machines.first(),
+        FleetSubject::Workload { .. } => None,
+    };
+    let machine_id = match fleet.subject {
+        FleetSubject::Workload { .. } => Some(fleet.id.to_string()),
+        FleetSubject::Host { .. } => host.map(|it| it.id.to_string()),
+    };
+    MachineState {
+        machine_id,
+        approval: fleet.approval,
+        suspended: fleet.suspended,
+        alive: count(machines.iter().filter(|it| is_live(it, now))),
+        granted_secrets: u32::try_from(granted).unwrap_or(u32::MAX),
+        last_seen: machines.iter().filter_map(|it| context.ledger.last_seen(&it.id)).max().map(|it| it.0),
+        fingerprint: host.map(|it| it.public_key.fingerprint()),
+        expires_at: host.and_then(|it| it.expires_at).map(|it| it.0),
+    }
+}
+
+pub(super) fn of_secret(context: &Context<'_>, secret: &Secret) -> SecretState {
+    let (state, now) = (context.state, context.now);
+    let (mut grants, mut total, mut current) = (0, 0, 0);
+    for grantee in state.grantees_of(&secret.id) {
+        grants += count(state.grants_for(grantee, &secret.id).filter(|it| is_in_force(it, now)));
+        let machines: Vec<_> = match grantee {
+            Grantee::Fleet(fleet) => state.machines_in(fleet).collect(),
+            Grantee::Machine(machine) => state.machines.get(machine).into_iter().collect(),
+        };
+        for machine in machines.iter().filter(|it| is_live(it, now)) {
+            if let Some(version) = context.ledger.delivered(&machine.id, &secret.id) {
+                total += 1;
+                current += u32::from(version == secret.version);
+            }
+        }
+    }
+    let schedule = Schedule::of(secret);
+    SecretState {
+        secret_id: secret.id.clone(),
+        project_id: secret.project.clone(),
+        version: secret.version,
+        version_time: secret.version_time.map(|it| it.0),
+        next_rotation: schedule.next.map(|it| it.0),
+        rotation_due: secret.recipe.is_none() && schedule.is_due(now),
+        field_names: secret.field_names.clone(),
+        grants,
+        policy_in_force: secret.policy.as_ref().is_none_or(|it| state.policy_named(&secret.project, it).is_some()),
+        pods_total: total,
+        pods_current: current,
+    }
+}
+
+pub(super) fn of_grant(context: &Context<'_>, grant: &Grant, missing: Vec<String>) -> GrantState {
+    let state = context.state;
+    let secrets: Vec<&Secret> = grant.secrets.iter().filter_map(|id| state.secrets.get(id)).collect();
+    let (granted, gone): (Vec<&Secret>, Vec<&Secret>) = secrets.iter().partition(|it| it.phase == SecretPhase::Active);
+    let mut missing: Vec<String> = missing.into_iter().chain(gone.into_iter().map(|it| it.name.clone())).collect();
+    missing.sort();
+    missing.dedup();
+    let usage =
+        secrets.iter().filter_map(|it| context.ledger.usage(&grant.grantee, &it.id)).fold(Usage::default(), sum);
+    GrantState {
+        machine_id: Some(grant.grantee.to_string()),
+        granted: granted.into_iter().map(|it| it.name.clone()).collect(),
+        missing,
+        usage,
+    }
+}
+
+pub(super) fn of_policy(context: &Context<'_>, policy: &Policy) -> PolicyState {
+    let secrets: Vec<&Secret> = context
+        .state
+        .secrets_naming(&policy.project, &policy.name)
+        .filter(|it| it.phase == SecretPhase::Active)
+        .collect();
+    let mut state = PolicyState {
+        secrets: count(secrets.iter()),
+        // A document that could not be read would not have been put in force.
+        window: WindowState::Closed,
+        window_changes_at: None,
+        usage: Usage::default(),
+        denied_by: std::collections::BTreeMap::new(),
+    };
+    if let Ok((window, change)) = policy::window_state(&policy.document, context.now) {
+        state.window = window;
+        state.window_changes_at = change.map(|it| it.0);
+    }
+    let max_reads = policy.document.ttl.as_ref().and_then(|it| it.max_reads).map(u64::from);
+    let mut used_up = !secrets.is_empty();
+    for secret in secrets {
+        let of_secret = context.ledger.secret_usage(&secret.id);
+        used_up &= max_reads.is_some_and(|max| of_secret.usage.reads >= max);
+        state.usage = sum(std::mem::take(&mut state.usage), &of_secret.usage);
+        for (reason, times) in of_secret.denied_by.into_iter().filter(|(reason, _)| is_axis(*reason)) {
+            *state.denied_by.entry(reason).or_default() += times;
+        }
+    }
+    if used_up {
+        (state.window, state.window_changes_at) = (WindowState::Ended, None);
+    }
+    state
+}
+
+fn is_in_force(grant: &Grant, now: Millis) -> bool {
+    grant.expires_at.is_none_or(|end| now < end)
+}
+
+fn is_axis(reason: DenialReason) -> bool {
+    matches!(
+        reason,
+        DenialReason::OutsideTimeWindow
+            | DenialReason::AddressNotAllowed
+            | DenialReason::RateCapReached
+            | DenialReason::CoSignMissing
+            | DenialReason::PolicyEnded
+    )
+}
+
+fn sum(mut sum: Usage, more: &Usage) -> Usage {
+    sum.reads += more.reads;
+    sum.denied += more.denied;
+    sum.last_read = sum.last_read.max(more.last_read);
+    if let Some(last) = &more.last_denied
+        && sum.last_denied.as_ref().is_none_or(|known| known.time < last.time)
+    {
+        sum.last_denied = Some(last.clone());
+    }
+    sum
+}
+
+fn count<T>(items: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(items.count()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,53 @@
+//! One value.
+
+use std::sync::Arc;
+
+use sikkerkey_protocol::id::SecretId;
+use sikkerkey_protocol::secret_text::SecretText;
+
+use super::reading;
+use crate::app::App;
+use crate::model::machine::Machine;
+use crate::refusal::{Refusal, RefusalKind};
+use crate::verify::Verified;
+use crate::writer::{Attempt, Claim, Outcome, ReadRequest, Standing};
+
+/// Reads one value. `id` is what the client wrote.
+pub async fn read_secret(app: &App, request: Verified<Arc<Machine>>, id: &str) -> Result<SecretText, Refusal> {
+    let (machine, spend, source) = request.into_parts();
+    let known = id.parse::<SecretId>();
+    let attempt = match &known {
+        Ok(id) => reading::attempt(app, &machine, source, id),
+        // What is no id is as unknown as one that nobody has. Bounded: it comes from outside and stands in the audit.
+        Err(_) => Attempt::Unknown { namespace: None, name: id.chars().take(80).collect() },
+    };
+    let request = ReadRequest {
+        claim: Claim::Fresh(spend),
+        machine: Arc::clone(&machine),
+        source,
+        standing: Standing::Each,
+        attempts: vec![attempt],
+        activity: None,
+    };
+    let receipt = app.writer.read(request).await?;
+    match receipt.outcomes.into_iter().next() {
+        Some(Outcome::Released(released)) => {
+            released.withheld.release(&released.permit, &receipt.committed).ok_or_else(damaged)
+        }
+        Some(Outcome::Denied(denial)) => {
+            let world = app.live.read();
+            let project = known.ok().and_then(|id| world.state.secrets.get(&id)).map(|secret| &secret.project);
+            let is_member = project.is_some_and(|project| reading::is_member(&world.state, &machine, project));
+            Err(reading::refusal(denial, is_member, app.clock.now()))
+        }
+        Some(Outcome::Damaged) | None => Err(damaged()),
+    }
+}
+
+/// The refusal of a value that is stored and does not open.
+pub(super) fn damaged() -> Refusal {
+    Refusal::new(
+        RefusalKind::Unavailable,
+        "the stored value cannot be opened: an administrator finds the cause in the log",
+    )
+}

@@ -1,0 +1,177 @@
+//! Who reads what, gathered for the policy.
+
+use std::net::IpAddr;
+
+use sikkerkey_protocol::denial::DenialReason;
+use sikkerkey_protocol::id::{ProjectId, SecretId};
+use sikkerkey_protocol::machine_plane::Selection;
+use sikkerkey_protocol::policy::{CountedBy, PolicyDocument};
+
+use super::source::Source;
+use crate::app::App;
+use crate::crypto::withheld::Withheld;
+use crate::ledger::{Ledger, Reader};
+use crate::model::account::Standing;
+use crate::model::machine::Machine;
+use crate::model::millis::Millis;
+use crate::model::policy::Policy;
+use crate::model::secret::{Secret, SecretPhase};
+use crate::policy::{self, Counters, Denial, Facts, Guard, Verdict, cap};
+use crate::refusal::{Refusal, RefusalKind};
+use crate::state::State;
+use crate::writer::Attempt;
+
+/// Decides whether `machine` may read `secret` now.
+pub fn decide(
+    state: &State,
+    ledger: &Ledger,
+    now: Millis,
+    address: IpAddr,
+    machine: &Machine,
+    secret: &Secret,
+) -> Verdict {
+    let fleet = machine.fleet.as_ref().and_then(|id| state.fleets.get(id));
+    let Some(project) = state.projects.get(&secret.project) else {
+        return Verdict::Deny(policy::not_granted(machine, fleet, None, secret.id.as_str()));
+    };
+    let guard = guard(state, secret);
+    let counters = match guard {
+        Guard::Policy(policy) => counters(ledger, now, machine, secret, &policy.document),
+        Guard::Open | Guard::Missing => Counters::default(),
+    };
+    policy::decide(&Facts {
+        now,
+        address,
+        account: standing_of(state, machine),
+        project,
+        machine,
+        fleet,
+        secret,
+        grants: state.grants_for(&machine.grantee(), &secret.id).collect(),
+        policy: guard,
+        counters,
+    })
+}
+
+/// The standing of the account that owns the machine's vault. A vault without an account is in nobody's good standing.
+pub fn standing_of(state: &State, machine: &Machine) -> Standing {
+    state.account_of(&machine.vault).map_or(Standing::PendingVerification, |account| account.standing)
+}
+
+/// The policy that guards a secret.
+pub fn guard<'a>(state: &'a State, secret: &Secret) -> Guard<'a> {
+    match &secret.policy {
+        None => Guard::Open,
+        Some(name) => state.policy_named(&secret.project, name).map_or(Guard::Missing, Guard::Policy),
+    }
+}
+
+/// What a delivery has to be counted for, besides the grantee: the pod by itself, the day.
+pub fn counted(policy: Option<&Policy>) -> (bool, bool) {
+    let cap = policy.and_then(|it| it.document.rate_cap.as_ref());
+    cap.map_or((false, false), |cap| (cap.counted_by == CountedBy::Pod, cap.per_day.is_some()))
+}
+
+/// The denial of something that is not there: the same as of something that is not granted.
+pub fn unknown(state: &State, machine: &Machine, namespace: Option<&str>, name: &str) -> Denial {
+    let fleet = machine.fleet.as_ref().and_then(|id| state.fleets.get(id));
+    let denial = policy::not_granted(machine, fleet, namespace, name);
+    debug_assert_eq!(denial.reason, DenialReason::NotGranted);
+    denial
+}
+
+fn counters(ledger: &Ledger, now: Millis, machine: &Machine, secret: &Secret, document: &PolicyDocument) -> Counters {
+    let reader = match document.rate_cap.as_ref().map(|cap| cap.counted_by) {
+        Some(CountedBy::Pod) => Reader::Pod(machine.id.clone()),
+        Some(CountedBy::Machine) | None => Reader::Grantee(machine.grantee()),
+    };
+    // A zone that cannot be read has no today; the policy denies such a document by itself.
+    let today = cap::day_of(document, now).ok().map(|day| day.start);
+    let counts = ledger.counts(&secret.id, &reader, now, today);
+    Counters { minute: counts.minute, day: counts.day, total: counts.total }
+}
+
+/// Whether a machine has to do with a project at all. One that has not is never told what there is in it.
+pub fn is_member(state: &State, machine: &Machine, project: &ProjectId) -> bool {
+    let grantee = machine.grantee();
+    let fleet = machine.fleet.as_ref().and_then(|id| state.fleets.get(id));
+    fleet.is_some_and(|it| &it.project == project)
+        || state.secrets_granted_to(&grantee).any(|secret| &secret.project == project)
+}
+
+/// The secrets that a machine is granted now, whatever their policies say, by name.
+pub fn granted<'a>(state: &'a State, machine: &Machine, now: Millis) -> Vec<&'a Secret> {
+    let grantee = machine.grantee();
+    let is_live = |secret: &Secret| {
+        secret.phase == SecretPhase::Active
+            && secret.vault == machine.vault
+            && state.grants_for(&grantee, &secret.id).any(|grant| grant.expires_at.is_none_or(|end| now < end))
+    };
+    let mut secrets: Vec<_> = state.secrets_granted_to(&grantee).filter(|secret| is_live(secret)).collect();
+    secrets.sort_by(|a, b| (&a.project, &a.name).cmp(&(&b.project, &b.name)));
+    secrets
+}
+
+/// Whether a denial says only that no more reads are left. That is no reason to take away what was read.
+pub fn is_used_up(state: &State, secret: &Secret, now: Millis, denial: &Denial) -> bool {
+    let ttl = match guard(state, secret) {
+        Guard::Policy(policy) => policy.document.ttl.as_ref(),
+        Guard::Open | Guard::Missing => None,
+    };
+    match denial.reason {
+        DenialReason::RateCapReached => true,
+        DenialReason::PolicyEnded => ttl.is_some_and(|ttl| ttl.expires_at.is_none_or(|end| now.0 < end)),
+        _ => false,
+    }
+}
+
+/// Which secrets are asked for: all, or those of one project.
+pub fn selected(secret: &Secret, selection: &Selection) -> bool {
+    match (&selection.project_id, &selection.application_id) {
+        (Some(project), _) => secret.project.as_str() == project,
+        // This server groups no projects into applications, so none has any.
+        (None, Some(_)) => false,
+        (None, None) => true,
+    }
+}
+
+/// An attempt to read: the value is decrypted already when it looks as if it might be read. Looks without writing.
+pub fn attempt(app: &App, machine: &Machine, source: Source, id: &SecretId) -> Attempt {
+    let found = {
+        let world = app.live.read();
+        let Some(secret) = world.state.secrets.get(id) else {
+            return Attempt::Unknown { namespace: None, name: id.to_string() };
+        };
+        match decide(&world.state, &world.ledger, app.clock.now(), source.address, machine, secret) {
+            Verdict::Deny(_) => None,
+            Verdict::Permit(permit) => {
+                let sealed = world.state.value(id).cloned();
+                world.state.projects.get(&secret.project).cloned().zip(sealed).zip(Some(permit.version()))
+            }
+        }
+    };
+    // Outside of the lock: decrypting is what takes the time. What does not open is looked at again by the writer.
+    let withheld = found
+        .and_then(|((project, sealed), version)| Withheld::open(&app.keyring, &project, id, version, &sealed).ok());
+    Attempt::Known(id.clone(), withheld)
+}
+
+/// The refusal that a denial is for a client that asked for one secret. `is_member`: see [`is_member`].
+pub fn refusal(denial: Denial, is_member: bool, now: Millis) -> Refusal {
+    let kind = match denial.reason {
+        DenialReason::NotGranted if !is_member => {
+            return Refusal::new(RefusalKind::NotFound, "no such secret").denial(denial.reason);
+        }
+        DenialReason::ValueMissing => RefusalKind::NotFound,
+        DenialReason::MachineExpired => RefusalKind::Unauthenticated,
+        DenialReason::RateCapReached | DenialReason::LockedOut => RefusalKind::TooMany,
+        DenialReason::ProjectFrozen => RefusalKind::Frozen,
+        _ => RefusalKind::Forbidden,
+    };
+    let mut refusal = Refusal::new(kind, denial.message).denial(denial.reason);
+    if kind == RefusalKind::TooMany {
+        let wait = denial.until.map_or(60_000, |until| until.0 - now.0);
+        refusal.retry_after_seconds = Some(u64::try_from((wait + 999) / 1000).unwrap_or(1).max(1));
+    }
+    refusal
+}

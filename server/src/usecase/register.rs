@@ -1,0 +1,212 @@
+//! A one-time token becomes a machine.
+
+use sikkerkey_protocol::canonical::{Purpose, possession, sha256_hex};
+use sikkerkey_protocol::enrolment::{Register, Registered};
+use sikkerkey_protocol::id::FleetId;
+use sikkerkey_protocol::key::PublicKey;
+use sikkerkey_protocol::kubernetes::Approval;
+
+use super::fresh_id::fresh_uuid;
+use super::key_owner::require_unused;
+use super::kubernetes::voucher::{require_active, require_there};
+use super::source::Source;
+use super::steps::{Steps, answer, describe};
+use crate::audit::entry::{Action, Actor, Entry};
+use crate::decision::{Context, Decided};
+use crate::model::Entity;
+use crate::model::fleet::FleetSubject;
+use crate::model::machine::{Machine, PodOf};
+use crate::model::token::{Token, TokenPurpose, Used};
+use crate::refusal::{Refusal, RefusalKind};
+
+const MAX_NAME: usize = 255;
+
+/// Registers a machine. The same token with the same key gives the same answer for as long as the token would have been
+/// good: an answer that was lost on its way locks nobody out.
+#[expect(clippy::needless_pass_by_value, reason = "a route hands its request over")]
+pub fn register(context: &Context<'_>, source: Source, request: Register) -> Decided<Registered> {
+    let hash = sha256_hex(request.token.expose().as_bytes());
+    let Some(token) = context.state.tokens.get(&hash) else {
+        return Err(unauthenticated("the token is not known here, or ended some time ago: ask for a new one"));
+    };
+    if token.expires_at <= context.now {
+        return Err(unauthenticated("the token has expired: ask for a new one"));
+    }
+    if let Some(proof) = &request.proof {
+        let message = possession(Purpose::Register, request.token.expose(), &request.public_key);
+        request.public_key.verify(&message, proof).map_err(|_| {
+            unauthenticated("the proof of possession does not verify: sign it with the key that registers")
+        })?;
+    }
+    match &token.purpose {
+        TokenPurpose::Pod { fleet, pod, public_key } => {
+            if *public_key != request.public_key {
+                return Err(unauthenticated("the voucher is for another key: attest the key that registers"));
+            }
+            if request.proof.is_none() {
+                return Err(unauthenticated("a voucher needs a proof of possession of its key"));
+            }
+            match again(context, token, &request.public_key)? {
+                Some(registered) => Ok(answer(move |_| registered)),
+                None => pod_registers(context, source, token, fleet, pod),
+            }
+        }
+        TokenPurpose::Host { name } => match again(context, token, &request.public_key)? {
+            Some(registered) => Ok(answer(move |_| registered)),
+            None => host_registers(context, source, token, name.as_ref(), &request),
+        },
+        TokenPurpose::Agent { .. } => {
+            Err(unauthenticated("the token is for an agent: register it at /v1/ai-bootstrap/register"))
+        }
+    }
+}
+
+/// What was answered before, when the token was used by the same key.
+fn again(context: &Context<'_>, token: &Token, key: &PublicKey) -> Result<Option<Registered>, Refusal> {
+    let Some(used) = &token.used else { return Ok(None) };
+    if used.public_key != *key {
+        return Err(unauthenticated("the token was used by another key: ask for a new one"));
+    }
+    let held = used
+        .registered
+        .as_ref()
+        .filter(|it| context.state.machines.get(&it.machine_id).is_some_and(|machine| machine.public_key == *key));
+    match held {
+        Some(registered) => Ok(Some(registered.clone())),
+        None => Err(unauthenticated("the token was used, and its machine is revoked since: ask for a new one")),
+    }
+}
+
+fn pod_registers(
+    context: &Context<'_>,
+    source: Source,
+    token: &Token,
+    fleet: &FleetId,
+    pod: &PodOf,
+) -> Decided<Registered> {
+    let TokenPurpose::Pod { public_key, .. } = &token.purpose else {
+        return Err(unauthenticated("the token is not a voucher"));
+    };
+    let Some(fleet) = context.state.fleets.get(fleet) else {
+        return Err(unauthenticated("the Machine that the voucher is for is gone: apply it again, and attest again"));
+    };
+    require_active(fleet)?;
+    require_there(context, &pod.cluster, &pod.pod.uid)?;
+    require_unused(context.state, public_key)?;
+    let FleetSubject::Workload { lifetime_seconds, .. } = fleet.subject else {
+        return Err(unauthenticated("the Machine that the voucher is for is a host"));
+    };
+    let machine = Machine {
+        id: fresh_uuid(context)?,
+        vault: fleet.vault.clone(),
+        name: format!("{}/{}", pod.pod.namespace, pod.pod.name),
+        public_key: *public_key,
+        approval: Approval::Approved,
+        enabled: true,
+        expires_at: Some(context.now.plus_seconds(lifetime_seconds)),
+        created_at: context.now,
+        fleet: Some(fleet.id.clone()),
+        pod: Some(pod.clone()),
+        hostname: None,
+    };
+    let entry = Entry {
+        vault: Some(fleet.vault.clone()),
+        project: Some(fleet.project.clone()),
+        source_ip: Some(source.address),
+        ..Entry::new(Action::MachineRegister, Actor::Machine(machine.id.clone()))
+    };
+    let mut steps = Steps::default();
+    for earlier in context.state.machines_of_pod(&pod.cluster, &pod.pod.uid) {
+        steps.revoke(earlier, entry.clone(), "its pod enrolled anew");
+    }
+    let detail = format!(
+        "{}, of Machine {}, key {}",
+        describe(&machine),
+        fleet.managed.object.key,
+        machine.public_key.fingerprint()
+    );
+    steps.audit.push(Entry { machine: Some(machine.id.clone()), detail, ..entry });
+    Ok(finish(context, token, machine, steps))
+}
+
+fn host_registers(
+    context: &Context<'_>,
+    source: Source,
+    token: &Token,
+    name: Option<&String>,
+    request: &Register,
+) -> Decided<Registered> {
+    let plain = |text: &&String| {
+        !text.is_empty() && text.len() <= MAX_NAME && text.chars().all(|it| !it.is_control() && it != '\u{202e}')
+    };
+    let hostname = request.hostname.as_ref().filter(plain).cloned();
+    let Some(name) = name.or(hostname.as_ref()).cloned() else {
+        let text = "hostname must be from 1 to 255 printable characters: the token names no machine";
+        return Err(Refusal::new(RefusalKind::Invalid, text));
+    };
+    require_free_name(context, token, &name)?;
+    require_unused(context.state, &request.public_key)?;
+    let machine = Machine {
+        id: fresh_uuid(context)?,
+        vault: token.vault.clone(),
+        name,
+        public_key: request.public_key,
+        approval: Approval::Pending,
+        enabled: true,
+        expires_at: None,
+        created_at: context.now,
+        fleet: None,
+        pod: None,
+        hostname,
+    };
+    let mut steps = Steps::default();
+    steps.audit.push(Entry {
+        vault: Some(machine.vault.clone()),
+        machine: Some(machine.id.clone()),
+        source_ip: Some(source.address),
+        detail: format!("{}, waits for approval, key {}", describe(&machine), machine.public_key.fingerprint()),
+        ..Entry::new(Action::MachineRegister, Actor::Machine(machine.id.clone()))
+    });
+    Ok(finish(context, token, machine, steps))
+}
+
+/// Two hosts of one name could not be told apart by those who approve and revoke.
+fn require_free_name(context: &Context<'_>, token: &Token, name: &str) -> Result<(), Refusal> {
+    let same = |it: &&std::sync::Arc<Machine>| it.vault == token.vault && it.pod.is_none() && it.name == name;
+    match context.state.machines.values().find(same) {
+        None => Ok(()),
+        Some(held) => {
+            let text = format!(
+                "the vault has a machine {name} already: revoke it first with sikkerkey-server admin machine revoke {}, or choose another name",
+                held.id
+            );
+            Err(Refusal::new(RefusalKind::Conflict, text))
+        }
+    }
+}
+
+fn finish(
+    context: &Context<'_>,
+    token: &Token,
+    machine: Machine,
+    mut steps: Steps,
+) -> crate::decision::Decision<Registered> {
+    let registered = Registered {
+        machine_id: machine.id.clone(),
+        machine_name: machine.name.clone(),
+        vault_id: machine.vault.clone(),
+        api_url: context.public_url.to_owned(),
+        expires_at: machine.expires_at.map_or(0, |it| it.0),
+    };
+    let used = Used { public_key: machine.public_key, registered: Some(registered.clone()) };
+    steps.put(Entity::Machine(machine));
+    steps.put(Entity::Token(Token { used: Some(used), ..token.clone() }));
+    steps.decide(move |_| registered)
+}
+
+fn unauthenticated(text: &str) -> Refusal {
+    Refusal::new(RefusalKind::Unauthenticated, text)
+}
+
+#[cfg(test)]
+mod tests;

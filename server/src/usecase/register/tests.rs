@@ -1,0 +1,180 @@
+use sikkerkey_protocol::canonical::{Purpose, possession};
+use sikkerkey_protocol::enrolment::Register;
+use sikkerkey_protocol::error_body::ErrorCode;
+use sikkerkey_protocol::kubernetes::{ApplyMachine, Approval};
+use sikkerkey_protocol::secret_text::SecretText;
+
+use super::register;
+use crate::audit::entry::Action;
+use crate::model::millis::Millis;
+use crate::refusal::{Refusal, RefusalKind};
+use crate::usecase::admin::{agent, machine};
+use crate::usecase::fixture::*;
+
+fn ready() -> Bench {
+    let mut bench = Bench::new();
+    bench.apply_machine(workload("web")).unwrap();
+    bench
+}
+
+fn host_token(bench: &mut Bench, name: Option<&str>) -> SecretText {
+    bench.run(|it| machine::bootstrap(it, &"vault_v".parse().unwrap(), name.map(str::to_owned))).unwrap().0
+}
+
+/// A host's script makes no proof.
+fn host(token: &SecretText, n: u8, hostname: Option<&str>) -> Register {
+    Register {
+        token: token.clone(),
+        public_key: key(n).public_key(),
+        proof: None,
+        hostname: hostname.map(str::to_owned),
+    }
+}
+
+fn refused_text<T>(result: Result<T, Refusal>, text: &str) {
+    refused(result, RefusalKind::Unauthenticated, None, text);
+}
+
+#[test]
+fn a_pod_becomes_a_machine_of_its_fleet() {
+    let mut bench = ready();
+    let registered = bench.enrol("pod-1", 1);
+    assert_eq!(bench.actions(), [Action::MachineRegister]);
+    assert_eq!((registered.machine_name.as_str(), registered.api_url.as_str()), ("shop/web-pod-1", URL));
+    assert_eq!(registered.expires_at, bench.now.plus_seconds(3600).0);
+    let machine = bench.machine(&registered).unwrap();
+    assert_eq!(
+        (machine.approval, machine.enabled, machine.public_key),
+        (Approval::Approved, true, key(1).public_key())
+    );
+    assert_eq!(machine.fleet.as_ref(), bench.state.fleets.keys().next());
+    assert_eq!(machine.pod.as_ref().unwrap().pod, pod("pod-1"));
+    assert_eq!(
+        bench.audit[0].detail,
+        format!(
+            "machine shop/web-pod-1 (pod shop/web-pod-1, uid pod-1, node node-1, service account web), of Machine shop/web, key {}",
+            key(1).public_key().fingerprint()
+        )
+    );
+}
+
+#[test]
+fn the_same_token_with_the_same_key_gives_the_same_answer_and_no_other_key_gets_one() {
+    let mut bench = ready();
+    let voucher = bench.voucher(pod("pod-1"), 1).unwrap().voucher;
+    let first = bench.register(voucher.expose(), 1).unwrap();
+    let second = bench.register(voucher.expose(), 1).unwrap();
+    assert_eq!((&first, bench.changes, bench.audit.len()), (&second, 0, 0));
+    refused_text(bench.register(voucher.expose(), 2), "the voucher is for another key: attest the key that registers");
+    bench.now = bench.now.plus_seconds(60);
+    refused_text(bench.register(voucher.expose(), 1), "the token has expired: ask for a new one");
+
+    let token = host_token(&mut bench, Some("nas"));
+    let first = bench.run(|it| register(it, source(), host(&token, 5, None))).unwrap();
+    assert_eq!(bench.run(|it| register(it, source(), host(&token, 5, None))).unwrap(), first);
+    let other = bench.run(|it| register(it, source(), host(&token, 6, None)));
+    refused_text(other, "the token was used by another key: ask for a new one");
+    bench.run(|it| machine::revoke(it, first.machine_id.as_str())).unwrap();
+    let again = bench.run(|it| register(it, source(), host(&token, 5, None)));
+    refused_text(again, "the token was used, and its machine is revoked since: ask for a new one");
+}
+
+#[test]
+fn a_voucher_is_worth_nothing_without_its_key() {
+    let mut bench = ready();
+    let voucher = bench.voucher(pod("pod-1"), 1).unwrap().voucher;
+    let token = voucher.expose();
+    let public_key = key(1).public_key();
+    let with = |proof| Register { token: SecretText::new(token.into()), public_key, proof, hostname: None };
+    let none = bench.run(|it| register(it, source(), with(None)));
+    refused_text(none, "a voucher needs a proof of possession of its key");
+    let foreign = key(2).sign(&possession(Purpose::Register, token, &public_key));
+    let text = "the proof of possession does not verify: sign it with the key that registers";
+    refused_text(bench.run(|it| register(it, source(), with(Some(foreign)))), text);
+    // A proof that was made for the operator is none here.
+    let attest = key(1).sign(&possession(Purpose::Attest, token, &public_key));
+    refused_text(bench.run(|it| register(it, source(), with(Some(attest)))), text);
+    bench.register(token, 1).unwrap();
+}
+
+#[test]
+fn a_pod_that_enrols_anew_ends_its_earlier_machine() {
+    let mut bench = ready();
+    let first = bench.enrol("pod-1", 1);
+    let second = bench.enrol("pod-1", 2);
+    assert_eq!(bench.actions(), [Action::MachineRevoke, Action::MachineRegister]);
+    assert_eq!(bench.audit[0].machine, Some(first.machine_id.clone()));
+    assert!(bench.audit[0].detail.ends_with("its pod enrolled anew"));
+    assert!(bench.machine(&first).is_none() && bench.machine(&second).is_some());
+}
+
+#[test]
+fn a_fleet_that_was_closed_after_the_voucher_takes_nobody_in() {
+    let mut bench = ready();
+    let voucher = bench.voucher(pod("pod-1"), 1).unwrap().voucher;
+    let mut suspended = ApplyMachine { suspended: true, ..workload("web") };
+    suspended.object.generation = 2;
+    bench.apply_machine(suspended).unwrap();
+    refused(
+        bench.register(voucher.expose(), 1),
+        RefusalKind::Forbidden,
+        Some(ErrorCode::MachineNotActive),
+        "Machine shop/web is suspended: set spec.suspend to false",
+    );
+}
+
+#[test]
+fn a_host_waits_for_a_person_under_a_name_of_its_own() {
+    let mut bench = Bench::new();
+    let token = host_token(&mut bench, None);
+    assert_eq!(token.expose().len(), 64);
+    for hostname in [None, Some(""), Some("a\u{1b}[2J"), Some("x\u{202e}y")] {
+        refused(
+            bench.run(|it| register(it, source(), host(&token, 1, hostname))),
+            RefusalKind::Invalid,
+            None,
+            "hostname must be from 1 to 255 printable characters: the token names no machine",
+        );
+    }
+    let registered = bench.run(|it| register(it, source(), host(&token, 1, Some("nas")))).unwrap();
+    assert_eq!((registered.machine_name.as_str(), registered.expires_at), ("nas", 0));
+    assert_eq!(bench.machine(&registered).unwrap().approval, Approval::Pending);
+
+    let token = host_token(&mut bench, Some("nas"));
+    refused(
+        bench.run(|it| register(it, source(), host(&token, 2, None))),
+        RefusalKind::Conflict,
+        None,
+        &format!(
+            "the vault has a machine nas already: revoke it first with sikkerkey-server admin machine revoke {}, or choose another name",
+            registered.machine_id
+        ),
+    );
+    let token = host_token(&mut bench, Some("nas2"));
+    refused(
+        bench.run(|it| register(it, source(), host(&token, 1, None))),
+        RefusalKind::Conflict,
+        Some(ErrorCode::KeyInUse),
+        "the key is in use already: make a new one, and keep it for one machine alone",
+    );
+    bench.now = Millis(bench.now.0 + 600_000);
+    refused_text(
+        bench.run(|it| register(it, source(), host(&token, 3, None))),
+        "the token has expired: ask for a new one",
+    );
+}
+
+#[test]
+fn a_token_is_good_for_what_it_was_made_for() {
+    let mut bench = Bench::new();
+    let vault = "vault_v".parse().unwrap();
+    let (token, _) = bench.run(|it| agent::token(it, &vault, "ci".into(), None)).unwrap();
+    refused_text(
+        bench.run(|it| register(it, source(), host(&token, 1, Some("nas")))),
+        "the token is for an agent: register it at /v1/ai-bootstrap/register",
+    );
+    refused_text(
+        bench.run(|it| register(it, source(), host(&SecretText::new("0".repeat(64)), 1, Some("nas")))),
+        "the token is not known here, or ended some time ago: ask for a new one",
+    );
+}

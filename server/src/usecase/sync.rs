@@ -1,0 +1,305 @@
+//! What is new for a sidecar.
+//!
+//! A sync burns its nonce first, and may then be held until there is news, for as long as its client allows. Nothing is
+//! decided ahead: when something has changed, what is new is looked at again, decided by the writer, and audited when it
+//! is delivered. Asking is no read.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sikkerkey_protocol::denial::DenialReason;
+use sikkerkey_protocol::id::SecretId;
+use sikkerkey_protocol::kubernetes::ObjectKey;
+use sikkerkey_protocol::policy::PolicyDocument;
+use sikkerkey_protocol::sync::{Delivery, Held, MAX_WAIT_SECONDS, News, SecretKey, Sync, Synced};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::read_secret::damaged;
+use super::reading;
+use super::source::Source;
+use crate::app::App;
+use crate::ledger::ActivityKind;
+use crate::live::World;
+use crate::model::fleet::{Fleet, FleetSubject};
+use crate::model::machine::Machine;
+use crate::model::millis::Millis;
+use crate::model::secret::Secret;
+use crate::policy::{Guard, Verdict, window_state};
+use crate::refusal::{Refusal, RefusalKind};
+use crate::usecase::authenticate;
+use crate::verify::Verified;
+use crate::writer::{Attempt, Claim, Committed, Outcome, ReadRequest, Standing};
+
+/// Changes come in bursts (a secret, then its grant): this long after the first, all of them are looked at together.
+const SETTLE: Duration = Duration::from_millis(20);
+/// When to ask again, for whoever found no place to wait. Spread over as much again.
+const NO_PLACE_MILLIS: u64 = 5_000;
+
+/// What a look at the state says.
+struct View {
+    delivery_revision: String,
+    delivery: Option<Arc<Delivery>>,
+    fresh: Vec<(SecretKey, Fresh)>,
+    expires_at: Option<Millis>,
+    /// When time alone may change what this says.
+    until: Option<Millis>,
+}
+
+/// Something that the sidecar does not have yet.
+enum Fresh {
+    Known(SecretId),
+    Unknown,
+}
+
+/// Answers a sidecar when there is news, or when its patience ends.
+pub async fn sync(app: &App, request: Verified<Arc<Machine>>, sync: Sync) -> Result<Synced, Refusal> {
+    let (machine, spend, source) = request.into_parts();
+    let mut changes = app.writer.changes();
+    changes.mark_unchanged();
+    let claim = Claim::Fresh(spend);
+    let mut view = match look(app, &machine, source, &sync) {
+        Ok(view) => view,
+        Err(refusal) => {
+            admit(app, &machine, source, claim).await?;
+            return Err(refusal);
+        }
+    };
+    let wait = Duration::from_secs(u64::from(sync.wait_seconds.min(MAX_WAIT_SECONDS)));
+    if view.is_news() || wait.is_zero() {
+        return deliver(app, &machine, source, &sync, view, claim).await;
+    }
+    let deadline = Instant::now() + wait;
+    let held = Claim::Held(admit(app, &machine, source, claim).await?);
+    let Ok(_place) = app.waiting.try_acquire() else {
+        let mut answer = deliver(app, &machine, source, &sync, view, held).await?;
+        answer.next_sync_millis = NO_PLACE_MILLIS + spread(&machine, NO_PLACE_MILLIS);
+        return Ok(answer);
+    };
+    let _waiting = Waiting::begin(app);
+    loop {
+        let is_over = wait_for_news(app, &mut changes, deadline, view.until).await;
+        view = look(app, &machine, source, &sync)?;
+        if view.is_news() || is_over {
+            return deliver(app, &machine, source, &sync, view, held).await;
+        }
+    }
+}
+
+/// Burns the nonce.
+async fn admit(app: &App, machine: &Arc<Machine>, source: Source, claim: Claim) -> Result<Committed, Refusal> {
+    let request = ReadRequest {
+        claim,
+        machine: Arc::clone(machine),
+        source,
+        standing: Standing::Each,
+        attempts: Vec::new(),
+        activity: Some(ActivityKind::Sync),
+    };
+    Ok(app.writer.read(request).await?.committed)
+}
+
+/// Waits for a change, an instant at which time itself changes something, the end of the wait, or of the server. Says
+/// whether the wait is over.
+async fn wait_for_news(
+    app: &App,
+    changes: &mut watch::Receiver<u64>,
+    deadline: Instant,
+    until: Option<Millis>,
+) -> bool {
+    let now = app.clock.now();
+    let pause = until.map(|it| Duration::from_millis(u64::try_from(it.0 - now.0).unwrap_or(0).max(1)));
+    let instant = pause.and_then(|it| Instant::now().checked_add(it)).map_or(deadline, |it| it.min(deadline));
+    tokio::select! {
+        () = sleep_until(instant) => Instant::now() >= deadline,
+        () = app.ending() => true,
+        changed = changes.changed() => {
+            if changed.is_err() {
+                return true;
+            }
+            sleep_until((Instant::now() + SETTLE).min(deadline)).await;
+            changes.mark_unchanged();
+            false
+        }
+    }
+}
+
+/// Decides, audits and delivers what is new.
+async fn deliver(
+    app: &App,
+    machine: &Arc<Machine>,
+    source: Source,
+    sync: &Sync,
+    view: View,
+    claim: Claim,
+) -> Result<Synced, Refusal> {
+    let attempts = view.fresh.iter().map(|(key, fresh)| match fresh {
+        Fresh::Known(id) => reading::attempt(app, machine, source, id),
+        Fresh::Unknown => Attempt::Unknown { namespace: Some(key.namespace.clone()), name: key.name.clone() },
+    });
+    let attempts: Vec<Attempt> = attempts.collect();
+    let activity = matches!(claim, Claim::Fresh(_)).then_some(ActivityKind::Sync);
+    let receipt = if attempts.is_empty() && activity.is_none() {
+        None
+    } else {
+        let machine = Arc::clone(machine);
+        let request = ReadRequest { claim, machine, source, standing: Standing::Each, attempts, activity };
+        Some(app.writer.read(request).await?)
+    };
+    let mut secrets = BTreeMap::new();
+    if let Some(receipt) = receipt {
+        for ((key, fresh), outcome) in view.fresh.into_iter().zip(receipt.outcomes) {
+            let news = match (outcome, fresh) {
+                (Outcome::Released(it), Fresh::Known(id)) => {
+                    let version = it.permit.version();
+                    let value = it.withheld.release(&it.permit, &receipt.committed).ok_or_else(damaged)?;
+                    let field_names = field_names(app, &id);
+                    News::Value { id, version, field_names, value }
+                }
+                (Outcome::Denied(denial), _) => {
+                    News::Denied { reason: denial.reason, message: denial.message, until: denial.until.map(|it| it.0) }
+                }
+                (Outcome::Damaged | Outcome::Released(_), _) => return Err(damaged()),
+            };
+            // The writer may have seen what the sidecar has already: a denial of the same reason is no news.
+            if !is_held(sync.held.get(&key), &news) {
+                secrets.insert(key, news);
+            }
+        }
+    }
+    Ok(Synced {
+        delivery_revision: view.delivery_revision,
+        delivery: view.delivery.map(|it| (*it).clone()),
+        secrets,
+        next_sync_millis: if *app.shutdown.borrow() { 1_000 + spread(machine, 4_000) } else { 0 },
+        identity_expires_at: view.expires_at.map_or(0, |at| at.0),
+    })
+}
+
+fn field_names(app: &App, id: &SecretId) -> Vec<String> {
+    app.live.read().state.secrets.get(id).map(|it| it.field_names.clone()).unwrap_or_default()
+}
+
+fn is_held(held: Option<&Held>, news: &News) -> bool {
+    match (held, news) {
+        (Some(Held::Denied(held)), News::Denied { reason, .. }) => held == reason,
+        (Some(Held::Version { id, version }), News::Value { id: new_id, version: new, .. }) => {
+            id == new_id && version == new
+        }
+        _ => false,
+    }
+}
+
+impl View {
+    fn is_news(&self) -> bool {
+        self.delivery.is_some() || !self.fresh.is_empty()
+    }
+}
+
+/// Compares what the sidecar has with what it should have. Writes nothing.
+fn look(app: &App, machine: &Machine, source: Source, sync: &Sync) -> Result<View, Refusal> {
+    let now = app.clock.now();
+    let world = app.live.read();
+    let state = &world.state;
+    // As it is now: it may have been renewed, suspended or revoked while it waited.
+    let machine = state.machines.get(&machine.id).ok_or_else(authenticate::unknown)?;
+    let fleet = machine.fleet.as_ref().and_then(|id| state.fleets.get(id));
+    let Some((fleet, delivery, revision)) = fleet.and_then(delivery) else {
+        let text =
+            "this machine has no delivery: only pods of a Machine object synchronise; read secrets by id instead";
+        return Err(Refusal::new(RefusalKind::Forbidden, text));
+    };
+    let mut until = machine.expires_at;
+    let mut fresh = Vec::new();
+    for key in delivery.secrets() {
+        let object = ObjectKey { namespace: key.namespace.clone(), name: key.name.clone() };
+        let held = sync.held.get(key);
+        let found = match state.secret_of(&fleet.managed.cluster, &object) {
+            None => (held != Some(&Held::Denied(DenialReason::NotGranted))).then_some(Fresh::Unknown),
+            Some(secret) => {
+                let (is_news, change) = compare(&world, now, source, machine, secret, held);
+                until = until.into_iter().chain(change).min();
+                is_news.then(|| Fresh::Known(secret.id.clone()))
+            }
+        };
+        fresh.extend(found.map(|it| (key.clone(), it)));
+    }
+    Ok(View {
+        delivery_revision: revision.clone(),
+        delivery: (sync.delivery_revision.as_ref() != Some(revision)).then(|| Arc::clone(delivery)),
+        fresh,
+        expires_at: machine.expires_at,
+        until: until.filter(|it| *it > now),
+    })
+}
+
+/// Whether a secret stands otherwise than the sidecar has it, and when that may change by time alone.
+fn compare(
+    world: &World,
+    now: Millis,
+    source: Source,
+    machine: &Machine,
+    secret: &Secret,
+    held: Option<&Held>,
+) -> (bool, Option<Millis>) {
+    let end = |document: &PolicyDocument| {
+        let window = window_state(document, now).ok().and_then(|(_, change)| change);
+        let ttl = document.ttl.as_ref().and_then(|it| it.expires_at).map(Millis);
+        window.into_iter().chain(ttl).filter(|it| *it > now).min()
+    };
+    let policy = match reading::guard(&world.state, secret) {
+        Guard::Policy(policy) => end(&policy.document),
+        Guard::Open | Guard::Missing => None,
+    };
+    let grantee = machine.grantee();
+    let grants = world.state.grants_for(&grantee, &secret.id);
+    let grants = grants.filter_map(|grant| grant.expires_at).filter(|it| *it > now).min();
+    let change = policy.into_iter().chain(grants).min();
+    match reading::decide(&world.state, &world.ledger, now, source.address, machine, secret) {
+        Verdict::Deny(denial) => {
+            // What has been read already stays read: a cap that is reached takes no file away.
+            let is_current = matches!(held, Some(Held::Version { id, version })
+                if *id == secret.id && *version == secret.version);
+            let stays = is_current && reading::is_used_up(&world.state, secret, now, &denial);
+            let is_news = held != Some(&Held::Denied(denial.reason)) && !stays;
+            (is_news, change.into_iter().chain(denial.until).min())
+        }
+        Verdict::Permit(permit) => {
+            let is_held = matches!(held, Some(Held::Version { id, version })
+                if *id == secret.id && *version == permit.version());
+            (!is_held, change)
+        }
+    }
+}
+
+fn delivery(fleet: &Fleet) -> Option<(&Fleet, &Arc<Delivery>, &String)> {
+    match &fleet.subject {
+        FleetSubject::Workload { delivery, delivery_revision, .. } => Some((fleet, delivery, delivery_revision)),
+        FleetSubject::Host { .. } => None,
+    }
+}
+
+/// A part of `range` that is each machine's own, so that those who were told at once do not come back at once.
+fn spread(machine: &Machine, range: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    machine.id.hash(&mut hasher);
+    hasher.finish() % range
+}
+
+/// Counts a client that waits, for as long as it does.
+struct Waiting<'a>(&'a App);
+
+impl<'a> Waiting<'a> {
+    fn begin(app: &'a App) -> Self {
+        app.metrics.waiting.inc();
+        Self(app)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.metrics.waiting.dec();
+    }
+}

@@ -1,0 +1,255 @@
+//! Values: how the server makes one, and what one may be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sikkerkey_protocol::kubernetes::{Charset, FieldContent, Generator, Recipe};
+use sikkerkey_protocol::secret_text::SecretText;
+use zeroize::Zeroizing;
+
+use crate::entropy::{self, Entropy};
+
+/// The longest value, in bytes.
+pub const MAX_VALUE: usize = 12 * 1024;
+/// The most fields of one value.
+pub const MAX_FIELDS: usize = 64;
+
+const LENGTHS: std::ops::RangeInclusive<u32> = 8..=1024;
+const ALPHANUMERIC: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+// No quotes, no backslash, no backtick, no space: what most often breaks where a value is pasted.
+const SYMBOLS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&()*+,-./:;<=>?@[]^_{|}~";
+const NUMERIC: &[u8] = b"0123456789";
+
+/// Why a value or a recipe is refused. Never says what the value is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ValueError {
+    /// It is too long.
+    #[error("the value is larger than 12 KiB")]
+    TooLarge,
+    /// It is no structured value.
+    #[error("a structured value is a JSON object whose values are all strings")]
+    NotAnObject,
+    /// Its fields are others.
+    #[error("the value has other fields than it is said to have: {0}")]
+    OtherFields(String),
+    /// A recipe that makes nothing sensible.
+    #[error("{0}")]
+    Recipe(String),
+}
+
+/// A value with the names of its fields; none for a plain one.
+#[derive(Debug)]
+pub struct Value {
+    /// The text.
+    pub text: SecretText,
+    /// Names of the fields.
+    pub field_names: Vec<String>,
+}
+
+impl Value {
+    /// Checks a value from outside.
+    pub fn parse(text: SecretText, field_names: Vec<String>) -> Result<Self, ValueError> {
+        if text.expose().len() > MAX_VALUE {
+            return Err(ValueError::TooLarge);
+        }
+        if !field_names.is_empty() {
+            check_names(field_names.iter())?;
+            let object: BTreeMap<String, SecretText> =
+                serde_json::from_str(text.expose()).map_err(|_| ValueError::NotAnObject)?;
+            let (said, is): (BTreeSet<&String>, BTreeSet<&String>) =
+                (field_names.iter().collect(), object.keys().collect());
+            if said != is {
+                let odd: Vec<&str> = said.symmetric_difference(&is).take(5).map(|it| it.as_str()).collect();
+                return Err(ValueError::OtherFields(odd.join(", ")));
+            }
+        }
+        Ok(Self { text, field_names })
+    }
+}
+
+/// Whether a recipe makes a value.
+pub fn check(recipe: &Recipe) -> Result<(), ValueError> {
+    match recipe {
+        Recipe::Plain(generator) => check_generator(generator, "generate"),
+        Recipe::Fields(fields) => {
+            check_names(fields.iter().map(|it| &it.name))?;
+            let mut generated = false;
+            let mut size = 2;
+            for field in fields {
+                let length = match &field.content {
+                    FieldContent::Generated(generator) => {
+                        generated = true;
+                        check_generator(generator, &format!("generate.fields.{}", field.name))?;
+                        usize::try_from(generator.length).unwrap_or(usize::MAX).max(36)
+                    }
+                    FieldContent::Literal(text) => json(text).len(),
+                };
+                size += json(&field.name).len() + length + 4;
+            }
+            if !generated {
+                let text =
+                    "generate.fields: at least one field must be generated: a Secret of literals alone is a ConfigMap";
+                return Err(ValueError::Recipe(text.to_owned()));
+            }
+            if size > MAX_VALUE { Err(ValueError::TooLarge) } else { Ok(()) }
+        }
+    }
+}
+
+/// Makes a value. The recipe must have passed [`check`].
+pub fn make(recipe: &Recipe, entropy: &dyn Entropy) -> Value {
+    match recipe {
+        Recipe::Plain(generator) => Value { text: generated(generator, entropy).into(), field_names: Vec::new() },
+        Recipe::Fields(fields) => {
+            // Reserved whole, so that growing leaves no copy behind.
+            let mut text = Zeroizing::new(String::with_capacity(MAX_VALUE));
+            for field in fields {
+                let separator = if text.is_empty() { '{' } else { ',' };
+                text.push(separator);
+                text.push_str(&json(&field.name));
+                text.push(':');
+                match &field.content {
+                    // None of the alphabets has a character that JSON escapes.
+                    FieldContent::Generated(generator) => {
+                        text.push('"');
+                        text.push_str(&generated(generator, entropy));
+                        text.push('"');
+                    }
+                    FieldContent::Literal(literal) => text.push_str(&json(literal)),
+                }
+            }
+            text.push('}');
+            Value { text: text.into(), field_names: fields.iter().map(|it| it.name.clone()).collect() }
+        }
+    }
+}
+
+fn generated(generator: &Generator, entropy: &dyn Entropy) -> Zeroizing<String> {
+    let length = usize::try_from(generator.length).unwrap_or(0);
+    match generator.charset {
+        Charset::Alphanumeric => entropy::text(entropy, ALPHANUMERIC, length),
+        Charset::Symbols => entropy::text(entropy, SYMBOLS, length),
+        Charset::Numeric => entropy::text(entropy, NUMERIC, length),
+        Charset::Uuid => Zeroizing::new(entropy::uuid(entropy)),
+    }
+}
+
+fn check_generator(generator: &Generator, path: &str) -> Result<(), ValueError> {
+    if generator.charset != Charset::Uuid && !LENGTHS.contains(&generator.length) {
+        return Err(ValueError::Recipe(format!("{path}.length is from 8 to 1024, not {}", generator.length)));
+    }
+    Ok(())
+}
+
+fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), ValueError> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+        if name.is_empty() || name.len() > 253 || !name.bytes().all(plain) {
+            return Err(ValueError::Recipe("names of fields are letters, digits, '_', '.' and '-'".to_owned()));
+        }
+        if !seen.insert(name) {
+            return Err(ValueError::Recipe(format!("field {name} is given twice")));
+        }
+    }
+    if seen.is_empty() || seen.len() > MAX_FIELDS {
+        return Err(ValueError::Recipe(format!("a structured value has from 1 to {MAX_FIELDS} fields")));
+    }
+    Ok(())
+}
+
+fn json(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use sikkerkey_protocol::kubernetes::RecipeField;
+
+    use super::*;
+    use crate::entropy::SystemEntropy;
+
+    fn generator(length: u32, charset: Charset) -> Generator {
+        Generator { length, charset }
+    }
+
+    fn field(name: &str, content: FieldContent) -> RecipeField {
+        RecipeField { name: name.into(), content }
+    }
+
+    #[test]
+    fn a_plain_value_has_the_length_and_the_characters_asked_for() {
+        for (charset, alphabet) in
+            [(Charset::Alphanumeric, ALPHANUMERIC), (Charset::Symbols, SYMBOLS), (Charset::Numeric, NUMERIC)]
+        {
+            for length in [8, 32, 1024] {
+                let value = make(&Recipe::Plain(generator(length, charset)), &SystemEntropy);
+                assert_eq!(value.text.expose().len(), usize::try_from(length).unwrap());
+                assert!(value.text.expose().bytes().all(|b| alphabet.contains(&b)));
+                assert!(value.field_names.is_empty());
+            }
+        }
+        let value = make(&Recipe::Plain(generator(0, Charset::Uuid)), &SystemEntropy);
+        assert_eq!(uuid::Uuid::try_parse(value.text.expose()).unwrap().get_version_num(), 4);
+    }
+
+    #[test]
+    fn a_structured_value_is_the_json_object_it_says() {
+        let recipe = Recipe::Fields(vec![
+            field("user", FieldContent::Literal("o\"hara\\\n".into())),
+            field("password", FieldContent::Generated(generator(64, Charset::Symbols))),
+        ]);
+        check(&recipe).unwrap();
+        let made = make(&recipe, &SystemEntropy);
+        let object: BTreeMap<String, String> = serde_json::from_str(made.text.expose()).unwrap();
+        assert_eq!(object["user"], "o\"hara\\\n");
+        assert_eq!(object["password"].len(), 64);
+        assert_eq!(made.field_names, ["user", "password"]);
+        let again = make(&recipe, &SystemEntropy);
+        assert_ne!(made.text.expose(), again.text.expose());
+        Value::parse(made.text, made.field_names).unwrap();
+    }
+
+    #[test]
+    fn a_recipe_that_makes_nothing_sensible_is_refused() {
+        let literal = |n: usize| FieldContent::Literal("x".repeat(n));
+        let random = || FieldContent::Generated(generator(8, Charset::Numeric));
+        let table = [
+            (Recipe::Plain(generator(7, Charset::Numeric)), "generate.length is from 8 to 1024, not 7"),
+            (Recipe::Plain(generator(1025, Charset::Symbols)), "generate.length is from 8 to 1024, not 1025"),
+            (Recipe::Fields(vec![]), "a structured value has from 1 to 64 fields"),
+            (Recipe::Fields(vec![field("a b", random())]), "names of fields are letters, digits, '_', '.' and '-'"),
+            (Recipe::Fields(vec![field("a", random()), field("a", random())]), "field a is given twice"),
+            (
+                Recipe::Fields(vec![field("a", literal(3))]),
+                "generate.fields: at least one field must be generated: a Secret of literals alone is a ConfigMap",
+            ),
+            (
+                Recipe::Fields(vec![field("a", random()), field("b", literal(MAX_VALUE))]),
+                "the value is larger than 12 KiB",
+            ),
+        ];
+        for (recipe, text) in table {
+            assert_eq!(check(&recipe).unwrap_err().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_value_from_outside_is_what_it_says_or_refused_without_being_told() {
+        let parse = |text: &str, names: &[&str]| {
+            Value::parse(SecretText::new(text.into()), names.iter().map(|it| (*it).to_owned()).collect())
+        };
+        parse("anything", &[]).unwrap();
+        parse(&"x".repeat(MAX_VALUE), &[]).unwrap();
+        parse(r#"{"a":"1","b":"2"}"#, &["b", "a"]).unwrap();
+        for (text, names, error) in [
+            ("x".repeat(MAX_VALUE + 1), vec![], ValueError::TooLarge),
+            ("hunter2".into(), vec!["a"], ValueError::NotAnObject),
+            (r#"{"a":1}"#.into(), vec!["a"], ValueError::NotAnObject),
+            (r#"{"a":"hunter2"}"#.into(), vec!["b"], ValueError::OtherFields("a, b".into())),
+        ] {
+            let refused = parse(&text, &names).unwrap_err();
+            assert!(!refused.to_string().contains("hunter2"));
+            assert_eq!(refused, error);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! From a request that was received to one that was verified.
+//!
+//! [`Verified`] can be made here alone, so whatever takes one cannot be reached by an unsigned request.
+
+use axum::body::Bytes;
+use sikkerkey_protocol::canonical::string_to_sign;
+use sikkerkey_protocol::header::SignedHeaders;
+use sikkerkey_protocol::key::{KeyError, PublicKey};
+
+use crate::usecase::source::Source;
+use crate::writer::Spend;
+
+/// A request as it came, with its headers parsed.
+pub struct Received {
+    /// The method, upper case.
+    pub method: String,
+    /// The raw request target.
+    pub target: String,
+    /// The four headers.
+    pub headers: SignedHeaders,
+    /// The body's exact bytes.
+    pub body: Bytes,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// A request whose signature verified under the key of `P`. Its nonce is not burnt yet.
+pub struct Verified<P> {
+    signer: P,
+    spend: Spend,
+    body: Bytes,
+    source: Source,
+}
+
+impl Received {
+    /// Verifies the signature over the raw bytes.
+    ///
+    /// Signatures are looked at one by one here; many at once are cheaper each, and this is the place for it: what asks
+    /// does not see the difference.
+    pub fn verify<P>(self, key: &PublicKey, signer: P) -> Result<Verified<P>, KeyError> {
+        let headers = self.headers;
+        let message = string_to_sign(&self.method, &self.target, &headers.timestamp_text, &headers.nonce, &self.body);
+        key.verify(&message, &headers.signature)?;
+        let spend = Spend {
+            signer: headers.machine_id.to_string(),
+            nonce: headers.nonce,
+            timestamp: headers.timestamp,
+        };
+        Ok(Verified { signer, spend, body: self.body, source: self.source })
+    }
+}
+
+impl<P> Verified<P> {
+    /// Who signed.
+    pub fn signer(&self) -> &P {
+        &self.signer
+    }
+
+    /// Where it comes from.
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
+    /// The body.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Takes it apart: the nonce can be spent once.
+    pub fn into_parts(self) -> (P, Spend, Source) {
+        (self.signer, self.spend, self.source)
+    }
+}

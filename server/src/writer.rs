@@ -1,0 +1,93 @@
+//! The one task that changes anything.
+//!
+//! Everything that has to be durable goes through one queue, in order, into one task that is never cancelled. It takes
+//! what waits and commits it as one group, so that a hundred reads cost one write to the disk:
+//!
+//! 1. all nonces in one statement; those that were used before are replays;
+//! 2. each request is decided, in order, against the state of this very moment, and applied in memory;
+//! 3. counters, delivered versions, changed entities and audit rows, in a few statements;
+//! 4. commit; and only then does anybody get an answer.
+//!
+//! When a group cannot be written, what it did in memory is taken back, every one in it is answered that the server is
+//! unavailable, and the server is not ready until a write succeeds. A panic in here ends the process: a server that
+//! cannot write must not pretend.
+
+mod change;
+mod group;
+mod nonces;
+mod read;
+mod task;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use self::change::ChangeRequest;
+pub(crate) use self::nonces::LIFE_SECONDS as NONCE_LIFE_SECONDS;
+pub use self::read::{Attempt, Claim, Committed, Outcome, ReadRequest, Receipt, Released, Standing};
+pub use self::task::{Parts, WriterTask};
+use crate::refusal::{Refusal, RefusalKind};
+
+/// How many requests may wait for the writer. Beyond it, whoever comes has to wait for a place.
+const QUEUE: usize = 4096;
+
+/// A nonce that is burnt in the same transaction as what it was sent for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spend {
+    /// Who signed: a machine's or an agent's id in its canonical form.
+    pub signer: String,
+    /// The nonce.
+    pub nonce: String,
+    /// The signed timestamp, in Unix seconds.
+    pub timestamp: i64,
+}
+
+/// The way to the one task that changes anything. Cheap to clone.
+#[derive(Clone)]
+pub struct Writer {
+    queue: mpsc::Sender<Box<dyn group::Job>>,
+    health: Arc<AtomicBool>,
+    changes: watch::Receiver<u64>,
+}
+
+impl Writer {
+    /// Runs a management use case: decides, writes, applies, answers. Its nonce is burnt whatever the use case says.
+    pub async fn change<T: Send + 'static>(&self, request: ChangeRequest<T>) -> Result<T, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.submit(Box::new(change::ChangeJob::new(request, reply)), answer).await
+    }
+
+    /// Decides reads, burns the nonce, writes the audit. The receipt is what revealing a value asks for.
+    pub async fn read(&self, request: ReadRequest) -> Result<Receipt, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.submit(Box::new(read::ReadJob::new(request, reply)), answer).await
+    }
+
+    /// Whether the last write succeeded.
+    pub fn is_healthy(&self) -> bool {
+        self.health.load(Ordering::Relaxed)
+    }
+
+    /// Counts up with every change that is in force.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.clone()
+    }
+
+    async fn submit<T>(
+        &self,
+        job: Box<dyn group::Job>,
+        answer: oneshot::Receiver<Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        self.queue.send(job).await.map_err(|_| unavailable())?;
+        answer.await.map_err(|_| unavailable())?
+    }
+}
+
+/// What everybody hears whose request could not be written.
+fn unavailable() -> Refusal {
+    Refusal::new(
+        RefusalKind::Unavailable,
+        "the server cannot write to its database at the moment: nothing was done; try again",
+    )
+}

@@ -1,0 +1,84 @@
+//! Management changes on their way through the writer.
+
+use std::net::IpAddr;
+
+use tokio::sync::oneshot;
+
+use super::group::{Group, Job, Nonce};
+use super::{Spend, unavailable};
+use crate::audit::entry::{Action, Actor, Entry};
+use crate::decision::{Context, Decided};
+use crate::refusal::{Refusal, RefusalKind};
+
+/// A management use case with everything it needs.
+pub struct ChangeRequest<T> {
+    /// The nonce of a signed request.
+    pub spend: Option<Spend>,
+    /// Who asks: stands in the audit of a refusal.
+    pub actor: Actor,
+    /// From where.
+    pub source_ip: Option<IpAddr>,
+    /// What is asked, in a few words, for the audit of a refusal.
+    pub what: &'static str,
+    /// The use case.
+    pub decide: Box<dyn FnOnce(&Context<'_>) -> Decided<T> + Send>,
+}
+
+pub(super) struct ChangeJob<T> {
+    request: Option<ChangeRequest<T>>,
+    spend: Option<Spend>,
+    outcome: Option<Result<T, Refusal>>,
+    reply: oneshot::Sender<Result<T, Refusal>>,
+}
+
+impl<T> ChangeJob<T> {
+    pub(super) fn new(mut request: ChangeRequest<T>, reply: oneshot::Sender<Result<T, Refusal>>) -> Self {
+        Self { spend: request.spend.take(), request: Some(request), outcome: None, reply }
+    }
+}
+
+impl<T: Send + 'static> Job for ChangeJob<T> {
+    fn spend(&self) -> Option<&Spend> {
+        self.spend.as_ref()
+    }
+
+    fn perform(&mut self, group: &mut Group<'_>, nonce: Nonce) {
+        let Some(request) = self.request.take() else { return };
+        let refused = |refusal: &Refusal| {
+            let action =
+                if refusal.kind == RefusalKind::Unauthenticated { Action::AuthFailure } else { Action::ManagementDenied };
+            let mut entry = Entry::new(action, request.actor.clone());
+            entry.source_ip = request.source_ip;
+            entry.denial = refusal.denial;
+            entry.detail = format!("{}: {}", request.what, refusal.message);
+            entry
+        };
+        if let Err(refusal) = nonce.check() {
+            group.audit(refused(&refusal));
+            self.outcome = Some(Err(refusal));
+            return;
+        }
+        let decided = (request.decide)(&group.context());
+        self.outcome = Some(match decided {
+            Err(refusal) => {
+                group.audit(refused(&refusal));
+                Err(refusal)
+            }
+            Ok(decision) => {
+                for change in decision.changes {
+                    group.change(change);
+                }
+                for entry in decision.audit {
+                    group.audit(entry);
+                }
+                Ok((decision.answer)(&group.context()))
+            }
+        });
+    }
+
+    fn finish(self: Box<Self>, committed: bool) {
+        let outcome = if committed { self.outcome.unwrap_or_else(|| Err(unavailable())) } else { Err(unavailable()) };
+        // Whoever asked may be gone by now; what was done stands all the same.
+        drop(self.reply.send(outcome));
+    }
+}

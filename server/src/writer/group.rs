@@ -1,0 +1,130 @@
+//! One group on its way to the disk.
+
+use std::collections::HashMap;
+
+use super::Spend;
+use crate::audit::entry::Entry;
+use crate::crypto::keyring::Keyring;
+use crate::decision::Context;
+use crate::entropy::Entropy;
+use crate::ledger::Ledger;
+use crate::live::World;
+use crate::model::millis::Millis;
+use crate::model::version::Version;
+use crate::model::{Change, Entity, EntityKey, EntityKind};
+use crate::refusal::{Refusal, RefusalKind};
+use crate::state::undo::Undo;
+
+/// One request in the writer's queue.
+pub(super) trait Job: Send {
+    /// The nonce it burns.
+    fn spend(&self) -> Option<&Spend>;
+    /// Decides and applies in memory. Runs where nothing else can come between.
+    fn perform(&mut self, group: &mut Group<'_>, nonce: Nonce);
+    /// Answers: the group was written, or it was not.
+    fn finish(self: Box<Self>, committed: bool);
+}
+
+/// How the nonce of a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nonce {
+    /// The request has none: it is not signed.
+    None,
+    /// It was never seen before, and it is burnt now.
+    Fresh,
+    /// It was seen before.
+    Replayed,
+    /// Its timestamp lies at or below the floor, under which nonces are forgotten.
+    BelowFloor,
+}
+
+impl Nonce {
+    /// Whether the request may go on.
+    pub(super) fn check(self) -> Result<(), Refusal> {
+        let text = match self {
+            Self::None | Self::Fresh => return Ok(()),
+            Self::Replayed => "this request was received before: sign each request with a fresh nonce",
+            Self::BelowFloor => "the request is too old for this server: check the clock and sign it again",
+        };
+        Err(Refusal::new(RefusalKind::Unauthenticated, text))
+    }
+}
+
+/// What the server works with, for as long as it runs.
+pub(super) struct Means<'a> {
+    pub(super) keyring: &'a Keyring,
+    pub(super) entropy: &'a dyn Entropy,
+    pub(super) public_url: &'a str,
+}
+
+/// What a group has done so far.
+#[derive(Default)]
+pub(super) struct Done {
+    /// The last thing that happened to each entity: its value, or none for removed.
+    pub(super) entities: HashMap<EntityKey, Option<Entity>>,
+    pub(super) versions: Vec<Version>,
+    pub(super) audit: Vec<Entry>,
+    pub(super) undo: Vec<Undo>,
+}
+
+/// One group on its way to the disk, as a job sees it.
+pub(super) struct Group<'a> {
+    pub(super) world: &'a mut World,
+    pub(super) means: &'a Means<'a>,
+    pub(super) now: Millis,
+    pub(super) done: &'a mut Done,
+}
+
+impl Group<'_> {
+    /// What a use case may look at.
+    pub(super) fn context(&self) -> Context<'_> {
+        Context {
+            state: &self.world.state,
+            ledger: &self.world.ledger,
+            now: self.now,
+            keyring: self.means.keyring,
+            entropy: self.means.entropy,
+            public_url: self.means.public_url,
+        }
+    }
+
+    /// What has happened, to be counted on.
+    pub(super) fn ledger(&mut self) -> &mut Ledger {
+        &mut self.world.ledger
+    }
+
+    /// Takes a step.
+    pub(super) fn change(&mut self, change: Change) {
+        match &change {
+            Change::Put(entity) => drop(self.done.entities.insert(entity.key(), Some((**entity).clone()))),
+            Change::Remove(key) => {
+                self.done.entities.insert(key.clone(), None);
+                self.forget(key);
+            }
+            Change::PutVersion(version) => self.done.versions.push(version.clone()),
+        }
+        self.done.undo.push(self.world.state.apply_with_undo(change));
+    }
+
+    /// Adds a row to the audit.
+    pub(super) fn audit(&mut self, entry: Entry) {
+        self.done.audit.push(entry);
+    }
+
+    fn forget(&mut self, key: &EntityKey) {
+        match key.kind {
+            EntityKind::Machine => {
+                if let Ok(machine) = key.id.parse() {
+                    self.world.ledger.forget_machine(&machine);
+                }
+            }
+            EntityKind::Secret => {
+                if let Ok(secret) = key.id.parse() {
+                    self.world.ledger.forget_secret(&secret);
+                }
+            }
+            EntityKind::Agent => self.world.ledger.forget_agent(&key.id),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The task itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::group::{Done, Group, Job, Means, Nonce};
+use super::nonces::{LIFE_SECONDS, Nonces};
+use super::{QUEUE, Spend, Writer};
+use crate::audit::chain;
+use crate::clock::Clock;
+use crate::crypto::keyring::Keyring;
+use crate::entropy::Entropy;
+use crate::floods::Floods;
+use crate::live::Live;
+use crate::metrics::Metrics;
+use crate::store::{ChainHead, Rows, Store, StoreError};
+
+/// The most requests that are written together.
+const GROUP: usize = 256;
+/// How often nonces are purged and last requests saved; and how often a database that failed is tried again.
+const TICK: Duration = Duration::from_secs(5);
+
+/// What the task works with.
+pub struct Parts {
+    /// The database. The task is alone in writing it.
+    pub store: Store,
+    /// What is known. The task is alone in changing it.
+    pub live: Arc<Live>,
+    /// Seals new values, chains the audit.
+    pub keyring: Arc<Keyring>,
+    /// Decides what time it is.
+    pub clock: Arc<dyn Clock>,
+    /// For ids, tokens and values.
+    pub entropy: Arc<dyn Entropy>,
+    /// The server's public origin.
+    pub public_url: String,
+    /// Requests that handlers counted.
+    pub floods: Arc<Floods>,
+    /// What is measured.
+    pub metrics: Arc<Metrics>,
+    /// Nonces that can still matter.
+    pub nonces: Vec<Spend>,
+    /// Timestamps at or below it are refused.
+    pub nonce_floor: i64,
+    /// The end of the audit.
+    pub audit_head: ChainHead,
+}
+
+/// The task that writes. It ends when it is told to and the queue is empty.
+pub struct WriterTask {
+    parts: Parts,
+    queue: mpsc::Receiver<Box<dyn Job>>,
+    health: Arc<AtomicBool>,
+    changes: watch::Sender<u64>,
+    nonces: Nonces,
+    audit_head: ChainHead,
+}
+
+impl WriterTask {
+    /// The task and the way to it.
+    pub fn new(parts: Parts) -> (Writer, Self) {
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let health = Arc::new(AtomicBool::new(true));
+        let (changes, changed) = watch::channel(0);
+        let mut nonces = Nonces::new(parts.nonce_floor);
+        parts.nonces.iter().for_each(|spend| nonces.remember(spend));
+        let audit_head = parts.audit_head;
+        let writer = Writer { queue: sender, health: Arc::clone(&health), changes: changed };
+        (writer, Self { parts, queue, health, changes, nonces, audit_head })
+    }
+
+    /// Works until `stop` changes or its sender is gone, then finishes what waits and lets go of the database.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), StoreError> {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut jobs = Vec::with_capacity(GROUP);
+        loop {
+            // Only the waiting is cancelled here, never the writing.
+            tokio::select! {
+                taken = self.queue.recv_many(&mut jobs, GROUP) => {
+                    if taken == 0 {
+                        break;
+                    }
+                    self.group(std::mem::take(&mut jobs), Rows::default()).await;
+                }
+                _ = tick.tick() => self.keep_house().await,
+                _ = stop.changed(), if !self.queue.is_closed() => self.queue.close(),
+            }
+        }
+        self.keep_house().await;
+        self.parts.store.close().await
+    }
+
+    /// Purges nonces, saves last requests, and by doing so tries the database again when it failed.
+    async fn keep_house(&mut self) {
+        let now = self.parts.clock.now();
+        let floor = now.seconds() - LIFE_SECONDS;
+        let last_seen = {
+            let ledger = &mut self.parts.live.write().ledger;
+            for (key, flood) in self.parts.floods.take() {
+                ledger.add_activity(key, flood.count, &flood.last);
+            }
+            ledger.take_unsaved_last_seen()
+        };
+        let rows = Rows {
+            nonce_floor: (floor > self.nonces.floor()).then_some(floor),
+            last_seen,
+            ..Rows::default()
+        };
+        self.group(Vec::new(), rows).await;
+    }
+
+    async fn group(&mut self, mut jobs: Vec<Box<dyn Job>>, rows: Rows) {
+        let mut done = Done::default();
+        let begun = tokio::time::Instant::now();
+        let result = self.write(&mut jobs, &mut done, rows).await;
+        if !jobs.is_empty() {
+            self.parts.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
+            // Far below what a float holds exactly.
+            self.parts.metrics.group_size.observe(u32::try_from(jobs.len()).map_or(f64::MAX, f64::from));
+        }
+        let changed = !done.undo.is_empty();
+        let committed = result.is_ok();
+        {
+            let mut world = self.parts.live.write();
+            if committed {
+                world.ledger.settle(self.parts.clock.now());
+            } else {
+                for undo in done.undo.into_iter().rev() {
+                    world.state.undo(undo);
+                }
+                world.ledger.take_back();
+            }
+        }
+        if let Err(error) = result {
+            self.parts.metrics.failed_commits.inc();
+            if self.health.swap(false, Ordering::Relaxed) {
+                tracing::error!(error = &error as &dyn std::error::Error, "a group could not be written: nothing of it was done");
+            }
+        } else if !self.health.swap(true, Ordering::Relaxed) {
+            tracing::info!("the database takes writes again");
+        }
+        for job in jobs {
+            job.finish(committed);
+        }
+        if committed && changed {
+            self.changes.send_modify(|count| *count += 1);
+        }
+    }
+
+    async fn write(&mut self, jobs: &mut [Box<dyn Job>], done: &mut Done, mut rows: Rows) -> Result<(), StoreError> {
+        let parts = &mut self.parts;
+        // One instant decides the whole group.
+        let now = parts.clock.now();
+        let nonces = &self.nonces;
+        let candidate = |spend: &&Spend| spend.timestamp > nonces.floor() && !nonces.contains(spend);
+        let candidates: Vec<Spend> = jobs.iter().filter_map(|job| job.spend()).filter(candidate).cloned().collect();
+        let borrowed: Vec<&Spend> = candidates.iter().collect();
+        let (group, mut burnt) = parts.store.begin(&borrowed).await?;
+        let means =
+            Means { keyring: &parts.keyring, entropy: &*parts.entropy, public_url: &parts.public_url };
+        for job in jobs {
+            let nonce = match job.spend() {
+                None => Nonce::None,
+                Some(spend) if spend.timestamp <= nonces.floor() => Nonce::BelowFloor,
+                // Taken out, so that of several in this group only the first has it.
+                Some(spend) if burnt.remove(&(spend.signer.clone(), spend.nonce.clone())) => Nonce::Fresh,
+                Some(_) => Nonce::Replayed,
+            };
+            let mut world = parts.live.write();
+            job.perform(&mut Group { world: &mut world, means: &means, now, done }, nonce);
+        }
+        rows.audit = chain::append(parts.keyring.audit(), self.audit_head, now, &done.audit).map_err(StoreError::Encode)?;
+        rows.entities = std::mem::take(&mut done.entities);
+        rows.versions = std::mem::take(&mut done.versions);
+        rows.dirty = parts.live.read().ledger.dirty();
+        let head = rows.audit.last().map(|row| ChainHead { seq: row.seq, hash: row.hash });
+        let floor = rows.nonce_floor;
+        group.save(rows).await?;
+        self.audit_head = head.unwrap_or(self.audit_head);
+        candidates.iter().for_each(|spend| self.nonces.remember(spend));
+        if let Some(floor) = floor {
+            self.nonces.raise_floor(floor);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,1 @@
+//! Values and keys are nowhere but where they belong.

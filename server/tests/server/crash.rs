@@ -1,0 +1,1 @@
+//! The real binary, killed in the middle of its work.
