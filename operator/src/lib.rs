@@ -1,0 +1,57 @@
+//! The SikkerKey operator: makes the server hold what the cluster says, and lets pods in.
+//!
+//! # What runs where
+//!
+//! | Part | Where | What it does |
+//! |---|---|---|
+//! | [`index`] | every replica | watches the four kinds, namespaces and service accounts |
+//! | [`webhook`], [`attest`] by [`serve`] | every replica | injects the sidecar, refuses what a schema cannot, vouches for keys |
+//! | [`server`] | every replica | the session with the server: one key in memory, one login |
+//! | [`ca`] | every replica, writes by the leader | the certificates of operator and server |
+//! | [`controller`], [`pods`] | the [`leader`] | put objects in force, take gone pods out of force, compare, write statuses |
+//!
+//! [`run`] wires them, [`manifests`] is what the cluster needs for them.
+//!
+//! # The way of one object
+//!
+//! 1. A watch brings it. The index notes what it refers to and tells those it concerns: a Machine its Grants, a policy its
+//!    Secrets, and the object itself ([`index::references`]).
+//! 2. A pass begins ([`controller::reconcile`]): `gather` reads its surroundings from the index, `plan` decides.
+//! 3. Our finalizer goes on, before the server learns of it.
+//! 4. One signed call tells the server the whole of it. The answer says how it stands there.
+//! 5. `conclude` makes the status that follows. It is written when it differs, and an Event tells of a new reason.
+//!
+//! Every few seconds the inventory of the server is compared with the index ([`controller::sweep`]): what was missed is
+//! applied or removed, and statuses follow what happened at the server.
+//!
+//! # Invariants
+//!
+//! * `gather` reads, `plan`, `convert` and `conclude` are pure. Only [`controller::reconcile`] writes, one pass at a time
+//!   for each object.
+//! * An object that is not accepted changes nothing at the server. What it names in another namespace needs the consent of
+//!   that namespace, and whether something is missing there or not consenting reads the same.
+//! * A list that could not be read is never taken for an empty one: nothing is concluded from an index that is not whole,
+//!   and before something is removed the API server itself is asked.
+//! * `spec` is never written. Of an object the operator owns its finalizer and its status.
+//! * The server being away changes no condition of what is in force.
+//!
+//! # Failure modes
+//!
+//! The server is away: changes wait and say so; all recovers within seconds of its return. The API server is away: the
+//! index keeps what it had, the webhook answers from it, passes are retried. A replica dies: the next leader passes over
+//! everything; all calls are idempotent and carry generations, so an older one never replaces a newer one.
+
+pub mod attest;
+pub mod ca;
+pub mod cli;
+pub mod clock;
+pub mod controller;
+pub mod index;
+pub mod leader;
+pub mod manifests;
+pub mod metrics;
+pub mod pods;
+pub mod run;
+pub mod serve;
+pub mod server;
+pub mod webhook;

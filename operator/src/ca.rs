@@ -1,0 +1,207 @@
+//! The operator's small CA: one root, the certificates under it, and everybody's trust in it.
+//!
+//! The root lives in the core Secret [`store::CA_SECRET`]; whichever replica comes first makes it. Every replica issues
+//! its own serving certificate, in memory. The leader issues the server's into [`store::SERVER_SECRET`] and is the only
+//! writer of the `caBundle` of the webhook configurations. Certificates are replaced after two thirds of their life and
+//! whenever the root or the names change.
+//!
+//! # Change of root
+//!
+//! The Secret then holds the new root and, as `previous.crt`, the certificate of the one before. Every replica notices
+//! within a round, issues leaves of the new root and hands out both certificates as the bundle, so that pods and
+//! connections from before go on.
+
+pub mod ca_bundle;
+pub mod certificate;
+pub mod name;
+pub mod root;
+pub mod serving;
+pub mod store;
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::Client;
+use thiserror::Error;
+use tokio::sync::watch;
+
+use self::certificate::{Verdict, Why, judge};
+use self::name::Name;
+use self::root::{Root, RootError};
+use self::serving::Serving;
+use self::store::{ServerCertificate, StoreError};
+use crate::clock::Clock;
+use crate::leader::Leadership;
+
+/// How often everything is looked at.
+const ROUND: Duration = Duration::from_secs(5);
+
+/// What others shall trust: PEM certificates. Follows changes of the root.
+#[derive(Clone, Debug)]
+pub struct TrustBundle(watch::Receiver<Arc<str>>);
+
+impl TrustBundle {
+    /// The bundle as it is now.
+    pub fn pem(&self) -> Arc<str> {
+        Arc::clone(&self.0.borrow())
+    }
+
+    /// The bundle and its changes.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<str>> {
+        self.0.clone()
+    }
+
+    /// A bundle that never changes.
+    pub fn fixed(pem: &str) -> Self {
+        // A receiver keeps its last value when the sender is gone.
+        Self(watch::channel(Arc::from(pem)).1)
+    }
+}
+
+/// For whom certificates are issued.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// This replica's listener.
+    pub serving: BTreeSet<Name>,
+    /// The server; empty: somebody else sees to its certificate.
+    pub server: BTreeSet<Name>,
+}
+
+/// The CA could not be kept.
+#[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the sources say it")]
+pub enum CaError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("could not issue the certificate of the listener")]
+    Serving(#[source] RootError),
+    #[error(transparent)]
+    Bundle(#[from] ca_bundle::BundleError),
+}
+
+/// The CA of one cluster.
+pub struct Authority {
+    client: Client,
+    namespace: String,
+    names: Names,
+    clock: Clock,
+    root: watch::Sender<Arc<Root>>,
+    bundle: watch::Sender<Arc<str>>,
+    serving: Arc<Serving>,
+}
+
+impl Authority {
+    /// Reads or makes the root, and issues the certificate of this replica's listener.
+    pub async fn ensure(client: Client, namespace: &str, names: Names, clock: Clock) -> Result<Self, CaError> {
+        let root = Arc::new(store::root(&client, namespace, clock.now()).await?);
+        let bundle = Arc::from(root.bundle_pem());
+        let authority = Self {
+            client,
+            namespace: namespace.to_owned(),
+            names,
+            clock,
+            root: watch::Sender::new(root),
+            bundle: watch::Sender::new(bundle),
+            serving: Arc::default(),
+        };
+        authority.keep_serving(authority.clock.now())?;
+        Ok(authority)
+    }
+
+    /// What others shall trust.
+    pub fn trust(&self) -> TrustBundle {
+        TrustBundle(self.bundle.subscribe())
+    }
+
+    /// The certificate of this replica's listener.
+    pub fn serving(&self) -> Arc<Serving> {
+        Arc::clone(&self.serving)
+    }
+
+    /// Keeps everything current until `shutdown`. What fails is logged and tried again in the next round.
+    pub async fn run(&self, leadership: Leadership, shutdown: impl Future<Output = ()> + Send) {
+        let mut leads = leadership.subscribe();
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            if let Err(error) = self.round(leadership.is_leader()).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "could not keep the certificates, trying again"
+                );
+            }
+            tokio::select! {
+                () = &mut shutdown => return,
+                () = tokio::time::sleep(ROUND) => {}
+                // A sender that is gone ends this branch for good; the sleep goes on.
+                Ok(()) = leads.changed() => {}
+            }
+        }
+    }
+
+    async fn round(&self, leads: bool) -> Result<(), CaError> {
+        let now = self.clock.now();
+        let root = Arc::new(store::root(&self.client, &self.namespace, now).await?);
+        if root.bundle_pem() != **self.bundle.borrow() {
+            tracing::info!("the root certificate has changed");
+            self.bundle.send_replace(Arc::from(root.bundle_pem()));
+            self.root.send_replace(Arc::clone(&root));
+        }
+        if now >= root.facts().renewal() {
+            tracing::warn!(not_after = %root.facts().not_after, "two thirds of the root certificate's life are over: plan its change");
+        }
+        self.keep_serving(now)?;
+        if !leads {
+            return Ok(());
+        }
+        // One that fails does not keep the other from its turn.
+        let (server, spread) = tokio::join!(self.keep_server(&root, now), self.spread());
+        server?;
+        spread
+    }
+
+    async fn keep_server(&self, root: &Root, now: Timestamp) -> Result<(), CaError> {
+        if self.names.server.is_empty() {
+            return Ok(());
+        }
+        let names = &self.names.server;
+        let outcome = store::server_certificate(&self.client, &self.namespace, root, names, now).await?;
+        if let ServerCertificate::Issued(why) = outcome {
+            tracing::info!(secret = store::SERVER_SECRET, ?why, "issued the server's certificate");
+        }
+        Ok(())
+    }
+
+    async fn spread(&self) -> Result<(), CaError> {
+        let bundle = Arc::clone(&self.bundle.borrow());
+        let configurations = ca_bundle::spread(&self.client, &bundle).await?;
+        if configurations > 0 {
+            tracing::info!(configurations, "put the CA bundle into the webhook configurations");
+        }
+        Ok(())
+    }
+
+    /// Exchanges the listener's certificate when it no longer serves.
+    fn keep_serving(&self, now: Timestamp) -> Result<Option<Why>, CaError> {
+        let root = Arc::clone(&self.root.borrow());
+        let facts = self.serving.facts();
+        // Key and certificate are made together and never apart here.
+        let present = facts.as_ref().map(|facts| (facts, facts.public_key.as_slice()));
+        let Verdict::Issue(why) = judge(present, root.facts(), &self.names.serving, now) else { return Ok(None) };
+        let leaf = root.issue(&self.names.serving, now).map_err(CaError::Serving)?;
+        self.serving.exchange(&leaf).map_err(CaError::Serving)?;
+        tracing::info!(?why, not_after = %leaf.facts().not_after, "issued the listener's certificate");
+        Ok(Some(why))
+    }
+}
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authority").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

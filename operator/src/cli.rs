@@ -1,0 +1,133 @@
+//! The command line.
+
+use std::net::SocketAddr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::ca::name::Name;
+use crate::manifests::ManifestOptions;
+use crate::server::ServerUrl;
+
+/// The SikkerKey operator
+#[derive(Debug, Parser)]
+#[command(name = "sikkerkey-operator", version, about)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run: controllers (the leader), webhook and attestation (every replica)
+    Run(Box<RunOptions>),
+    /// Print the definitions of the four kinds
+    Crds,
+    /// Print the admission policies that hold without the webhook
+    AdmissionPolicies,
+    /// Print what else the cluster needs: account, rights, webhook configurations
+    Manifests(ManifestOptions),
+}
+
+/// How to run.
+#[derive(Clone, Debug, Args)]
+pub struct RunOptions {
+    /// Origin of the server, for the operator and for sidecars; https, or http on the loopback interface
+    #[arg(long, value_name = "URL")]
+    pub server_url: ServerUrl,
+    /// Origin at which sidecars reach the attest endpoint of the operators
+    #[arg(long, value_name = "URL")]
+    pub attest_url: String,
+    /// Where to listen: webhook, attestation, /healthz, /readyz and /metrics, all by TLS
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:9443")]
+    pub listen: SocketAddr,
+    /// Name of this cluster; the login is refused when the server knows it by another one
+    #[arg(long, value_name = "NAME")]
+    pub cluster_name: Option<String>,
+    /// Namespace of the operator
+    #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = "sikkerkey-system")]
+    pub namespace: String,
+    /// Name of the operator's own pod
+    #[arg(long, value_name = "NAME", env = "POD_NAME")]
+    pub pod_name: String,
+    /// Uid of the operator's own pod
+    #[arg(long, value_name = "UID", env = "POD_UID")]
+    pub pod_uid: String,
+    /// The operator's service account
+    #[arg(long, value_name = "NAME", env = "POD_SERVICE_ACCOUNT", default_value = "sikkerkey-operator")]
+    pub service_account: String,
+    /// Image of the sidecar
+    #[arg(long, value_name = "IMAGE")]
+    pub sidecar_image: String,
+    /// CPU that a sidecar asks for
+    #[arg(long, value_name = "QUANTITY", default_value = "5m")]
+    pub sidecar_cpu_request: String,
+    /// CPU limit of a sidecar in pods that need one
+    #[arg(long, value_name = "QUANTITY", default_value = "100m")]
+    pub sidecar_cpu_limit: String,
+    /// Memory of a sidecar, beside its volume
+    #[arg(long, value_name = "QUANTITY", default_value = "16Mi")]
+    pub sidecar_memory: String,
+    /// Log filter of sidecars
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    pub sidecar_log_level: String,
+    /// Further name or address of the server's certificate; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub server_san: Vec<Name>,
+    /// Further name or address of the operator's own certificate; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub serving_san: Vec<Name>,
+    /// Remove up to so many objects from the server that are not in this cluster, where a comparison stopped
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    pub acknowledge_removals: usize,
+    /// Log filter, for example info or debug
+    #[arg(long, value_name = "FILTER", env = "SIKKERKEY_LOG", default_value = "info")]
+    pub log_filter: String,
+    /// Log format
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_plain_http_server_elsewhere_is_refused_with_what_to_do() {
+        let given =
+            ["sikkerkey-operator", "run", "--server-url", "http://server.example", "--attest-url", "https://op"];
+        let more = ["--pod-name", "p", "--pod-uid", "u", "--sidecar-image", "i"];
+        let error = Cli::try_parse_from(given.into_iter().chain(more)).unwrap_err().to_string();
+        assert!(error.contains("is not https: plain http is accepted on the loopback interface only"), "{error}");
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_documentation() {
+        let given = ["sikkerkey-operator", "run", "--server-url", "https://s:8443/", "--attest-url", "https://op:9443"];
+        let more = ["--pod-name", "p", "--pod-uid", "u", "--sidecar-image", "i"];
+        let Command::Run(options) = Cli::try_parse_from(given.into_iter().chain(more)).unwrap().command else {
+            panic!("not run")
+        };
+        assert_eq!(options.server_url.as_str(), "https://s:8443");
+        assert_eq!((options.sidecar_cpu_request.as_str(), options.sidecar_memory.as_str()), ("5m", "16Mi"));
+        assert_eq!(options.service_account, "sikkerkey-operator");
+        assert_eq!(options.acknowledge_removals, 0);
+    }
+}

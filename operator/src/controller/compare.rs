@@ -1,0 +1,153 @@
+//! What the server holds against what the cluster holds. Pure.
+
+use std::collections::{HashMap, HashSet};
+
+use sikkerkey_protocol::kubernetes::{Inventoried, Kind, ObjectKey, ObjectMeta};
+
+use super::ledger::Entry;
+
+/// An object at the server that the cluster does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    /// Which kind.
+    pub kind: Kind,
+    /// Which one.
+    pub key: ObjectKey,
+    /// Of which uid.
+    pub uid: String,
+}
+
+/// What differs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// At the server only.
+    pub orphans: Vec<Orphan>,
+    /// Objects to look at again: the server lacks them, or holds another generation.
+    pub stale: Vec<(Kind, ObjectKey)>,
+    /// Objects at the server.
+    pub total: usize,
+}
+
+/// The objects of an inventory, without their states.
+pub fn objects(inventory: &Inventoried) -> impl Iterator<Item = (Kind, &ObjectMeta)> {
+    let machines = inventory.machines.iter().map(|entry| (Kind::Machine, &entry.object));
+    let secrets = inventory.secrets.iter().map(|entry| (Kind::Secret, &entry.object));
+    let grants = inventory.grants.iter().map(|entry| (Kind::Grant, &entry.object));
+    let policies = inventory.policies.iter().map(|entry| (Kind::AccessPolicy, &entry.object));
+    machines.chain(secrets).chain(grants).chain(policies)
+}
+
+/// Compares. `present` is what the cluster has, by key, from an index that is whole; `applied` is what was put in force.
+#[expect(clippy::implicit_hasher, reason = "one caller")]
+pub fn compare(
+    inventory: &Inventoried,
+    present: &HashSet<(Kind, ObjectKey)>,
+    applied: &HashMap<(Kind, ObjectKey), Entry>,
+) -> Differences {
+    let mut differences = Differences::default();
+    let mut held = HashSet::new();
+    for (kind, object) in objects(inventory) {
+        differences.total += 1;
+        let place = (kind, object.key.clone());
+        if !present.contains(&place) {
+            differences.orphans.push(Orphan { kind, key: object.key.clone(), uid: object.uid.clone() });
+        } else if let Some(entry) = applied.get(&place)
+            && (entry.uid != object.uid || entry.in_force != Some(object.generation))
+        {
+            differences.stale.push(place.clone());
+        }
+        held.insert(place);
+    }
+    let missing = applied.keys().filter(|place| !held.contains(*place) && present.contains(*place));
+    differences.stale.extend(missing.cloned());
+    differences
+}
+
+/// Whether so many removals of so many objects need a person's word: more than a tenth, and more than five.
+pub fn needs_acknowledgement(removals: usize, total: usize, acknowledged: usize) -> bool {
+    removals > 5 && removals * 10 > total && removals > acknowledged
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey { namespace: "shop".into(), name: name.into() }
+    }
+
+    fn inventory(grants: &[(&str, &str, i64)]) -> Inventoried {
+        let grants: Vec<_> = grants
+            .iter()
+            .map(|(name, uid, generation)| {
+                json!({
+                    "object": {"namespace": "shop", "name": name, "namespaceUid": "n", "uid": uid, "generation": generation},
+                    "state": {"machineId": null, "granted": [], "missing": [], "usage": {"reads": 0, "denied": 0}},
+                })
+            })
+            .collect();
+        let inventory = json!({"machines": [], "secrets": [], "grants": grants, "policies": [], "pods": []});
+        serde_json::from_value(inventory).unwrap()
+    }
+
+    fn present(names: &[&str]) -> HashSet<(Kind, ObjectKey)> {
+        names.iter().map(|name| (Kind::Grant, key(name))).collect()
+    }
+
+    fn applied(entries: &[(&str, &str, i64)]) -> HashMap<(Kind, ObjectKey), Entry> {
+        let entry = |uid: &str, generation| Entry {
+            uid: uid.into(),
+            in_force: Some(generation),
+            applied: true,
+            ..Entry::default()
+        };
+        entries.iter().map(|(name, uid, generation)| ((Kind::Grant, key(name)), entry(uid, *generation))).collect()
+    }
+
+    #[test]
+    fn each_difference_is_sorted_into_removal_or_another_look() {
+        let orphan = |name: &str| Orphan { kind: Kind::Grant, key: key(name), uid: "u".into() };
+        let again = |name: &str| (Kind::Grant, key(name));
+        for (what, server, cluster, known, orphans, stale) in [
+            ("the same", vec![("a", "u", 1)], vec!["a"], vec![("a", "u", 1)], vec![], vec![]),
+            ("gone here", vec![("a", "u", 1)], vec![], vec![], vec![orphan("a")], vec![]),
+            ("gone here, remembered", vec![("a", "u", 1)], vec![], vec![("a", "u", 1)], vec![orphan("a")], vec![]),
+            ("lost there", vec![], vec!["a"], vec![("a", "u", 1)], vec![], vec![again("a")]),
+            ("older there", vec![("a", "u", 1)], vec!["a"], vec![("a", "u", 2)], vec![], vec![again("a")]),
+            ("made anew", vec![("a", "u", 1)], vec!["a"], vec![("a", "v", 1)], vec![], vec![again("a")]),
+            ("not looked at yet", vec![("a", "u", 1)], vec!["a"], vec![], vec![], vec![]),
+            ("never put in force", vec![], vec!["a"], vec![], vec![], vec![]),
+        ] {
+            let total = server.len();
+            let found = compare(&inventory(&server), &present(&cluster), &applied(&known));
+            assert_eq!(found, Differences { orphans, stale, total }, "{what}");
+        }
+    }
+
+    #[test]
+    fn the_same_name_of_another_kind_is_another_object() {
+        let machines: HashSet<_> = [(Kind::Machine, key("a"))].into();
+        let found = compare(&inventory(&[("a", "u", 1)]), &machines, &HashMap::new());
+        assert_eq!(found.orphans, [Orphan { kind: Kind::Grant, key: key("a"), uid: "u".into() }]);
+    }
+
+    #[test]
+    fn more_than_five_and_more_than_a_tenth_need_a_word() {
+        for (removals, total, acknowledged, needs) in [
+            (0, 0, 0, false),
+            (5, 5, 0, false),
+            (6, 6, 0, true),
+            (6, 59, 0, true),
+            (6, 60, 0, false),
+            (6, 61, 0, false),
+            (1_000, 10_000, 0, false),
+            (1_001, 10_000, 0, true),
+            (1_001, 10_000, 1_001, false),
+            (1_002, 10_000, 1_001, true),
+        ] {
+            assert_eq!(needs_acknowledgement(removals, total, acknowledged), needs, "{removals} of {total}");
+        }
+    }
+}

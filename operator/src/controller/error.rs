@@ -1,0 +1,42 @@
+//! What can fail in a pass over an object. A server that is away or refuses is no error: it is part of the plan.
+
+use crate::index::references::Target;
+use crate::server::Retry;
+
+/// The API server could not be told.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The status.
+    #[error("write the status of {}", .0.key)]
+    WriteStatus(Target, #[source] kube::Error),
+    /// Our finalizer.
+    #[error("add the finalizer to {}", .0.key)]
+    AddFinalizer(Target, #[source] kube::Error),
+    /// Our finalizer.
+    #[error("remove the finalizer from {}", .0.key)]
+    RemoveFinalizer(Target, #[source] kube::Error),
+}
+
+impl Error {
+    /// The object it is about.
+    pub fn related(&self) -> &Target {
+        let (Self::WriteStatus(target, _) | Self::AddFinalizer(target, _) | Self::RemoveFinalizer(target, _)) = self;
+        target
+    }
+
+    /// When to try again.
+    pub fn retry(&self) -> Retry {
+        let (Self::WriteStatus(_, error) | Self::AddFinalizer(_, error) | Self::RemoveFinalizer(_, error)) = self;
+        match error {
+            // Gone: the watch says so too, and there is nothing left to do.
+            kube::Error::Api(status) if status.code == 404 => Retry::Never,
+            _ => Retry::BackOff,
+        }
+    }
+
+    /// The cause, for the log.
+    pub fn cause(&self) -> &kube::Error {
+        let (Self::WriteStatus(_, error) | Self::AddFinalizer(_, error) | Self::RemoveFinalizer(_, error)) = self;
+        error
+    }
+}

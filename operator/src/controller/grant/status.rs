@@ -1,0 +1,121 @@
+//! The status of a Grant. Pure.
+
+use kube::ResourceExt;
+use sikkerkey_crds::Time;
+use sikkerkey_crds::condition::{PROBLEM_MESSAGE_LIMIT, clipped};
+use sikkerkey_crds::grant::{DeniedRead, Grant, GrantStatus, GrantUsage, GrantedSecrets};
+use sikkerkey_crds::reason::Reason;
+use sikkerkey_protocol::kubernetes::{GrantState, Usage};
+
+use super::gather::Referred;
+use super::plan::problems;
+use crate::controller::conditions::{Verdict, listed};
+use crate::controller::figure::{big, count, second, time};
+use crate::controller::plan::{Evidence, Opinion, Outcome, Plan};
+
+/// The status that follows.
+pub fn conclude(evidence: &Evidence<'_, Grant>) -> GrantStatus {
+    let grant = evidence.object;
+    let own = grant.namespace().unwrap_or_default();
+    let opinion = Opinion { resolved: resolved(evidence), ready: ready(evidence), ..Opinion::default() };
+    let conditions = evidence.conditions(opinion, |_| None);
+    let mut status =
+        GrantStatus { observed_generation: Some(evidence.generation()), conditions, ..evidence.previous.clone() };
+    let Plan::Act { .. } = evidence.plan else { return status };
+    let machine = &grant.spec.machine_ref;
+    status.machine = Some(match &machine.namespace {
+        Some(namespace) if *namespace != own => format!("{namespace}/{}", machine.name),
+        _ => machine.name.clone(),
+    });
+    status.problems = problems(&evidence.facts.missing, lacking(evidence), &own);
+    match evidence.outcome {
+        Outcome::InForce(state) => fill(&mut status, grant, state, evidence.now),
+        Outcome::Withdrawn => {
+            status.machine_id = None;
+            status.secrets = Some(secrets(0, grant));
+        }
+        Outcome::NotAsked | Outcome::Failed(_) => {}
+    }
+    status
+}
+
+/// Secrets that exist in the cluster and not at the server: their own conditions say why.
+fn lacking<'a>(evidence: &Evidence<'a, Grant>) -> &'a [String] {
+    match evidence.outcome {
+        Outcome::InForce(state) => &state.missing,
+        Outcome::NotAsked | Outcome::Withdrawn | Outcome::Failed(_) => &[],
+    }
+}
+
+/// What exists in the cluster and is not in force at the server.
+fn resolved(evidence: &Evidence<'_, Grant>) -> Option<Verdict> {
+    let state = evidence.state()?;
+    let spec = &evidence.object.spec;
+    if state.machine_id.is_none() {
+        let name = &spec.machine_ref.name;
+        let message = format!("Machine {name} is not in force yet: see its conditions.");
+        return Some(Verdict::fails(Reason::MachineNotAccepted, message));
+    }
+    let lacking = state.missing.as_slice();
+    let others = if lacking.len() < spec.secret_refs.len() { "; the others are granted" } else { "" };
+    (!lacking.is_empty()).then(|| {
+        let message = format!("Secret {} is not in force yet, see its conditions{others}.", listed(lacking));
+        Verdict::fails(Reason::SecretNotFound, message)
+    })
+}
+
+fn secrets(granted: usize, grant: &Grant) -> GrantedSecrets {
+    let total = grant.spec.secret_refs.len();
+    GrantedSecrets {
+        granted: Some(count(granted)),
+        total: Some(count(total)),
+        summary: Some(format!("{granted}/{total}")),
+    }
+}
+
+fn fill(status: &mut GrantStatus, grant: &Grant, state: &GrantState, now: k8s_openapi::jiff::Timestamp) {
+    status.machine_id.clone_from(&state.machine_id);
+    status.secrets = Some(secrets(state.granted.len(), grant));
+    let before = status.usage.take();
+    status.usage = usage(&state.usage, before, second(now));
+}
+
+/// The figures, as old as they are: they keep their date while they stay the same. Nothing while nothing was ever read.
+fn usage(usage: &Usage, before: Option<GrantUsage>, now: Time) -> Option<GrantUsage> {
+    if *usage == Usage::default() {
+        return None;
+    }
+    let fresh = GrantUsage {
+        reads: Some(big(usage.reads)),
+        denied: Some(big(usage.denied)),
+        last_read_time: time(usage.last_read),
+        last_denied: usage.last_denied.as_ref().map(|denied| DeniedRead {
+            time: time(Some(denied.time)),
+            secret: Some(denied.secret.clone()),
+            reason: Some(denied.reason.as_str().to_owned()),
+            message: Some(clipped(&denied.message, PROBLEM_MESSAGE_LIMIT)),
+        }),
+        as_of: before.as_ref().and_then(|before| before.as_of.clone()),
+    };
+    if before.as_ref() == Some(&fresh) { before } else { Some(GrantUsage { as_of: Some(now), ..fresh }) }
+}
+
+/// What the Grant itself says of `Ready`, once all else is true.
+fn ready(evidence: &Evidence<'_, Grant>) -> Option<Verdict> {
+    let spec = &evidence.object.spec;
+    if let Some(Time(end)) = spec.expires_at.as_ref().filter(|end| end.0 <= evidence.now) {
+        return Some(Verdict::holds_with(
+            Reason::Expired,
+            format!("Ended at {end}: it gives no access. Remove it from Git, or set a later date."),
+        ));
+    }
+    (evidence.facts.machine == Referred::Fine { suspended: true }).then(|| {
+        Verdict::holds_with(
+            Reason::Suspended,
+            format!("Machine {} is suspended: the Grant gives no access until it is not.", spec.machine_ref.name),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! What the controllers remember between two passes. Losing it costs a few calls, never correctness.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
+
+/// Counters of one object are written at most this often.
+const COUNTERS_EVERY: Duration = Duration::from_mins(10);
+/// Statuses written for their counters alone, in one second, by the whole operator.
+const COUNTERS_PER_SECOND: u32 = 10;
+
+/// The memory of one leader.
+#[derive(Debug)]
+pub struct Ledger {
+    started: Timestamp,
+    entries: Mutex<HashMap<(Kind, ObjectKey), Entry>>,
+    /// Uids whose finalizer went while the server was away, and whether their value goes to the trash.
+    deferred: Mutex<HashMap<String, bool>>,
+    budget: Mutex<(i64, u32)>,
+}
+
+/// What is remembered of one object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// Which object of that name.
+    pub uid: String,
+    /// The generation that is in force.
+    pub in_force: Option<i64>,
+    /// Whether the server holds it.
+    pub applied: bool,
+    /// Whether it waits for the server.
+    pub waits: bool,
+    /// Passes that failed, in a row.
+    pub failures: u32,
+    /// When its counters were written last.
+    pub counters_written: Option<Timestamp>,
+    /// Of one that does not parse, and whose status therefore cannot be read either: what was said of it.
+    pub said: Option<String>,
+}
+
+impl Ledger {
+    /// An empty memory.
+    pub fn new(started: Timestamp) -> Self {
+        Self { started, entries: Mutex::default(), deferred: Mutex::default(), budget: Mutex::default() }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, HashMap<(Kind, ObjectKey), Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is remembered of the object of that uid.
+    pub fn entry(&self, kind: Kind, key: &ObjectKey, uid: &str) -> Entry {
+        let entry = self.entries().get(&(kind, key.clone())).filter(|entry| entry.uid == uid).cloned();
+        entry.unwrap_or_else(|| Entry { uid: uid.to_owned(), ..Entry::default() })
+    }
+
+    /// Changes what is remembered of the object of that uid.
+    pub fn note(&self, kind: Kind, key: &ObjectKey, uid: &str, change: impl FnOnce(&mut Entry)) {
+        let mut entries = self.entries();
+        let entry = entries.entry((kind, key.clone())).or_default();
+        if entry.uid != uid {
+            *entry = Entry { uid: uid.to_owned(), ..Entry::default() };
+        }
+        change(entry);
+    }
+
+    /// Forgets the object.
+    pub fn forget(&self, kind: Kind, key: &ObjectKey) {
+        self.entries().remove(&(kind, key.clone()));
+    }
+
+    /// The objects that wait for the server.
+    pub fn waiting(&self) -> Vec<(Kind, ObjectKey)> {
+        self.entries().iter().filter(|(_, entry)| entry.waits).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// The objects that the server should hold, with the generation of each.
+    pub fn applied(&self) -> HashMap<(Kind, ObjectKey), Entry> {
+        self.entries().iter().filter(|(_, entry)| entry.applied).map(|(k, v)| (k.clone(), v.clone())).collect()
+    }
+
+    /// Counts one more failed pass in a row; how many there were before.
+    pub fn failed(&self, kind: Kind, key: &ObjectKey, uid: &str) -> u32 {
+        let mut before = 0;
+        self.note(kind, key, uid, |entry| {
+            before = entry.failures;
+            entry.failures = entry.failures.saturating_add(1);
+        });
+        before
+    }
+
+    /// The finalizer of the object of that uid goes although the server still holds it.
+    pub fn defer(&self, uid: &str, trash: bool) {
+        self.deferred.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned(), trash);
+    }
+
+    /// Whether the removal of that uid was deferred, and if so whether its value goes to the trash.
+    pub fn deferred(&self, uid: &str) -> Option<bool> {
+        self.deferred.lock().unwrap_or_else(PoisonError::into_inner).get(uid).copied()
+    }
+
+    /// The deferred removal is done.
+    pub fn settle(&self, uid: &str) {
+        self.deferred.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+
+    /// Whether counters that are no news are due for the object of that uid.
+    pub fn counters_are_due(&self, entry: &Entry, now: Timestamp) -> bool {
+        let since = entry.counters_written.unwrap_or(self.started);
+        let age = now.duration_since(since);
+        age >= k8s_openapi::jiff::SignedDuration::try_from(jittered(COUNTERS_EVERY, &entry.uid)).unwrap_or_default()
+    }
+
+    /// Takes one write from this second's budget for counters, if one is left.
+    pub fn take_counter_write(&self, now: Timestamp) -> bool {
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        if budget.0 != now.as_second() {
+            *budget = (now.as_second(), 0);
+        }
+        budget.1 += 1;
+        budget.1 <= COUNTERS_PER_SECOND
+    }
+}
+
+/// `base` and up to a quarter more, always the same for one uid: passes of many objects spread over time.
+pub fn jittered(base: Duration, uid: &str) -> Duration {
+    let hash = uid
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let share = u32::try_from(hash >> 40 & 0xff).unwrap_or_default();
+    base + base * share / 1_024
+}
+
+/// How long to wait after so many failures in a row: 0.5 s, doubling, 30 s at most.
+pub fn back_off(failures: u32, uid: &str) -> Duration {
+    let seconds = Duration::from_millis(500) * 2_u32.saturating_pow(failures.min(6));
+    jittered(seconds.min(Duration::from_secs(24)), uid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn key() -> ObjectKey {
+        ObjectKey { namespace: "shop".into(), name: "db".into() }
+    }
+
+    #[test]
+    fn a_successor_of_the_same_name_inherits_nothing() {
+        let ledger = Ledger::new(at(0));
+        ledger.note(Kind::Secret, &key(), "first", |entry| entry.in_force = Some(3));
+        assert_eq!(ledger.entry(Kind::Secret, &key(), "first").in_force, Some(3));
+        assert_eq!(ledger.entry(Kind::Secret, &key(), "second").in_force, None);
+        ledger.note(Kind::Secret, &key(), "second", |entry| entry.waits = true);
+        assert_eq!(ledger.entry(Kind::Secret, &key(), "second").in_force, None);
+        assert_eq!(ledger.waiting(), [(Kind::Secret, key())]);
+    }
+
+    #[test]
+    fn counters_are_due_ten_minutes_after_they_were_written_or_after_the_start() {
+        let ledger = Ledger::new(at(1_000));
+        let fresh = Entry { uid: "u".into(), ..Entry::default() };
+        let written = Entry { counters_written: Some(at(5_000)), ..fresh.clone() };
+        for (entry, now, due) in
+            [(&fresh, 1_599, false), (&fresh, 1_000 + 750, true), (&written, 5_599, false), (&written, 5_750, true)]
+        {
+            assert_eq!(ledger.counters_are_due(entry, at(now)), due, "{now}");
+        }
+    }
+
+    #[test]
+    fn ten_writes_a_second_are_for_counters() {
+        let ledger = Ledger::new(at(0));
+        let taken = (0..25).filter(|_| ledger.take_counter_write(at(7))).count();
+        assert_eq!(taken, 10);
+        assert!(ledger.take_counter_write(at(8)));
+    }
+
+    #[test]
+    fn the_distance_grows_to_half_a_minute_and_spreads() {
+        let waits: Vec<_> = (0..12).map(|failures| back_off(failures, "uid")).collect();
+        assert!(waits.is_sorted() && waits[0] >= Duration::from_millis(500) && waits[11] <= Duration::from_secs(30));
+        assert_ne!(back_off(3, "one"), back_off(3, "other"));
+    }
+}

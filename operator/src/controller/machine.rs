@@ -1,0 +1,57 @@
+//! Machines: gather, plan, conclude.
+
+pub mod convert;
+pub mod gather;
+pub mod plan;
+pub mod status;
+
+use k8s_openapi::jiff::Timestamp;
+use sikkerkey_crds::condition::Condition;
+use sikkerkey_crds::machine::{Machine, MachineStatus};
+use sikkerkey_crds::received::Received;
+use sikkerkey_protocol::kubernetes::{ApplyMachine, Kind, MachineState, ObjectMeta};
+
+use super::plan::{Evidence, Plan, Reconciled};
+use crate::index::Index;
+
+impl Reconciled for Machine {
+    const WIRE: Kind = Kind::Machine;
+    type Status = MachineStatus;
+    type Apply = ApplyMachine;
+    type State = MachineState;
+    type Facts = gather::Facts;
+
+    fn status(&self) -> Option<&MachineStatus> {
+        self.status.as_ref()
+    }
+
+    fn bare_status(generation: i64, conditions: Vec<Condition>) -> MachineStatus {
+        MachineStatus { observed_generation: Some(generation), conditions, ..MachineStatus::default() }
+    }
+
+    fn conditions_of(status: &MachineStatus) -> &[Condition] {
+        &status.conditions
+    }
+
+    fn gather(object: &Received<Self>, index: &Index, now: Timestamp) -> gather::Facts {
+        gather::gather(object, index, now)
+    }
+
+    fn plan(object: &Received<Self>, meta: ObjectMeta, facts: &gather::Facts) -> Plan<ApplyMachine> {
+        plan::plan(object, meta, facts)
+    }
+
+    fn conclude(evidence: &Evidence<'_, Self>) -> MachineStatus {
+        status::conclude(evidence)
+    }
+
+    fn without_counters(status: &MachineStatus) -> MachineStatus {
+        MachineStatus { granted_secrets: None, last_seen_time: None, pods: None, ..status.clone() }
+    }
+
+    fn counters_are_news(previous: &MachineStatus, wanted: &MachineStatus) -> bool {
+        let alive = |status: &MachineStatus| status.pods.as_ref().and_then(|pods| pods.alive).unwrap_or_default();
+        let granted = |status: &MachineStatus| status.granted_secrets.unwrap_or_default();
+        (alive(previous) == 0) != (alive(wanted) == 0) || (granted(previous) == 0) != (granted(wanted) == 0)
+    }
+}

@@ -1,0 +1,99 @@
+//! The status of a Machine. Pure.
+
+use kube::ResourceExt;
+use sikkerkey_crds::Time;
+use sikkerkey_crds::machine::{ApprovalState, HostStatus, Machine, MachinePods, MachineStatus, MachineType, Subject};
+use sikkerkey_crds::reason::Reason;
+use sikkerkey_protocol::kubernetes::{Approval, MachineState};
+
+use super::plan::problems;
+use crate::controller::conditions::Verdict;
+use crate::controller::figure::{count, time};
+use crate::controller::plan::{Evidence, Opinion, Plan};
+
+/// The status that follows.
+pub fn conclude(evidence: &Evidence<'_, Machine>) -> MachineStatus {
+    let machine = evidence.object;
+    let ready = evidence.state().and_then(|state| ready(machine, state, evidence));
+    let conditions = evidence.conditions(Opinion { ready, ..Opinion::default() }, |reason| {
+        (reason == Reason::KeyInUse).then(|| {
+            "The key in spec.host.publicKey belongs to another machine at the server: make a new one on the host."
+                .to_owned()
+        })
+    });
+    let mut status =
+        MachineStatus { observed_generation: Some(evidence.generation()), conditions, ..evidence.previous.clone() };
+    if let Plan::Act { .. } = evidence.plan {
+        status.type_ = machine.spec.subject().ok().map(|subject| match subject {
+            Subject::Workload(_) => MachineType::Workload,
+            Subject::Host(_) => MachineType::Host,
+        });
+        status.problem_count = Some(count(evidence.facts.problems.len())).filter(|count| *count > 0);
+        status.problems = problems(evidence.facts, &machine.namespace().unwrap_or_default());
+    }
+    if let Some(state) = evidence.state() {
+        fill(&mut status, state);
+    }
+    status
+}
+
+fn fill(status: &mut MachineStatus, state: &MachineState) {
+    status.machine_id.clone_from(&state.machine_id);
+    status.approval = Some(match state.approval {
+        Approval::Approved => ApprovalState::Approved,
+        Approval::Pending => ApprovalState::Pending,
+        Approval::Denied => ApprovalState::Denied,
+    });
+    status.granted_secrets = Some(count(state.granted_secrets));
+    status.last_seen_time = time(state.last_seen);
+    if status.type_ == Some(MachineType::Host) {
+        status.pods = None;
+        let host = HostStatus {
+            fingerprint: state.fingerprint.clone(),
+            bootstrap_url: None,
+            expires_time: time(state.expires_at),
+        };
+        status.host = Some(host).filter(|host| *host != HostStatus::default());
+    } else {
+        status.host = None;
+        status.pods = Some(MachinePods { alive: Some(count(state.alive)), ..MachinePods::default() });
+    }
+}
+
+/// What the Machine itself says of `Ready`, once all else is true.
+fn ready(machine: &Machine, state: &MachineState, evidence: &Evidence<'_, Machine>) -> Option<Verdict> {
+    let is_host = machine.spec.host.is_some();
+    let name = machine.name_any();
+    let ended = time(state.expires_at).is_some_and(|Time(end)| end <= evidence.now);
+    match state.approval {
+        Approval::Denied => Some(Verdict::fails(Reason::Denied, "An administrator denied this machine at the server.")),
+        _ if is_host && state.machine_id.is_none() => Some(Verdict::fails(
+            Reason::AwaitingBootstrap,
+            format!(
+                "No host has enrolled yet: kubectl sikkerkey bootstrap {name} prints a command for it, good for 10 minutes."
+            ),
+        )),
+        Approval::Pending => Some(Verdict::fails(
+            Reason::AwaitingApproval,
+            match &state.fingerprint {
+                Some(fingerprint) if is_host => format!(
+                    "Key {fingerprint} waits for approval: compare it on the host, then set spec.host.publicKey to that key or \
+                     approve it in the dashboard."
+                ),
+                _ if is_host => "The host waits for approval in the dashboard.".to_owned(),
+                _ => "The fleet waits for approval in the dashboard.".to_owned(),
+            },
+        )),
+        Approval::Approved if machine.spec.suspended() => {
+            Some(Verdict::holds_with(Reason::Suspended, "spec.suspend is true: nobody reads as this Machine."))
+        }
+        Approval::Approved if is_host && ended => Some(Verdict::holds_with(
+            Reason::Expired,
+            format!("The host's identity has expired: kubectl sikkerkey bootstrap {name} enrols it again."),
+        )),
+        Approval::Approved => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+#![expect(clippy::needless_pass_by_value, reason = "tests hand over JSON literals")]
+
+use serde_json::{Value, json};
+use sikkerkey_crds::condition::{ConditionStatus, ConditionType, find};
+use sikkerkey_protocol::error_body::ErrorCode;
+
+use super::*;
+use crate::controller::fixture::{Pass, away, machine, now, refused};
+use crate::controller::machine::gather::{Facts, FileProblem};
+use crate::controller::plan::Outcome;
+use sikkerkey_crds::received::Received;
+use sikkerkey_protocol::kubernetes::ObjectKey;
+
+fn state(more: Value) -> MachineState {
+    let mut state = json!({
+        "machineId": "67e55044-10b1-426f-9247-bb680e5fe0c8", "approval": "Approved", "suspended": false, "alive": 0,
+        "grantedSecrets": 0, "lastSeen": null, "fingerprint": null, "expiresAt": null,
+    });
+    state.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    serde_json::from_value(state).unwrap()
+}
+
+fn workload() -> Received<Machine> {
+    machine(json!({"workload": {"serviceAccountNames": ["web"]}}))
+}
+
+fn pass(object: &Received<Machine>, outcome: Outcome<MachineState>) -> Pass<'_, Machine> {
+    Pass { object, facts: Facts::default(), outcome, previous: MachineStatus::default() }
+}
+
+#[test]
+fn ready_tells_how_the_server_stands_to_the_machine() {
+    let (host, pinned) =
+        (json!({"host": {}}), json!({"host": {"publicKey": "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="}}));
+    let suspended = json!({"workload": {"serviceAccountNames": ["web"]}, "suspend": true});
+    let plain = json!({"workload": {"serviceAccountNames": ["web"]}});
+    let yesterday = now().as_millisecond() - 86_400_000;
+    for (spec, more, status, reason, message) in [
+        (&plain, json!({}), ConditionStatus::True, "Ready", ""),
+        (
+            &plain,
+            json!({"approval": "Pending"}),
+            ConditionStatus::False,
+            "AwaitingApproval",
+            "The fleet waits for approval in the dashboard.",
+        ),
+        (
+            &plain,
+            json!({"approval": "Denied"}),
+            ConditionStatus::False,
+            "Denied",
+            "An administrator denied this machine at the server.",
+        ),
+        (
+            &suspended,
+            json!({}),
+            ConditionStatus::True,
+            "Suspended",
+            "spec.suspend is true: nobody reads as this Machine.",
+        ),
+        (
+            &host,
+            json!({"machineId": null, "approval": "Pending"}),
+            ConditionStatus::False,
+            "AwaitingBootstrap",
+            "No host has enrolled yet: kubectl sikkerkey bootstrap web prints a command for it, good for 10 minutes.",
+        ),
+        (
+            &host,
+            json!({"approval": "Pending", "fingerprint": "SHA256:ab"}),
+            ConditionStatus::False,
+            "AwaitingApproval",
+            "Key SHA256:ab waits for approval: compare it on the host, then set spec.host.publicKey to that key or approve it \
+             in the dashboard.",
+        ),
+        (
+            &pinned,
+            json!({"expiresAt": yesterday}),
+            ConditionStatus::True,
+            "Expired",
+            "The host's identity has expired: kubectl sikkerkey bootstrap web enrols it again.",
+        ),
+        (&pinned, json!({}), ConditionStatus::True, "Ready", ""),
+    ] {
+        let object = machine(spec.clone());
+        let found = pass(&object, Outcome::InForce(state(more.clone()))).ready();
+        assert_eq!(found, (status, reason.to_owned(), message.to_owned()), "{spec} {more}");
+    }
+}
+
+#[test]
+fn a_denied_machine_is_stalled_and_a_key_in_use_says_what_to_do() {
+    let object = workload();
+    let status = pass(&object, Outcome::InForce(state(json!({"approval": "Denied"})))).status();
+    assert_eq!(find(&status.conditions, ConditionType::Stalled).unwrap().reason, "Denied");
+    let status = pass(&object, refused(ErrorCode::KeyInUse)).status();
+    let stalled = find(&status.conditions, ConditionType::Stalled).unwrap();
+    assert_eq!(
+        (stalled.reason.as_str(), stalled.message.as_str()),
+        (
+            "KeyInUse",
+            "The key in spec.host.publicKey belongs to another machine at the server: make a new one on the host."
+        )
+    );
+}
+
+#[test]
+fn an_object_of_an_earlier_namespace_is_not_accepted_until_it_is_adopted() {
+    let object = workload();
+    let status = pass(&object, refused(ErrorCode::AdoptionRequired)).status();
+    let accepted = find(&status.conditions, ConditionType::Accepted).unwrap();
+    assert_eq!(
+        (accepted.status, accepted.reason.as_str(), accepted.message.as_str()),
+        (
+            ConditionStatus::False,
+            "AdoptionRequired",
+            "The server holds Machine shop/web from an earlier namespace of this name. If it is yours: sikkerkey-server admin \
+             adopt --cluster test --namespace shop."
+        )
+    );
+    assert!(find(&status.conditions, ConditionType::Stalled).is_none());
+}
+
+#[test]
+fn the_figures_of_the_server_stand_in_the_status() {
+    let object = workload();
+    let seen = now().as_millisecond();
+    let status =
+        pass(&object, Outcome::InForce(state(json!({"alive": 3, "grantedSecrets": 2, "lastSeen": seen})))).status();
+    let mut shown = serde_json::to_value(&status).unwrap();
+    shown.as_object_mut().unwrap().remove("conditions");
+    assert_eq!(
+        shown,
+        json!({
+            "observedGeneration": 3, "type": "Workload", "machineID": "67e55044-10b1-426f-9247-bb680e5fe0c8",
+            "approval": "Approved", "grantedSecrets": 2, "lastSeenTime": "2026-06-01T12:00:00Z", "pods": {"alive": 3},
+        })
+    );
+}
+
+#[test]
+fn every_file_that_lacks_something_is_listed_up_to_sixteen() {
+    let object = workload();
+    let problem = |n: usize| FileProblem::NotGranted {
+        path: format!("f{n}"),
+        secret: ObjectKey { namespace: "shop".into(), name: "db".into() },
+    };
+    let facts = Facts { problems: (0..20).map(problem).collect(), ..Facts::default() };
+    let status = Pass { facts, ..pass(&object, Outcome::InForce(state(json!({})))) }.status();
+    assert_eq!((status.problem_count, status.problems.len()), (Some(20), 16));
+    assert_eq!(find(&status.conditions, ConditionType::Ready).unwrap().reason, "SecretNotGranted");
+    let programmed = find(&status.conditions, ConditionType::Programmed).unwrap();
+    assert_eq!(programmed.status, ConditionStatus::True, "what resolves is in force");
+}
+
+#[test]
+fn the_server_being_away_changes_nothing_on_a_machine_that_is_in_force() {
+    let object = workload();
+    for more in [json!({}), json!({"approval": "Pending"}), json!({"alive": 2, "lastSeen": 5})] {
+        let before = pass(&object, Outcome::InForce(state(more.clone()))).status();
+        let after = Pass { previous: before.clone(), ..pass(&object, away()) }.status();
+        assert_eq!(after, before, "{more}");
+    }
+}
+
+#[test]
+fn a_change_waits_for_a_server_that_is_away_and_says_so() {
+    let object = workload();
+    let mut before = pass(&object, Outcome::InForce(state(json!({})))).status();
+    before.conditions.iter_mut().for_each(|condition| condition.observed_generation = Some(2));
+    let after = Pass { previous: before, ..pass(&object, away()) };
+    let message =
+        "The change waits for the server, which cannot be reached (connection refused). Generation 2 stays in force.";
+    assert_eq!(after.ready(), (ConditionStatus::False, "ServerUnreachable".into(), message.into()));
+    // And still says so at the next attempt, which has only this status to go by.
+    let again = Pass { previous: after.status(), ..pass(&object, away()) };
+    assert_eq!(again.status(), after.status());
+}

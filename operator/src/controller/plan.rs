@@ -1,0 +1,239 @@
+//! What a pass over an object decides, and what came of it: the shapes that the four kinds share. Pure.
+
+use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sikkerkey_crds::condition::{Condition, ConditionStatus, ConditionType, find};
+use sikkerkey_crds::reason::Reason;
+use sikkerkey_crds::received::Received;
+use sikkerkey_protocol::Call;
+use sikkerkey_protocol::error_body::ErrorCode;
+use sikkerkey_protocol::kubernetes::{Kind, ObjectMeta};
+
+use super::conditions::{self, Findings, Programmed, Verdict};
+use crate::index::Index;
+use crate::index::seen::IndexedKind;
+use crate::server::ServerError;
+
+/// What to do with an object.
+#[derive(Debug)]
+pub enum Plan<C> {
+    /// This generation is not accepted. Nothing changes at the server.
+    Reject {
+        /// Why, in one word.
+        reason: Reason,
+        /// Why, in a sentence.
+        what: String,
+    },
+    /// Something it names exists and has not been looked at yet: its first conditions cause another pass.
+    Wait,
+    /// Put it in force as far as it resolves.
+    Act {
+        /// `ResolvedRefs`.
+        resolved: Verdict,
+        /// What to tell the server.
+        action: Action<C>,
+    },
+}
+
+/// What to tell the server.
+#[derive(Debug)]
+pub enum Action<C> {
+    /// This is in force.
+    Apply(C),
+    /// Nothing of it is in force.
+    Withdraw,
+    /// Nothing: it cannot be put in force, for this reason.
+    Cannot(Verdict),
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Outcome<S> {
+    /// The server was not asked.
+    NotAsked,
+    /// It is in force, and stands like this.
+    InForce(S),
+    /// Nothing of it is in force.
+    Withdrawn,
+    /// The call failed.
+    Failed(ServerError),
+}
+
+/// Everything that a status follows from.
+pub struct Evidence<'a, K: Reconciled> {
+    /// The object.
+    pub object: &'a Received<K>,
+    /// What was gathered.
+    pub facts: &'a K::Facts,
+    /// What was planned.
+    pub plan: &'a Plan<K::Apply>,
+    /// What came of it.
+    pub outcome: &'a Outcome<K::State>,
+    /// The status as it was.
+    pub previous: &'a K::Status,
+    /// The generation that was in force before.
+    pub in_force: Option<i64>,
+    /// Name of the cluster at the server.
+    pub cluster: &'a str,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What the state of the server adds to a plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Opinion {
+    /// Of `ResolvedRefs`, where the plan found nothing wrong.
+    pub resolved: Option<Verdict>,
+    /// Of `Programmed`, where the server was told.
+    pub programmed: Option<Verdict>,
+    /// Of `Ready`, where nothing else is wrong.
+    pub ready: Option<Verdict>,
+}
+
+/// One of the four kinds, as a pass over it needs it: gather reads the index, plan and conclude are pure.
+pub trait Reconciled: IndexedKind {
+    /// Its name at the server.
+    const WIRE: Kind;
+    /// Its status.
+    type Status: Clone + Default + PartialEq + Serialize + std::fmt::Debug + Send + Sync;
+    /// What puts it in force.
+    type Apply: Call<Answer = Self::State> + Serialize + std::fmt::Debug + Send + Sync;
+    /// How the server holds it.
+    type State: DeserializeOwned + std::fmt::Debug + Send + Sync;
+    /// What a plan needs to know beside the object.
+    type Facts: std::fmt::Debug + Send + Sync;
+
+    /// The status as it was read.
+    fn status(&self) -> Option<&Self::Status>;
+
+    /// A status that says nothing but this.
+    fn bare_status(generation: i64, conditions: Vec<Condition>) -> Self::Status;
+
+    /// The conditions of a status.
+    fn conditions_of(status: &Self::Status) -> &[Condition];
+
+    /// Looks around.
+    fn gather(object: &Received<Self>, index: &Index, now: Timestamp) -> Self::Facts;
+
+    /// Decides.
+    fn plan(object: &Received<Self>, meta: ObjectMeta, facts: &Self::Facts) -> Plan<Self::Apply>;
+
+    /// The status that follows.
+    fn conclude(evidence: &Evidence<'_, Self>) -> Self::Status;
+
+    /// The status without its counters, for comparison.
+    fn without_counters(status: &Self::Status) -> Self::Status;
+
+    /// Whether counters of `wanted` should be seen at once: a first read, a first denial, a new reason of a denial.
+    fn counters_are_news(previous: &Self::Status, wanted: &Self::Status) -> bool;
+
+    /// When the status changes by the clock alone.
+    fn changes_at(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// Whether its value goes to the trash when it is deleted.
+    fn is_trashed(&self) -> bool {
+        false
+    }
+}
+
+impl<K: Reconciled> Evidence<'_, K> {
+    /// `metadata.generation`.
+    pub fn generation(&self) -> i64 {
+        self.object.meta().generation.unwrap_or_default()
+    }
+
+    /// How the server holds it, if it said so in this pass.
+    pub fn state(&self) -> Option<&K::State> {
+        match self.outcome {
+            Outcome::InForce(state) => Some(state),
+            Outcome::NotAsked | Outcome::Withdrawn | Outcome::Failed(_) => None,
+        }
+    }
+
+    /// The conditions, with the kind's own opinion and its own words for a refusal.
+    pub fn conditions(&self, opinion: Opinion, words: impl FnOnce(Reason) -> Option<String>) -> Vec<Condition> {
+        let generation = self.generation();
+        let previous = K::conditions_of(self.previous);
+        let mut findings = Findings {
+            previous,
+            generation,
+            accepted: Verdict::holds(Reason::Accepted),
+            resolved: None,
+            programmed: Programmed::AsBefore,
+            own: opinion.ready,
+            now: self.now,
+        };
+        match self.plan {
+            Plan::Reject { reason, what } => {
+                findings.accepted = conditions::rejected(*reason, what, self.in_force);
+                return conditions::conclude(findings);
+            }
+            Plan::Wait => return previous.to_vec(),
+            Plan::Act { resolved, action } => {
+                let objects = resolved.status == ConditionStatus::True;
+                findings.resolved = Some(opinion.resolved.filter(|_| objects).unwrap_or_else(|| resolved.clone()));
+                if let Action::Cannot(verdict) = action {
+                    findings.programmed = Programmed::Now(verdict.clone());
+                }
+            }
+        }
+        match self.outcome {
+            Outcome::NotAsked => {}
+            Outcome::InForce(_) | Outcome::Withdrawn => {
+                let verdict = opinion.programmed.unwrap_or_else(|| Verdict::holds(Reason::Programmed));
+                findings.programmed = Programmed::Now(verdict);
+            }
+            Outcome::Failed(ServerError::Refused { code: Some(ErrorCode::AdoptionRequired), .. }) => {
+                findings.accepted = self.adoption_required();
+            }
+            // The project is frozen: what was in force is, and nobody reads.
+            Outcome::Failed(ServerError::Refused { status: 423, .. }) => {
+                findings.own = Some(self.frozen());
+            }
+            Outcome::Failed(error) => {
+                findings.programmed = conditions::programmed_after(error, generation, self.in_force, words);
+                if findings.programmed == Programmed::AsBefore && findings.own.is_none() {
+                    findings.own = own_before(previous);
+                }
+            }
+        }
+        conditions::conclude(findings)
+    }
+
+    fn adoption_required(&self) -> Verdict {
+        let namespace = self.object.meta().namespace.clone().unwrap_or_default();
+        let name = self.object.meta().name.clone().unwrap_or_default();
+        Verdict::fails(
+            Reason::AdoptionRequired,
+            format!(
+                "The server holds {kind} {namespace}/{name} from an earlier namespace of this name. If it is yours: \
+                 sikkerkey-server admin adopt --cluster {cluster} --namespace {namespace}.",
+                kind = K::KIND,
+                cluster = self.cluster,
+            ),
+        )
+    }
+
+    fn frozen(&self) -> Verdict {
+        let namespace = self.object.meta().namespace.clone().unwrap_or_default();
+        Verdict::fails(
+            Reason::ProjectFrozen,
+            format!(
+                "Project {namespace} is frozen since a canary was read: every read is refused until an administrator \
+                 unfreezes it."
+            ),
+        )
+    }
+}
+
+/// The kind's own word of the last pass, for one in which the server could not be asked.
+fn own_before(previous: &[Condition]) -> Option<Verdict> {
+    let ready = find(previous, ConditionType::Ready)?;
+    let types = [ConditionType::Accepted, ConditionType::ResolvedRefs, ConditionType::Programmed];
+    let copied = types.iter().filter_map(|type_| find(previous, *type_)).any(|c| c.status != ConditionStatus::True);
+    let reason = Reason::ALL.iter().find(|reason| reason.as_str() == ready.reason)?;
+    (!copied).then(|| Verdict { status: ready.status, reason: *reason, message: ready.message.clone() })
+}

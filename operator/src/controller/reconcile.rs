@@ -1,0 +1,282 @@
+//! One pass over one object.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::controller::Action as Next;
+use kube::{Resource as KubeResource, ResourceExt};
+use sikkerkey_crds::reason::Reason;
+use sikkerkey_crds::received::Received;
+use sikkerkey_protocol::kubernetes::{Delete, ObjectKey, ObjectMeta};
+
+use super::Context;
+use super::conditions::{self, Findings, Programmed};
+use super::error::Error;
+use super::events::{News, news};
+use super::finalizer::{self, Release};
+use super::ledger::{Entry, back_off, jittered};
+use super::plan::{Action, Evidence, Outcome, Plan, Reconciled};
+use super::status::{self, Worth};
+use crate::index::references::Target;
+use crate::index::seen::{Indexed, Seen};
+use crate::metrics;
+use crate::server::{Retry, ServerError};
+
+/// An object that nothing touches is looked at this often all the same: a status that somebody else changed is put right.
+const AT_LEAST_EVERY: Duration = Duration::from_hours(1);
+/// What a pass waits for tells by a touch; this is for the case that it does not.
+const WAITS: Duration = Duration::from_secs(5);
+/// How long the store may take to show what was written to the API server.
+const CATCH_UP: Duration = Duration::from_secs(1);
+
+/// One object as a pass knows it.
+struct Subject<'a> {
+    context: &'a Context,
+    key: ObjectKey,
+    uid: String,
+    entry: Entry,
+    now: Timestamp,
+}
+
+/// Brings the server and the status in line with the object.
+pub async fn reconcile<K: Reconciled>(object: Arc<Seen<K>>, context: Arc<Context>) -> Result<Next, Error> {
+    let key = object.target().key;
+    let uid = object.uid().unwrap_or_default();
+    let entry = context.ledger.entry(K::WIRE, &key, &uid);
+    let subject = Subject { context: &context, key, uid, entry, now: context.clock.now() };
+    if object.meta().deletion_timestamp.is_some() {
+        return subject.release(&object).await;
+    }
+    match &object.0 {
+        Ok(received) => subject.pass(received, &object).await,
+        Err(invalid) => subject.reject::<K>(&object, &invalid.error).await,
+    }
+}
+
+impl Subject<'_> {
+    fn target<K: Reconciled>(&self) -> Target {
+        Target { resource: K::RESOURCE, key: self.key.clone() }
+    }
+
+    fn note(&self, kind: sikkerkey_protocol::kubernetes::Kind, change: impl FnOnce(&mut Entry)) {
+        self.context.ledger.note(kind, &self.key, &self.uid, change);
+    }
+
+    async fn pass<K: Reconciled>(&self, object: &Received<K>, seen: &Seen<K>) -> Result<Next, Error> {
+        let index = &self.context.index;
+        let Some(namespace_uid) = index.namespace_uid(&self.key.namespace) else {
+            return Ok(self.waits::<K>());
+        };
+        let generation = object.meta().generation.unwrap_or_default();
+        let meta = ObjectMeta { key: self.key.clone(), namespace_uid, uid: self.uid.clone(), generation };
+        let facts = K::gather(object, index, self.now);
+        let plan = K::plan(object, meta, &facts);
+        if let Plan::Wait = plan {
+            return Ok(self.waits::<K>());
+        }
+        let previous = object.status().cloned().unwrap_or_default();
+        let in_force = self.entry.in_force.or_else(|| conditions::in_force(K::conditions_of(&previous)));
+        let outcome = self.tell::<K>(seen, &plan).await?;
+        self.remember::<K>(generation, in_force, &outcome);
+        if let Outcome::Failed(error) = &outcome
+            && error.is_superseded()
+        {
+            // The server has seen a newer generation than we have: it is on its way here.
+            return Ok(self.after_outcome::<K>(object, &outcome));
+        }
+        let cluster = self.context.session.logged_in().map(|logged_in| logged_in.cluster).unwrap_or_default();
+        let wanted = K::conclude(&Evidence {
+            object,
+            facts: &facts,
+            plan: &plan,
+            outcome: &outcome,
+            previous: &previous,
+            in_force,
+            cluster: &cluster,
+            now: self.now,
+        });
+        self.publish::<K>(seen, &previous, &wanted).await?;
+        Ok(self.after_outcome::<K>(object, &outcome))
+    }
+
+    /// Tells the server. The finalizer comes first: what is at the server has an object that says so.
+    async fn tell<K: Reconciled>(&self, seen: &Seen<K>, plan: &Plan<K::Apply>) -> Result<Outcome<K::State>, Error> {
+        let Plan::Act { action, .. } = plan else { return Ok(Outcome::NotAsked) };
+        let answer = match action {
+            Action::Cannot(_) => return Ok(Outcome::NotAsked),
+            Action::Apply(call) => {
+                if !finalizer::is_on(seen.meta()) {
+                    finalizer::add::<K>(&self.context.client, &self.key, &self.uid)
+                        .await
+                        .map_err(|error| Error::AddFinalizer(self.target::<K>(), error))?;
+                }
+                self.context.session.call(call).await.map(Outcome::InForce)
+            }
+            Action::Withdraw => self.delete::<K>(false).await.map(|()| Outcome::Withdrawn),
+        };
+        Ok(answer.unwrap_or_else(Outcome::Failed))
+    }
+
+    async fn delete<K: Reconciled>(&self, trash: bool) -> Result<(), ServerError> {
+        let delete = Delete { kind: K::WIRE, key: self.key.clone(), uid: self.uid.clone(), trash };
+        self.context.session.call(&delete).await.map(drop)
+    }
+
+    fn remember<K: Reconciled>(&self, generation: i64, in_force: Option<i64>, outcome: &Outcome<K::State>) {
+        self.note(K::WIRE, |entry| {
+            entry.said = None;
+            entry.in_force = in_force;
+            entry.waits = matches!(outcome, Outcome::Failed(error) if error.is_away());
+            match outcome {
+                Outcome::InForce(_) | Outcome::Withdrawn => {
+                    entry.in_force = Some(generation);
+                    entry.applied = matches!(outcome, Outcome::InForce(_));
+                    entry.failures = 0;
+                }
+                Outcome::NotAsked | Outcome::Failed(_) => {}
+            }
+        });
+    }
+
+    /// Writes the status if it is worth it, and tells of a new reason.
+    async fn publish<K: Reconciled>(
+        &self,
+        seen: &Seen<K>,
+        previous: &K::Status,
+        wanted: &K::Status,
+    ) -> Result<(), Error> {
+        let ledger = &self.context.ledger;
+        let worth = status::worth_now::<K>(previous, wanted, ledger, &self.entry, self.now);
+        if !status::is_written_now(worth, ledger, self.now) {
+            return Ok(());
+        }
+        self.write::<K>(wanted).await?;
+        if worth != Worth::Nothing {
+            self.note(K::WIRE, |entry| entry.counters_written = Some(self.now));
+        }
+        if let Some(news) = news(K::conditions_of(previous), K::conditions_of(wanted)) {
+            self.context.events.publish(&seen.object_ref(&()), "Reconcile", &news).await;
+        }
+        Ok(())
+    }
+
+    async fn write<K: Reconciled>(&self, wanted: &K::Status) -> Result<(), Error> {
+        let version = status::write::<K>(&self.context.client, &self.key, &self.uid, wanted)
+            .await
+            .map_err(|error| Error::WriteStatus(self.target::<K>(), error))?;
+        self.context.metrics.status_written(K::WIRE);
+        // The next pass compares with what the store has: it must not be older than what this one wrote.
+        if let Some(version) = version {
+            self.context.index.catch_up::<Seen<K>>(&self.key, &version, CATCH_UP).await;
+        }
+        Ok(())
+    }
+
+    fn waits<K: Reconciled>(&self) -> Next {
+        self.context.metrics.reconciled(K::WIRE, metrics::Outcome::Waits);
+        Next::requeue(WAITS)
+    }
+
+    /// When to look again.
+    fn after_outcome<K: Reconciled>(&self, object: &K, outcome: &Outcome<K::State>) -> Next {
+        let Outcome::Failed(error) = outcome else {
+            self.context.metrics.reconciled(K::WIRE, metrics::Outcome::Done);
+            return Next::requeue(next_look(object.changes_at(), self.now, &self.uid));
+        };
+        let kind = if error.is_away() { metrics::Outcome::ServerAway } else { metrics::Outcome::Refused };
+        self.context.metrics.reconciled(K::WIRE, kind);
+        tracing::debug!(kind = K::KIND, key = %self.key, %error, "the server did not take it");
+        Next::requeue(match error.retry() {
+            Retry::Never => AT_LEAST_EVERY,
+            Retry::After(wait) => wait,
+            Retry::BackOff => back_off(self.context.ledger.failed(K::WIRE, &self.key, &self.uid), &self.uid),
+        })
+    }
+
+    /// An object that does not parse: the API server has a newer schema, or none was asked.
+    async fn reject<K: Reconciled>(&self, seen: &Seen<K>, error: &str) -> Result<Next, Error> {
+        let generation = seen.meta().generation.unwrap_or_default();
+        let accepted = conditions::rejected(Reason::InvalidSpec, &format!("spec: {error}"), self.entry.in_force);
+        let said = format!("{generation} {}", accepted.message);
+        // Its status cannot be read either, so what was said stands in memory.
+        if self.entry.said.as_ref() != Some(&said) {
+            let wanted = conditions::conclude(Findings {
+                previous: &[],
+                generation,
+                accepted,
+                resolved: None,
+                programmed: Programmed::AsBefore,
+                own: None,
+                now: self.now,
+            });
+            let news = news(&[], &wanted);
+            self.write::<K>(&K::bare_status(generation, wanted)).await?;
+            self.note(K::WIRE, |entry| entry.said = Some(said));
+            if let Some(news) = news {
+                self.context.events.publish(&seen.object_ref(&()), "Reconcile", &news).await;
+            }
+        }
+        self.context.metrics.reconciled(K::WIRE, metrics::Outcome::Done);
+        Ok(Next::requeue(jittered(AT_LEAST_EVERY, &self.uid)))
+    }
+
+    /// An object that is being deleted: the server forgets it first.
+    async fn release<K: Reconciled>(&self, seen: &Seen<K>) -> Result<Next, Error> {
+        let meta = seen.meta();
+        let deleted_at = meta.deletion_timestamp.as_ref().map_or(self.now, |time| time.0);
+        let trash = seen.0.as_ref().is_ok_and(|received| received.object.is_trashed());
+        let told = self.delete::<K>(trash).await;
+        match finalizer::release(told.as_ref().map(drop), deleted_at, self.now) {
+            Release::After(wait) => {
+                self.note(K::WIRE, |entry| entry.waits = true);
+                self.context.metrics.reconciled(K::WIRE, metrics::Outcome::ServerAway);
+                return Ok(Next::requeue(wait));
+            }
+            Release::Deferred if finalizer::is_on(meta) => {
+                self.context.ledger.defer(&self.uid, trash);
+                let news = News::warning(
+                    Reason::CleanupDeferred,
+                    "The server cannot be told that this object is gone: the operator tells it as soon as it can.",
+                );
+                self.context.events.publish(&seen.object_ref(&()), "Delete", &news).await;
+            }
+            Release::Deferred => self.context.ledger.defer(&self.uid, trash),
+            Release::Now => {}
+        }
+        finalizer::remove::<K>(&self.context.client, &self.key, meta)
+            .await
+            .map_err(|error| Error::RemoveFinalizer(self.target::<K>(), error))?;
+        self.context.ledger.forget(K::WIRE, &self.key);
+        self.context.metrics.reconciled(K::WIRE, metrics::Outcome::Done);
+        Ok(Next::await_change())
+    }
+}
+
+/// At the instant when the status changes by the clock alone, and at least once in a while. Pure.
+fn next_look(changes_at: Option<Timestamp>, now: Timestamp, uid: &str) -> Duration {
+    let regular = jittered(AT_LEAST_EVERY, uid);
+    let until = changes_at.filter(|at| *at > now).and_then(|at| Duration::try_from(at.duration_since(now)).ok());
+    // A little late rather than a little early: what is early finds nothing changed and comes again.
+    until.map_or(regular, |until| (until + Duration::from_millis(200)).min(regular))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_looked_at_when_its_date_comes_and_once_in_a_while() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let regular = jittered(AT_LEAST_EVERY, "uid");
+        for (changes_at, expected) in [
+            (None, regular),
+            (Some(at(10)), regular),
+            (Some(at(100)), regular),
+            (Some(at(130)), Duration::from_millis(30_200)),
+            (Some(at(1_000_000)), regular),
+        ] {
+            assert_eq!(next_look(changes_at, at(100), "uid"), expected);
+        }
+    }
+}

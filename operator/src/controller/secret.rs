@@ -1,0 +1,61 @@
+//! Secrets (sks): gather, plan, conclude.
+
+pub mod convert;
+pub mod gather;
+pub mod plan;
+pub mod status;
+
+use k8s_openapi::jiff::Timestamp;
+use sikkerkey_crds::condition::Condition;
+use sikkerkey_crds::received::Received;
+use sikkerkey_crds::secret::{DeletionPolicy, Secret, SecretStatus};
+use sikkerkey_protocol::kubernetes::{ApplySecret, Kind, ObjectMeta, SecretState};
+
+use super::plan::{Evidence, Plan, Reconciled};
+use crate::index::Index;
+
+impl Reconciled for Secret {
+    const WIRE: Kind = Kind::Secret;
+    type Status = SecretStatus;
+    type Apply = ApplySecret;
+    type State = SecretState;
+    type Facts = gather::Facts;
+
+    fn status(&self) -> Option<&SecretStatus> {
+        self.status.as_ref()
+    }
+
+    fn bare_status(generation: i64, conditions: Vec<Condition>) -> SecretStatus {
+        SecretStatus { observed_generation: Some(generation), conditions, ..SecretStatus::default() }
+    }
+
+    fn conditions_of(status: &SecretStatus) -> &[Condition] {
+        &status.conditions
+    }
+
+    fn gather(object: &Received<Self>, index: &Index, _: Timestamp) -> gather::Facts {
+        gather::gather(object, index)
+    }
+
+    fn plan(object: &Received<Self>, meta: ObjectMeta, facts: &gather::Facts) -> Plan<ApplySecret> {
+        plan::plan(object, meta, facts)
+    }
+
+    fn conclude(evidence: &Evidence<'_, Self>) -> SecretStatus {
+        status::conclude(evidence)
+    }
+
+    fn without_counters(status: &SecretStatus) -> SecretStatus {
+        SecretStatus { grants: None, pods: None, ..status.clone() }
+    }
+
+    fn counters_are_news(previous: &SecretStatus, wanted: &SecretStatus) -> bool {
+        let total = |status: &SecretStatus| status.pods.as_ref().and_then(|pods| pods.total).unwrap_or_default();
+        let grants = |status: &SecretStatus| status.grants.unwrap_or_default();
+        (total(previous) == 0) != (total(wanted) == 0) || (grants(previous) == 0) != (grants(wanted) == 0)
+    }
+
+    fn is_trashed(&self) -> bool {
+        self.spec.deletion_policy() == DeletionPolicy::Delete
+    }
+}

@@ -1,0 +1,47 @@
+//! What a Secret's plan needs to know of its surroundings.
+
+use kube::ResourceExt;
+use sikkerkey_crds::crd::Kind;
+use sikkerkey_crds::secret::Secret;
+
+use crate::controller::conditions::{is_pending, not_accepted};
+use crate::index::Index;
+
+/// The surroundings of a Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The policy it names.
+    pub policy: Policy,
+}
+
+/// How the policy stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// None is named, or the one that is named is accepted.
+    Fine,
+    /// It exists, and nobody has looked at it yet.
+    Pending,
+    /// It does not exist.
+    Missing,
+    /// It is not accepted.
+    NotAccepted {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Looks around.
+pub fn gather(secret: &Secret, index: &Index) -> Facts {
+    let own = secret.namespace().unwrap_or_default();
+    let Some(named) = &secret.spec.policy_ref else { return Facts { policy: Policy::Fine } };
+    let policy = match index.policy(&own, &named.name) {
+        None => Policy::Missing,
+        Some(policy) if policy.metadata.deletion_timestamp.is_some() => Policy::Missing,
+        Some(policy) => match not_accepted(policy.conditions()) {
+            Some(reason) => Policy::NotAccepted { reason: reason.to_owned() },
+            None if is_pending(policy.conditions()) => Policy::Pending,
+            None => Policy::Fine,
+        },
+    };
+    Facts { policy }
+}

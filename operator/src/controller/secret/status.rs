@@ -1,0 +1,85 @@
+//! The status of a Secret. Pure.
+
+use kube::ResourceExt;
+use sikkerkey_crds::reason::Reason;
+use sikkerkey_crds::secret::{Secret, SecretPods, SecretStatus};
+use sikkerkey_protocol::kubernetes::SecretState;
+
+use crate::controller::conditions::Verdict;
+use crate::controller::figure::{big, count, time};
+use crate::controller::plan::{Evidence, Opinion, Plan};
+
+/// The status that follows.
+pub fn conclude(evidence: &Evidence<'_, Secret>) -> SecretStatus {
+    let secret = evidence.object;
+    let state = evidence.state();
+    let opinion =
+        Opinion { programmed: state.and_then(programmed), ready: state.and_then(ready), ..Opinion::default() };
+    let conditions = evidence.conditions(opinion, |reason| refusal(secret, reason));
+    let mut status =
+        SecretStatus { observed_generation: Some(evidence.generation()), conditions, ..evidence.previous.clone() };
+    if let Plan::Act { .. } = evidence.plan {
+        status.source = secret.spec.source.origin().ok().map(|origin| origin.type_());
+    }
+    if let Some(state) = state {
+        fill(&mut status, state);
+    }
+    status
+}
+
+fn fill(status: &mut SecretStatus, state: &SecretState) {
+    status.secret_id = Some(state.secret_id.to_string());
+    status.project_id = Some(state.project_id.to_string());
+    status.version = Some(big(state.version));
+    status.version_time = time(state.version_time);
+    status.next_rotation_time = time(state.next_rotation);
+    status.fields.clone_from(&state.field_names);
+    status.grants = Some(count(state.grants));
+    status.pods = Some(SecretPods {
+        total: Some(count(state.pods_total)),
+        current: Some(count(state.pods_current)),
+        summary: Some(format!("{}/{}", state.pods_current, state.pods_total)),
+    })
+    .filter(|_| state.pods_total > 0);
+}
+
+fn programmed(state: &SecretState) -> Option<Verdict> {
+    (state.version == 0).then(|| {
+        Verdict::fails(
+            Reason::ValueMissing,
+            format!(
+                "Nobody has set a value: use the dashboard, or sikkerkey-server admin secret set {}.",
+                state.secret_id
+            ),
+        )
+    })
+}
+
+fn ready(state: &SecretState) -> Option<Verdict> {
+    state.rotation_due.then(|| {
+        let since = time(state.next_rotation).map(|due| format!(" since {}", due.0)).unwrap_or_default();
+        Verdict::holds_with(Reason::RotationDue, format!("A new value is due{since}: set it in the dashboard."))
+    })
+}
+
+fn refusal(secret: &Secret, reason: Reason) -> Option<String> {
+    let namespace = secret.namespace().unwrap_or_default();
+    let name = secret.name_any();
+    match reason {
+        Reason::SealedKeyUnknown => {
+            let key = secret.spec.source.sealed.as_ref().map(|sealed| sealed.key_id.as_str()).unwrap_or_default();
+            Some(format!(
+                "The server does not know the sealing key {key}: seal the value again with kubectl sikkerkey seal."
+            ))
+        }
+        Reason::UnsealFailed => Some(format!(
+            "The ciphertext does not open as {namespace}/{name}: it was sealed for another name or namespace, or altered. \
+             Seal it again."
+        )),
+        Reason::ValueTooLarge => Some("The value is larger than 12 KiB.".to_owned()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

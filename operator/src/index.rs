@@ -1,0 +1,255 @@
+//! What the cluster holds of the four kinds, of namespaces and of service accounts, in memory.
+//!
+//! One watch for each of them feeds one store. A store is changed first and whoever depends on the object is told
+//! afterwards, so a pass over an object that a change has caused always sees that change.
+
+pub mod feed;
+pub mod references;
+pub mod seen;
+
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures::channel::mpsc;
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::{ObjectRef, Store};
+use sikkerkey_crds::access_policy::AccessPolicy;
+use sikkerkey_crds::grant::Grant;
+use sikkerkey_crds::machine::{ConsentKind, Machine};
+use sikkerkey_crds::received::Received;
+use sikkerkey_crds::secret;
+use sikkerkey_protocol::kubernetes::ObjectKey;
+use tokio::sync::Notify;
+
+pub use self::feed::{Feed, Feeds, watch};
+use self::references::{References, Resource, Target};
+use self::seen::{Indexed, IndexedKind, Seen};
+
+/// The stores, and who depends on what.
+pub struct Index {
+    machines: Store<Seen<Machine>>,
+    secrets: Store<Seen<secret::Secret>>,
+    grants: Store<Seen<Grant>>,
+    policies: Store<Seen<AccessPolicy>>,
+    namespaces: Store<PartialObjectMeta<Namespace>>,
+    accounts: Store<PartialObjectMeta<ServiceAccount>>,
+    synced: [AtomicBool; Resource::ALL.len()],
+    references: RwLock<References>,
+    listeners: Mutex<Vec<(Resource, mpsc::UnboundedSender<ObjectKey>)>>,
+    moved: Notify,
+}
+
+impl Index {
+    /// An empty index, and what fills it.
+    pub fn new() -> (Arc<Self>, Feeds) {
+        Feeds::new(|stores| Self {
+            machines: stores.machines,
+            secrets: stores.secrets,
+            grants: stores.grants,
+            policies: stores.policies,
+            namespaces: stores.namespaces,
+            accounts: stores.accounts,
+            synced: Default::default(),
+            references: RwLock::default(),
+            listeners: Mutex::default(),
+            moved: Notify::new(),
+        })
+    }
+
+    /// Whether every watch has delivered a whole list. Before that, what is missing here may well exist.
+    pub fn is_synced(&self) -> bool {
+        self.synced.iter().all(|synced| synced.load(Ordering::Acquire))
+    }
+
+    /// Waits until [`is_synced`](Self::is_synced).
+    pub async fn wait_until_synced(&self) {
+        // A store whose writer is gone never gets ready; the watch that owns the writer ends the process then.
+        let _ = tokio::join!(
+            self.machines.wait_until_ready(),
+            self.secrets.wait_until_ready(),
+            self.grants.wait_until_ready(),
+            self.policies.wait_until_ready(),
+            self.namespaces.wait_until_ready(),
+            self.accounts.wait_until_ready(),
+        );
+    }
+
+    /// The Machine, unless it is absent or does not parse.
+    pub fn machine(&self, namespace: &str, name: &str) -> Option<Arc<Received<Machine>>> {
+        self.object(namespace, name)
+    }
+
+    /// The Secret (sks), unless it is absent or does not parse.
+    pub fn secret(&self, namespace: &str, name: &str) -> Option<Arc<Received<secret::Secret>>> {
+        self.object(namespace, name)
+    }
+
+    /// The Grant, unless it is absent or does not parse.
+    pub fn grant(&self, namespace: &str, name: &str) -> Option<Arc<Received<Grant>>> {
+        self.object(namespace, name)
+    }
+
+    /// The access policy, unless it is absent or does not parse.
+    pub fn policy(&self, namespace: &str, name: &str) -> Option<Arc<Received<AccessPolicy>>> {
+        self.object(namespace, name)
+    }
+
+    fn object<K>(&self, namespace: &str, name: &str) -> Option<Arc<Received<K>>>
+    where
+        K: IndexedKind,
+    {
+        let store = K::store(self);
+        let seen = store.get(&ObjectRef::new(name).within(namespace))?;
+        seen.0.as_ref().ok().map(Arc::clone)
+    }
+
+    /// Uid of a namespace.
+    pub fn namespace_uid(&self, name: &str) -> Option<String> {
+        self.namespaces.get(&ObjectRef::new(name))?.uid()
+    }
+
+    /// Whether the service account exists.
+    pub fn service_account_exists(&self, namespace: &str, name: &str) -> bool {
+        self.accounts.get(&ObjectRef::new(name).within(namespace)).is_some()
+    }
+
+    /// The objects of `resource` that refer to `target`.
+    pub fn referrers(&self, target: &Target, resource: Resource) -> Vec<ObjectKey> {
+        let references = self.references.read().unwrap_or_else(PoisonError::into_inner);
+        references.referrers(target).filter(|from| from.resource == resource).map(|from| from.key.clone()).collect()
+    }
+
+    /// The Secrets that the Grants of this cluster give to `machine` at `now`: Grants that are not being deleted and have
+    /// not ended, from its own namespace or from one it consents to, and only Secrets that exist.
+    pub fn granted_secrets(&self, machine: &Machine, now: Timestamp) -> BTreeSet<ObjectKey> {
+        let own = machine.namespace().unwrap_or_default();
+        let target = Target::new(Resource::Machine, &own, &machine.name_any());
+        let mut granted = BTreeSet::new();
+        for key in self.referrers(&target, Resource::Grant) {
+            let Some(grant) = self.grant(&key.namespace, &key.name) else { continue };
+            let consents = key.namespace == own || machine.spec.consents_to(&key.namespace, ConsentKind::Grant);
+            let ended = grant.spec.expires_at.as_ref().is_some_and(|end| end.0 <= now);
+            if !consents || ended || grant.metadata.deletion_timestamp.is_some() {
+                continue;
+            }
+            for secret in &grant.spec.secret_refs {
+                if self.secret(&key.namespace, &secret.name).is_some() {
+                    granted.insert(ObjectKey { namespace: key.namespace.clone(), name: secret.name.clone() });
+                }
+            }
+        }
+        granted
+    }
+
+    /// Hears of every object of `resource` that has to be looked at, from now on.
+    pub fn subscribe(&self, resource: Resource) -> mpsc::UnboundedReceiver<ObjectKey> {
+        let (sender, receiver) = mpsc::unbounded();
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push((resource, sender));
+        receiver
+    }
+
+    /// Has the object looked at.
+    pub fn touch(&self, target: &Target) {
+        self.touch_all([target.clone()]);
+    }
+
+    fn touch_all(&self, targets: impl IntoIterator<Item = Target>) {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        for target in targets {
+            listeners.retain(|(resource, sender)| {
+                *resource != target.resource || sender.unbounded_send(target.key.clone()).is_ok()
+            });
+        }
+    }
+
+    /// Has everything of `resource` looked at.
+    pub fn touch_every(&self, resource: Resource) {
+        self.touch_all(self.keys(resource).into_iter().map(|key| Target { resource, key }));
+    }
+
+    /// Keys of all objects of `resource`, those included that do not parse.
+    pub fn keys(&self, resource: Resource) -> Vec<ObjectKey> {
+        fn keys<K: Indexed>(store: &Store<K>) -> Vec<ObjectKey> {
+            store.state().iter().map(|object| object.target().key).collect()
+        }
+        match resource {
+            Resource::Machine => keys(&self.machines),
+            Resource::Secret => keys(&self.secrets),
+            Resource::Grant => keys(&self.grants),
+            Resource::AccessPolicy => keys(&self.policies),
+            Resource::ServiceAccount => keys(&self.accounts),
+            Resource::Namespace => keys(&self.namespaces),
+        }
+    }
+
+    /// Waits until the store has the object as of `version` or later, or not at all, but no longer than `bound`.
+    pub async fn catch_up<K: Indexed>(&self, key: &ObjectKey, version: &str, bound: Duration) {
+        let Ok(version) = version.parse::<u64>() else { return };
+        let object = ObjectRef::new(&key.name).within(&key.namespace);
+        let is_there = || {
+            let known = K::store(self).get(&object).map(|object| object.resource_version().unwrap_or_default());
+            known.is_none_or(|known| known.parse().map_or(true, |known: u64| known >= version))
+        };
+        let wait = async {
+            loop {
+                let mut moved = pin!(self.moved.notified());
+                moved.as_mut().enable();
+                if is_there() {
+                    return;
+                }
+                moved.await;
+            }
+        };
+        let _ = tokio::time::timeout(bound, wait).await;
+    }
+
+    /// How many objects of the four kinds there are.
+    pub fn len(&self) -> usize {
+        self.machines.len() + self.secrets.len() + self.grants.len() + self.policies.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// After the store: notes what the object refers to now, and tells those it concerns.
+    fn changed<K: Indexed>(&self, before: Option<&K>, after: Option<&K>) {
+        let Some(own) = after.or(before).map(Indexed::target) else { return };
+        let mut touched = BTreeSet::new();
+        {
+            let mut references = self.references.write().unwrap_or_else(PoisonError::into_inner);
+            let to = after.map(Indexed::refers_to).unwrap_or_default();
+            let all: Vec<Target> = references.replace(&own, to.clone()).into_iter().chain(to).collect();
+            if before.map(Indexed::shows) != after.map(Indexed::shows) {
+                touched.extend(references.referrers(&own).cloned());
+                touched.extend(all.into_iter().filter(|target| own.resource.concerns(target.resource)));
+            }
+        }
+        if own.resource == Resource::Namespace && before.map(Indexed::shows) != after.map(Indexed::shows) {
+            for resource in Resource::KINDS {
+                let inside = self.keys(resource).into_iter().filter(|key| key.namespace == own.key.name);
+                touched.extend(inside.map(|key| Target { resource, key }));
+            }
+        }
+        if before.map(Indexed::asks) != after.map(Indexed::asks) {
+            touched.insert(own);
+        }
+        self.touch_all(touched);
+    }
+}
+
+impl std::fmt::Debug for Index {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Index({} objects)", self.len())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! Who refers to whom, in both directions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
+
+/// What the index holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Resource {
+    /// Our Machine.
+    Machine,
+    /// Our Secret.
+    Secret,
+    /// Our Grant.
+    Grant,
+    /// Our access policy.
+    AccessPolicy,
+    /// Service accounts, by name only.
+    ServiceAccount,
+    /// Namespaces, by name and uid only.
+    Namespace,
+}
+
+impl Resource {
+    /// The four kinds.
+    pub const KINDS: [Self; 4] = [Self::Machine, Self::Secret, Self::Grant, Self::AccessPolicy];
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Machine, Self::Secret, Self::Grant, Self::AccessPolicy, Self::ServiceAccount, Self::Namespace];
+
+    /// The plural, for labels and log lines.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Machine => "machines",
+            Self::Secret => "secrets",
+            Self::Grant => "grants",
+            Self::AccessPolicy => "accesspolicies",
+            Self::ServiceAccount => "serviceaccounts",
+            Self::Namespace => "namespaces",
+        }
+    }
+
+    /// Whether objects of the other resource look at who refers to them: a Machine at its Grants, a policy at its Secrets.
+    pub(super) fn concerns(self, referred: Self) -> bool {
+        matches!((self, referred), (Self::Grant, Self::Machine) | (Self::Secret, Self::AccessPolicy))
+    }
+}
+
+impl From<Kind> for Resource {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Machine => Self::Machine,
+            Kind::Secret => Self::Secret,
+            Kind::Grant => Self::Grant,
+            Kind::AccessPolicy => Self::AccessPolicy,
+        }
+    }
+}
+
+/// One object. A cluster-scoped one has an empty namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Target {
+    /// Of which resource.
+    pub resource: Resource,
+    /// Which one.
+    pub key: ObjectKey,
+}
+
+impl Target {
+    /// The object `name` in `namespace`.
+    pub fn new(resource: Resource, namespace: &str, name: &str) -> Self {
+        Self { resource, key: ObjectKey { namespace: namespace.to_owned(), name: name.to_owned() } }
+    }
+}
+
+/// The references between objects, by name: what they name need not exist.
+#[derive(Debug, Default)]
+pub struct References {
+    to: BTreeMap<Target, BTreeSet<Target>>,
+    from: BTreeMap<Target, BTreeSet<Target>>,
+}
+
+impl References {
+    /// From now on `from` refers to exactly `to`. What it referred to until now.
+    pub fn replace(&mut self, from: &Target, to: impl IntoIterator<Item = Target>) -> BTreeSet<Target> {
+        let before = self.to.remove(from).unwrap_or_default();
+        for target in &before {
+            if let Some(referrers) = self.from.get_mut(target) {
+                referrers.remove(from);
+                if referrers.is_empty() {
+                    self.from.remove(target);
+                }
+            }
+        }
+        let to: BTreeSet<Target> = to.into_iter().collect();
+        for target in &to {
+            self.from.entry(target.clone()).or_default().insert(from.clone());
+        }
+        if !to.is_empty() {
+            self.to.insert(from.clone(), to);
+        }
+        before
+    }
+
+    /// Who refers to `target`.
+    pub fn referrers(&self, target: &Target) -> impl Iterator<Item = &Target> {
+        self.from.get(target).into_iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn target(resource: Resource, name: &str) -> Target {
+        Target::new(resource, "shop", name)
+    }
+
+    proptest! {
+        /// Both directions say the same, whatever is replaced in whatever order, and nothing is left when all is gone.
+        #[test]
+        fn both_directions_agree(steps in proptest::collection::vec((0u8..4, proptest::collection::btree_set(0u8..4, 0..4)), 0..24)) {
+            let mut references = References::default();
+            let mut expected: BTreeMap<u8, BTreeSet<u8>> = BTreeMap::new();
+            let grant = |n: u8| target(Resource::Grant, &format!("g{n}"));
+            let machine = |n: u8| target(Resource::Machine, &format!("m{n}"));
+            for (from, to) in steps {
+                let before = references.replace(&grant(from), to.iter().map(|n| machine(*n)));
+                let told: BTreeSet<Target> = expected.insert(from, to).unwrap_or_default().into_iter().map(machine).collect();
+                prop_assert_eq!(before, told);
+                for m in 0..4 {
+                    let found: BTreeSet<Target> = references.referrers(&machine(m)).cloned().collect();
+                    let wanted = expected.iter().filter(|(_, to)| to.contains(&m)).map(|(from, _)| grant(*from)).collect();
+                    prop_assert_eq!(found, wanted);
+                }
+            }
+            for from in 0..4 {
+                references.replace(&grant(from), []);
+            }
+            prop_assert!(references.to.is_empty() && references.from.is_empty());
+        }
+    }
+}

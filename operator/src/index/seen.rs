@@ -1,0 +1,263 @@
+//! An object as the index keeps it: what it refers to, what it asks for, and what it shows to others.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::error_boundary::InvalidObject;
+use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
+use kube::runtime::reflector::Store;
+use kube::{Resource as KubeResource, ResourceExt};
+use sikkerkey_crds::access_policy::AccessPolicy;
+use sikkerkey_crds::condition::{Condition, ConditionStatus};
+use sikkerkey_crds::crd::Kind;
+use sikkerkey_crds::grant::Grant;
+use sikkerkey_crds::machine::Machine;
+use sikkerkey_crds::received::Received;
+use sikkerkey_crds::{names, secret};
+
+use super::Index;
+use super::references::{Resource, Target};
+
+/// One of our objects, or why it does not parse: one that does not must not hide the others.
+#[derive(Clone, Debug)]
+pub struct Seen<K>(pub Result<Arc<Received<K>>, Box<InvalidObject>>);
+
+impl<K: Kind> From<DeserializeGuard<Received<K>>> for Seen<K> {
+    fn from(guard: DeserializeGuard<Received<K>>) -> Self {
+        let mut seen = Self(guard.0.map(Arc::new).map_err(Box::new));
+        // Nobody here reads who wrote what, and it is half of an object's size.
+        let meta = seen.meta_mut();
+        meta.managed_fields = None;
+        if let Some(annotations) = &mut meta.annotations {
+            annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+        }
+        seen
+    }
+}
+
+impl<K: Kind> KubeResource for Seen<K> {
+    type DynamicType = ();
+    type Scope = NamespaceResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        K::kind(&())
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        K::group(&())
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        K::version(&())
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        K::plural(&())
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        match &self.0 {
+            Ok(received) => received.meta(),
+            Err(invalid) => &invalid.metadata,
+        }
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        match &mut self.0 {
+            Ok(received) => Arc::make_mut(received).meta_mut(),
+            Err(invalid) => &mut invalid.metadata,
+        }
+    }
+}
+
+/// What makes a pass over the object itself necessary. Neither its status nor its finalizer: both are ours, and writing
+/// them must not cause another pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asks {
+    uid: Option<String>,
+    generation: Option<i64>,
+    is_being_deleted: bool,
+    bootstrap: Option<String>,
+}
+
+/// What others look at: a change of it makes a pass over them necessary. Counters are not among it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shows {
+    uid: Option<String>,
+    generation: Option<i64>,
+    is_being_deleted: bool,
+    conditions: Vec<(String, ConditionStatus, String, Option<i64>)>,
+    fields: Vec<String>,
+}
+
+impl Asks {
+    fn of(meta: &ObjectMeta) -> Self {
+        Self {
+            uid: meta.uid.clone(),
+            generation: meta.generation,
+            is_being_deleted: meta.deletion_timestamp.is_some(),
+            bootstrap: meta.annotations.as_ref().and_then(|all| all.get(names::BOOTSTRAP_ANNOTATION)).cloned(),
+        }
+    }
+}
+
+impl Shows {
+    fn of(meta: &ObjectMeta, conditions: &[Condition], fields: &[String]) -> Self {
+        let condition = |c: &Condition| (c.type_.clone(), c.status, c.reason.clone(), c.observed_generation);
+        Self {
+            uid: meta.uid.clone(),
+            generation: meta.generation,
+            is_being_deleted: meta.deletion_timestamp.is_some(),
+            conditions: conditions.iter().map(condition).collect(),
+            fields: fields.to_vec(),
+        }
+    }
+}
+
+/// What the index needs to know of an object.
+pub trait Indexed: KubeResource<DynamicType = ()> + Clone + std::fmt::Debug + Send + Sync + 'static {
+    /// Which resource it is of.
+    const RESOURCE: Resource;
+
+    /// Where the index keeps it.
+    fn store(index: &Index) -> &Store<Self>;
+
+    /// What it refers to, by name.
+    fn refers_to(&self) -> Vec<Target> {
+        Vec::new()
+    }
+
+    /// What makes a pass over itself necessary.
+    fn asks(&self) -> Asks {
+        Asks::of(self.meta())
+    }
+
+    /// What others look at.
+    fn shows(&self) -> Shows {
+        Shows { generation: None, ..Shows::of(self.meta(), &[], &[]) }
+    }
+
+    /// Its place.
+    fn target(&self) -> Target {
+        Target::new(Self::RESOURCE, &self.namespace().unwrap_or_default(), &self.name_any())
+    }
+}
+
+/// What the index needs to know of one of the four kinds.
+pub trait IndexedKind: Kind {
+    /// Which resource it is of.
+    const RESOURCE: Resource;
+
+    /// Where the index keeps it.
+    fn store(index: &Index) -> &Store<Seen<Self>>;
+
+    /// What it refers to, by name, from the namespace `own`.
+    fn refers_to(&self, own: &str) -> Vec<Target>;
+
+    /// Names of fields that others look at.
+    fn fields(&self) -> &[String] {
+        &[]
+    }
+}
+
+impl<K: IndexedKind> Indexed for Seen<K> {
+    const RESOURCE: Resource = K::RESOURCE;
+
+    fn store(index: &Index) -> &Store<Self> {
+        K::store(index)
+    }
+
+    fn refers_to(&self) -> Vec<Target> {
+        let own = self.namespace().unwrap_or_default();
+        self.0.as_ref().map(|received| received.object.refers_to(&own)).unwrap_or_default()
+    }
+
+    fn shows(&self) -> Shows {
+        match &self.0 {
+            Ok(received) => Shows::of(self.meta(), received.object.conditions(), received.object.fields()),
+            Err(_) => Shows::of(self.meta(), &[], &[]),
+        }
+    }
+}
+
+impl IndexedKind for Machine {
+    const RESOURCE: Resource = Resource::Machine;
+
+    fn store(index: &Index) -> &Store<Seen<Self>> {
+        &index.machines
+    }
+
+    fn refers_to(&self, own: &str) -> Vec<Target> {
+        let accounts = self.spec.workload.iter().flat_map(|workload| &workload.service_account_names);
+        let accounts = accounts.map(|name| Target::new(Resource::ServiceAccount, own, name));
+        let files = self.spec.delivery().files();
+        let inputs = files.iter().flat_map(|file| &file.secret_refs);
+        let inputs = inputs.map(|input| (input.namespace_or(own), &input.name));
+        let passwords = files.iter().filter_map(|file| file.pkcs12.as_ref()).map(|store| &store.password_ref);
+        let passwords = passwords.map(|password| (password.namespace_or(own), &password.name));
+        let secrets = inputs.chain(passwords);
+        accounts.chain(secrets.map(|(namespace, name)| Target::new(Resource::Secret, namespace, name))).collect()
+    }
+}
+
+impl IndexedKind for secret::Secret {
+    const RESOURCE: Resource = Resource::Secret;
+
+    fn store(index: &Index) -> &Store<Seen<Self>> {
+        &index.secrets
+    }
+
+    fn refers_to(&self, own: &str) -> Vec<Target> {
+        self.spec.policy_ref.iter().map(|policy| Target::new(Resource::AccessPolicy, own, &policy.name)).collect()
+    }
+
+    fn fields(&self) -> &[String] {
+        self.status.as_ref().map(|status| status.fields.as_slice()).unwrap_or_default()
+    }
+}
+
+impl IndexedKind for Grant {
+    const RESOURCE: Resource = Resource::Grant;
+
+    fn store(index: &Index) -> &Store<Seen<Self>> {
+        &index.grants
+    }
+
+    fn refers_to(&self, own: &str) -> Vec<Target> {
+        let machine = &self.spec.machine_ref;
+        let machine = Target::new(Resource::Machine, machine.namespace_or(own), &machine.name);
+        let secrets = self.spec.secret_refs.iter().map(|secret| Target::new(Resource::Secret, own, &secret.name));
+        secrets.chain([machine]).collect()
+    }
+}
+
+impl IndexedKind for AccessPolicy {
+    const RESOURCE: Resource = Resource::AccessPolicy;
+
+    fn store(index: &Index) -> &Store<Seen<Self>> {
+        &index.policies
+    }
+
+    fn refers_to(&self, own: &str) -> Vec<Target> {
+        let approver = self.spec.co_sign.iter().map(|co_sign| &co_sign.machine_ref);
+        approver.map(|machine| Target::new(Resource::Machine, machine.namespace_or(own), &machine.name)).collect()
+    }
+}
+
+impl Indexed for PartialObjectMeta<Namespace> {
+    const RESOURCE: Resource = Resource::Namespace;
+
+    fn store(index: &Index) -> &Store<Self> {
+        &index.namespaces
+    }
+}
+
+impl Indexed for PartialObjectMeta<ServiceAccount> {
+    const RESOURCE: Resource = Resource::ServiceAccount;
+
+    fn store(index: &Index) -> &Store<Self> {
+        &index.accounts
+    }
+}

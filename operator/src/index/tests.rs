@@ -1,0 +1,225 @@
+#![expect(clippy::needless_pass_by_value, reason = "tests hand over JSON literals")]
+
+use futures::StreamExt;
+use kube::runtime::watcher::Event;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// An index and what its listeners hear.
+struct Rig {
+    index: Arc<Index>,
+    feeds: Feeds,
+    heard: Vec<(Resource, mpsc::UnboundedReceiver<ObjectKey>)>,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let (index, feeds) = Index::new();
+        let heard = Resource::KINDS.map(|resource| (resource, index.subscribe(resource)));
+        Self { index, feeds, heard: heard.into() }
+    }
+
+    /// What was touched since the last time, in order of kind and name.
+    fn heard(&mut self) -> Vec<String> {
+        let mut names = Vec::new();
+        for (resource, receiver) in &mut self.heard {
+            let mut keys = BTreeSet::new();
+            while let Some(Some(key)) = futures::FutureExt::now_or_never(receiver.next()) {
+                keys.insert(key);
+            }
+            names.extend(keys.into_iter().map(|key| format!("{resource:?} {key}")));
+        }
+        names
+    }
+
+    fn machine(&mut self, value: Value) {
+        self.feeds.machines.apply(&Event::Apply(seen(value)));
+    }
+
+    fn secret(&mut self, value: Value) {
+        self.feeds.secrets.apply(&Event::Apply(seen(value)));
+    }
+
+    fn grant(&mut self, value: Value) {
+        self.feeds.grants.apply(&Event::Apply(seen(value)));
+    }
+
+    fn policy(&mut self, value: Value) {
+        self.feeds.policies.apply(&Event::Apply(seen(value)));
+    }
+}
+
+fn seen<K: sikkerkey_crds::crd::Kind>(value: Value) -> Seen<K> {
+    let guard: kube::core::DeserializeGuard<Received<K>> = serde_json::from_value(value).unwrap();
+    guard.into()
+}
+
+fn object(kind: &str, name: &str, spec: Value) -> Value {
+    let (namespace, name) = name.split_once('/').unwrap();
+    json!({
+        "apiVersion": "sikkerkey.com/v1alpha1", "kind": kind, "spec": spec,
+        "metadata": {"namespace": namespace, "name": name, "uid": name, "generation": 1, "resourceVersion": "5"},
+    })
+}
+
+fn machine(name: &str, allow: Value) -> Value {
+    object("Machine", name, json!({"workload": {"serviceAccountNames": ["sa"]}, "allowFrom": allow}))
+}
+
+fn secret(name: &str) -> Value {
+    object("Secret", name, json!({"source": {"external": {}}, "policyRef": {"name": "hours"}}))
+}
+
+fn grant(name: &str, machine: Value, secrets: &[&str]) -> Value {
+    let secrets: Vec<_> = secrets.iter().map(|name| json!({"name": name})).collect();
+    object("Grant", name, json!({"machineRef": machine, "secretRefs": secrets}))
+}
+
+fn now() -> Timestamp {
+    Timestamp::UNIX_EPOCH
+}
+
+#[test]
+fn a_change_touches_the_object_and_all_it_concerns() {
+    let mut rig = Rig::new();
+    rig.grant(grant("shop/g", json!({"name": "web"}), &["db"]));
+    assert_eq!(rig.heard(), ["Machine shop/web", "Grant shop/g"]);
+    rig.machine(machine("shop/web", json!([])));
+    assert_eq!(rig.heard(), ["Machine shop/web", "Grant shop/g"]);
+    rig.secret(secret("shop/db"));
+    assert_eq!(rig.heard(), ["Secret shop/db", "Grant shop/g", "AccessPolicy shop/hours"]);
+    rig.policy(object("AccessPolicy", "shop/hours", json!({"rateCap": {"perMinute": 1}})));
+    assert_eq!(rig.heard(), ["Secret shop/db", "AccessPolicy shop/hours"]);
+    rig.policy(object("AccessPolicy", "shop/two", json!({"coSign": {"machineRef": {"name": "web"}, "window": "1m"}})));
+    rig.heard();
+    let mut edited = machine("shop/web", json!([]));
+    edited["metadata"]["generation"] = 2.into();
+    rig.machine(edited);
+    assert_eq!(rig.heard(), ["Machine shop/web", "Grant shop/g", "AccessPolicy shop/two"]);
+}
+
+#[test]
+fn a_status_touches_those_who_look_at_it_and_counters_touch_nobody() {
+    let mut rig = Rig::new();
+    rig.secret(secret("shop/db"));
+    rig.grant(grant("shop/g", json!({"name": "web"}), &["db"]));
+    rig.heard();
+    let mut ready = secret("shop/db");
+    let condition = json!({"type": "Ready", "status": "True", "reason": "Ready", "message": "", "observedGeneration": 1,
+                           "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    ready["status"] = json!({"conditions": [condition], "grants": 1});
+    rig.secret(ready.clone());
+    assert_eq!(rig.heard(), ["Grant shop/g", "AccessPolicy shop/hours"], "not the Secret itself: the status is ours");
+    ready["status"]["grants"] = 2.into();
+    rig.secret(ready);
+    assert_eq!(rig.heard(), Vec::<String>::new());
+}
+
+#[test]
+fn a_reference_that_moves_touches_what_it_named_and_what_it_names() {
+    let mut rig = Rig::new();
+    rig.grant(grant("shop/g", json!({"name": "old"}), &["db"]));
+    rig.heard();
+    let mut edited = grant("shop/g", json!({"name": "new"}), &["db"]);
+    edited["metadata"]["generation"] = 2.into();
+    rig.grant(edited.clone());
+    assert_eq!(rig.heard(), ["Machine shop/new", "Machine shop/old", "Grant shop/g"]);
+    rig.feeds.grants.apply(&Event::Delete(seen(edited)));
+    assert_eq!(rig.heard(), ["Machine shop/new", "Grant shop/g"]);
+}
+
+#[test]
+fn a_list_touches_what_is_new_what_is_gone_and_nothing_else() {
+    let mut rig = Rig::new();
+    rig.secret(secret("shop/stays"));
+    rig.secret(secret("shop/goes"));
+    rig.heard();
+    for event in [
+        Event::Init,
+        Event::InitApply(seen(secret("shop/stays"))),
+        Event::InitApply(seen(secret("shop/comes"))),
+        Event::InitDone,
+    ] {
+        rig.feeds.secrets.apply(&event);
+    }
+    assert_eq!(rig.heard(), ["Secret shop/comes", "Secret shop/goes", "AccessPolicy shop/hours"]);
+    assert!(!rig.index.is_synced(), "the other lists are not there yet");
+}
+
+#[test]
+fn a_service_account_touches_its_machines_and_a_namespace_all_it_holds() {
+    let mut rig = Rig::new();
+    rig.machine(machine("shop/web", json!([])));
+    rig.secret(secret("shop/db"));
+    rig.secret(secret("other/db"));
+    rig.heard();
+    let meta =
+        |name: &str, namespace: Option<&str>| json!({"metadata": {"name": name, "namespace": namespace, "uid": "u"}});
+    rig.feeds.accounts.apply(&Event::Apply(serde_json::from_value(meta("sa", Some("shop"))).unwrap()));
+    assert_eq!(rig.heard(), ["Machine shop/web"]);
+    assert!(rig.index.service_account_exists("shop", "sa") && !rig.index.service_account_exists("other", "sa"));
+    rig.feeds.namespaces.apply(&Event::Apply(serde_json::from_value(meta("shop", None)).unwrap()));
+    assert_eq!(rig.heard(), ["Machine shop/web", "Secret shop/db"]);
+    assert_eq!(rig.index.namespace_uid("shop").as_deref(), Some("u"));
+}
+
+#[test]
+fn a_grant_counts_with_consent_while_it_lasts_and_for_secrets_that_exist() {
+    let mut rig = Rig::new();
+    let consent = json!([{"namespace": "pay", "kinds": ["Grant"]}, {"namespace": "hq", "kinds": ["AccessPolicy"]}]);
+    rig.machine(machine("shop/web", consent));
+    for name in ["shop/a", "shop/b", "shop/c", "pay/t", "hq/t"] {
+        rig.secret(secret(name));
+    }
+    let foreign = json!({"name": "web", "namespace": "shop"});
+    rig.grant(grant("shop/own", json!({"name": "web"}), &["a", "missing"]));
+    rig.grant(grant("pay/consented", foreign.clone(), &["t"]));
+    rig.grant(grant("hq/not-consented", foreign, &["t"]));
+    let mut ended = grant("shop/ended", json!({"name": "web"}), &["b"]);
+    ended["spec"]["expiresAt"] = "1970-01-01T00:00:00Z".into();
+    rig.grant(ended);
+    let mut deleted = grant("shop/deleted", json!({"name": "web"}), &["c"]);
+    deleted["metadata"]["deletionTimestamp"] = "1970-01-01T00:00:00Z".into();
+    rig.grant(deleted);
+    let machine = rig.index.machine("shop", "web").unwrap();
+    let granted: Vec<_> = rig.index.granted_secrets(&machine, now()).iter().map(ToString::to_string).collect();
+    assert_eq!(granted, ["pay/t", "shop/a"]);
+}
+
+#[test]
+fn an_object_that_does_not_parse_hides_nothing_and_is_passed_over_itself() {
+    let mut rig = Rig::new();
+    rig.secret(secret("shop/good"));
+    let mut newer = secret("shop/newer");
+    newer["spec"]["deletionPolicy"] = "Shred".into();
+    rig.secret(newer);
+    assert_eq!(rig.heard(), ["Secret shop/good", "Secret shop/newer", "AccessPolicy shop/hours"]);
+    assert!(rig.index.secret("shop", "good").is_some());
+    assert!(rig.index.secret("shop", "newer").is_none());
+    assert_eq!(rig.index.keys(Resource::Secret).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn catching_up_waits_for_the_version_and_no_longer_than_its_bound() {
+    let mut rig = Rig::new();
+    rig.secret(secret("shop/db"));
+    let key = ObjectKey { namespace: "shop".into(), name: "db".into() };
+    let index = Arc::clone(&rig.index);
+    let bound = Duration::from_secs(1);
+    for version in ["4", "5", "not a number"] {
+        let begun = tokio::time::Instant::now();
+        index.catch_up::<Seen<secret_module::Secret>>(&key, version, bound).await;
+        assert_eq!(begun.elapsed(), Duration::ZERO, "{version}");
+    }
+    let begun = tokio::time::Instant::now();
+    index.catch_up::<Seen<secret_module::Secret>>(&key, "6", bound).await;
+    assert!(begun.elapsed() >= bound);
+    let begun = tokio::time::Instant::now();
+    let mut newer = secret("shop/db");
+    newer["metadata"]["resourceVersion"] = "6".into();
+    tokio::join!(index.catch_up::<Seen<secret_module::Secret>>(&key, "6", bound), async { rig.secret(newer) });
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+use sikkerkey_crds::secret as secret_module;

@@ -1,0 +1,121 @@
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::*;
+
+fn options() -> ManifestOptions {
+    ManifestOptions {
+        webhook_url: Some("https://10.0.0.7:9443".into()),
+        webhook_service: None,
+        namespace: "sikkerkey-system".into(),
+        service_account: "sikkerkey-operator".into(),
+    }
+}
+
+fn typed<T: DeserializeOwned + Serialize>(object: &Value) -> T {
+    let typed: T = serde_json::from_value(object.clone()).unwrap();
+    assert_eq!(&serde_json::to_value(&typed).unwrap(), object, "a field that the API does not have");
+    typed
+}
+
+#[test]
+fn every_object_is_exactly_what_the_api_knows() {
+    let objects = objects(&options()).unwrap();
+    let kinds: Vec<&str> = objects.iter().map(|object| object["kind"].as_str().unwrap()).collect();
+    assert_eq!(
+        kinds,
+        [
+            "ServiceAccount",
+            "ClusterRole",
+            "ClusterRoleBinding",
+            "Role",
+            "RoleBinding",
+            "MutatingWebhookConfiguration",
+            "ValidatingWebhookConfiguration"
+        ]
+    );
+    typed::<ServiceAccount>(&objects[0]);
+    typed::<ClusterRole>(&objects[1]);
+    typed::<ClusterRoleBinding>(&objects[2]);
+    typed::<Role>(&objects[3]);
+    typed::<RoleBinding>(&objects[4]);
+    let mutating: MutatingWebhookConfiguration = typed(&objects[5]);
+    let validating: ValidatingWebhookConfiguration = typed(&objects[6]);
+    let config = &mutating.webhooks.unwrap()[0].client_config;
+    assert_eq!(config.url.as_deref(), Some("https://10.0.0.7:9443/mutate-pods"));
+    assert!(config.ca_bundle.is_none(), "an absent field is nobody's");
+    assert_eq!(validating.webhooks.unwrap()[0].client_config.url.as_deref(), Some("https://10.0.0.7:9443/validate"));
+}
+
+/// Every right, one a line: group, resource, names, verbs. A reviewer reads this list and nothing else.
+#[test]
+fn the_operator_has_these_rights_and_no_other() {
+    let objects = objects(&options()).unwrap();
+    let lines = |rules: Option<Vec<PolicyRule>>, scope: &str| -> Vec<String> {
+        let rule = |rule: PolicyRule| {
+            let group = rule.api_groups.unwrap().join(",");
+            let names = rule.resource_names.map_or_else(|| "*".to_owned(), |names| names.join(","));
+            let resources = rule.resources.unwrap().join(",");
+            format!("{scope} {group}/{resources} [{names}] {}", rule.verbs.join(","))
+        };
+        rules.unwrap().into_iter().map(rule).collect()
+    };
+    let mut rights = lines(typed::<ClusterRole>(&objects[1]).rules, "cluster");
+    rights.extend(lines(typed::<Role>(&objects[3]).rules, "own"));
+    assert_eq!(
+        rights,
+        [
+            "cluster sikkerkey.com/machines,secrets,grants,accesspolicies [*] get,list,watch",
+            "cluster sikkerkey.com/machines,secrets,grants,accesspolicies [*] patch",
+            "cluster sikkerkey.com/machines/status,secrets/status,grants/status,accesspolicies/status [*] patch",
+            "cluster sikkerkey.com/machines/finalizers,secrets/finalizers,grants/finalizers,accesspolicies/finalizers [*] patch,update",
+            "cluster /namespaces,serviceaccounts,pods [*] get,list,watch",
+            "cluster authentication.k8s.io/tokenreviews [*] create",
+            "cluster events.k8s.io/events [*] create,patch",
+            "cluster admissionregistration.k8s.io/mutatingwebhookconfigurations [sikkerkey] get,patch",
+            "cluster admissionregistration.k8s.io/validatingwebhookconfigurations [sikkerkey] get,patch",
+            "cluster apiextensions.k8s.io/customresourcedefinitions [machines.sikkerkey.com,secrets.sikkerkey.com,grants.sikkerkey.com,accesspolicies.sikkerkey.com] get",
+            "own /secrets [sikkerkey-ca,sikkerkey-server-tls] get,update",
+            "own /secrets [*] create",
+            "own /serviceaccounts/token [sikkerkey-operator] create",
+            "own coordination.k8s.io/leases [sikkerkey-operator] get,update",
+            "own coordination.k8s.io/leases [*] create",
+            "own apps/deployments,replicasets [*] get",
+        ]
+    );
+}
+
+#[test]
+fn a_service_is_named_with_its_port() {
+    let service = |given: &str| {
+        let options = ManifestOptions { webhook_url: None, webhook_service: Some(given.into()), ..options() };
+        objects(&options).map(|objects| objects[5]["webhooks"][0]["clientConfig"]["service"].clone())
+    };
+    let expected =
+        |port: u16| json!({"namespace": "sikkerkey-system", "name": "op", "path": "/mutate-pods", "port": port});
+    assert_eq!(service("op").unwrap(), expected(443));
+    assert_eq!(service("op:9443").unwrap(), expected(9443));
+    for bad in ["op:", "op:0", "op:http", ":443"] {
+        assert_eq!(service(bad).unwrap_err().to_string(), format!("--webhook-service {bad}: write NAME or NAME:PORT"));
+    }
+}
+
+#[test]
+fn a_webhook_without_tls_or_with_a_path_is_refused() {
+    for bad in ["http://10.0.0.7", "10.0.0.7:9443", "https://x/y", "https://x?y", ""] {
+        let options = ManifestOptions { webhook_url: Some(bad.into()), ..options() };
+        assert!(matches!(objects(&options), Err(ManifestError::Url(url)) if url == bad), "{bad}");
+    }
+    let neither = ManifestOptions { webhook_url: None, ..options() };
+    assert_eq!(objects(&neither).unwrap_err().to_string(), "give --webhook-url or --webhook-service");
+}
+
+#[test]
+fn the_yaml_reads_back_as_the_objects() {
+    let text = yaml(&options()).unwrap();
+    let documents: Vec<Value> = text.split("---\n").map(|document| serde_yaml::from_str(document).unwrap()).collect();
+    assert_eq!(documents, objects(&options()).unwrap());
+}

@@ -1,0 +1,180 @@
+//! What the operator counts. Labels come from enums, never from names of objects.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use sikkerkey_protocol::kubernetes::Kind;
+
+/// All metrics of one process. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    reconciles: Family<ReconcileLabels, Counter>,
+    status_writes: Family<KindLabel, Counter>,
+    events: Counter<u64, AtomicU64>,
+    watch_errors: Family<WatchLabel, Counter>,
+    server_up: Gauge,
+    leader: Gauge,
+    comparison_stopped: Gauge,
+    orphans_deleted: Counter<u64, AtomicU64>,
+    pods_revoked: Counter<u64, AtomicU64>,
+}
+
+/// How one pass over an object ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Outcome {
+    /// The object is as it should be, and so is its status.
+    Done,
+    /// It waits for something that will tell when it is there.
+    Waits,
+    /// The server is away.
+    ServerAway,
+    /// The server refused.
+    Refused,
+    /// The API server could not be asked or told.
+    Failed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReconcileLabels {
+    kind: &'static str,
+    outcome: Outcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WatchLabel {
+    resource: &'static str,
+}
+
+/// The name of a kind, for labels and messages.
+pub fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Machine => "Machine",
+        Kind::Secret => "Secret",
+        Kind::Grant => "Grant",
+        Kind::AccessPolicy => "AccessPolicy",
+    }
+}
+
+impl Metrics {
+    /// All of them, at nothing.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("sikkerkey_operator");
+        let mut metrics = Self {
+            registry: Arc::default(),
+            reconciles: Family::default(),
+            status_writes: Family::default(),
+            events: Counter::default(),
+            watch_errors: Family::default(),
+            server_up: Gauge::default(),
+            leader: Gauge::default(),
+            comparison_stopped: Gauge::default(),
+            orphans_deleted: Counter::default(),
+            pods_revoked: Counter::default(),
+        };
+        registry.register("reconciles", "Passes over objects, by kind and outcome", metrics.reconciles.clone());
+        registry.register("status_writes", "Statuses written, by kind", metrics.status_writes.clone());
+        registry.register("events_published", "Events published", metrics.events.clone());
+        registry.register("watch_errors", "Watches that broke, by resource", metrics.watch_errors.clone());
+        registry.register("server_up", "Whether the server answered last (1) or not (0)", metrics.server_up.clone());
+        registry.register("leader", "Whether this replica runs the controllers", metrics.leader.clone());
+        registry.register(
+            "comparison_stopped",
+            "Objects that a comparison would remove and does not, until somebody acknowledges it",
+            metrics.comparison_stopped.clone(),
+        );
+        registry.register(
+            "orphans_deleted",
+            "Objects at the server that no longer stood in the cluster",
+            metrics.orphans_deleted.clone(),
+        );
+        registry.register("pods_revoked", "Machines of pods that were revoked", metrics.pods_revoked.clone());
+        metrics.registry = Arc::new(registry);
+        metrics
+    }
+
+    /// All of them as text (`OpenMetrics`), for `GET /metrics`.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        // Writing into a String cannot fail.
+        let _ = text::encode(&mut text, &self.registry);
+        text
+    }
+
+    /// A pass over an object ended.
+    pub fn reconciled(&self, kind: Kind, outcome: Outcome) {
+        self.reconciles.get_or_create(&ReconcileLabels { kind: kind_name(kind), outcome }).inc();
+    }
+
+    /// A status was written.
+    pub fn status_written(&self, kind: Kind) {
+        self.status_writes.get_or_create(&KindLabel { kind: kind_name(kind) }).inc();
+    }
+
+    /// An Event was published.
+    pub fn event_published(&self) {
+        self.events.inc();
+    }
+
+    /// A watch broke; it resumes by itself.
+    pub fn watch_broke(&self, resource: &'static str) {
+        self.watch_errors.get_or_create(&WatchLabel { resource }).inc();
+    }
+
+    /// Whether the server answered.
+    pub fn server_up(&self, up: bool) {
+        self.server_up.set(i64::from(up));
+    }
+
+    /// Whether this replica leads.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    /// How many removals wait for an acknowledgement.
+    pub fn removals_held(&self, count: usize) {
+        self.comparison_stopped.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// An object without its counterpart in the cluster was taken out of force.
+    pub fn orphan_deleted(&self) {
+        self.orphans_deleted.inc();
+    }
+
+    /// Machines of pods were revoked.
+    pub fn pods_revoked(&self, count: u32) {
+        self.pods_revoked.inc_by(u64::from(count));
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_shows_under_its_labels() {
+        let metrics = Metrics::new();
+        metrics.reconciled(Kind::Grant, Outcome::Done);
+        metrics.reconciled(Kind::Grant, Outcome::Done);
+        metrics.server_up(true);
+        let text = metrics.encode();
+        assert!(text.contains("sikkerkey_operator_reconciles_total{kind=\"Grant\",outcome=\"Done\"} 2"), "{text}");
+        assert!(text.contains("sikkerkey_operator_server_up 1"), "{text}");
+    }
+}

@@ -1,0 +1,247 @@
+//! The one place where everything is wired together. It joins every task it starts; a task that ends or panics before its
+//! time ends the process.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{Client, Config};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+
+use crate::attest::Attestation;
+use crate::ca::{Authority, Names, TrustBundle, name};
+use crate::cli::RunOptions;
+use crate::clock::Clock;
+use crate::controller::events::Events;
+use crate::controller::ledger::Ledger;
+use crate::controller::{self, uninstall};
+use crate::index::{self, Index};
+use crate::leader::{Leader, Leadership};
+use crate::metrics::Metrics;
+use crate::pods::Pods;
+use crate::serve::counters::Counters;
+use crate::serve::{self, serve};
+use crate::server::{Account, Session};
+use crate::webhook::Webhook;
+use crate::webhook::machines::Machines;
+use crate::webhook::resources::SidecarResources;
+use crate::webhook::sidecar::Settings;
+
+/// What most parts need.
+#[derive(Clone)]
+struct Parts {
+    client: Client,
+    account: Account,
+    index: Arc<Index>,
+    session: Session,
+    clock: Clock,
+    metrics: Metrics,
+}
+
+/// Runs until a signal, or until something ends that must not.
+pub async fn run(options: RunOptions) -> anyhow::Result<()> {
+    // Fails when one is installed already; there is only this one to choose from.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (clock, metrics) = (Clock::system(), Metrics::new());
+    let config = Config::infer().await.context("find the API server: no kubeconfig, and not in a cluster")?;
+    let client = Client::try_from(config).context("make a client for the API server")?;
+    let account = account(&options);
+    let listener = TcpListener::bind(options.listen).await.with_context(|| format!("listen on {}", options.listen))?;
+    let authority = Authority::ensure(client.clone(), &account.namespace, names(&options)?, clock.clone())
+        .await
+        .context("read or make the certificate authority")?;
+    let trust = authority.trust();
+    let session = Session::new(
+        options.server_url.clone(),
+        client.clone(),
+        account.clone(),
+        trust.subscribe(),
+        clock.clone(),
+        metrics.clone(),
+    )
+    .of_cluster(options.cluster_name.clone());
+    let (index, feeds) = Index::new();
+    let identity = format!("{}_{}", account.pod_name, account.pod_uid);
+    let leader = Leader::new(client.clone(), &account.namespace, &identity, clock.clone());
+    let leadership = leader.leadership();
+    let parts = Parts { client, account, index, session, clock, metrics };
+    let router = serve::router(Arc::new(serving(&options, &parts, trust)?));
+
+    // Two signals: what works on the cluster stops at the first; the lease and what others look at, when all is done.
+    let (stop, stopping) = watch::channel(false);
+    let (quit, quitting) = watch::channel(false);
+    let (mut workers, mut tasks) = (JoinSet::new(), JoinSet::new());
+    let removals = options.acknowledge_removals;
+    workers.spawn(until(&stopping, lead(parts.clone(), removals, leadership.clone())));
+    tasks.spawn(until(&quitting, index::watch(parts.client.clone(), feeds, parts.metrics.clone())));
+    tasks.spawn(finishes(leader.run(told(quitting.clone()))));
+    let certificate = authority.serving();
+    let stopped = told(stopping.clone());
+    tasks.spawn(finishes(async move { authority.run(leadership, stopped).await }));
+    let stopped = told(stopping.clone());
+    tasks.spawn(async move { serve(listener, certificate, router, stopped).await.context("serve") });
+    tracing::info!(address = %options.listen, server = %options.server_url, "the operator runs");
+
+    let ended = tokio::select! {
+        signal = terminated() => signal,
+        Some(ended) = workers.join_next() => Err(too_early(ended)),
+        Some(ended) = tasks.join_next() => Err(too_early(ended)),
+    };
+    tracing::info!("stopping");
+    stop.send_replace(true);
+    let mut outcome = ended.and(joined(&mut workers).await);
+    if outcome.is_ok() && uninstall::is_under_way(&parts.client, &parts.account).await {
+        tracing::info!("the operator is being uninstalled: it takes its finalizers off");
+        uninstall::strip(&parts.client, &parts.index).await;
+    }
+    quit.send_replace(true);
+    let others = joined(&mut tasks).await;
+    if outcome.is_ok() {
+        outcome = others;
+    }
+    outcome
+}
+
+fn account(options: &RunOptions) -> Account {
+    Account {
+        namespace: options.namespace.clone(),
+        service_account: options.service_account.clone(),
+        pod_name: options.pod_name.clone(),
+        pod_uid: options.pod_uid.clone(),
+    }
+}
+
+/// For whom certificates are issued: whoever is called by the two URLs, and the further names.
+fn names(options: &RunOptions) -> anyhow::Result<Names> {
+    let mut serving = options.serving_san.iter().cloned().collect::<BTreeSet<_>>();
+    serving.insert(name::of_url(&options.attest_url).context("--attest-url")?);
+    let mut server = options.server_san.iter().cloned().collect::<BTreeSet<_>>();
+    // One without TLS needs no certificate.
+    if options.server_url.is_https() {
+        server.insert(name::of_url(options.server_url.as_str()).context("--server-url")?);
+    }
+    Ok(Names { serving, server })
+}
+
+/// What the listener serves.
+fn serving(options: &RunOptions, parts: &Parts, trust: TrustBundle) -> anyhow::Result<serve::Context> {
+    let Parts { client, index, session, clock, metrics, .. } = parts.clone();
+    let resources =
+        SidecarResources::new(&options.sidecar_cpu_request, &options.sidecar_cpu_limit, &options.sidecar_memory)
+            .context("the resources of sidecars")?;
+    let settings = Settings {
+        image: options.sidecar_image.clone(),
+        resources,
+        log_level: options.sidecar_log_level.clone(),
+        attest_url: options.attest_url.trim_end_matches('/').to_owned(),
+    };
+    let cached = Arc::clone(&index);
+    let cached = Box::new(move |namespace: &str, name: &str| cached.machine(namespace, name));
+    let machines = Arc::new(Machines::new(cached, client.clone()));
+    Ok(serve::Context {
+        webhook: Webhook { settings, machines: Arc::clone(&machines), trust: trust.clone(), clock: clock.clone() },
+        attestation: Attestation::new(client, machines, session, trust, clock),
+        ready: Box::new(
+            move || if index.is_synced() { Ok(()) } else { Err("the lists of the cluster are not whole yet") },
+        ),
+        metrics: Box::new(move || metrics.encode()),
+        counters: Counters::new(),
+    })
+}
+
+/// Runs the controllers while this replica leads. Each term begins with an empty memory: another replica may have worked
+/// in between.
+async fn lead(parts: Parts, acknowledged_removals: usize, leadership: Leadership) {
+    let mut leads = leadership.subscribe();
+    let Account { namespace, pod_name, pod_uid, .. } = parts.account.clone();
+    let own_pod = ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Pod".to_owned()),
+        namespace: Some(namespace),
+        name: Some(pod_name.clone()),
+        uid: Some(pod_uid),
+        ..ObjectReference::default()
+    };
+    // The sender lives as long as the election, whose end ends the process.
+    while leads.wait_for(|leads| *leads).await.is_ok() {
+        let Parts { client, index, session, clock, metrics, .. } = parts.clone();
+        let context = controller::Context {
+            events: Events::new(client.clone(), &pod_name, metrics.clone()),
+            ledger: Ledger::new(clock.now()),
+            pods: Pods::default(),
+            own_pod: own_pod.clone(),
+            client,
+            index,
+            session,
+            clock,
+            metrics: metrics.clone(),
+            acknowledged_removals,
+        };
+        metrics.leads(true);
+        tracing::info!("this replica leads");
+        tokio::select! {
+            () = controller::run(Arc::new(context)) => {}
+            _ = leads.wait_for(|leads| !*leads) => {}
+        }
+        metrics.leads(false);
+        tracing::info!("this replica leads no longer");
+    }
+}
+
+/// Resolves when told, or when nobody can tell any more.
+async fn told(mut signal: watch::Receiver<bool>) {
+    let _ = signal.wait_for(|told| *told).await;
+}
+
+/// Works until told.
+fn until<W: Future<Output = ()>>(
+    signal: &watch::Receiver<bool>,
+    work: W,
+) -> impl Future<Output = anyhow::Result<()>> + use<W> {
+    let told = told(signal.clone());
+    finishes(async move {
+        tokio::select! {
+            () = work => {}
+            () = told => {}
+        }
+    })
+}
+
+async fn finishes(work: impl Future<Output = ()>) -> anyhow::Result<()> {
+    work.await;
+    Ok(())
+}
+
+async fn terminated() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("hear signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("hear signals")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// A task ended although nobody told it to.
+fn too_early(ended: Result<anyhow::Result<()>, JoinError>) -> anyhow::Error {
+    match ended {
+        Ok(Ok(())) => anyhow!("a task ended before its time"),
+        Ok(Err(error)) => error,
+        Err(panic) => anyhow!("a task panicked: {panic}"),
+    }
+}
+
+/// Waits for all; the first failure.
+async fn joined(tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+    let mut outcome = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        let ended = ended.unwrap_or_else(|panic| Err(anyhow!("a task panicked: {panic}")));
+        outcome = outcome.and(ended);
+    }
+    outcome
+}

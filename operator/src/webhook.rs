@@ -1,0 +1,115 @@
+//! The admission webhook: injects the sidecar into pods, refuses objects of our kinds that a schema cannot refuse.
+//!
+//! # The way of one review
+//!
+//! [`review`] reads the body. A pod goes to [`inject`], one of our kinds to [`validate`]; both are pure. What they need
+//! to know of the cluster comes from memory; only a Machine that is not there is asked for, once ([`machines`]). The
+//! answer holds a patch, a refusal or warnings. Nothing is written anywhere, so a dry run is the same as any other.
+//!
+//! # Failure modes
+//!
+//! A body that is no review is a 400 with the reason. A Machine that cannot be looked up in time refuses the pod with a
+//! 503, which whoever made it retries. The configuration says `failurePolicy: Fail`, limited to pods with our label.
+
+pub mod assume;
+pub mod inject;
+pub mod machines;
+pub mod patch;
+pub mod pod_view;
+mod quantity;
+pub mod refusal;
+pub mod resources;
+pub mod review;
+pub mod sidecar;
+pub mod validate;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use sikkerkey_crds::names::{GROUP, MACHINE_LABEL};
+
+use self::inject::Warning;
+use self::machines::Machines;
+use self::refusal::Refusal;
+use self::review::{Answer, Malformed, Request, Verb};
+use self::sidecar::Settings;
+use self::validate::Surroundings;
+use crate::ca::TrustBundle;
+use crate::clock::Clock;
+
+/// What the webhook knows.
+#[derive(Debug)]
+pub struct Webhook {
+    /// About sidecars.
+    pub settings: Settings,
+    /// About Machines.
+    pub machines: Arc<Machines>,
+    /// What sidecars shall trust.
+    pub trust: TrustBundle,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Webhook {
+    /// Answers a review of a pod.
+    pub async fn mutate(&self, body: &[u8]) -> Result<(Vec<u8>, Answer), Malformed> {
+        let request = review::read(body)?;
+        let answer = self.inject(&request).await?;
+        Ok((review::write(&request.uid, &answer)?, answer))
+    }
+
+    /// Answers a review of one of our kinds.
+    pub fn validate(&self, body: &[u8]) -> Result<(Vec<u8>, Answer), Malformed> {
+        let request = review::read(body)?;
+        let answer = self.check(&request)?;
+        Ok((review::write(&request.uid, &answer)?, answer))
+    }
+
+    async fn inject(&self, request: &Request<'_>) -> Result<Answer, Malformed> {
+        let is_pod = request.kind.group.is_empty() && request.kind.kind == "Pod";
+        let is_whole = request.sub_resource.as_deref().is_none_or(str::is_empty);
+        if !is_pod || !is_whole || request.operation != Verb::Create {
+            return Ok(Answer::admit());
+        }
+        let namespace = request.required_namespace()?;
+        let pod = inject::read_pod(request.required_object()?.get())?;
+        let Some(name) = pod.metadata.labels.as_ref().and_then(|labels| labels.get(MACHINE_LABEL)) else {
+            return Ok(Answer::admit());
+        };
+        let machine = match self.machines.find(namespace, name).await {
+            Ok(machine) => machine,
+            Err(refusal) => return Ok(refuse(&refusal)),
+        };
+        let trust = self.trust.pem();
+        Ok(match inject::inject(&pod, namespace, machine.as_deref(), &self.settings, &trust) {
+            Ok(injection) => Answer::Admit {
+                patch: injection.patch,
+                warnings: injection.warnings.iter().map(Warning::to_string).collect(),
+            },
+            Err(refusal) => refuse(&refusal),
+        })
+    }
+
+    fn check(&self, request: &Request<'_>) -> Result<Answer, Malformed> {
+        let is_whole = request.sub_resource.as_deref().is_none_or(str::is_empty);
+        if request.kind.group != GROUP || !is_whole || !matches!(request.operation, Verb::Create | Verb::Update) {
+            return Ok(Answer::admit());
+        }
+        let namespace = request.required_namespace()?;
+        let object: Value = serde_json::from_str(request.required_object()?.get())?;
+        let old: Option<Value> = request.old_object.map(|old| serde_json::from_str(old.get())).transpose()?;
+        let surroundings = Surroundings {
+            now: self.clock.now(),
+            machine_exists: &|namespace, name| self.machines.is_cached(namespace, name),
+        };
+        Ok(match validate::validate(&request.kind.kind, namespace, &object, old.as_ref(), &surroundings) {
+            Ok(warnings) => Answer::Admit { patch: Vec::new(), warnings },
+            Err(invalid) => Answer::Refuse { code: 422, reason: invalid.reason.as_str(), message: invalid.message },
+        })
+    }
+}
+
+fn refuse(refusal: &Refusal) -> Answer {
+    let code = if refusal.is_transient() { 503 } else { 403 };
+    Answer::Refuse { code, reason: refusal.reason(), message: refusal.to_string() }
+}

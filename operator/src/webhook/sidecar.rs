@@ -1,0 +1,93 @@
+//! The parts that injection puts into a pod: the sidecar, its two volumes and the mounts.
+//!
+//! Everything here comes from the operator's configuration or is a constant. Of the pod and its Machine only a number
+//! (the user id), two amounts and a path checked by the schema reach these parts: nobody who writes a label, an
+//! annotation or a Machine chooses an image, a command, a host path or an address.
+
+use serde_json::{Value, json};
+use sikkerkey_crds::names::{AUDIENCE, CONTAINER, FILES_VOLUME, TOKEN_VOLUME};
+
+use super::quantity;
+use super::resources::SidecarResources;
+
+/// Where the sidecar sees the files; the app's containers see them at the Machine's `mountPath`.
+const FILES_PATH: &str = "/run/secrets/sikkerkey";
+/// Where the sidecar finds its token.
+const TOKEN_PATH: &str = "/var/run/secrets/sikkerkey.com";
+/// The shortest life the API server gives a projected token, in seconds.
+const TOKEN_SECONDS: u32 = 600;
+/// The user the sidecar runs as where the pod says root: its own image's.
+pub(super) const OWN_USER: i64 = 65532;
+
+/// What the operator was told about sidecars.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The image.
+    pub image: String,
+    /// What it asks for.
+    pub resources: SidecarResources,
+    /// Its log filter.
+    pub log_level: String,
+    /// Where it attests: an `https` origin without a trailing slash.
+    pub attest_url: String,
+}
+
+/// The sidecar.
+pub(super) fn container(settings: &Settings, trust_bundle: &str, resources: &Value, user: Option<i64>) -> Value {
+    let mut security = json!({
+        "allowPrivilegeEscalation": false,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": true,
+        "runAsNonRoot": true,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    });
+    if let (Some(user), Some(security)) = (user, security.as_object_mut()) {
+        security.insert("runAsUser".to_owned(), user.into());
+    }
+    json!({
+        "name": CONTAINER,
+        "image": settings.image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": ["run"],
+        "restartPolicy": "Always",
+        "env": [
+            {"name": "SIKKERKEY_ATTEST_URL", "value": settings.attest_url},
+            {"name": "SIKKERKEY_CA", "value": trust_bundle},
+            {"name": "SIKKERKEY_LOG", "value": settings.log_level},
+        ],
+        "lifecycle": gate(),
+        "resources": resources,
+        "securityContext": security,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [
+            {"name": FILES_VOLUME, "mountPath": FILES_PATH},
+            {"name": TOKEN_VOLUME, "mountPath": TOKEN_PATH, "readOnly": true},
+        ],
+    })
+}
+
+/// What holds the app back until the files are there: a hook that waits within a bound of its own and then fails, which
+/// restarts the sidecar. It is 0.8 s faster than a startup probe, which needs one more listing of the kubelet.
+///
+/// A policy that may keep a pod waiting for hours (a time window, a co-signer) wants the startup probe with a long
+/// threshold here instead, because a failing hook ends in a crash loop. It is to be chosen by the caller, from the
+/// policies of the Machine's files.
+fn gate() -> Value {
+    json!({"postStart": {"exec": {"command": ["/sikkerkey-sidecar", "wait"]}}})
+}
+
+/// The memory volume that holds the files.
+pub(super) fn files_volume(size: u64) -> Value {
+    json!({"name": FILES_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": quantity::bytes(size)}})
+}
+
+/// The volume that holds the sidecar's token. No other container mounts it.
+pub(super) fn token_volume() -> Value {
+    let token = json!({"audience": AUDIENCE, "expirationSeconds": TOKEN_SECONDS, "path": "token"});
+    json!({"name": TOKEN_VOLUME, "projected": {"sources": [{"serviceAccountToken": token}]}})
+}
+
+/// The mount of an app's container.
+pub(super) fn mount(path: &str) -> Value {
+    json!({"name": FILES_VOLUME, "mountPath": path, "readOnly": true})
+}
