@@ -1,0 +1,66 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::claim::RunName;
+
+/// Real Kubernetes clusters on this machine, for tests and for looking around.
+#[derive(Debug, Parser)]
+#[command(name = "sikkerkey-e2e", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the main job on a real node: manifests, pod, file, audit, revoke
+    Demo {
+        /// Leave everything running until Ctrl-C, and say how to look around
+        #[arg(long)]
+        keep: bool,
+    },
+    /// A cluster with a real node, for work by hand
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// Build the binaries of the control plane and the kubelet, unless they are there
+    Assets,
+    /// Keeps processes for a harness (internal)
+    #[command(hide = true)]
+    Keep {
+        /// What the claimed number is for
+        kind: String,
+    },
+    /// Is pid 1 of a node (internal)
+    #[command(hide = true)]
+    NodeInit {
+        /// What to make ready, as JSON
+        plan: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeCommand {
+    /// Start one, say how to use it, and keep it until Ctrl-C
+    Up {
+        /// Only etcd and the API server, with the controllers, on this machine: needs no root, runs no pods
+        #[arg(long)]
+        control_plane_only: bool,
+        /// A flag for the API server, like --v=4; may be repeated
+        #[arg(long = "api-server-flag", value_name = "FLAG", allow_hyphen_values = true)]
+        api_server_flags: Vec<String>,
+        /// Say what takes how long
+        #[arg(long, short)]
+        verbose: bool,
+        /// Stop at once when it is ready, which shows whether it works here
+        #[arg(long)]
+        check: bool,
+    },
+    /// End running ones, and remove what crashed ones left
+    Down {
+        /// Only this one: node1, plane1
+        run: Option<RunName>,
+    },
+    /// Say what this machine lacks, and what crashed runs left
+    Doctor,
+}

@@ -1,0 +1,81 @@
+//! A machine outside the cluster: it has a key of its own and signs requests, as an official SDK does.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Result, anyhow};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use sikkerkey_protocol::canonical::string_to_sign;
+use sikkerkey_protocol::header;
+use sikkerkey_protocol::key::MachineKey;
+use zeroize::Zeroizing;
+
+use crate::installation::Installation;
+
+/// A key, and whom it signs as.
+pub struct SignedClient {
+    key: MachineKey,
+    machine_id: String,
+    url: String,
+    http: reqwest::Client,
+}
+
+/// Status and body of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The body, if it is JSON.
+    pub body: Value,
+}
+
+/// The headers of one signed request. Used twice, they are a replay.
+#[derive(Clone, Debug)]
+pub struct Headers(Vec<(&'static str, String)>);
+
+/// Makes a key.
+pub fn new_key() -> Result<MachineKey> {
+    let mut seed = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *seed).map_err(|error| anyhow!("no random bytes: {error}"))?;
+    Ok(MachineKey::from_seed(&seed))
+}
+
+impl SignedClient {
+    /// A client of an installation's server.
+    pub fn new(installation: &Installation, key: MachineKey, machine_id: &str) -> Result<Self> {
+        let ca = reqwest::Certificate::from_pem(&std::fs::read(installation.ca_file())?)?;
+        let http = reqwest::Client::builder().tls_certs_only([ca]).timeout(Duration::from_secs(15)).build()?;
+        Ok(Self { key, machine_id: machine_id.to_owned(), url: installation.server_url(), http })
+    }
+
+    /// Signs.
+    #[expect(clippy::disallowed_methods, reason = "a client's clock is the wall clock")]
+    pub fn sign(&self, method: &str, target: &str, body: &[u8]) -> Result<Headers> {
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).map_err(|error| anyhow!("no random bytes: {error}"))?;
+        let nonce = STANDARD.encode(nonce);
+        let timestamp = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs().to_string();
+        let signature = self.key.sign(&string_to_sign(method, target, &timestamp, &nonce, body));
+        Ok(Headers(vec![
+            (header::MACHINE_ID, self.machine_id.clone()),
+            (header::TIMESTAMP, timestamp),
+            (header::NONCE, nonce),
+            (header::SIGNATURE, signature.to_string()),
+        ]))
+    }
+
+    /// Sends a request without a body, with these headers.
+    pub async fn send(&self, target: &str, headers: &Headers) -> Result<Answer> {
+        let request = self.http.get(format!("{}{target}", self.url));
+        let request = headers.0.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        let answer = request.send().await?;
+        let status = answer.status().as_u16();
+        Ok(Answer { status, body: serde_json::from_slice(&answer.bytes().await?).unwrap_or(Value::Null) })
+    }
+
+    /// Signs and sends a request without a body.
+    pub async fn get(&self, target: &str) -> Result<Answer> {
+        self.send(target, &self.sign("GET", target, b"")?).await
+    }
+}

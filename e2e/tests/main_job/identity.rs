@@ -1,0 +1,127 @@
+//! Who a pod is: a key of its own, for as long as the pod lives.
+
+use serde_json::Value;
+use sikkerkey_e2e::signed_client::{SignedClient, new_key};
+use sikkerkey_e2e::wait::wait_for;
+
+use crate::team::{PASSWORD, SHOP, Team};
+use crate::{BOUND, on_a_node};
+
+/// A machine outside the cluster whose key stands in Git, with a grant: the test's own eyes.
+pub(crate) struct Host {
+    pub(crate) client: SignedClient,
+    ids: Vec<(String, String)>,
+}
+
+impl Host {
+    /// Reads a value with a signed request.
+    pub(crate) async fn value(&self, secret: &str) -> String {
+        let answer = self.client.get(&self.target(secret)).await.unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body["value"].as_str().unwrap().to_owned()
+    }
+
+    /// The request target of a secret.
+    pub(crate) fn target(&self, secret: &str) -> String {
+        let (_, id) = self.ids.iter().find(|(name, _)| name == secret).unwrap();
+        format!("/v1/secret/{id}")
+    }
+}
+
+/// Enrols a host by pinning its key, and grants it some Secrets of the namespace.
+pub(crate) async fn host(team: &Team<'_>, name: &str, secrets: &[&str]) -> Host {
+    let key = new_key().unwrap();
+    let refs: Vec<String> = secrets.iter().map(|secret| format!("{{name: {secret}}}")).collect();
+    team.apply(&format!(
+        "{{apiVersion: sikkerkey.com/v1alpha1, kind: Machine, metadata: {{name: {name}}}, spec: {{host: {{publicKey: \"{}\"}}}}}}\n---\n\
+         {{apiVersion: sikkerkey.com/v1alpha1, kind: Grant, metadata: {{name: {name}-reads}}, spec: {{machineRef: {{name: {name}}}, secretRefs: [{}]}}}}",
+        key.public_key(),
+        refs.join(", "),
+    ))
+    .await;
+    team.ready("Machine", name).await;
+    team.ready("Grant", &format!("{name}-reads")).await;
+    let machine = team.object("Machine", name).await;
+    let id = machine.pointer("/status/machineID").and_then(Value::as_str).unwrap().to_owned();
+    let mut ids = Vec::new();
+    for secret in secrets {
+        let object = team.object("Secret", secret).await;
+        ids.push(((*secret).to_owned(), object.pointer("/status/secretID").and_then(Value::as_str).unwrap().to_owned()));
+    }
+    Host { client: SignedClient::new(team.installation, key, &id).unwrap(), ids }
+}
+
+#[test]
+fn two_pods_have_two_keys_and_one_ends_with_its_pod() {
+    on_a_node("two pods", async |installation| {
+        let team = Team::new(installation, "two-pods").await;
+        team.apply(SHOP).await;
+        team.run(team.pod_object("first", "exec sleep 3600")).await;
+        team.run(team.pod_object("second", "exec sleep 3600")).await;
+        let machines = team.machine_count_becomes(2).await;
+        let keys: Vec<&str> = machines.iter().map(|machine| machine["publicKey"].as_str().unwrap()).collect();
+        assert_ne!(keys[0], keys[1]);
+        assert_eq!(team.read("first", PASSWORD).await, team.read("second", PASSWORD).await);
+        team.delete_pod("first").await;
+        let left = team.machine_count_becomes(1).await;
+        assert!(left[0].to_string().contains("two-pods/second"), "{left:?}");
+        let rows = team.installation.audit(200).await.unwrap();
+        let revoked = rows.iter().any(|row| row["action"] == "machine_revoke" && row.to_string().contains("two-pods/first"));
+        assert!(revoked, "{rows:#?}");
+    });
+}
+
+#[test]
+fn the_audit_of_a_read_names_pod_node_and_service_account() {
+    on_a_node("audit", async |installation| {
+        let team = Team::new(installation, "audit").await;
+        team.apply(SHOP).await;
+        team.run(team.pod_object("web", "exec sleep 3600")).await;
+        let rows = team.installation.audit(200).await.unwrap();
+        let read = rows.iter().find(|row| row["action"] == "secret_read" && row.to_string().contains("audit/web")).unwrap();
+        let node = team.installation.cluster.node().unwrap().name();
+        for named in [node.as_str(), "web", "db"] {
+            assert!(read.to_string().contains(named), "{named} in {read:#}");
+        }
+    });
+}
+
+#[test]
+fn a_killed_sidecar_enrols_anew_and_its_old_machine_is_revoked() {
+    on_a_node("killed sidecar", async |installation| {
+        let team = Team::new(installation, "killed-sidecar").await;
+        team.apply(SHOP).await;
+        let pod = team.run(team.pod_object("web", "exec sleep 3600")).await;
+        let before = team.machine_count_becomes(1).await;
+        let content = team.read("web", PASSWORD).await.unwrap();
+        kill_sidecar(pod.metadata.uid.as_deref().unwrap());
+        wait_for("another machine with another key", BOUND, async || {
+            let now = team.machines().await;
+            let is_another = now.len() == 1 && now[0]["machineId"] != before[0]["machineId"] && now[0]["publicKey"] != before[0]["publicKey"];
+            if is_another { Ok(()) } else { Err(format!("{now:?}")) }
+        })
+        .await
+        .unwrap();
+        assert_eq!(team.read("web", PASSWORD).await.unwrap(), content, "the application keeps its file");
+        let pod = team.pods().get("web").await.unwrap();
+        let status = pod.status.unwrap();
+        assert_eq!(status.container_statuses.unwrap()[0].restart_count, 0, "the application was not restarted");
+        assert_eq!(status.init_container_statuses.unwrap()[0].restart_count, 1, "the sidecar was");
+    });
+}
+
+/// Kills the sidecar's process of one pod from outside, as the kernel's OOM killer would.
+fn kill_sidecar(pod_uid: &str) {
+    let mut killed = 0;
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let is_sidecar = std::fs::read_to_string(entry.path().join("comm")).is_ok_and(|comm| "sikkerkey-sidecar".starts_with(comm.trim()) && !comm.trim().is_empty());
+        let is_of_pod = std::fs::read_to_string(entry.path().join("cgroup")).is_ok_and(|cgroup| cgroup.contains(pod_uid));
+        if is_sidecar && is_of_pod {
+            let pid = rustix::process::Pid::from_raw(pid).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+            killed += 1;
+        }
+    }
+    assert_eq!(killed, 1, "sidecar processes of pod {pod_uid}");
+}
