@@ -53,18 +53,17 @@ impl Leftovers {
         found
     }
 
-    /// Looks for what crashed runs left: numbers that no run holds now.
+    /// Looks for what crashed runs left: numbers that no run holds now. A number without a trace is not touched, not even for a moment:
+    /// a starting run may want it.
     pub fn of_crashed_runs() -> std::io::Result<Vec<(Claim, Self)>> {
         let mut all = Vec::new();
         for kind in [Kind::Node, Kind::ControlPlane] {
-            for number in NUMBERS {
+            for number in NUMBERS.filter(|number| has_trace(kind, *number)) {
                 let Some(claim) = Claim::take(kind, number)? else { continue };
-                // Cheap checks first: a look at all processes for each of 500 numbers would take seconds.
-                let suspicious = claim.directory().exists()
-                    || (kind == Kind::Node
-                        && (!Cgroup::of_node(number).tops().is_empty() || !network::links(number).is_empty()));
-                if suspicious {
-                    all.push((claim, Self::find(kind, number)));
+                let leftovers = Self::find(kind, number);
+                // The run may have ended just now.
+                if !leftovers.is_empty() {
+                    all.push((claim, leftovers));
                 }
             }
         }
@@ -87,6 +86,12 @@ impl Leftovers {
         ];
         kinds.iter().flat_map(|(kind, items)| items.iter().map(move |item| format!("{kind} {item}"))).collect()
     }
+}
+
+/// Whether anything durable carries a number. A look at all processes for each of 500 numbers would take seconds.
+fn has_trace(kind: Kind, number: u8) -> bool {
+    let of_node = || !Cgroup::of_node(number).tops().is_empty() || !network::links(number).is_empty();
+    claim::directory(kind, number).exists() || (kind == Kind::Node && of_node())
 }
 
 impl fmt::Display for Leftovers {

@@ -24,7 +24,8 @@ async fn post(installation: &Installation, body: &Value) -> (u16, Value) {
     let ca = reqwest::Certificate::from_pem(&std::fs::read(installation.ca_file()).unwrap()).unwrap();
     let client = reqwest::Client::builder().tls_certs_only([ca]).timeout(Duration::from_secs(15)).build().unwrap();
     let url = format!("{}{}", installation.operator_url(), Attest::PATH);
-    let answer = client.post(url).header("content-type", "application/json").body(body.to_string()).send().await.unwrap();
+    let answer =
+        client.post(url).header("content-type", "application/json").body(body.to_string()).send().await.unwrap();
     let status = answer.status().as_u16();
     (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or(Value::Null))
 }
@@ -56,7 +57,8 @@ fn a_token_is_taken_only_for_its_own_live_pod_and_audience() {
         let (mine, other) = (new_key().unwrap(), new_key().unwrap());
         let stolen = token(Some(&pod), "sikkerkey").await;
         let proof = mine.sign(&possession(Purpose::Attest, &stolen, &other.public_key()));
-        let (status, body) = post(team.installation, &json!({"token": stolen, "publicKey": other.public_key(), "proof": proof})).await;
+        let (status, body) =
+            post(team.installation, &json!({"token": stolen, "publicKey": other.public_key(), "proof": proof})).await;
         assert_eq!(status, 401, "{body}");
 
         // The API server goes on accepting the token of a deleted pod for some seconds.

@@ -92,7 +92,7 @@ fn the_pod_that_waits_for_a_grant_says_so_and_starts_when_it_comes() {
         let message = team.condition("Machine", "web", "ResolvedRefs", "False", "SecretNotGranted").await;
         assert_eq!(
             message,
-            "File db/password needs Secret waiting-pod/db, which is not granted to this Machine: add it to a Grant in namespace waiting-pod."
+            "File db/password needs Secret db, which is not granted to this Machine: add it to a Grant in namespace waiting-pod."
         );
         team.create(team.pod_object("web", "exec sleep 3600")).await.unwrap();
         team.machine_count_becomes(1).await;

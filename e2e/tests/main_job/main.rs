@@ -4,6 +4,13 @@
 //! All tests share one installation and each uses namespaces of its own; those that disturb the installation put it
 //! right again. They run one at a time.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test's helpers fail the test, and looking into JSON that is not there gives null"
+)]
+
 mod attestation;
 mod delivery;
 mod identity;

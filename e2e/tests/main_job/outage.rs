@@ -16,7 +16,7 @@ fn a_killed_operator_changes_nothing_for_running_pods() {
         installation.operator.kill().await.unwrap();
         let team = Team { client: installation.admin_client().unwrap(), installation, namespace };
         assert_eq!(team.read("web", PASSWORD).await.unwrap(), before.1);
-        let ids = |machines: &[serde_json::Value]| machines.iter().map(|it| it["machineId"].clone()).collect::<Vec<_>>();
+        let ids = |machines: &[serde_json::Value]| machines.iter().map(|it| it["id"].clone()).collect::<Vec<_>>();
         assert_eq!(ids(&team.machines().await), ids(&before.0));
         // A change that was made meanwhile is caught up with.
         let api = team.objects("Grant");

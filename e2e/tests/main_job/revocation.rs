@@ -30,7 +30,8 @@ fn a_revoked_grant_is_refused_on_the_next_request_and_the_file_goes() {
         team.kubectl(&["delete", "skg", "web-reads-db"]).await;
         team.file_becomes("web", PASSWORD, None).await;
         let rows = team.installation.audit(200).await.unwrap();
-        let denied = rows.iter().any(|row| row["action"] == "secret_read_denied" && row.to_string().contains("revocation/web"));
+        let denied =
+            rows.iter().any(|row| row["action"] == "secret_read_denied" && row.to_string().contains("revocation/web"));
         assert!(denied, "{rows:#?}");
         let verified = team.installation.admin(&["verify-audit"]).await.unwrap();
         assert!(!verified.is_empty());

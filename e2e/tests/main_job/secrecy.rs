@@ -19,7 +19,11 @@ fn no_value_is_in_etcd_in_a_log_or_in_the_database() {
             assert_eq!(cluster.etcd_files_with(needle).unwrap(), Vec::<std::path::PathBuf>::new(), "etcd");
             assert_eq!(cluster.logs_with(needle).unwrap(), Vec::<std::path::PathBuf>::new(), "logs");
             let data = team.installation.data_directory();
-            for entry in std::fs::read_dir(&data).unwrap().flatten().filter(|entry| entry.metadata().is_ok_and(|it| it.is_file())) {
+            for entry in std::fs::read_dir(&data)
+                .unwrap()
+                .flatten()
+                .filter(|entry| entry.metadata().is_ok_and(|it| it.is_file()))
+            {
                 let bytes = std::fs::read(entry.path()).unwrap();
                 assert!(!bytes.windows(needle.len()).any(|window| window == needle), "{}", entry.path().display());
             }

@@ -64,7 +64,9 @@ impl<'a> Team<'a> {
     /// The same, where a refusal is expected; what kubectl said.
     pub(crate) async fn try_apply(&self, manifests: &str) -> Result<String, String> {
         let args = ["apply", "-n", &self.namespace, "-f", "-"];
-        self.installation.cluster.kubectl().run_with_input(args, manifests).await.map_err(|error| error.to_string())
+        // What begins with a brace is read as JSON, and YAML's braces are more than that.
+        let manifests = format!("# YAML\n{manifests}");
+        self.installation.cluster.kubectl().run_with_input(args, &manifests).await.map_err(|error| error.to_string())
     }
 
     /// Runs kubectl in the namespace.
@@ -129,10 +131,12 @@ impl<'a> Team<'a> {
 
     /// Waits until a file in container `app` has some content, or (`None`) is not there.
     pub(crate) async fn file_becomes(&self, pod: &str, path: &str, expected: Option<&str>) {
-        wait_for(&format!("{path} in {pod} to be {expected:?}"), BOUND, async || match (self.read(pod, path).await, expected) {
-            (Ok(found), Some(expected)) if found == expected => Ok(()),
-            (Err(error), None) if error.contains("No such file") => Ok(()),
-            (found, _) => Err(format!("{found:?}")),
+        wait_for(&format!("{path} in {pod} to be {expected:?}"), BOUND, async || {
+            match (self.read(pod, path).await, expected) {
+                (Ok(found), Some(expected)) if found == expected => Ok(()),
+                (Err(error), None) if error.contains("No such file") => Ok(()),
+                (found, _) => Err(format!("{found:?}")),
+            }
         })
         .await
         .unwrap();
@@ -154,7 +158,14 @@ impl<'a> Team<'a> {
     }
 
     /// Waits until a condition of an object has a status and a reason, for its newest generation; its message.
-    pub(crate) async fn condition(&self, kind: &str, name: &str, condition: &str, status: &str, reason: &str) -> String {
+    pub(crate) async fn condition(
+        &self,
+        kind: &str,
+        name: &str,
+        condition: &str,
+        status: &str,
+        reason: &str,
+    ) -> String {
         wait_for(&format!("{kind} {name} to have {condition}={status}/{reason}"), BOUND, async || {
             let object = self.object(kind, name).await;
             let found = condition_of(&object, condition);
@@ -177,7 +188,10 @@ impl<'a> Team<'a> {
     pub(crate) async fn machines(&self) -> Vec<Value> {
         let answer = self.installation.admin_json(&["machine", "list"]).await.unwrap();
         let all = answer.as_array().or_else(|| answer.get("machines").and_then(Value::as_array)).cloned().unwrap();
-        all.into_iter().filter(|machine| machine.to_string().contains(&format!("\"{}/", self.namespace))).collect()
+        let prefix = format!("{}/", self.namespace);
+        all.into_iter()
+            .filter(|it| it["kind"] == "pod" && it["name"].as_str().is_some_and(|name| name.starts_with(&prefix)))
+            .collect()
     }
 
     /// Waits until the server holds so many machines for pods of this namespace.
