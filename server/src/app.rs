@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
 
+use crate::bell::Bell;
 use crate::clock::Clock;
 use crate::crypto::keyring::Keyring;
 use crate::entropy::Entropy;
@@ -37,6 +38,8 @@ pub struct Parts {
     pub records: Records,
     /// Requests that are counted instead of audited.
     pub floods: Arc<Floods>,
+    /// Wakes those whom a change concerns.
+    pub bell: Arc<Bell>,
     /// What is measured.
     pub metrics: Arc<Metrics>,
     /// Proxies whose word about the client is taken.

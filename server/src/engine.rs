@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::app::{App, Parts};
+use crate::bell::Bell;
 use crate::clock::Clock;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::root_key::RootKey;
@@ -19,7 +20,6 @@ use crate::floods::Floods;
 use crate::http::client_address::TrustedProxies;
 use crate::live::Live;
 use crate::lockout::Lockout;
-use crate::metrics::Metrics;
 use crate::store::{DataDirectory, Store, StoreError};
 use crate::writer::{self, WriterTask};
 
@@ -64,7 +64,7 @@ impl Engine {
         let (store, loaded) = Store::open(&directory, Arc::clone(&keyring), &*options.entropy).await?;
         let records = Store::records(&directory).await?;
         let live = Arc::new(Live::new(loaded.world));
-        let (floods, metrics) = (Arc::new(Floods::default()), Arc::new(Metrics::default()));
+        let (floods, bell, metrics) = (Arc::new(Floods::default()), Arc::new(Bell::default()), Arc::default());
         let (writer, task) = WriterTask::new(writer::Parts {
             store,
             live: Arc::clone(&live),
@@ -73,6 +73,7 @@ impl Engine {
             entropy: Arc::clone(&options.entropy),
             public_url: options.public_url.clone(),
             floods: Arc::clone(&floods),
+            bell: Arc::clone(&bell),
             metrics: Arc::clone(&metrics),
             nonces: loaded.nonces,
             nonce_floor: loaded.nonce_floor,
@@ -89,6 +90,7 @@ impl Engine {
             entropy: options.entropy,
             records,
             floods,
+            bell,
             metrics,
             proxies: TrustedProxies::new(options.proxies),
             public_url: options.public_url,
@@ -127,7 +129,7 @@ fn root_key(directory: &DataDirectory, file: Option<&Path>, entropy: &dyn Entrop
     }
     let path = directory.path().join("root.key");
     // Data without its key cannot be read with a new one: making one would only hide what happened.
-    if directory.database().exists() && !path.exists() {
+    if directory.has_data() && !path.exists() {
         anyhow::bail!(
             "{} has data, but no root key: give the one it was made with by --root-key-file",
             directory.path().display()

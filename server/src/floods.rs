@@ -18,6 +18,17 @@ impl Floods {
         counters.entry(key).or_insert_with(|| Activity::first(who)).add(1, who);
     }
 
+    /// Counts again what could not be written.
+    pub fn put_back(&self, floods: BTreeMap<ActivityKey, Activity>) {
+        let mut counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, flood) in floods {
+            let newer = counters.insert(key, flood);
+            if let (Some(newer), Some(flood)) = (newer, counters.get_mut(&key)) {
+                flood.add(newer.count, &newer.last);
+            }
+        }
+    }
+
     /// What was counted since the last time.
     pub fn take(&self) -> BTreeMap<ActivityKey, Activity> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))

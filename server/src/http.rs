@@ -12,6 +12,7 @@ pub mod listener;
 mod machine;
 pub mod refusal;
 pub mod signed;
+mod success;
 pub mod unsigned;
 
 use axum::Router;
@@ -41,7 +42,9 @@ pub fn router(app: App) -> Router {
 }
 
 async fn measure(State(app): State<App>, request: Request<axum::body::Body>, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = next.run(request).await.into_response();
+    tracing::debug!(%method, path, status = response.status().as_u16(), "answered");
     app.metrics.responses.get_or_create(&StatusLabel { status: response.status().as_u16() }).inc();
     response
 }

@@ -24,6 +24,8 @@ pub struct Ledger {
     delivered: HashMap<MachineId, HashMap<SecretId, u64>>,
     last_seen: HashMap<MachineId, Millis>,
     unsaved_last_seen: HashSet<MachineId>,
+    /// On their way to the database.
+    saving_last_seen: HashSet<MachineId>,
     activity: BTreeMap<ActivityKey, Activity>,
     gone: Gone,
     journal: Journal,
@@ -313,6 +315,7 @@ impl Ledger {
     /// What has changed is written.
     pub fn settle(&mut self, now: Millis) {
         self.journal = Journal::default();
+        self.saving_last_seen.clear();
         let current = now.0.div_euclid(60_000);
         self.activity.retain(|key, _| key.minute >= current - 1);
     }
@@ -320,6 +323,7 @@ impl Ledger {
     /// What has changed could not be written: everything is as it was.
     pub fn take_back(&mut self) {
         let journal = std::mem::take(&mut self.journal);
+        self.unsaved_last_seen.extend(self.saving_last_seen.drain());
         for ((secret, reader), old) in journal.tallies {
             let tallies = self.tallies.entry(secret).or_default();
             match old {
@@ -342,10 +346,10 @@ impl Ledger {
         }
     }
 
-    /// Last requests that are not saved yet; they count as saved from now on.
+    /// Last requests that are not saved yet. They are with the current group.
     pub fn take_unsaved_last_seen(&mut self) -> Vec<(MachineId, Millis)> {
-        let unsaved = std::mem::take(&mut self.unsaved_last_seen);
-        unsaved.into_iter().filter_map(|id| self.last_seen(&id).map(|at| (id, at))).collect()
+        self.saving_last_seen = std::mem::take(&mut self.unsaved_last_seen);
+        self.saving_last_seen.iter().filter_map(|id| self.last_seen(id).map(|at| (id.clone(), at))).collect()
     }
 
     /// Puts back what the database held when the server started.

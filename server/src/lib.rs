@@ -1,8 +1,43 @@
-//! The SikkerKey server.
+//! The SikkerKey server: machines, secrets, grants, access policies, audit.
+//!
+//! # The way of one read
+//!
+//! 1. [`http::listener`] accepts the connection; [`http::signed`] finds out who may have signed, and [`verify`] turns
+//!    the received request into a [`verify::Verified`] one. No handler takes anything else.
+//! 2. The use case ([`usecase::read_secret`]) looks at what is known ([`live`]), asks the policy
+//!    ([`policy::decide`], pure and total) whether the value might leave, and decrypts it into a buffer that is wiped
+//!    ([`crypto::withheld`]).
+//! 3. The [`writer`] takes all requests that wait as one group: burns their nonces, decides each again against the state
+//!    of that moment, counts, writes the audit, commits.
+//! 4. Only now, with the decision's [`policy::Permit`] and the writer's [`writer::Committed`], the value is released.
+//!
+//! # Invariants
+//!
+//! * No value leaves before its nonce and its audit row are durable. If they cannot be written, the read fails.
+//! * One task writes, it is never cancelled, and what it could not write has not happened, in memory either.
+//! * A change that was acknowledged is in force for every request that is decided after it.
+//! * Whoever has the database without the root key has no value; whoever can only write it cannot make, change, remove
+//!   or bring back a row without the next start refusing ([`store`]).
+//! * An agent manages and never reads a value; a machine reads and never manages.
+//! * The clock and randomness are arguments ([`clock`], [`entropy`]).
+//!
+//! # When something fails
+//!
+//! * The database does not take writes: every request that needs one is answered 503 and undone, `/readyz` turns red, and
+//!   the next write that succeeds turns it green. Nothing is answered from memory alone.
+//! * A row does not verify, the root key is another, the schema is newer: the server does not start, and says why.
+//! * A stored value does not open: that one read is answered 503 and audited; the others go on.
+//! * A task panics, the writer above all: the process ends with an error, and whoever started it starts it again.
+//!
+//! # Where things are
+//!
+//! `http` → `usecase` → `policy`, `crypto`, `writer` → `store`. Types of what is known: [`model`], [`state`]; of what has
+//! happened: [`ledger`]. [`run`] wires everything together, [`engine`] the part without listeners.
 
 pub mod admin;
 pub mod app;
 pub mod audit;
+pub mod bell;
 pub mod cli;
 pub mod clock;
 pub mod crypto;

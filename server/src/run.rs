@@ -49,9 +49,8 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
         (Some(cert), Some(key)) => Some(Arc::new(Certificate::read(cert, key)?)),
         _ => None,
     };
-    let listener = TcpListener::bind(arguments.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", arguments.listen))?;
+    let listener =
+        TcpListener::bind(arguments.listen).await.with_context(|| format!("cannot listen on {}", arguments.listen))?;
     let address = listener.local_addr().context("the listener has no address")?;
     let mut engine = Engine::open(Options {
         data_dir: arguments.data_dir.clone(),
@@ -71,13 +70,11 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
     let tls = certificate.as_ref().map(Certificate::config).transpose()?;
     let router = http::router(app.clone());
     let (connections, house) = (stopped.clone(), stopped.clone());
-    tasks.spawn(async move { Ok(listener::serve(listener, tls, router, connections).await) });
+    tasks.spawn(always(listener::serve(listener, tls, router, connections)));
     if let Some(certificate) = certificate {
-        let stopped = stopped.clone();
-        tasks.spawn(async move { Ok(certificate.follow(stopped).await) });
+        tasks.spawn(always(certificate.follow(stopped.clone())));
     }
-    let keeper = app.clone();
-    tasks.spawn(async move { Ok(keep_house(keeper, house).await) });
+    tasks.spawn(always(keep_house(app.clone(), house)));
     let (socket_app, data_dir, mut socket_stopped) = (app.clone(), arguments.data_dir.clone(), stopped.clone());
     tasks.spawn(async move {
         http::admin::serve(socket_app, &data_dir, async move { drop(socket_stopped.wait_for(|it| *it).await) }).await
@@ -102,6 +99,12 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
     drop(app);
     engine.close().await?;
     failure.map_or(Ok(()), Err)
+}
+
+/// A task that cannot fail, beside those that can.
+async fn always(task: impl Future<Output = ()>) -> anyhow::Result<()> {
+    task.await;
+    Ok(())
 }
 
 /// What is unsafe is refused before anything is opened.
@@ -149,7 +152,8 @@ async fn keep_house(app: App, mut stopped: watch::Receiver<bool>) {
             _ = stopped.wait_for(|it| *it) => return,
         }
         let decide = Box::new(housekeeping::run);
-        let request = ChangeRequest { spend: None, actor: Actor::System, source_ip: None, what: "housekeeping", decide };
+        let request =
+            ChangeRequest { spend: None, actor: Actor::System, source_ip: None, what: "housekeeping", decide };
         if let Err(refusal) = app.writer.change(request).await {
             tracing::warn!(%refusal, "housekeeping is put off");
         }
@@ -176,3 +180,6 @@ fn start_tracing(format: LogFormat) {
         LogFormat::Json => lines.json().init(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -276,7 +276,7 @@ impl State {
                         self.forget_object(Kind::Secret, managed, id);
                     }
                     if let Some(policy) = gone.policy {
-                        forget_member(&mut self.secrets_of_policy, (gone.project.clone(), policy), &gone.id);
+                        forget_member(&mut self.secrets_of_policy, &(gone.project.clone(), policy), &gone.id);
                     }
                     remove_if(&mut self.secret_by_name, &(gone.project, gone.name), |it| it.as_str() == id);
                 }
@@ -340,7 +340,7 @@ impl State {
             ids.remove(&gone.id);
             if ids.is_empty() {
                 self.grants_of_pair.remove(&pair);
-                forget_member(&mut self.grantees_of_secret, secret.clone(), &gone.grantee);
+                forget_member(&mut self.grantees_of_secret, secret, &gone.grantee);
                 if let Some(secrets) = self.secrets_of_grantee.get_mut(&gone.grantee) {
                     secrets.remove(secret);
                     if secrets.is_empty() {
@@ -352,11 +352,11 @@ impl State {
     }
 }
 
-fn forget_member<K: Eq + std::hash::Hash, V: Ord>(map: &mut HashMap<K, BTreeSet<V>>, key: K, member: &V) {
-    let Some(members) = map.get_mut(&key) else { return };
+fn forget_member<K: Eq + std::hash::Hash, V: Ord>(map: &mut HashMap<K, BTreeSet<V>>, key: &K, member: &V) {
+    let Some(members) = map.get_mut(key) else { return };
     members.remove(member);
     if members.is_empty() {
-        map.remove(&key);
+        map.remove(key);
     }
 }
 

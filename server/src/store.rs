@@ -20,9 +20,9 @@ use crate::model::{Entity, EntityKey};
 use crate::writer::Spend;
 
 pub use data_directory::DataDirectory;
+pub use sqlite::Store;
 pub use sqlite::audit::Records;
 pub use sqlite::save::Group;
-pub use sqlite::Store;
 
 /// What can go wrong with the database.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +91,19 @@ pub struct AuditRow {
     pub entry: String,
     /// See [`crate::audit::chain`].
     pub hash: [u8; 32],
+}
+
+impl Rows {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        let Dirty { tallies, delivered, activity } = &self.dirty;
+        self.entities.is_empty()
+            && self.versions.is_empty()
+            && (tallies.is_empty() && delivered.is_empty() && activity.is_empty())
+            && self.last_seen.is_empty()
+            && self.audit.is_empty()
+            && self.nonce_floor.is_none()
+    }
 }
 
 /// What one group writes.

@@ -74,9 +74,8 @@ impl Certificate {
             if now == seen {
                 continue;
             }
-            match load(&self.cert, &self.key) {
-                Ok(fresh) => {
-                    *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
+            match self.reload() {
+                Ok(()) => {
                     seen = now;
                     tracing::info!(cert = %self.cert.display(), "serving a new certificate");
                 }
@@ -87,6 +86,13 @@ impl Certificate {
                 ),
             }
         }
+    }
+
+    /// Takes the files anew. When they cannot be used, the old certificate stays in force.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let fresh = load(&self.cert, &self.key)?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
+        Ok(())
     }
 
     fn modified(&self) -> [Option<SystemTime>; 2] {
@@ -114,3 +120,6 @@ fn load(cert: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
         Err(error) => Err(mismatch(error)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ mod task;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 pub use self::change::ChangeRequest;
 pub(crate) use self::nonces::LIFE_SECONDS as NONCE_LIFE_SECONDS;
@@ -48,7 +48,6 @@ pub struct Spend {
 pub struct Writer {
     queue: mpsc::Sender<Box<dyn group::Job>>,
     health: Arc<AtomicBool>,
-    changes: watch::Receiver<u64>,
 }
 
 impl Writer {
@@ -67,11 +66,6 @@ impl Writer {
     /// Whether the last write succeeded.
     pub fn is_healthy(&self) -> bool {
         self.health.load(Ordering::Relaxed)
-    }
-
-    /// Counts up with every change that is in force.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.clone()
     }
 
     async fn submit<T>(

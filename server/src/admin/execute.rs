@@ -134,7 +134,7 @@ async fn through<T: Send + 'static>(
 }
 
 /// Executes a command beside the data, when no server runs. The lock on the directory keeps one from starting meanwhile.
-pub(super) async fn alone(
+pub(crate) async fn alone(
     data_dir: &Path,
     root_key_file: Option<&Path>,
     request: Request,

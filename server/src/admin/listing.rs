@@ -71,7 +71,7 @@ pub(super) fn agents(world: &World) -> Answer {
 pub(super) fn machines(world: &World) -> Answer {
     let state = &world.state;
     let fleet_name = |id| state.fleets.get(id).map(|it| it.managed.object.key.to_string()).unwrap_or_default();
-    let mut rows: Vec<[String; 8]> = state
+    let mut rows: Vec<[String; 9]> = state
         .machines
         .values()
         .map(|it| {
@@ -85,6 +85,7 @@ pub(super) fn machines(world: &World) -> Answer {
                 approval(it.approval).to_owned(),
                 until(it.expires_at),
                 world.ledger.last_seen(&it.id).map(instant).unwrap_or_default(),
+                it.public_key.fingerprint(),
             ]
         })
         .collect();
@@ -104,13 +105,17 @@ pub(super) fn machines(world: &World) -> Answer {
             suspended.to_owned(),
             String::new(),
             String::new(),
+            String::new(),
         ]
     }));
     rows.sort_by(|a, b| (&a[1], &a[2], &a[0]).cmp(&(&b[1], &b[2], &b[0])));
-    let json = rows.iter().map(|[id, kind, name, fleet, node, approval, expires, seen]| {
-        json!({ "id": id, "kind": kind, "name": name, "fleet": fleet, "node": node, "approval": approval, "expires": expires, "lastSeen": seen })
+    let json = rows.iter().map(|[id, kind, name, fleet, node, approval, expires, seen, fingerprint]| {
+        json!({
+            "id": id, "kind": kind, "name": name, "fleet": fleet, "node": node, "approval": approval, "expires": expires,
+            "lastSeen": seen, "fingerprint": fingerprint,
+        })
     });
-    let headings = ["ID", "KIND", "NAME", "FLEET", "NODE", "APPROVAL", "EXPIRES", "LAST-SEEN"];
+    let headings = ["ID", "KIND", "NAME", "FLEET", "NODE", "APPROVAL", "EXPIRES", "LAST-SEEN", "FINGERPRINT"];
     Answer::new(json!({ "machines": json.collect::<Vec<_>>() }), table(headings, &rows))
 }
 

@@ -22,7 +22,7 @@ enum Reply {
 }
 
 /// Asks the server that runs, if one does: none means that nobody listens.
-pub(super) async fn ask(socket: &Path, request: &Request) -> anyhow::Result<Option<Result<Answer, String>>> {
+pub(crate) async fn ask(socket: &Path, request: &Request) -> anyhow::Result<Option<Result<Answer, String>>> {
     let mut stream = match UnixStream::connect(socket).await {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused) => {
@@ -56,6 +56,8 @@ pub(crate) async fn receive(stream: &mut (impl AsyncRead + Unpin)) -> Result<Req
     let read = stream.take(MAX_REQUEST + 1).read_to_end(&mut text).await;
     read.map_err(|error| format!("the request could not be read: {error}"))?;
     if u64::try_from(text.len()).is_ok_and(|it| it > MAX_REQUEST) {
+        // Read to its end all the same: a client that is cut off while it writes never sees why.
+        drop(tokio::io::copy(&mut stream.take(16 * MAX_REQUEST), &mut tokio::io::sink()).await);
         return Err("the request is larger than 1 MiB".to_owned());
     }
     // serde's own text would repeat what it did not understand.

@@ -29,7 +29,8 @@ impl Keyring {
         let derive = |purpose: &str| {
             let mut key = Zeroizing::new([0; 32]);
             // 32 bytes are far below what HKDF can expand to, so this cannot fail; a zero key must not come of it.
-            let expanded = Hkdf::<Sha256>::new(Some(b"sikkerkey-root-v1"), root.bytes()).expand(purpose.as_bytes(), &mut *key);
+            let expanded =
+                Hkdf::<Sha256>::new(Some(b"sikkerkey-root-v1"), root.bytes()).expand(purpose.as_bytes(), &mut *key);
             debug_assert!(expanded.is_ok());
             key
         };
@@ -65,12 +66,7 @@ impl Keyring {
         let project_key = self.project_key(project)?;
         let data_key = entropy::bytes::<32>(entropy);
         Ok(Sealed {
-            wrapped_key: envelope::seal(
-                &project_key,
-                Place::DataKey(vault, id, secret, version),
-                &*data_key,
-                entropy,
-            )?,
+            wrapped_key: envelope::seal(&project_key, Place::DataKey(vault, id, secret, version), &*data_key, entropy)?,
             ciphertext: envelope::seal(
                 &data_key,
                 Place::Value(vault, id, secret, version),
@@ -80,8 +76,8 @@ impl Keyring {
         })
     }
 
-    /// Opens one version of a value.
-    pub fn open(
+    /// Opens one version of a value, for [`Withheld`](super::withheld::Withheld) alone to keep.
+    pub(super) fn unseal(
         &self,
         project: &Project,
         secret: &SecretId,
@@ -99,6 +95,18 @@ impl Keyring {
         })
     }
 
+    /// What was sealed, for tests to look at.
+    #[cfg(test)]
+    pub(crate) fn open(
+        &self,
+        project: &Project,
+        secret: &SecretId,
+        version: u64,
+        sealed: &Sealed,
+    ) -> Result<SecretText, CryptoError> {
+        self.unseal(project, secret, version, sealed)
+    }
+
     /// Whether a stored version is this value. Compares without giving anything out.
     pub fn holds(
         &self,
@@ -108,7 +116,7 @@ impl Keyring {
         sealed: &Sealed,
         value: &SecretText,
     ) -> Result<bool, CryptoError> {
-        let stored = self.open(project, secret, version, sealed)?;
+        let stored = self.unseal(project, secret, version, sealed)?;
         Ok(stored.expose().as_bytes().ct_eq(value.expose().as_bytes()).into())
     }
 

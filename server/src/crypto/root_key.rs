@@ -27,7 +27,9 @@ pub enum RootKeyError {
     #[error("the root key file {0} can be read by others (mode {1:04o}): chmod 0400 it")]
     Mode(PathBuf, u32),
     /// It holds no key.
-    #[error("the root key file {0} must hold 32 bytes: raw, as 64 hex digits, or as base64; `openssl rand -hex 32` makes one")]
+    #[error(
+        "the root key file {0} must hold 32 bytes: raw, as 64 hex digits, or as base64; `openssl rand -hex 32` makes one"
+    )]
     Content(PathBuf),
 }
 
@@ -63,8 +65,7 @@ impl RootKey {
         }
         let failed = |error| RootKeyError::Write(path.to_owned(), error);
         let key = Self(entropy::bytes(entropy));
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
         let text = Zeroizing::new(hex(&*key.0));
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
         if let Some(directory) = path.parent() {

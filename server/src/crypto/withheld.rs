@@ -29,7 +29,7 @@ impl Withheld {
         version: u64,
         sealed: &Sealed,
     ) -> Result<Self, CryptoError> {
-        let value = keyring.open(project, secret, version, sealed)?;
+        let value = keyring.unseal(project, secret, version, sealed)?;
         Ok(Self { secret: secret.clone(), version, value })
     }
 

@@ -80,3 +80,6 @@ async fn talk(app: &App, mut stream: UnixStream) -> anyhow::Result<()> {
     };
     socket::reply(&mut stream, answer).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,5 @@
 //! Routes that an agent signs.
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
@@ -11,6 +10,7 @@ use serde::de::DeserializeOwned;
 use sikkerkey_protocol::Call;
 
 use super::signed;
+use super::success::ok;
 use crate::app::App;
 use crate::audit::entry::Actor;
 use crate::decision::{Context, Decided};
@@ -30,7 +30,7 @@ where
     C::Answer: Serialize + Send + 'static,
 {
     post(async move |State(app): State<App>, request: Request<Body>| match run(&app, request, decide).await {
-        Ok(answer) => Json(answer).into_response(),
+        Ok(answer) => ok(Ok(answer)),
         Err(response) => response,
     })
 }

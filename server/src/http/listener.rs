@@ -26,7 +26,8 @@ pub struct Peer(pub SocketAddr);
 /// Connections at the same time. Beyond it, new ones wait in the kernel.
 const CONNECTIONS: usize = 30_000;
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-const HEADER_TIME: Duration = Duration::from_secs(15);
+/// Also how long a connection may idle between two requests.
+const HEADER_TIME: Duration = Duration::from_mins(1);
 /// Requests have four signed headers and little else; hyper's own buffer would be 400 KiB.
 const HEADER_BYTES: usize = 16 * 1024;
 const HEADERS: usize = 64;

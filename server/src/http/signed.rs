@@ -51,7 +51,8 @@ pub async fn machine(app: &App, request: Request<Body>) -> Result<Verified<Arc<M
         Signer::Agent(agent) => {
             let verified = checked(app, received, &agent.public_key.clone(), agent).await?;
             let actor = Actor::Agent(verified.signer().id.clone());
-            let refusal = Refusal::new(RefusalKind::Forbidden, "an agent never reads values: this route answers machines");
+            let refusal =
+                Refusal::new(RefusalKind::Forbidden, "an agent never reads values: this route answers machines");
             Err(refuse(app, verified.source(), actor, refusal).await)
         }
     }
@@ -126,8 +127,7 @@ pub async fn refuse(app: &App, source: Source, actor: Actor, refusal: Refusal) -
 
 async fn audit_refusal(app: &App, source: Source, actor: Actor, refusal: Refusal) -> Refusal {
     let decide = Box::new(move |_: &crate::decision::Context<'_>| Err::<crate::decision::Decision<()>, _>(refusal));
-    let request =
-        ChangeRequest { spend: None, actor, source_ip: Some(source.address), what: "authentication", decide };
+    let request = ChangeRequest { spend: None, actor, source_ip: Some(source.address), what: "authentication", decide };
     match app.writer.change(request).await {
         Err(refusal) => refusal,
         // It always refuses: that is what it was given.
@@ -181,16 +181,12 @@ async fn checked<P>(
     signer: P,
 ) -> Result<Verified<P>, Response> {
     let (source, id) = (received.source, received.headers.machine_id.clone());
-    match received.verify(key, signer) {
-        Ok(verified) => {
-            app.lockout.succeeded(source.address, id.as_str());
-            Ok(verified)
-        }
-        Err(_) => {
-            let locks = app.lockout.failed(app.clock.now(), source.address, Some(id.as_str()));
-            Err(failed(app, source, Actor::Machine(id), locks).await)
-        }
+    if let Ok(verified) = received.verify(key, signer) {
+        app.lockout.succeeded(source.address, id.as_str());
+        return Ok(verified);
     }
+    let locks = app.lockout.failed(app.clock.now(), source.address, Some(id.as_str()));
+    Err(failed(app, source, Actor::Machine(id), locks).await)
 }
 
 /// Audits a failure that counts, and the locks that it begins.

@@ -1,6 +1,5 @@
 //! Routes that nobody signs: what they carry is a token.
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
@@ -12,6 +11,7 @@ use sikkerkey_protocol::Call;
 
 use super::agent::parse;
 use super::signed;
+use super::success::ok;
 use crate::app::App;
 use crate::audit::entry::Actor;
 use crate::decision::{Context, Decided};
@@ -29,7 +29,7 @@ where
     C::Answer: Serialize + Send + 'static,
 {
     post(async move |State(app): State<App>, request: Request<Body>| match run(&app, request, decide).await {
-        Ok(answer) => Json(answer).into_response(),
+        Ok(answer) => ok(Ok(answer)),
         Err(response) => response,
     })
 }

@@ -36,7 +36,7 @@ fn secret(id: u8, name: u8, phase: SecretPhase) -> Entity {
         field_names: vec![],
         version: 0,
         version_time: None,
-        policy: (name % 2 == 0).then(|| "hours".into()),
+        policy: name.is_multiple_of(2).then(|| "hours".into()),
         recipe: None,
         rotation: None,
         phase,

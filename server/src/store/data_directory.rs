@@ -30,7 +30,13 @@ impl DataDirectory {
             .open(path.join("lock"))
             .map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => {
+                let directory = Self { path: path.to_owned(), _lock: lock };
+                // SQLite would make it readable by others; its companion files take their mode from it.
+                let database = OpenOptions::new().append(true).create(true).mode(0o600).open(directory.database());
+                database.map_err(failed)?;
+                Ok(directory)
+            }
             Err(TryLockError::WouldBlock) => Err(StoreError::InUse(shown())),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
@@ -39,6 +45,11 @@ impl DataDirectory {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether something was ever stored here.
+    pub fn has_data(&self) -> bool {
+        std::fs::metadata(self.database()).is_ok_and(|it| it.len() > 0)
     }
 
     /// The database.

@@ -69,7 +69,7 @@ impl Head {
         // Masking twice is unmasking.
         head.digest = head.masked(key);
         let expected: [u8; 32] = unhex(&document.mac)?;
-        key.verifies(&head.parts(&masked).each_ref().map(|it| it.as_slice()), &expected).then_some(head)
+        key.verifies(&head.parts(&masked).each_ref().map(Vec::as_slice), &expected).then_some(head)
     }
 
     fn masked(&self, key: &MacKey) -> [u8; 32] {
@@ -79,7 +79,7 @@ impl Head {
     }
 
     fn mac(&self, key: &MacKey, masked: &[u8; 32]) -> [u8; 32] {
-        key.mac(&self.parts(masked).each_ref().map(|it| it.as_slice()))
+        key.mac(&self.parts(masked).each_ref().map(Vec::as_slice))
     }
 
     fn parts(&self, masked: &[u8; 32]) -> [Vec<u8>; 6] {

@@ -98,4 +98,3 @@ async fn check_root_key(
     let (installation, check) = stored.split_once(' ').unwrap_or_default();
     if hex(&keyring.check_value(installation)) == check { Ok(()) } else { Err(StoreError::WrongRootKey) }
 }
-

@@ -14,6 +14,7 @@ use crate::model::machine::Machine;
 use crate::refusal::{Refusal, RefusalKind};
 
 /// Replaces the key of the machine that signed and starts its lifetime anew. What it was delivered stays.
+#[expect(clippy::needless_pass_by_value, reason = "the form of every use case")]
 pub fn renew(context: &Context<'_>, machine: &Machine, source: Source, request: Renew) -> Decided<Registered> {
     authenticate::may_ask(context.state, machine, context.now)?;
     let message = possession(Purpose::Renew, machine.id.as_str(), &request.public_key);

@@ -4,7 +4,7 @@
 //! decided ahead: when something has changed, what is new is looked at again, decided by the writer, and audited when it
 //! is delivered. Asking is no read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use sikkerkey_protocol::id::SecretId;
 use sikkerkey_protocol::kubernetes::ObjectKey;
 use sikkerkey_protocol::policy::PolicyDocument;
 use sikkerkey_protocol::sync::{Delivery, Held, MAX_WAIT_SECONDS, News, SecretKey, Sync, Synced};
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::read_secret::damaged;
 use super::reading;
 use super::source::Source;
 use crate::app::App;
+use crate::bell::{Subscription, Topic};
 use crate::ledger::ActivityKind;
 use crate::live::World;
 use crate::model::fleet::{Fleet, FleetSubject};
@@ -57,9 +57,9 @@ enum Fresh {
 /// Answers a sidecar when there is news, or when its patience ends.
 pub async fn sync(app: &App, request: Verified<Arc<Machine>>, sync: Sync) -> Result<Synced, Refusal> {
     let (machine, spend, source) = request.into_parts();
-    let mut changes = app.writer.changes();
-    changes.mark_unchanged();
     let claim = Claim::Fresh(spend);
+    // From before the first look on, so that nothing is missed between looking and waiting.
+    let subscription = app.bell.subscribe(topics(app, &machine));
     let mut view = match look(app, &machine, source, &sync) {
         Ok(view) => view,
         Err(refusal) => {
@@ -80,12 +80,24 @@ pub async fn sync(app: &App, request: Verified<Arc<Machine>>, sync: Sync) -> Res
     };
     let _waiting = Waiting::begin(app);
     loop {
-        let is_over = wait_for_news(app, &mut changes, deadline, view.until).await;
+        let is_over = wait_for_news(app, &subscription, deadline, view.until).await;
         view = look(app, &machine, source, &sync)?;
         if view.is_news() || is_over {
             return deliver(app, &machine, source, &sync, view, held).await;
         }
     }
+}
+
+/// What the machine waits for: itself, its fleet and what that is granted, the namespaces of its delivery.
+fn topics(app: &App, machine: &Machine) -> Vec<Topic> {
+    let world = app.live.read();
+    let fleet = machine.fleet.as_ref().and_then(|id| world.state.fleets.get(id));
+    let mut topics = vec![Topic::Machine(machine.id.clone()), Topic::Grantee(machine.grantee())];
+    if let Some((fleet, delivery, _)) = fleet.and_then(delivery) {
+        let namespaces: BTreeSet<_> = delivery.secrets().map(|key| &key.namespace).collect();
+        topics.extend(namespaces.into_iter().map(|it| Topic::Namespace(fleet.managed.cluster.clone(), it.clone())));
+    }
+    topics
 }
 
 /// Burns the nonce.
@@ -103,24 +115,15 @@ async fn admit(app: &App, machine: &Arc<Machine>, source: Source, claim: Claim) 
 
 /// Waits for a change, an instant at which time itself changes something, the end of the wait, or of the server. Says
 /// whether the wait is over.
-async fn wait_for_news(
-    app: &App,
-    changes: &mut watch::Receiver<u64>,
-    deadline: Instant,
-    until: Option<Millis>,
-) -> bool {
+async fn wait_for_news(app: &App, subscription: &Subscription<'_>, deadline: Instant, until: Option<Millis>) -> bool {
     let now = app.clock.now();
     let pause = until.map(|it| Duration::from_millis(u64::try_from(it.0 - now.0).unwrap_or(0).max(1)));
     let instant = pause.and_then(|it| Instant::now().checked_add(it)).map_or(deadline, |it| it.min(deadline));
     tokio::select! {
         () = sleep_until(instant) => Instant::now() >= deadline,
         () = app.ending() => true,
-        changed = changes.changed() => {
-            if changed.is_err() {
-                return true;
-            }
+        () = subscription.rung() => {
             sleep_until((Instant::now() + SETTLE).min(deadline)).await;
-            changes.mark_unchanged();
             false
         }
     }

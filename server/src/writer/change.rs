@@ -21,8 +21,11 @@ pub struct ChangeRequest<T> {
     /// What is asked, in a few words, for the audit of a refusal.
     pub what: &'static str,
     /// The use case.
-    pub decide: Box<dyn FnOnce(&Context<'_>) -> Decided<T> + Send>,
+    pub decide: UseCase<T>,
 }
+
+/// A use case with its request inside.
+pub(crate) type UseCase<T> = Box<dyn FnOnce(&Context<'_>) -> Decided<T> + Send>;
 
 pub(super) struct ChangeJob<T> {
     request: Option<ChangeRequest<T>>,
@@ -45,8 +48,11 @@ impl<T: Send + 'static> Job for ChangeJob<T> {
     fn perform(&mut self, group: &mut Group<'_>, nonce: Nonce) {
         let Some(request) = self.request.take() else { return };
         let refused = |refusal: &Refusal| {
-            let action =
-                if refusal.kind == RefusalKind::Unauthenticated { Action::AuthFailure } else { Action::ManagementDenied };
+            let action = if refusal.kind == RefusalKind::Unauthenticated {
+                Action::AuthFailure
+            } else {
+                Action::ManagementDenied
+            };
             let mut entry = Entry::new(action, request.actor.clone());
             entry.source_ip = request.source_ip;
             entry.denial = refusal.denial;

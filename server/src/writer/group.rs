@@ -1,9 +1,10 @@
 //! One group on its way to the disk.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Spend;
 use crate::audit::entry::Entry;
+use crate::bell::{self, Topic};
 use crate::crypto::keyring::Keyring;
 use crate::decision::Context;
 use crate::entropy::Entropy;
@@ -65,6 +66,8 @@ pub(super) struct Done {
     pub(super) versions: Vec<Version>,
     pub(super) audit: Vec<Entry>,
     pub(super) undo: Vec<Undo>,
+    /// Whom it concerns.
+    pub(super) topics: HashSet<Topic>,
 }
 
 /// One group on its way to the disk, as a job sees it.
@@ -95,6 +98,7 @@ impl Group<'_> {
 
     /// Takes a step.
     pub(super) fn change(&mut self, change: Change) {
+        self.done.topics.extend(bell::topics(&self.world.state, &change));
         match &change {
             Change::Put(entity) => drop(self.done.entities.insert(entity.key(), Some((**entity).clone()))),
             Change::Remove(key) => {

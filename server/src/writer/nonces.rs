@@ -48,6 +48,10 @@ impl Nonces {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.generations.is_empty()
+    }
+
     pub(crate) fn contains(&self, spend: &Spend) -> bool {
         let hash = self.hash(spend);
         self.generations.iter().any(|it| it.hashes.contains(&hash))

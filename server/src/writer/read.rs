@@ -134,11 +134,10 @@ impl Job for ReadJob {
 
 fn perform(group: &mut Group<'_>, nonce: Nonce, request: ReadRequest) -> Result<Vec<Outcome>, Refusal> {
     let (now, source) = (group.now, request.source);
-    let machine = nonce.check().and_then(|()| current(group, &request)).map_err(|refusal| {
+    let machine = nonce.check().and_then(|()| current(group, &request)).inspect_err(|refusal| {
         let mut entry = entry(Action::AuthFailure, &request.machine, source, "authentication");
         entry.detail = format!("{}; {}", refusal.message, entry.detail);
         group.audit(entry);
-        refusal
     })?;
     if let Err(refusal) = authenticate::may_ask(&group.world.state, &machine, now)
         && (request.standing == Standing::Whole || refusal.kind == RefusalKind::Unauthenticated)
@@ -160,9 +159,8 @@ fn perform(group: &mut Group<'_>, nonce: Nonce, request: ReadRequest) -> Result<
 /// since then did not sign this. A request that waits was verified with the key of its time.
 fn current(group: &Group<'_>, request: &ReadRequest) -> Result<Arc<Machine>, Refusal> {
     let machine = group.world.state.machines.get(&request.machine.id);
-    let machine = machine.filter(|now| {
-        matches!(request.claim, Claim::Held(_)) || now.public_key == request.machine.public_key
-    });
+    let machine =
+        machine.filter(|now| matches!(request.claim, Claim::Held(_)) || now.public_key == request.machine.public_key);
     machine.cloned().ok_or_else(authenticate::unknown)
 }
 
@@ -232,7 +230,15 @@ fn read(group: &mut Group<'_>, machine: &Machine, source: Source, attempt: Attem
     };
     let (by_pod, by_day) = reading::counted(policy);
     let version = permit.version();
-    world.ledger.record_delivery(Delivered { machine: &machine.id, grantee: &grantee, secret: &id, version, now, by_pod, by_day });
+    world.ledger.record_delivery(Delivered {
+        machine: &machine.id,
+        grantee: &grantee,
+        secret: &id,
+        version,
+        now,
+        by_pod,
+        by_day,
+    });
     entry.detail = format!("v{version} {}", entry.detail);
     group.audit(entry);
     Outcome::Released(Released { permit, withheld })

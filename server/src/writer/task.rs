@@ -11,6 +11,7 @@ use super::group::{Done, Group, Job, Means, Nonce};
 use super::nonces::{LIFE_SECONDS, Nonces};
 use super::{QUEUE, Spend, Writer};
 use crate::audit::chain;
+use crate::bell::Bell;
 use crate::clock::Clock;
 use crate::crypto::keyring::Keyring;
 use crate::entropy::Entropy;
@@ -40,6 +41,8 @@ pub struct Parts {
     pub public_url: String,
     /// Requests that handlers counted.
     pub floods: Arc<Floods>,
+    /// Wakes those whom a change concerns.
+    pub bell: Arc<Bell>,
     /// What is measured.
     pub metrics: Arc<Metrics>,
     /// Nonces that can still matter.
@@ -55,7 +58,6 @@ pub struct WriterTask {
     parts: Parts,
     queue: mpsc::Receiver<Box<dyn Job>>,
     health: Arc<AtomicBool>,
-    changes: watch::Sender<u64>,
     nonces: Nonces,
     audit_head: ChainHead,
 }
@@ -65,12 +67,11 @@ impl WriterTask {
     pub fn new(parts: Parts) -> (Writer, Self) {
         let (sender, queue) = mpsc::channel(QUEUE);
         let health = Arc::new(AtomicBool::new(true));
-        let (changes, changed) = watch::channel(0);
         let mut nonces = Nonces::new(parts.nonce_floor);
         parts.nonces.iter().for_each(|spend| nonces.remember(spend));
         let audit_head = parts.audit_head;
-        let writer = Writer { queue: sender, health: Arc::clone(&health), changes: changed };
-        (writer, Self { parts, queue, health, changes, nonces, audit_head })
+        let writer = Writer { queue: sender, health: Arc::clone(&health) };
+        (writer, Self { parts, queue, health, nonces, audit_head })
     }
 
     /// Works until `stop` changes or its sender is gone, then finishes what waits and lets go of the database.
@@ -99,19 +100,19 @@ impl WriterTask {
     async fn keep_house(&mut self) {
         let now = self.parts.clock.now();
         let floor = now.seconds() - LIFE_SECONDS;
+        let floods = self.parts.floods.take();
         let last_seen = {
             let ledger = &mut self.parts.live.write().ledger;
-            for (key, flood) in self.parts.floods.take() {
-                ledger.add_activity(key, flood.count, &flood.last);
+            for (key, flood) in &floods {
+                ledger.add_activity(*key, flood.count, &flood.last);
             }
             ledger.take_unsaved_last_seen()
         };
-        let rows = Rows {
-            nonce_floor: (floor > self.nonces.floor()).then_some(floor),
-            last_seen,
-            ..Rows::default()
-        };
-        self.group(Vec::new(), rows).await;
+        let nonce_floor = (floor > self.nonces.floor() && !self.nonces.is_empty()).then_some(floor);
+        self.group(Vec::new(), Rows { last_seen, nonce_floor, ..Rows::default() }).await;
+        if !self.health.load(Ordering::Relaxed) {
+            self.parts.floods.put_back(floods);
+        }
     }
 
     async fn group(&mut self, mut jobs: Vec<Box<dyn Job>>, rows: Rows) {
@@ -123,14 +124,13 @@ impl WriterTask {
             // Far below what a float holds exactly.
             self.parts.metrics.group_size.observe(u32::try_from(jobs.len()).map_or(f64::MAX, f64::from));
         }
-        let changed = !done.undo.is_empty();
         let committed = result.is_ok();
         {
             let mut world = self.parts.live.write();
             if committed {
                 world.ledger.settle(self.parts.clock.now());
             } else {
-                for undo in done.undo.into_iter().rev() {
+                for undo in done.undo.drain(..).rev() {
                     world.state.undo(undo);
                 }
                 world.ledger.take_back();
@@ -139,7 +139,10 @@ impl WriterTask {
         if let Err(error) = result {
             self.parts.metrics.failed_commits.inc();
             if self.health.swap(false, Ordering::Relaxed) {
-                tracing::error!(error = &error as &dyn std::error::Error, "a group could not be written: nothing of it was done");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a group could not be written: nothing of it was done"
+                );
             }
         } else if !self.health.swap(true, Ordering::Relaxed) {
             tracing::info!("the database takes writes again");
@@ -147,8 +150,8 @@ impl WriterTask {
         for job in jobs {
             job.finish(committed);
         }
-        if committed && changed {
-            self.changes.send_modify(|count| *count += 1);
+        if committed {
+            self.parts.bell.ring(&done.topics);
         }
     }
 
@@ -161,8 +164,7 @@ impl WriterTask {
         let candidates: Vec<Spend> = jobs.iter().filter_map(|job| job.spend()).filter(candidate).cloned().collect();
         let borrowed: Vec<&Spend> = candidates.iter().collect();
         let (group, mut burnt) = parts.store.begin(&borrowed).await?;
-        let means =
-            Means { keyring: &parts.keyring, entropy: &*parts.entropy, public_url: &parts.public_url };
+        let means = Means { keyring: &parts.keyring, entropy: &*parts.entropy, public_url: &parts.public_url };
         for job in jobs {
             let nonce = match job.spend() {
                 None => Nonce::None,
@@ -174,15 +176,22 @@ impl WriterTask {
             let mut world = parts.live.write();
             job.perform(&mut Group { world: &mut world, means: &means, now, done }, nonce);
         }
-        rows.audit = chain::append(parts.keyring.audit(), self.audit_head, now, &done.audit).map_err(StoreError::Encode)?;
+        rows.audit =
+            chain::append(parts.keyring.audit(), self.audit_head, now, &done.audit).map_err(StoreError::Encode)?;
         rows.entities = std::mem::take(&mut done.entities);
         rows.versions = std::mem::take(&mut done.versions);
         rows.dirty = parts.live.read().ledger.dirty();
+        // An idle server writes nothing; but one that failed has to find out whether it can write again.
+        if candidates.is_empty() && rows.is_empty() && self.health.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let head = rows.audit.last().map(|row| ChainHead { seq: row.seq, hash: row.hash });
         let floor = rows.nonce_floor;
         group.save(rows).await?;
         self.audit_head = head.unwrap_or(self.audit_head);
-        candidates.iter().for_each(|spend| self.nonces.remember(spend));
+        for spend in &candidates {
+            self.nonces.remember(spend);
+        }
         if let Some(floor) = floor {
             self.nonces.raise_floor(floor);
         }

@@ -43,7 +43,8 @@ async fn when_the_group_cannot_be_written_nothing_leaves_and_nothing_has_happene
         assert!(world.ledger.usage(&Grantee::Fleet(fleet().id), &"sk_db".parse().unwrap()).is_none());
         assert!(!world.ledger.is_gone("sk_db"));
     }
-    let ready = Signed { method: "GET", target: "/readyz".into(), headers: vec![], body: vec![], address: POD_ADDRESS.into() };
+    let ready =
+        Signed { method: "GET", target: "/readyz".into(), headers: vec![], body: vec![], address: POD_ADDRESS.into() };
     assert_eq!(server.send(ready.clone()).await.status, 503);
 
     // It recovers by itself, and the nonce was not burnt by what did not happen.
@@ -148,8 +149,8 @@ async fn changes_and_reads_in_one_group_keep_their_order() {
             other => panic!("{other:?}"),
         }
     }
-    let served = answers.iter().filter(|it| it.status == 200).count();
-    assert_eq!(served, rows.iter().filter(|it| it.action == Action::SecretRead).count());
+    let answered = answers.iter().filter(|it| it.status == 200).count();
+    assert_eq!(answered, rows.iter().filter(|it| it.action == Action::SecretRead).count());
     assert_eq!(answers.len(), 400);
     server.restart().await.unwrap();
 }

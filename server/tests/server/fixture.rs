@@ -263,11 +263,9 @@ impl Server {
     /// Puts entities in force, as a use case would.
     pub async fn apply(&self, changes: Vec<Change>) -> Result<(), Refusal> {
         let entry = Entry::new(Action::AccountUpdate, Actor::Administrator);
-        let decide = Box::new(move |_: &Context<'_>| {
-            Ok(Decision { changes, audit: vec![entry], answer: Box::new(|_| ()) })
-        });
-        let request =
-            ChangeRequest { spend: None, actor: Actor::Administrator, source_ip: None, what: "test", decide };
+        let decide =
+            Box::new(move |_: &Context<'_>| Ok(Decision { changes, audit: vec![entry], answer: Box::new(|_| ()) }));
+        let request = ChangeRequest { spend: None, actor: Actor::Administrator, source_ip: None, what: "test", decide };
         self.engine.app.writer.change(request).await
     }
 

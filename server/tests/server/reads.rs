@@ -33,8 +33,7 @@ async fn a_value_is_one_key_and_leaves_a_row_that_says_who_and_where() {
 #[tokio::test]
 async fn lists_and_exports_hold_exactly_the_documented_keys() {
     let server = Server::new().await;
-    let structured =
-        Secret { field_names: vec!["host".into(), "password".into()], ..secret("conn", "shop") };
+    let structured = Secret { field_names: vec!["host".into(), "password".into()], ..secret("conn", "shop") };
     server.put_secret(structured, r#"{"host":"h","password":"p"}"#).await;
     server.put_secret(secret("other", "payments"), "x").await;
     let host = Client::host();
@@ -59,7 +58,8 @@ async fn lists_and_exports_hold_exactly_the_documented_keys() {
     let read: Vec<_> = server.audit().await.into_iter().filter(|it| it.action == Action::SecretRead).collect();
     assert_eq!(read.iter().map(|it| it.secret.as_ref().unwrap().as_str()).collect::<Vec<_>>(), ["sk_conn", "sk_db"]);
 
-    let projects = r#"{"projects":[{"projectId":"proj_shop","projectName":"shop","applicationId":"","applicationName":""}]}"#;
+    let projects =
+        r#"{"projects":[{"projectId":"proj_shop","projectName":"shop","applicationId":"","applicationName":""}]}"#;
     assert_eq!(server.get(&host, "/v1/cli/projects").await.text(), projects);
     let cli = server.get(&host, "/v1/cli/secrets").await.json();
     assert_eq!(cli["secrets"][0]["type"], "structured");
@@ -72,13 +72,14 @@ async fn lists_and_exports_hold_exactly_the_documented_keys() {
     );
 }
 
+const NOTHING: &str = r#"{"changes":{}}"#;
+
 #[tokio::test]
 async fn a_poll_reports_what_reading_again_would_change_and_reading_clears_it() {
     let server = Server::new().await;
     let host = Client::host();
     let poll = async || server.post(&host, "/v1/secrets/poll", r#"{"watch":["sk_db","sk_none","nonsense"]}"#).await;
     let changes = |status: &str| format!(r#"{{"changes":{{"sk_db":{{"status":"{status}"}}}}}}"#);
-    const NOTHING: &str = r#"{"changes":{}}"#;
 
     assert_eq!(poll().await.text(), changes("changed"));
     server.get(&host, "/v1/secret/sk_db").await;

@@ -25,8 +25,22 @@ async fn what_is_not_signed_well_is_refused_before_anything_else() {
         ("no nonce", |it| it.without("x-nonce"), 401),
         ("no signature", |it| it.without("x-signature"), 401),
         ("a header twice", |it| it.and("x-nonce", "again"), 401),
-        ("the same header twice", |it| { let id = uuid(0x11); it.and("x-machine-id", &id) }, 401),
-        ("two names for the signer", |it| { let id = uuid(0x11); it.and("x-agent-id", &id) }, 401),
+        (
+            "the same header twice",
+            |it| {
+                let id = uuid(0x11);
+                it.and("x-machine-id", &id)
+            },
+            401,
+        ),
+        (
+            "two names for the signer",
+            |it| {
+                let id = uuid(0x11);
+                it.and("x-agent-id", &id)
+            },
+            401,
+        ),
         ("no uuid", |it| it.with("x-machine-id", "web"), 401),
         ("no number", |it| it.with("x-timestamp", "now"), 401),
         ("a colon in the nonce", |it| it.with("x-nonce", "a:b"), 401),
@@ -34,8 +48,22 @@ async fn what_is_not_signed_well_is_refused_before_anything_else() {
         ("too old", |it| it.with("x-timestamp", &(START / 1000 - 301).to_string()), 401),
         ("too new", |it| it.with("x-timestamp", &(START / 1000 + 61).to_string()), 401),
         ("another nonce", |it| it.with("x-nonce", "other"), 401),
-        ("another body", |mut it| { it.body = b"{}".to_vec(); it }, 401),
-        ("a query", |mut it| { it.target.push_str("?a=b"); it }, 400),
+        (
+            "another body",
+            |mut it| {
+                it.body = b"{}".to_vec();
+                it
+            },
+            401,
+        ),
+        (
+            "a query",
+            |mut it| {
+                it.target.push_str("?a=b");
+                it
+            },
+            400,
+        ),
     ];
     for (name, spoil, status) in cases {
         let server = Server::new().await;

@@ -156,7 +156,9 @@ async fn a_suspended_machine_hears_it_once_and_then_waits_and_an_ended_one_enrol
     server.put(Entity::Fleet(fleet())).await;
     assert_eq!(answer(task).await["secrets"]["shop/db"]["value"]["version"], 1);
 
-    server.put(Entity::Machine(Machine { expires_at: Some(sikkerkey_server::model::millis::Millis(START)), ..pod() })).await;
+    server
+        .put(Entity::Machine(Machine { expires_at: Some(sikkerkey_server::model::millis::Millis(START)), ..pod() }))
+        .await;
     assert_eq!(server.post(&Client::pod(), PATH, "{}").await.status, 401);
     server.remove(EntityKind::Machine, &uuid(0x11)).await;
     assert_eq!(server.post(&Client::pod(), PATH, "{}").await.status, 401);

@@ -46,13 +46,19 @@ async fn a_row_that_was_changed_by_hand_is_named_and_refuses_to_start() {
     let (pod, grant) = (uuid(0x11), uuid(1));
     let cases = [
         ("update entity set doc = replace(doc, 'true', 'false') where kind = 'Machine'", format!("the Machine {pod}")),
-        ("update entity set doc = replace(doc, 'sk_db', 'sk_xx') where kind = 'Grant' and id like '%01'", format!("the Grant {grant}")),
+        (
+            "update entity set doc = replace(doc, 'sk_db', 'sk_xx') where kind = 'Grant' and id like '%01'",
+            format!("the Grant {grant}"),
+        ),
         ("update entity set seq = seq + 1 where kind = 'Account'", "the Account account".to_owned()),
         ("update entity set id = 'sk_dc' where kind = 'Secret'", "the Secret sk_dc".to_owned()),
         ("update entity set mac = zeroblob(32) where kind = 'Fleet'", format!("the Fleet {}", uuid(0xf1))),
         ("delete from entity where kind = 'Machine' and id like '%12'", "a row that was removed".to_owned()),
         ("delete from version", "the missing value of sk_db".to_owned()),
-        ("update meta set value = replace(value, '\"nonce_floor\":', '\"nonce_floor\":1') where name = 'head'", "the head".to_owned()),
+        (
+            "update meta set value = replace(value, '\"nonce_floor\":', '\"nonce_floor\":1') where name = 'head'",
+            "the head".to_owned(),
+        ),
         ("delete from meta where name = 'head'", "the head".to_owned()),
         (
             "drop trigger audit_is_never_deleted; delete from audit where seq = (select max(seq) from audit)",
@@ -160,7 +166,9 @@ async fn the_audit_verifies_and_an_edit_is_found_at_its_row() {
     }
     let rows = server.engine.app.records.after(0, 1000).await.unwrap();
     let mut verifier = Verifier::new(server.engine.app.keyring.audit());
-    rows.iter().for_each(|row| verifier.next(row).unwrap());
+    for row in &rows {
+        verifier.next(row).unwrap();
+    }
     assert_eq!(verifier.head().seq, u64::try_from(rows.len()).unwrap());
 
     let database = server.database();

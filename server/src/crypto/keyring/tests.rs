@@ -52,7 +52,8 @@ proptest! {
         let home = project(&keyring, "vault_v", "proj_p");
         let (id, value) = (secret("sk_a"), SecretText::new(value));
         let sealed = keyring.seal(&home, &id, 3, &value, &SystemEntropy).unwrap();
-        prop_assert_eq!(keyring.open(&home, &id, 3, &sealed).unwrap().expose(), value.expose());
+        let opened = keyring.open(&home, &id, 3, &sealed).unwrap();
+        prop_assert_eq!(opened.expose(), value.expose());
         prop_assert!(keyring.holds(&home, &id, 3, &sealed, &value).unwrap());
         prop_assert!(!keyring.holds(&home, &id, 3, &sealed, &SecretText::new("another".to_owned() + value.expose())).unwrap());
 

@@ -245,6 +245,8 @@ async fn the_matrix_of_signers_and_routes_is_the_committed_one() {
         write!(matrix, "\n{name}\n").unwrap();
         for (method, target, body) in routes(&secret, client.as_ref()) {
             let (status, answer) = server.call(client.as_ref(), method, &target, &body).await;
+            // Each route by itself: a lockout after three failures is another test's.
+            server.engine.app.lockout.lift_address(std::net::Ipv4Addr::UNSPECIFIED.into());
             let shown = target.replace(&secret, "ID");
             let error = answer.get("error").and_then(Value::as_str).unwrap_or_default().replace(&secret, "ID");
             let code = answer.get("code").and_then(Value::as_str).map(|it| format!(" {it}")).unwrap_or_default();
@@ -257,7 +259,8 @@ async fn the_matrix_of_signers_and_routes_is_the_committed_one() {
             }
         }
     }
-    let matrix: String = matrix.lines().map(|it| format!("{}\n", it.trim_end())).collect();
+    let trimmed: Vec<&str> = matrix.lines().map(str::trim_end).collect();
+    let matrix = trimmed.join("\n") + "\n";
     if std::env::var_os("SIKKERKEY_UPDATE_GOLDEN").is_some() {
         std::fs::write(GOLDEN, &matrix).unwrap();
     }

@@ -9,10 +9,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sikkerkey_protocol::Call;
 
-use super::ok;
 use crate::app::App;
 use crate::audit::entry::Actor;
 use crate::decision::{Context, Decided};
+use crate::http::success::ok;
 use crate::http::{agent, signed};
 use crate::model::machine::Machine;
 use crate::usecase::authenticate;

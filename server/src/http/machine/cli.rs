@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::http::Request;
 use axum::response::Response;
 
-use super::ok;
 use crate::app::App;
 use crate::http::signed;
+use crate::http::success::ok;
 use crate::usecase::list_secrets::{list_detailed, list_projects};
 
 pub(super) async fn projects(State(app): State<App>, request: Request<Body>) -> Response {

@@ -6,9 +6,9 @@ use axum::http::Request;
 use axum::response::{IntoResponse, Response};
 
 use super::list::selection;
-use super::ok;
 use crate::app::App;
 use crate::http::signed;
+use crate::http::success::ok;
 use crate::usecase::export_secrets::export_secrets;
 
 pub(super) async fn handle(State(app): State<App>, request: Request<Body>) -> Response {

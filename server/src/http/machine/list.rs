@@ -6,8 +6,8 @@ use axum::http::Request;
 use axum::response::{IntoResponse, Response};
 use sikkerkey_protocol::machine_plane::Selection;
 
-use super::ok;
 use crate::app::App;
+use crate::http::success::ok;
 use crate::http::{agent, signed};
 use crate::refusal::Refusal;
 use crate::usecase::list_secrets::list_secrets;

@@ -6,9 +6,9 @@ use axum::http::Request;
 use axum::response::Response;
 use sikkerkey_protocol::machine_plane::SecretBody;
 
-use super::ok;
 use crate::app::App;
 use crate::http::signed;
+use crate::http::success::ok;
 use crate::usecase::read_secret::read_secret;
 
 pub(super) async fn handle(State(app): State<App>, request: Request<Body>) -> Response {

@@ -5,8 +5,8 @@ use axum::extract::State;
 use axum::http::Request;
 use axum::response::{IntoResponse, Response};
 
-use super::ok;
 use crate::app::App;
+use crate::http::success::ok;
 use crate::http::{agent, signed};
 use crate::usecase::sync::sync;
 

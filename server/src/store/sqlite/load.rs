@@ -17,8 +17,7 @@ use crate::writer::Spend;
 
 impl Store {
     pub(super) async fn load(&mut self) -> Result<Loaded, StoreError> {
-        let head: String =
-            self.fetch("select value from meta where name = 'head'").await?.pop().unwrap_or_default();
+        let head: String = self.fetch("select value from meta where name = 'head'").await?.pop().unwrap_or_default();
         self.head =
             Head::decode(self.keyring.rows(), &head).ok_or_else(|| StoreError::Tampered("the head".to_owned()))?;
         let mut world = World::default();
@@ -65,7 +64,8 @@ impl Store {
 
     /// The newest version of each secret. Whatever does not open there is found when it is read.
     async fn load_values(&mut self, world: &mut World) -> Result<(), StoreError> {
-        let newest = "select v.secret, v.version, v.vault, v.project, v.time, v.field_names, v.wrapped_key, v.ciphertext
+        let newest =
+            "select v.secret, v.version, v.vault, v.project, v.time, v.field_names, v.wrapped_key, v.ciphertext
              from version v join (select secret, max(version) as version from version group by secret) n
              on v.secret = n.secret and v.version = n.version";
         for row in self.rows(newest).await? {
@@ -93,7 +93,8 @@ impl Store {
 
     async fn load_ledger(&mut self, world: &mut World) -> Result<(), StoreError> {
         for row in self.rows("select secret, reader, doc from tally").await? {
-            let (secret, reader, doc): (String, String, String) = (column(&row, 0)?, column(&row, 1)?, column(&row, 2)?);
+            let (secret, reader, doc): (String, String, String) =
+                (column(&row, 0)?, column(&row, 1)?, column(&row, 2)?);
             let tampered = || StoreError::Tampered(format!("the tally of {secret} by {reader}"));
             let row = Stored::Tally(
                 secret.parse().map_err(|_| tampered())?,
@@ -113,7 +114,8 @@ impl Store {
         }
         for row in self.rows("select machine, time from last_seen").await? {
             let machine: String = column(&row, 0)?;
-            let machine = machine.parse().map_err(|_| StoreError::Tampered(format!("the last request of {machine}")))?;
+            let machine =
+                machine.parse().map_err(|_| StoreError::Tampered(format!("the last request of {machine}")))?;
             world.ledger.restore(Stored::LastSeen(machine, Millis(column(&row, 1)?)));
         }
         let newest = "select minute, kind, count, first_of, last_of from activity

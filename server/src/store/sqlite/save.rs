@@ -47,11 +47,19 @@ pub struct Group<'s> {
 impl Store {
     /// Begins a group and burns its nonces. Returns those that were not burnt before, as signer and nonce.
     pub async fn begin(&mut self, spends: &[&Spend]) -> Result<(Group<'_>, HashSet<(String, String)>), StoreError> {
-        if self.is_open {
-            // The group before this one failed. There may be nothing left to take back, which is an error and fine.
-            drop(sqlx::query("rollback").execute(&mut self.connection).await);
-        }
+        // Of a group that was dropped.
+        self.take_back().await;
         self.is_open = true;
+        match self.burn(spends).await {
+            Ok(burnt) => Ok((Group { store: self }, burnt)),
+            Err(error) => {
+                self.take_back().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn burn(&mut self, spends: &[&Spend]) -> Result<HashSet<(String, String)>, StoreError> {
         let rows: Vec<_> =
             spends.iter().map(|it| (it.timestamp.saturating_add(NONCE_LIFE), &it.signer, &it.nonce)).collect();
         let burnt = sqlx::query(BEGIN_AND_BURN)
@@ -60,34 +68,51 @@ impl Store {
             .await
             .map_err(StoreError::Write)?;
         let burnt = burnt.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
-        let burnt = burnt.collect::<Result<_, sqlx::Error>>().map_err(StoreError::Write)?;
-        Ok((Group { store: self }, burnt))
+        burnt.collect::<Result<_, sqlx::Error>>().map_err(StoreError::Write)
     }
 
-    /// Whether the database takes writes.
-    pub async fn probe(&mut self) -> Result<(), StoreError> {
-        let (group, _) = self.begin(&[]).await?;
-        group.save(Rows::default()).await
+    /// Takes back what has begun, so that its lock is held no longer.
+    async fn take_back(&mut self) {
+        if std::mem::take(&mut self.is_open) {
+            // There may be nothing left to take back, which is an error and fine.
+            drop(sqlx::query("rollback").execute(&mut self.connection).await);
+        }
     }
 }
 
 impl Group<'_> {
     /// Writes the rest of the group and commits. When this returns `Ok`, all of it survives a power failure.
     pub async fn save(self, rows: Rows) -> Result<(), StoreError> {
-        let store = self.store;
-        let mut head = store.head;
+        let saved = self.store.save(&rows).await;
+        if saved.is_err() {
+            self.store.take_back().await;
+        }
+        saved
+    }
+}
+
+type Macs = Vec<(EntityKey, Option<[u8; 32]>)>;
+
+impl Store {
+    async fn save(&mut self, rows: &Rows) -> Result<(), StoreError> {
+        let mut head = self.head;
         head.seq += 1;
         // Never the same number twice, also when this group fails: the mask of the digest depends on it.
-        store.head.seq = head.seq;
-        let entities = store.save_entities(&mut head, &rows).await?;
-        store.save_versions(&rows).await?;
-        store.save_rare(&mut head, &rows).await?;
+        self.head.seq = head.seq;
+        let entities = self.save_entities(&mut head, rows).await?;
+        self.save_versions(rows).await?;
+        self.save_rare(&mut head, rows).await?;
         if let Some(last) = rows.audit.last() {
             head.audit = ChainHead { seq: last.seq, hash: last.hash };
         }
-        let tallies: Vec<_> = rows.dirty.tallies.iter().filter_map(|((secret, reader), tally)| {
-            Some((secret, reader.to_string(), serde_json::to_string(tally.as_ref()?).ok()?))
-        }).collect();
+        let tallies: Vec<_> = rows
+            .dirty
+            .tallies
+            .iter()
+            .filter_map(|((secret, reader), tally)| {
+                Some((secret, reader.to_string(), serde_json::to_string(tally.as_ref()?).ok()?))
+            })
+            .collect();
         let delivered = rows.dirty.delivered.iter();
         let delivered: Vec<_> =
             delivered.filter_map(|((machine, secret), version)| Some((machine, secret, (*version)?))).collect();
@@ -100,25 +125,21 @@ impl Group<'_> {
             .bind(json(&delivered)?)
             .bind(json(&activity)?)
             .bind(json(&audit)?)
-            .bind(head.encode(store.keyring.rows()).map_err(StoreError::Encode)?)
-            .execute(&mut store.connection)
+            .bind(head.encode(self.keyring.rows()).map_err(StoreError::Encode)?)
+            .execute(&mut self.connection)
             .await
             .map_err(StoreError::Write)?;
-        store.is_open = false;
-        store.head = head;
+        self.is_open = false;
+        self.head = head;
         for (key, mac) in entities {
             match mac {
-                Some(mac) => drop(store.macs.insert(key, mac)),
-                None => drop(store.macs.remove(&key)),
+                Some(mac) => drop(self.macs.insert(key, mac)),
+                None => drop(self.macs.remove(&key)),
             }
         }
         Ok(())
     }
-}
 
-type Macs = Vec<(EntityKey, Option<[u8; 32]>)>;
-
-impl Store {
     async fn save_entities(&mut self, head: &mut Head, rows: &Rows) -> Result<Macs, StoreError> {
         let mut macs = Vec::with_capacity(rows.entities.len());
         if rows.entities.is_empty() {
@@ -200,7 +221,8 @@ impl Store {
         let gone = rows.dirty.tallies.iter().filter(|(_, it)| it.is_none());
         let gone: Vec<_> = gone.map(|((secret, reader), _)| (secret, reader.to_string())).collect();
         if !gone.is_empty() {
-            let sql = "delete from tally where (secret, reader) in (select value ->> 0, value ->> 1 from json_each(?1))";
+            let sql =
+                "delete from tally where (secret, reader) in (select value ->> 0, value ->> 1 from json_each(?1))";
             self.run(sql, json(&gone)?).await?;
         }
         let gone = rows.dirty.delivered.iter().filter(|(_, it)| it.is_none());

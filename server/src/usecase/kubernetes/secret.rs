@@ -162,8 +162,8 @@ fn differs(context: &Context<'_>, project: &Project, secret: &Secret, value: &Va
     let unreadable =
         || Refusal::new(RefusalKind::Unavailable, "the server cannot open the value it holds: see its log");
     let sealed = context.state.value(&secret.id).ok_or_else(unreadable)?;
-    let held = context.keyring.open(project, &secret.id, secret.version, sealed).map_err(|_| unreadable())?;
-    Ok(held.expose() != value.text.expose())
+    let holds = context.keyring.holds(project, &secret.id, secret.version, sealed, &value.text);
+    holds.map(|same| !same).map_err(|_| unreadable())
 }
 
 fn detail(key: &ObjectKey, old: Option<&Secret>, new: &Secret) -> String {

@@ -1,0 +1,80 @@
+//! The real binary as a process of its own.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use http_body_util::BodyExt;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use crate::fixture::Signed;
+
+pub struct Process {
+    pub child: Child,
+    pub address: String,
+    /// What it has logged until now.
+    pub log: Arc<Mutex<String>>,
+}
+
+impl Process {
+    /// Starts the server on a free port and waits until it listens.
+    pub async fn start(data: &Path, log_filter: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sikkerkey-server"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--public-url", "http://localhost:1", "--data-dir"])
+            .arg(data)
+            .env("SIKKERKEY_LOG", log_filter)
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (found, address) = tokio::sync::oneshot::channel();
+        let kept = Arc::clone(&log);
+        tokio::spawn(async move {
+            let mut found = Some(found);
+            while let Ok(Some(line)) = lines.next_line().await {
+                if let Some((_, address)) = line.split_once("listening address=")
+                    && let Some(found) = found.take()
+                {
+                    drop(found.send(address.trim().to_owned()));
+                }
+                let mut log = kept.lock().await;
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let address = timeout(Duration::from_secs(30), address).await.expect("it listens in time").expect("it listens");
+        Self { child, address, log }
+    }
+
+    pub async fn connect(&self) -> Connection {
+        Connection::open(&self.address).await.unwrap()
+    }
+}
+
+pub struct Connection(SendRequest<Body>);
+
+impl Connection {
+    pub async fn open(address: &str) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
+        tokio::spawn(connection);
+        Ok(Self(sender))
+    }
+
+    /// The whole answer, or that there was none.
+    pub async fn send(&mut self, request: Signed) -> Result<(u16, Bytes), hyper::Error> {
+        let response = self.0.send_request(request.build()).await?;
+        let status = response.status().as_u16();
+        Ok((status, response.into_body().collect().await?.to_bytes()))
+    }
+}
