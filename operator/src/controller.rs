@@ -134,7 +134,7 @@ fn after_error<K: Reconciled>(object: Arc<Seen<K>>, error: &Error, context: Arc<
         }
         Retry::BackOff => {
             let wait = back_off(context.ledger.failed(K::WIRE, key, &uid), &uid);
-            tracing::warn!(kind = K::KIND, %key, %error, cause = %error.cause(), ?wait, "a pass failed");
+            tracing::warn!(kind = K::KIND, %key, %error, cause = %error.cause(), reason = %error.reason(), ?wait, "a pass failed");
             Action::requeue(wait)
         }
         Retry::After(wait) => Action::requeue(wait),

@@ -45,6 +45,15 @@ pub struct Index {
     moved: Notify,
 }
 
+/// How long access lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Until {
+    /// An instant.
+    Instant(Timestamp),
+    /// Until somebody revokes it.
+    Revoked,
+}
+
 impl Index {
     /// An empty index, and what fills it.
     pub fn new() -> (Arc<Self>, Feeds) {
@@ -125,26 +134,29 @@ impl Index {
         references.referrers(target).filter(|from| from.resource == resource).map(|from| from.key.clone()).collect()
     }
 
-    /// The Secrets that the Grants of this cluster give to `machine` at `now`: Grants that are not being deleted and have
-    /// not ended, from its own namespace or from one it consents to, and only Secrets that exist.
-    pub fn granted_secrets(&self, machine: &Machine, now: Timestamp) -> BTreeSet<ObjectKey> {
+    /// Until when Grants of this cluster give the Secret to `machine`, if they do at `now`: Grants that are not being deleted,
+    /// from the Machine's own namespace or from one it consents to, and a Secret that exists.
+    pub fn granted_until(&self, machine: &Machine, secret: &ObjectKey, now: Timestamp) -> Option<Until> {
         let own = machine.namespace().unwrap_or_default();
-        let target = Target::new(Resource::Machine, &own, &machine.name_any());
-        let mut granted = BTreeSet::new();
-        for key in self.referrers(&target, Resource::Grant) {
-            let Some(grant) = self.grant(&key.namespace, &key.name) else { continue };
-            let consents = key.namespace == own || machine.spec.consents_to(&key.namespace, ConsentKind::Grant);
-            let ended = grant.spec.expires_at.as_ref().is_some_and(|end| end.0 <= now);
-            if !consents || ended || grant.metadata.deletion_timestamp.is_some() {
-                continue;
-            }
-            for secret in &grant.spec.secret_refs {
-                if self.secret(&key.namespace, &secret.name).is_some() {
-                    granted.insert(ObjectKey { namespace: key.namespace.clone(), name: secret.name.clone() });
-                }
-            }
+        let name = machine.name_any();
+        let namespace = &secret.namespace;
+        let consents = *namespace == own || machine.spec.consents_to(namespace, ConsentKind::Grant);
+        if !consents {
+            return None;
         }
-        granted
+        self.secret(namespace, &secret.name)?;
+        let target = Target { resource: Resource::Secret, key: secret.clone() };
+        let grants = self.referrers(&target, Resource::Grant);
+        let ends = grants.iter().filter_map(|key| {
+            let grant = self.grant(&key.namespace, &key.name)?;
+            let named = &grant.spec.machine_ref;
+            let gives = named.name == name
+                && named.namespace_or(&key.namespace) == own
+                && grant.metadata.deletion_timestamp.is_none();
+            let end = grant.spec.expires_at.as_ref().map_or(Until::Revoked, |end| Until::Instant(end.0));
+            (gives && end > Until::Instant(now)).then_some(end)
+        });
+        ends.max()
     }
 
     /// Hears of every object of `resource` that has to be looked at, from now on.
@@ -229,10 +241,12 @@ impl Index {
             let all: Vec<Target> = references.replace(&own, to.clone()).into_iter().chain(to).collect();
             if before.map(Indexed::shows) != after.map(Indexed::shows) {
                 touched.extend(references.referrers(&own).cloned());
+            }
+            if before.map(Indexed::is) != after.map(Indexed::is) {
                 touched.extend(all.into_iter().filter(|target| own.resource.concerns(target.resource)));
             }
         }
-        if own.resource == Resource::Namespace && before.map(Indexed::shows) != after.map(Indexed::shows) {
+        if own.resource == Resource::Namespace && before.map(Indexed::is) != after.map(Indexed::is) {
             for resource in Resource::KINDS {
                 let inside = self.keys(resource).into_iter().filter(|key| key.namespace == own.key.name);
                 touched.extend(inside.map(|key| Target { resource, key }));

@@ -194,18 +194,18 @@ mod tests {
     }
 
     /// Applies events in order; what each of them ends.
-    fn ends(events: &[Event<Pod>]) -> Vec<Vec<String>> {
+    fn ends(events: impl IntoIterator<Item = Event<Pod>>) -> Vec<Vec<String>> {
         let mut known = Known::default();
         let sorted = |mut uids: Vec<String>| {
             uids.sort();
             uids
         };
-        events.iter().map(|event| sorted(known.apply(event))).collect()
+        events.into_iter().map(|event| sorted(known.apply(&event))).collect()
     }
 
     #[test]
     fn a_pod_ends_once_by_its_phase_or_with_its_object() {
-        let ended = ends(&[
+        let ended = ends(vec![
             Event::Apply(pod("a", "Pending")),
             Event::Apply(pod("a", "Running")),
             Event::Apply(pod("a", "Succeeded")),
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_new_list_ends_what_it_does_not_have_and_nothing_before_it_is_whole() {
-        let ended = ends(&[
+        let ended = ends(vec![
             Event::Init,
             Event::InitApply(pod("a", "Running")),
             Event::InitApply(pod("b", "Running")),

@@ -104,6 +104,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     if outcome.is_ok() {
         outcome = others;
     }
+    tracing::info!("stopped");
     outcome
 }
 
@@ -171,7 +172,7 @@ async fn lead(parts: Parts, acknowledged_removals: usize, leadership: Leadership
     while leads.wait_for(|leads| *leads).await.is_ok() {
         let Parts { client, index, session, clock, metrics, .. } = parts.clone();
         let context = controller::Context {
-            events: Events::new(client.clone(), &pod_name, metrics.clone()),
+            events: Events::new(client.clone(), &pod_name, clock.clone(), metrics.clone()),
             ledger: Ledger::new(clock.now()),
             pods: Pods::default(),
             own_pod: own_pod.clone(),

@@ -1,6 +1,7 @@
 //! Requests that are too many and too little known to be audited one by one.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Mutex, PoisonError};
 
 use crate::ledger::{Activity, ActivityKey, ActivityKind};
@@ -13,19 +14,23 @@ pub struct Floods(Mutex<BTreeMap<ActivityKey, Activity>>);
 impl Floods {
     /// Counts one.
     pub fn count(&self, kind: ActivityKind, now: Millis, who: &str) {
-        let key = ActivityKey { minute: now.0.div_euclid(60_000), kind };
+        let one = Activity::by(who.to_owned());
         let mut counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counters.entry(key).or_insert_with(|| Activity::first(who)).add(1, who);
+        match counters.entry(ActivityKey::at(kind, now)) {
+            Entry::Occupied(mut known) => known.get_mut().add(one),
+            Entry::Vacant(place) => drop(place.insert(one)),
+        }
     }
 
     /// Counts again what could not be written.
     pub fn put_back(&self, floods: BTreeMap<ActivityKey, Activity>) {
         let mut counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (key, flood) in floods {
-            let newer = counters.insert(key, flood);
-            if let (Some(newer), Some(flood)) = (newer, counters.get_mut(&key)) {
-                flood.add(newer.count, &newer.last);
+            let mut flood = flood;
+            if let Some(newer) = counters.remove(&key) {
+                flood.add(newer);
             }
+            counters.insert(key, flood);
         }
     }
 

@@ -4,6 +4,7 @@
 //! change is journalled until the group it belongs to is committed: a group that fails is taken back, one that succeeds
 //! names the rows to be written.
 
+mod activity;
 mod tally;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -15,6 +16,7 @@ use sikkerkey_protocol::kubernetes::{LastDenied, Usage};
 use crate::model::machine::Grantee;
 use crate::model::millis::Millis;
 
+pub use activity::{Activity, ActivityKey, ActivityKind};
 pub use tally::{Counts, Reader, Tally};
 
 /// What has happened. See the module's page.
@@ -50,75 +52,6 @@ impl Gone {
         {
             self.ids.remove(&oldest);
         }
-    }
-}
-
-/// Requests that are counted instead of audited one by one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ActivityKind {
-    /// Lists of secrets and projects.
-    List,
-    /// Polls.
-    Poll,
-    /// Syncs that a sidecar began.
-    Sync,
-    /// Requests refused before anything about them was verified, beyond those that were audited.
-    Unauthenticated,
-    /// Requests refused because the address or machine is locked out.
-    LockedOut,
-}
-
-impl ActivityKind {
-    /// Every kind.
-    pub const ALL: [Self; 5] = [Self::List, Self::Poll, Self::Sync, Self::Unauthenticated, Self::LockedOut];
-
-    /// The kind of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|it| it.as_str() == name)
-    }
-
-    /// The name in the database and in metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::List => "list",
-            Self::Poll => "poll",
-            Self::Sync => "sync",
-            Self::Unauthenticated => "unauthenticated",
-            Self::LockedOut => "locked_out",
-        }
-    }
-}
-
-/// Kind and minute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ActivityKey {
-    /// Minutes since the epoch.
-    pub minute: i64,
-    /// What was asked.
-    pub kind: ActivityKind,
-}
-
-/// How often, with the first and the last example.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Activity {
-    /// How often in that minute.
-    pub count: u64,
-    /// Who was the first.
-    pub first: String,
-    /// Who was the last.
-    pub last: String,
-}
-
-impl Activity {
-    /// Nothing yet, but `who` is going to be the first.
-    pub fn first(who: &str) -> Self {
-        Self { count: 0, first: who.to_owned(), last: String::new() }
-    }
-
-    /// Counts.
-    pub fn add(&mut self, count: u64, who: &str) {
-        self.count += count;
-        who.clone_into(&mut self.last);
     }
 }
 
@@ -255,14 +188,17 @@ impl Ledger {
     }
 
     /// Counts a request that is not audited by itself.
-    pub fn record_activity(&mut self, kind: ActivityKind, now: Millis, who: &str) {
-        self.add_activity(ActivityKey { minute: now.0.div_euclid(60_000), kind }, 1, who);
+    pub fn record_activity(&mut self, kind: ActivityKind, now: Millis, who: String) {
+        self.add_activity(ActivityKey::at(kind, now), Activity::by(who));
     }
 
     /// Adds requests that were counted elsewhere.
-    pub fn add_activity(&mut self, key: ActivityKey, count: u64, who: &str) {
+    pub fn add_activity(&mut self, key: ActivityKey, later: Activity) {
         let old = self.activity.get(&key).cloned();
-        self.activity.entry(key).or_insert_with(|| Activity::first(who)).add(count, who);
+        match self.activity.get_mut(&key) {
+            Some(known) => known.add(later),
+            None => drop(self.activity.insert(key, later)),
+        }
         self.journal.activity.entry(key).or_insert(old);
     }
 

@@ -14,6 +14,7 @@ pub mod millis;
 pub mod policy;
 pub mod project;
 pub mod secret;
+pub mod spend;
 pub mod token;
 pub mod version;
 

@@ -15,9 +15,9 @@ use sikkerkey_protocol::id::MachineId;
 use crate::ledger::Dirty;
 use crate::live::World;
 use crate::model::millis::Millis;
+use crate::model::spend::Spend;
 use crate::model::version::Version;
 use crate::model::{Entity, EntityKey};
-use crate::writer::Spend;
 
 pub use data_directory::DataDirectory;
 pub use sqlite::Store;

@@ -7,8 +7,8 @@ use sikkerkey_protocol::canonical::string_to_sign;
 use sikkerkey_protocol::header::SignedHeaders;
 use sikkerkey_protocol::key::{KeyError, PublicKey};
 
+use crate::model::spend::Spend;
 use crate::usecase::source::Source;
-use crate::writer::Spend;
 
 /// A request as it came, with its headers parsed.
 pub struct Received {

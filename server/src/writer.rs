@@ -24,24 +24,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::change::ChangeRequest;
-pub(crate) use self::nonces::LIFE_SECONDS as NONCE_LIFE_SECONDS;
 pub use self::read::{Attempt, Claim, Committed, Outcome, ReadRequest, Receipt, Released, Standing};
 pub use self::task::{Parts, WriterTask};
 use crate::refusal::{Refusal, RefusalKind};
 
 /// How many requests may wait for the writer. Beyond it, whoever comes has to wait for a place.
 const QUEUE: usize = 4096;
-
-/// A nonce that is burnt in the same transaction as what it was sent for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spend {
-    /// Who signed: a machine's or an agent's id in its canonical form.
-    pub signer: String,
-    /// The nonce.
-    pub nonce: String,
-    /// The signed timestamp, in Unix seconds.
-    pub timestamp: i64,
-}
 
 /// The way to the one task that changes anything. Cheap to clone.
 #[derive(Clone)]

@@ -130,6 +130,9 @@ impl Agent {
                 Ok(())
             }
             Err(error) => {
+                if error.ends_access() {
+                    self.access_is_over(&in_full(&error));
+                }
                 let reason = if error.is_refusal() { reason::ENROLMENT_REFUSED } else { reason::ENROLMENT_FAILED };
                 Err(self.failed(reason, &error, error.retry_after()))
             }
@@ -211,15 +214,20 @@ impl Agent {
                 message,
                 ..
             } => {
-                self.heard_from_server();
-                self.holdings.deny_all(DenialReason::MachineSuspended, &printable(message));
-                if self.holdings.delivery().is_some() {
-                    self.publish();
-                }
+                self.access_is_over(message);
                 self.failed(DenialReason::MachineSuspended.as_str(), error, error.retry_after())
             }
             CallError::Refused { .. } => self.failed(reason::SERVER_REFUSED, error, error.retry_after()),
             _ => self.failed(reason::SERVER_UNREACHABLE, error, None),
+        }
+    }
+
+    /// Access is over as a whole, not for one secret alone: the files go, or stay, as `onRevoked` says.
+    fn access_is_over(&mut self, message: &str) {
+        self.heard_from_server();
+        self.holdings.deny_all(DenialReason::MachineSuspended, &printable(message));
+        if self.holdings.delivery().is_some() {
+            self.publish();
         }
     }
 

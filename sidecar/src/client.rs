@@ -112,6 +112,14 @@ impl CallError {
         }
     }
 
+    /// The code of a refusal.
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Refused { code, .. } => *code,
+            _ => None,
+        }
+    }
+
     /// When the other side wants to be asked again.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

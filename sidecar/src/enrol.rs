@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::StatusCode;
 use sikkerkey_protocol::canonical::{Purpose, possession};
 use sikkerkey_protocol::enrolment::{Attest, Register, Renew, Resign};
+use sikkerkey_protocol::error_body::ErrorCode;
 use sikkerkey_protocol::key::MachineKey;
 use sikkerkey_protocol::secret_text::SecretText;
 use zeroize::Zeroizing;
@@ -68,6 +69,11 @@ impl EnrolError {
     /// Whether trying again without a person's help is of little use.
     pub fn is_refusal(&self) -> bool {
         self.call().and_then(CallError::status) == Some(StatusCode::FORBIDDEN)
+    }
+
+    /// Whether it says that this pod's access as a whole is over.
+    pub fn ends_access(&self) -> bool {
+        self.is_refusal() && self.call().and_then(CallError::code).is_some_and(ErrorCode::ends_access)
     }
 
     /// When the other side wants to be asked again.

@@ -59,10 +59,10 @@ impl Reconciled for AccessPolicy {
             || axes(&before) != axes(&after)
     }
 
-    fn changes_at(&self) -> Option<Timestamp> {
+    fn changes_at(&self, _: &gather::Facts) -> [Option<Timestamp>; 2] {
         let end = self.spec.ttl.as_ref().and_then(|ttl| ttl.expires_at.as_ref()).map(|end| end.0);
         let window = self.status.as_ref().and_then(|status| status.window.as_ref());
         let change = window.and_then(|window| window.change_time.as_ref()).map(|change| change.0);
-        [end, change].into_iter().flatten().min()
+        [end, change]
     }
 }

@@ -6,6 +6,9 @@ use sikkerkey_protocol::kubernetes::{Inventoried, Kind, ObjectKey, ObjectMeta};
 
 use super::ledger::Entry;
 
+/// What was put in force.
+pub type Applied = HashMap<(Kind, ObjectKey), Entry>;
+
 /// An object at the server that the cluster does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Orphan {
@@ -39,11 +42,7 @@ pub fn objects(inventory: &Inventoried) -> impl Iterator<Item = (Kind, &ObjectMe
 
 /// Compares. `present` is what the cluster has, by key, from an index that is whole; `applied` is what was put in force.
 #[expect(clippy::implicit_hasher, reason = "one caller")]
-pub fn compare(
-    inventory: &Inventoried,
-    present: &HashSet<(Kind, ObjectKey)>,
-    applied: &HashMap<(Kind, ObjectKey), Entry>,
-) -> Differences {
+pub fn compare(inventory: &Inventoried, present: &HashSet<(Kind, ObjectKey)>, applied: &Applied) -> Differences {
     let mut differences = Differences::default();
     let mut held = HashSet::new();
     for (kind, object) in objects(inventory) {
@@ -52,7 +51,8 @@ pub fn compare(
         if !present.contains(&place) {
             differences.orphans.push(Orphan { kind, key: object.key.clone(), uid: object.uid.clone() });
         } else if let Some(entry) = applied.get(&place)
-            && (entry.uid != object.uid || entry.in_force != Some(object.generation))
+            // A newer one was applied after `applied` was taken.
+            && (entry.uid != object.uid || entry.in_force > Some(object.generation))
         {
             differences.stale.push(place.clone());
         }
@@ -96,7 +96,7 @@ mod tests {
         names.iter().map(|name| (Kind::Grant, key(name))).collect()
     }
 
-    fn applied(entries: &[(&str, &str, i64)]) -> HashMap<(Kind, ObjectKey), Entry> {
+    fn applied(entries: &[(&str, &str, i64)]) -> Applied {
         let entry = |uid: &str, generation| Entry {
             uid: uid.into(),
             in_force: Some(generation),
@@ -116,6 +116,7 @@ mod tests {
             ("gone here, remembered", vec![("a", "u", 1)], vec![], vec![("a", "u", 1)], vec![orphan("a")], vec![]),
             ("lost there", vec![], vec!["a"], vec![("a", "u", 1)], vec![], vec![again("a")]),
             ("older there", vec![("a", "u", 1)], vec!["a"], vec![("a", "u", 2)], vec![], vec![again("a")]),
+            ("newer there", vec![("a", "u", 3)], vec!["a"], vec![("a", "u", 2)], vec![], vec![]),
             ("made anew", vec![("a", "u", 1)], vec!["a"], vec![("a", "v", 1)], vec![], vec![again("a")]),
             ("not looked at yet", vec![("a", "u", 1)], vec!["a"], vec![], vec![], vec![]),
             ("never put in force", vec![], vec!["a"], vec![], vec![], vec![]),

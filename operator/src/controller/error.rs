@@ -1,5 +1,7 @@
 //! What can fail in a pass over an object. A server that is away or refuses is no error: it is part of the plan.
 
+use sikkerkey_crds::reason::Reason;
+
 use crate::index::references::Target;
 use crate::server::Retry;
 
@@ -18,6 +20,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// The reason as conditions would give it: seen from outside, nobody has looked at the object yet.
+    pub fn reason(&self) -> Reason {
+        Reason::Pending
+    }
+
     /// The object it is about.
     pub fn related(&self) -> &Target {
         let (Self::WriteStatus(target, _) | Self::AddFinalizer(target, _) | Self::RemoveFinalizer(target, _)) = self;

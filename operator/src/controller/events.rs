@@ -1,18 +1,27 @@
 //! Events: one for each change of a reason, about the object with its uid, so that `kubectl describe` finds it.
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::Client;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use sikkerkey_crds::condition::{Condition, ConditionStatus, ConditionType, find};
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use sikkerkey_crds::condition::{Condition, ConditionStatus, ConditionType, clipped, find};
 use sikkerkey_crds::names;
 use sikkerkey_crds::reason::Reason;
 
+use crate::clock::Clock;
 use crate::metrics::Metrics;
 
-/// Publishes Events. Cheap to clone.
+/// The API server's limit for the text of an Event.
+const NOTE_LIMIT: usize = 1_024;
+
+/// Publishes Events. Cheap to clone. Nothing is remembered of them: each change of a reason is published once.
 #[derive(Clone)]
 pub struct Events {
-    recorder: Recorder,
+    client: Client,
+    instance: String,
+    clock: Clock,
     metrics: Metrics,
 }
 
@@ -36,27 +45,42 @@ impl News {
 
 impl Events {
     /// Publishes as the operator, from the pod `instance`.
-    pub fn new(client: Client, instance: &str, metrics: Metrics) -> Self {
-        let reporter = Reporter { controller: names::FIELD_MANAGER.to_owned(), instance: Some(instance.to_owned()) };
-        Self { recorder: Recorder::new(client, reporter), metrics }
+    pub fn new(client: Client, instance: &str, clock: Clock, metrics: Metrics) -> Self {
+        Self { client, instance: instance.to_owned(), clock, metrics }
     }
 
     /// Publishes. An Event that is lost is logged; nothing depends on it.
     pub async fn publish(&self, regarding: &ObjectReference, action: &str, news: &News) {
-        let event = Event {
-            type_: if news.is_warning { EventType::Warning } else { EventType::Normal },
-            reason: news.reason.clone(),
-            note: Some(news.message.clone()),
-            action: action.to_owned(),
-            secondary: None,
-        };
-        match self.recorder.publish(&event, regarding).await {
-            Ok(()) => self.metrics.event_published(),
+        let event = event(regarding, action, news, &self.instance, self.clock.now());
+        let namespace = regarding.namespace.as_deref().unwrap_or("default");
+        let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
+        match api.create(&PostParams::default(), &event).await {
+            Ok(_) => self.metrics.event_published(),
             Err(error) => tracing::warn!(
-                %error, reason = news.reason, namespace = regarding.namespace, name = regarding.name,
-                "an Event could not be published"
+                %error, reason = news.reason, namespace, name = regarding.name, "an Event could not be published"
             ),
         }
+    }
+}
+
+fn event(regarding: &ObjectReference, action: &str, news: &News, instance: &str, now: Timestamp) -> Event {
+    let name = regarding.name.as_deref().unwrap_or(names::FIELD_MANAGER);
+    Event {
+        metadata: ObjectMeta {
+            namespace: regarding.namespace.clone(),
+            // As kubectl and client-go name them. Of two at the same nanosecond one would be lost; there is one pass at a time.
+            name: Some(format!("{name}.{:x}", now.as_nanosecond())),
+            ..ObjectMeta::default()
+        },
+        action: Some(action.to_owned()),
+        event_time: Some(MicroTime(now)),
+        note: Some(clipped(&news.message, NOTE_LIMIT)),
+        reason: Some(news.reason.clone()),
+        regarding: Some(regarding.clone()),
+        reporting_controller: Some(names::FIELD_MANAGER.to_owned()),
+        reporting_instance: Some(instance.to_owned()),
+        type_: Some(if news.is_warning { "Warning" } else { "Normal" }.to_owned()),
+        ..Event::default()
     }
 }
 
@@ -78,13 +102,28 @@ pub fn news(before: &[Condition], after: &[Condition]) -> Option<News> {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::jiff::Timestamp;
     use sikkerkey_crds::Time;
 
     use super::*;
 
     fn ready(status: ConditionStatus, reason: Reason, message: &str) -> Vec<Condition> {
         vec![Condition::new(ConditionType::Ready, status, reason, message, Some(2), Time(Timestamp::UNIX_EPOCH))]
+    }
+
+    #[test]
+    fn an_event_names_its_object_with_the_uid() {
+        let regarding = ObjectReference {
+            name: Some("db".into()),
+            uid: Some("u".into()),
+            namespace: Some("shop".into()),
+            ..Default::default()
+        };
+        let news = News::warning(Reason::CleanupDeferred, "x".repeat(2_000));
+        let event = event(&regarding, "Delete", &news, "operator-0", Timestamp::from_second(1).unwrap());
+        assert_eq!(event.regarding, Some(regarding));
+        assert_eq!(event.metadata.name.as_deref(), Some("db.3b9aca00"));
+        assert_eq!((event.type_.as_deref(), event.reason.as_deref()), (Some("Warning"), Some("CleanupDeferred")));
+        assert_eq!(event.note.unwrap().chars().count(), NOTE_LIMIT);
     }
 
     #[test]

@@ -83,6 +83,7 @@ impl<K: Reconciled> Pass<'_, K> {
             previous: &self.previous,
             in_force: in_force(K::conditions_of(&self.previous)),
             cluster: "test",
+            server_url: "https://server.example",
             now: now(),
         })
     }

@@ -57,7 +57,7 @@ impl Reconciled for Grant {
         (reads(previous) == 0) != (reads(wanted) == 0) || denied(previous) != denied(wanted)
     }
 
-    fn changes_at(&self) -> Option<Timestamp> {
-        self.spec.expires_at.as_ref().map(|end| end.0)
+    fn changes_at(&self, _: &gather::Facts) -> [Option<Timestamp>; 2] {
+        [self.spec.expires_at.as_ref().map(|end| end.0), None]
     }
 }

@@ -10,7 +10,11 @@ use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
 /// Counters of one object are written at most this often.
 const COUNTERS_EVERY: Duration = Duration::from_mins(10);
 /// Statuses written for their counters alone, in one second, by the whole operator.
-const COUNTERS_PER_SECOND: u32 = 10;
+pub const COUNTERS_PER_SECOND: usize = 10;
+/// Time for each of them, in milliseconds.
+const COUNTERS_COST: i64 = 100;
+/// So much time may be saved up, in milliseconds.
+const COUNTERS_SAVED: i64 = 2_000;
 
 /// The memory of one leader.
 #[derive(Debug)]
@@ -19,7 +23,8 @@ pub struct Ledger {
     entries: Mutex<HashMap<(Kind, ObjectKey), Entry>>,
     /// Uids whose finalizer went while the server was away, and whether their value goes to the trash.
     deferred: Mutex<HashMap<String, bool>>,
-    budget: Mutex<(i64, u32)>,
+    /// Until when the budget for counters is spent, in Unix milliseconds.
+    spent_until: Mutex<i64>,
 }
 
 /// What is remembered of one object.
@@ -44,7 +49,7 @@ pub struct Entry {
 impl Ledger {
     /// An empty memory.
     pub fn new(started: Timestamp) -> Self {
-        Self { started, entries: Mutex::default(), deferred: Mutex::default(), budget: Mutex::default() }
+        Self { started, entries: Mutex::default(), deferred: Mutex::default(), spent_until: Mutex::default() }
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<(Kind, ObjectKey), Entry>> {
@@ -114,14 +119,16 @@ impl Ledger {
         age >= k8s_openapi::jiff::SignedDuration::try_from(jittered(COUNTERS_EVERY, &entry.uid)).unwrap_or_default()
     }
 
-    /// Takes one write from this second's budget for counters, if one is left.
+    /// Takes one write from the budget for counters, if one is left.
     pub fn take_counter_write(&self, now: Timestamp) -> bool {
-        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        if budget.0 != now.as_second() {
-            *budget = (now.as_second(), 0);
+        let now = now.as_millisecond();
+        let mut spent_until = self.spent_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = (*spent_until).max(now - COUNTERS_SAVED) + COUNTERS_COST;
+        let is_left = next <= now;
+        if is_left {
+            *spent_until = next;
         }
-        budget.1 += 1;
-        budget.1 <= COUNTERS_PER_SECOND
+        is_left
     }
 }
 
@@ -176,11 +183,14 @@ mod tests {
     }
 
     #[test]
-    fn ten_writes_a_second_are_for_counters() {
-        let ledger = Ledger::new(at(0));
-        let taken = (0..25).filter(|_| ledger.take_counter_write(at(7))).count();
-        assert_eq!(taken, 10);
-        assert!(ledger.take_counter_write(at(8)));
+    fn ten_writes_a_second_are_for_counters_however_many_ask() {
+        let ledger = Ledger::new(at(1_000));
+        let taken = |second| (0..50).filter(|_| ledger.take_counter_write(at(second))).count();
+        assert_eq!(taken(1_000), 20, "what was saved up");
+        assert_eq!(taken(1_000), 0);
+        assert_eq!((taken(1_001), taken(1_002)), (10, 10));
+        assert_eq!((1_003..1_063).map(taken).sum::<usize>(), 600);
+        assert_eq!(taken(2_000), 20);
     }
 
     #[test]

@@ -76,6 +76,8 @@ pub struct Evidence<'a, K: Reconciled> {
     pub in_force: Option<i64>,
     /// Name of the cluster at the server.
     pub cluster: &'a str,
+    /// Where the server is.
+    pub server_url: &'a str,
     /// Now.
     pub now: Timestamp,
 }
@@ -126,11 +128,19 @@ pub trait Reconciled: IndexedKind {
     fn without_counters(status: &Self::Status) -> Self::Status;
 
     /// Whether counters of `wanted` should be seen at once: a first read, a first denial, a new reason of a denial.
-    fn counters_are_news(previous: &Self::Status, wanted: &Self::Status) -> bool;
+    fn counters_are_news(_previous: &Self::Status, _wanted: &Self::Status) -> bool {
+        false
+    }
 
-    /// When the status changes by the clock alone.
-    fn changes_at(&self) -> Option<Timestamp> {
-        None
+    /// Whether counters of `wanted` should be seen soon, as far as there is a budget: something came where nothing was, or
+    /// the other way round.
+    fn counters_turned(_previous: &Self::Status, _wanted: &Self::Status) -> bool {
+        false
+    }
+
+    /// Instants at which the status may change by the clock alone.
+    fn changes_at(&self, _facts: &Self::Facts) -> [Option<Timestamp>; 2] {
+        [None, None]
     }
 
     /// Whether its value goes to the trash when it is deleted.

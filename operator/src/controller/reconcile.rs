@@ -6,6 +6,8 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action as Next;
 use kube::{Resource as KubeResource, ResourceExt};
+use sikkerkey_crds::Time;
+use sikkerkey_crds::condition::{Condition, ConditionStatus, ConditionType};
 use sikkerkey_crds::reason::Reason;
 use sikkerkey_crds::received::Received;
 use sikkerkey_protocol::kubernetes::{Delete, ObjectKey, ObjectMeta};
@@ -26,7 +28,7 @@ use crate::server::{Retry, ServerError};
 /// An object that nothing touches is looked at this often all the same: a status that somebody else changed is put right.
 const AT_LEAST_EVERY: Duration = Duration::from_hours(1);
 /// What a pass waits for tells by a touch; this is for the case that it does not.
-const WAITS: Duration = Duration::from_secs(5);
+const WAITS: Duration = Duration::from_secs(30);
 /// How long the store may take to show what was written to the API server.
 const CATCH_UP: Duration = Duration::from_secs(1);
 
@@ -83,7 +85,7 @@ impl Subject<'_> {
             && error.is_superseded()
         {
             // The server has seen a newer generation than we have: it is on its way here.
-            return Ok(self.after_outcome::<K>(object, &outcome));
+            return Ok(self.after_outcome::<K>(object.changes_at(&facts), &outcome));
         }
         let cluster = self.context.session.logged_in().map(|logged_in| logged_in.cluster).unwrap_or_default();
         let wanted = K::conclude(&Evidence {
@@ -94,10 +96,11 @@ impl Subject<'_> {
             previous: &previous,
             in_force,
             cluster: &cluster,
+            server_url: self.context.session.url().as_str(),
             now: self.now,
         });
         self.publish::<K>(seen, &previous, &wanted).await?;
-        Ok(self.after_outcome::<K>(object, &outcome))
+        Ok(self.after_outcome::<K>(object.changes_at(&facts), &outcome))
     }
 
     /// Tells the server. The finalizer comes first: what is at the server has an object that says so.
@@ -175,14 +178,14 @@ impl Subject<'_> {
 
     fn waits<K: Reconciled>(&self) -> Next {
         self.context.metrics.reconciled(K::WIRE, metrics::Outcome::Waits);
-        Next::requeue(WAITS)
+        Next::requeue(jittered(WAITS, &self.uid))
     }
 
     /// When to look again.
-    fn after_outcome<K: Reconciled>(&self, object: &K, outcome: &Outcome<K::State>) -> Next {
+    fn after_outcome<K: Reconciled>(&self, changes_at: [Option<Timestamp>; 2], outcome: &Outcome<K::State>) -> Next {
         let Outcome::Failed(error) = outcome else {
             self.context.metrics.reconciled(K::WIRE, metrics::Outcome::Done);
-            return Next::requeue(next_look(object.changes_at(), self.now, &self.uid));
+            return Next::requeue(next_look(changes_at, self.now, &self.uid));
         };
         let kind = if error.is_away() { metrics::Outcome::ServerAway } else { metrics::Outcome::Refused };
         self.context.metrics.reconciled(K::WIRE, kind);
@@ -201,8 +204,12 @@ impl Subject<'_> {
         let said = format!("{generation} {}", accepted.message);
         // Its status cannot be read either, so what was said stands in memory.
         if self.entry.said.as_ref() != Some(&said) {
+            let in_force = self.entry.in_force.map(|generation| {
+                let (programmed, time) = (ConditionType::Programmed, Time(self.now));
+                Condition::new(programmed, ConditionStatus::True, Reason::Programmed, "", Some(generation), time)
+            });
             let wanted = conditions::conclude(Findings {
-                previous: &[],
+                previous: in_force.as_slice(),
                 generation,
                 accepted,
                 resolved: None,
@@ -254,9 +261,10 @@ impl Subject<'_> {
 }
 
 /// At the instant when the status changes by the clock alone, and at least once in a while. Pure.
-fn next_look(changes_at: Option<Timestamp>, now: Timestamp, uid: &str) -> Duration {
+fn next_look(changes_at: [Option<Timestamp>; 2], now: Timestamp, uid: &str) -> Duration {
     let regular = jittered(AT_LEAST_EVERY, uid);
-    let until = changes_at.filter(|at| *at > now).and_then(|at| Duration::try_from(at.duration_since(now)).ok());
+    let next = changes_at.into_iter().flatten().filter(|at| *at > now).min();
+    let until = next.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
     // A little late rather than a little early: what is early finds nothing changed and comes again.
     until.map_or(regular, |until| (until + Duration::from_millis(200)).min(regular))
 }
@@ -270,11 +278,13 @@ mod tests {
         let at = |second| Timestamp::from_second(second).unwrap();
         let regular = jittered(AT_LEAST_EVERY, "uid");
         for (changes_at, expected) in [
-            (None, regular),
-            (Some(at(10)), regular),
-            (Some(at(100)), regular),
-            (Some(at(130)), Duration::from_millis(30_200)),
-            (Some(at(1_000_000)), regular),
+            ([None, None], regular),
+            ([Some(at(10)), None], regular),
+            ([None, Some(at(100))], regular),
+            ([Some(at(130)), None], Duration::from_millis(30_200)),
+            ([Some(at(10)), Some(at(130))], Duration::from_millis(30_200)),
+            ([Some(at(140)), Some(at(130))], Duration::from_millis(30_200)),
+            ([Some(at(1_000_000)), None], regular),
         ] {
             assert_eq!(next_look(changes_at, at(100), "uid"), expected);
         }

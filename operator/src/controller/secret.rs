@@ -49,7 +49,7 @@ impl Reconciled for Secret {
         SecretStatus { grants: None, pods: None, ..status.clone() }
     }
 
-    fn counters_are_news(previous: &SecretStatus, wanted: &SecretStatus) -> bool {
+    fn counters_turned(previous: &SecretStatus, wanted: &SecretStatus) -> bool {
         let total = |status: &SecretStatus| status.pods.as_ref().and_then(|pods| pods.total).unwrap_or_default();
         let grants = |status: &SecretStatus| status.grants.unwrap_or_default();
         (total(previous) == 0) != (total(wanted) == 0) || (grants(previous) == 0) != (grants(wanted) == 0)

@@ -16,7 +16,7 @@ use super::plan::Reconciled;
 pub enum Worth {
     /// Conditions or facts differ: at once.
     Facts,
-    /// Counters that a person waits for: at once.
+    /// Counters that a person waits for: before others.
     News,
     /// Counters that are due.
     DueCounters,
@@ -34,18 +34,18 @@ pub fn worth<K: Reconciled>(previous: &K::Status, wanted: &K::Status, counters_a
         Worth::Nothing
     } else if K::counters_are_news(previous, wanted) {
         Worth::News
-    } else if counters_are_due {
+    } else if counters_are_due || K::counters_turned(previous, wanted) {
         Worth::DueCounters
     } else {
         Worth::NotYet
     }
 }
 
-/// Whether to write now: counters that are merely due take from the budget of the whole operator.
+/// Whether to write now: counters take from the budget of the whole operator.
 pub fn is_written_now(worth: Worth, ledger: &Ledger, now: Timestamp) -> bool {
     match worth {
-        Worth::Facts | Worth::News => true,
-        Worth::DueCounters => ledger.take_counter_write(now),
+        Worth::Facts => true,
+        Worth::News | Worth::DueCounters => ledger.take_counter_write(now),
         Worth::NotYet | Worth::Nothing => false,
     }
 }
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_and_news_are_written_at_once_and_other_counters_when_they_are_due() {
+    fn facts_come_before_news_and_news_before_counters_that_are_due() {
         let usage = |reads: i64, denied: Option<&str>| {
             let last = denied.map(|reason| json!({"reason": reason}));
             json!({"machine": "web", "usage": {"reads": reads, "lastDenied": last, "asOf": "2026-01-01T00:00:00Z"}})
@@ -116,21 +116,25 @@ mod tests {
     }
 
     #[test]
-    fn the_first_pod_and_the_last_are_news_and_those_between_are_not() {
+    fn the_first_pod_and_the_last_are_due_at_once_and_those_between_are_not() {
         let alive =
             |alive: i32| -> MachineStatus { serde_json::from_value(json!({"pods": {"alive": alive}})).unwrap() };
         for (before, after, expected) in
-            [(0, 1, Worth::News), (1, 3, Worth::NotYet), (3, 0, Worth::News), (3, 3, Worth::Nothing)]
+            [(0, 1, Worth::DueCounters), (1, 3, Worth::NotYet), (3, 0, Worth::DueCounters), (3, 3, Worth::Nothing)]
         {
             assert_eq!(worth::<Machine>(&alive(before), &alive(after), false), expected, "{before} {after}");
         }
     }
 
     #[test]
-    fn due_counters_stop_at_the_budget_and_facts_do_not() {
-        let ledger = Ledger::new(Timestamp::UNIX_EPOCH);
-        let now = Timestamp::UNIX_EPOCH;
-        let written = |worth| (0..30).filter(|_| is_written_now(worth, &ledger, now)).count();
-        assert_eq!((written(Worth::DueCounters), written(Worth::Facts), written(Worth::NotYet)), (10, 30, 0));
+    fn counters_stop_at_the_budget_and_facts_do_not() {
+        let now = Timestamp::from_second(1_000).unwrap();
+        for (worth, expected) in
+            [(Worth::News, 20), (Worth::DueCounters, 20), (Worth::Facts, 30), (Worth::NotYet, 0), (Worth::Nothing, 0)]
+        {
+            let ledger = Ledger::new(now);
+            let written = (0..30).filter(|_| is_written_now(worth, &ledger, now)).count();
+            assert_eq!(written, expected, "{worth:?}");
+        }
     }
 }

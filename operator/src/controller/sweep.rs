@@ -1,8 +1,9 @@
 //! The regular look at everything the server holds: what was missed, and what happened there.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
 use sikkerkey_crds::access_policy::AccessPolicy;
@@ -10,9 +11,11 @@ use sikkerkey_crds::grant::Grant;
 use sikkerkey_crds::machine::Machine;
 use sikkerkey_crds::{crd, secret};
 use sikkerkey_protocol::kubernetes::{Delete, Entry, Inventoried, Inventory, Kind, ObjectKey};
+use tokio::sync::watch;
 
-use super::compare::{Orphan, compare, needs_acknowledgement};
+use super::compare::{Applied, Orphan, compare, needs_acknowledgement};
 use super::events::News;
+use super::ledger::COUNTERS_PER_SECOND;
 use super::plan::{Evidence, Outcome, Plan, Reconciled};
 use super::status::{self, Worth};
 use super::{Context, touch};
@@ -20,9 +23,11 @@ use crate::index::references::Resource;
 
 /// Between two sweeps of a small cluster.
 const SMALL: Duration = Duration::from_secs(5);
+/// Between two sweeps while something waits for the server.
+const WAITED_FOR: Duration = Duration::from_secs(1);
 /// Between two sweeps of a large one.
 const LARGE: Duration = Duration::from_secs(30);
-/// More objects than this are many.
+/// So many objects are many.
 const MANY: usize = 1_000;
 
 /// Sweeps for ever. Whoever waits for the server is touched as soon as it answers.
@@ -30,42 +35,67 @@ pub async fn run(context: &Context) {
     let mut up = context.session.up();
     let mut held = 0;
     loop {
-        let inventory = context.session.call(&Inventory {}).await;
-        match inventory {
+        // From before the question: what is applied while it is answered may not be in the answer.
+        let applied = context.ledger.applied();
+        let mut counters = VecDeque::new();
+        match context.session.call(&Inventory {}).await {
             Ok(inventory) if context.index.is_synced() => {
                 for (kind, key) in context.ledger.waiting() {
                     touch(context, kind, &key);
                 }
-                held = clean_up(context, &inventory, held).await;
-                update(context, &inventory);
+                held = clean_up(context, &inventory, &applied, held).await;
+                counters = update(context, &inventory);
                 crate::pods::compare(context, &inventory.pods).await;
             }
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "no inventory"),
         }
-        let pause = if context.index.len() > MANY { LARGE } else { SMALL };
-        let server_is_back = async {
-            // Only the way up is of interest. A sender that is gone ends the process elsewhere.
-            up.mark_unchanged();
-            while up.changed().await.is_ok() {
-                if *up.borrow_and_update() {
-                    return;
-                }
-            }
-            std::future::pending::<()>().await;
+        let pause = match context.index.len() {
+            // One question a second costs nothing, and what waits should not wait for its own back-off.
+            _ if !context.ledger.waiting().is_empty() => WAITED_FOR,
+            MANY.. => LARGE,
+            _ => SMALL,
         };
-        let _ = tokio::time::timeout(pause, server_is_back).await;
+        up.mark_unchanged();
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = back(&mut up) => {}
+            () = drip(context, counters) => {}
+        }
     }
 }
 
+/// Resolves when the server answers again.
+async fn back(up: &mut watch::Receiver<bool>) {
+    while up.changed().await.is_ok() {
+        if *up.borrow_and_update() {
+            return;
+        }
+    }
+    // A sender that is gone ends the process elsewhere.
+    std::future::pending::<()>().await;
+}
+
+/// Has so many objects looked at in each second as may be written for their counters. Does not end.
+async fn drip(context: &Context, mut due: VecDeque<(Kind, ObjectKey)>) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    while !due.is_empty() {
+        second.tick().await;
+        for (kind, key) in due.drain(..due.len().min(COUNTERS_PER_SECOND)) {
+            touch(context, kind, &key);
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
 /// Removes what the cluster no longer has, and has looked at what the server lacks. How many removals are held back.
-async fn clean_up(context: &Context, inventory: &Inventoried, held_before: usize) -> usize {
+async fn clean_up(context: &Context, inventory: &Inventoried, applied: &Applied, held_before: usize) -> usize {
     let kinds = [Kind::Machine, Kind::Secret, Kind::Grant, Kind::AccessPolicy];
     let keys = kinds
         .into_iter()
         .flat_map(|kind| context.index.keys(Resource::from(kind)).into_iter().map(move |key| (kind, key)));
     let present: HashSet<(Kind, ObjectKey)> = keys.collect();
-    let differences = compare(inventory, &present, &context.ledger.applied());
+    let differences = compare(inventory, &present, applied);
     for (kind, key) in &differences.stale {
         tracing::info!(?kind, %key, "the server holds another state: it is applied again");
         touch(context, *kind, key);
@@ -145,39 +175,37 @@ async fn is_gone(client: &Client, orphan: &Orphan) -> bool {
     }
 }
 
-/// Has every object looked at whose status would be another one now.
-fn update(context: &Context, inventory: &Inventoried) {
-    update_kind::<Machine>(context, &inventory.machines);
-    update_kind::<secret::Secret>(context, &inventory.secrets);
-    update_kind::<Grant>(context, &inventory.grants);
-    update_kind::<AccessPolicy>(context, &inventory.policies);
+/// An object whose counters are due: news first, then the oldest.
+type Due = (bool, Option<Timestamp>, Kind, ObjectKey);
+
+/// Has every object looked at that would say something else now. Those for which only counters differ, in order.
+fn update(context: &Context, inventory: &Inventoried) -> VecDeque<(Kind, ObjectKey)> {
+    let mut due = Vec::new();
+    update_kind::<Machine>(context, &inventory.machines, &mut due);
+    update_kind::<secret::Secret>(context, &inventory.secrets, &mut due);
+    update_kind::<Grant>(context, &inventory.grants, &mut due);
+    update_kind::<AccessPolicy>(context, &inventory.policies, &mut due);
+    due.sort();
+    due.into_iter().map(|(_, _, kind, key)| (kind, key)).collect()
 }
 
-fn update_kind<K>(context: &Context, entries: &[Entry<K::State>])
+fn update_kind<K>(context: &Context, entries: &[Entry<K::State>], due: &mut Vec<Due>)
 where
     K: Reconciled,
     K::State: Clone,
 {
-    let mut due = Vec::new();
     for entry in entries {
-        match worth::<K>(context, entry) {
-            Worth::Facts | Worth::News => touch(context, K::WIRE, &entry.object.key),
-            Worth::DueCounters => {
+        let worth = worth::<K>(context, entry);
+        match worth {
+            Worth::Facts => touch(context, K::WIRE, &entry.object.key),
+            Worth::News | Worth::DueCounters => {
                 let written = context.ledger.entry(K::WIRE, &entry.object.key, &entry.object.uid).counters_written;
-                due.push((written, &entry.object.key));
+                due.push((worth != Worth::News, written, K::WIRE, entry.object.key.clone()));
             }
             Worth::NotYet | Worth::Nothing => {}
         }
     }
-    // The oldest first. What is beyond the budget of this round comes in the next.
-    due.sort();
-    for (_, key) in due.into_iter().take(COUNTERS_A_ROUND) {
-        touch(context, K::WIRE, key);
-    }
 }
-
-/// As many passes as the budget of one round of a small cluster could write for.
-const COUNTERS_A_ROUND: usize = 50;
 
 /// What a pass over the object would write, if the server answered what the inventory says.
 fn worth<K>(context: &Context, entry: &Entry<K::State>) -> Worth
@@ -212,6 +240,7 @@ where
         previous: &previous,
         in_force: remembered.in_force,
         cluster: "",
+        server_url: context.session.url().as_str(),
         now,
     });
     status::worth_now::<K>(&previous, &wanted, &context.ledger, &remembered, now)

@@ -10,7 +10,7 @@ use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::reflector::Store;
 use kube::{Resource as KubeResource, ResourceExt};
 use sikkerkey_crds::access_policy::AccessPolicy;
-use sikkerkey_crds::condition::{Condition, ConditionStatus};
+use sikkerkey_crds::condition::{Condition, ConditionStatus, ConditionType, find};
 use sikkerkey_crds::crd::Kind;
 use sikkerkey_crds::grant::Grant;
 use sikkerkey_crds::machine::Machine;
@@ -76,41 +76,47 @@ impl<K: Kind> KubeResource for Seen<K> {
 /// them must not cause another pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asks {
-    uid: Option<String>,
-    generation: Option<i64>,
-    is_being_deleted: bool,
+    is: Is,
     bootstrap: Option<String>,
 }
 
 /// What others look at: a change of it makes a pass over them necessary. Counters are not among it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shows {
+    is: Is,
+    /// Whether it was looked at, accepted and put in force, and why not.
+    stands: Vec<(ConditionStatus, String)>,
+    fields: Vec<String>,
+}
+
+/// Which object, in which generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Is {
     uid: Option<String>,
     generation: Option<i64>,
-    is_being_deleted: bool,
-    conditions: Vec<(String, ConditionStatus, String, Option<i64>)>,
-    fields: Vec<String>,
+    being_deleted: bool,
+}
+
+impl Is {
+    fn of(meta: &ObjectMeta) -> Self {
+        Self { uid: meta.uid.clone(), generation: meta.generation, being_deleted: meta.deletion_timestamp.is_some() }
+    }
 }
 
 impl Asks {
     fn of(meta: &ObjectMeta) -> Self {
-        Self {
-            uid: meta.uid.clone(),
-            generation: meta.generation,
-            is_being_deleted: meta.deletion_timestamp.is_some(),
-            bootstrap: meta.annotations.as_ref().and_then(|all| all.get(names::BOOTSTRAP_ANNOTATION)).cloned(),
-        }
+        let annotations = meta.annotations.as_ref();
+        Self { is: Is::of(meta), bootstrap: annotations.and_then(|all| all.get(names::BOOTSTRAP_ANNOTATION)).cloned() }
     }
 }
 
 impl Shows {
     fn of(meta: &ObjectMeta, conditions: &[Condition], fields: &[String]) -> Self {
-        let condition = |c: &Condition| (c.type_.clone(), c.status, c.reason.clone(), c.observed_generation);
+        let looked_at = [ConditionType::Accepted, ConditionType::Programmed];
+        let stands = looked_at.into_iter().filter_map(|type_| find(conditions, type_));
         Self {
-            uid: meta.uid.clone(),
-            generation: meta.generation,
-            is_being_deleted: meta.deletion_timestamp.is_some(),
-            conditions: conditions.iter().map(condition).collect(),
+            is: Is::of(meta),
+            stands: stands.map(|condition| (condition.status, condition.reason.clone())).collect(),
             fields: fields.to_vec(),
         }
     }
@@ -136,7 +142,12 @@ pub trait Indexed: KubeResource<DynamicType = ()> + Clone + std::fmt::Debug + Se
 
     /// What others look at.
     fn shows(&self) -> Shows {
-        Shows { generation: None, ..Shows::of(self.meta(), &[], &[]) }
+        Shows::of(self.meta(), &[], &[])
+    }
+
+    /// Which object it is, in which generation.
+    fn is(&self) -> Is {
+        Is::of(self.meta())
     }
 
     /// Its place.

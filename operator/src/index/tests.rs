@@ -4,6 +4,8 @@ use futures::StreamExt;
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 /// An index and what its listeners hear.
@@ -106,11 +108,11 @@ fn a_status_touches_those_who_look_at_it_and_counters_touch_nobody() {
     rig.grant(grant("shop/g", json!({"name": "web"}), &["db"]));
     rig.heard();
     let mut ready = secret("shop/db");
-    let condition = json!({"type": "Ready", "status": "True", "reason": "Ready", "message": "", "observedGeneration": 1,
-                           "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    let condition = json!({"type": "Accepted", "status": "True", "reason": "Accepted", "message": "",
+                           "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z"});
     ready["status"] = json!({"conditions": [condition], "grants": 1});
     rig.secret(ready.clone());
-    assert_eq!(rig.heard(), ["Grant shop/g", "AccessPolicy shop/hours"], "not the Secret itself: the status is ours");
+    assert_eq!(rig.heard(), ["Grant shop/g"], "not the Secret itself: the status is ours");
     ready["status"]["grants"] = 2.into();
     rig.secret(ready);
     assert_eq!(rig.heard(), Vec::<String>::new());
@@ -169,7 +171,7 @@ fn a_grant_counts_with_consent_while_it_lasts_and_for_secrets_that_exist() {
     let mut rig = Rig::new();
     let consent = json!([{"namespace": "pay", "kinds": ["Grant"]}, {"namespace": "hq", "kinds": ["AccessPolicy"]}]);
     rig.machine(machine("shop/web", consent));
-    for name in ["shop/a", "shop/b", "shop/c", "pay/t", "hq/t"] {
+    for name in ["shop/a", "shop/b", "shop/c", "shop/d", "pay/t", "hq/t"] {
         rig.secret(secret(name));
     }
     let foreign = json!({"name": "web", "namespace": "shop"});
@@ -179,12 +181,24 @@ fn a_grant_counts_with_consent_while_it_lasts_and_for_secrets_that_exist() {
     let mut ended = grant("shop/ended", json!({"name": "web"}), &["b"]);
     ended["spec"]["expiresAt"] = "1970-01-01T00:00:00Z".into();
     rig.grant(ended);
+    let mut ends = grant("shop/ends", json!({"name": "web"}), &["a", "d"]);
+    ends["spec"]["expiresAt"] = "1970-01-01T00:00:01Z".into();
+    rig.grant(ends);
     let mut deleted = grant("shop/deleted", json!({"name": "web"}), &["c"]);
     deleted["metadata"]["deletionTimestamp"] = "1970-01-01T00:00:00Z".into();
     rig.grant(deleted);
     let machine = rig.index.machine("shop", "web").unwrap();
-    let granted: Vec<_> = rig.index.granted_secrets(&machine, now()).iter().map(ToString::to_string).collect();
-    assert_eq!(granted, ["pay/t", "shop/a"]);
+    let mut found = Vec::new();
+    for name in ["shop/a", "shop/b", "shop/c", "shop/d", "shop/missing", "pay/t", "hq/t"] {
+        let (namespace, name) = name.split_once('/').unwrap();
+        let key = ObjectKey { namespace: namespace.into(), name: name.into() };
+        found.extend(rig.index.granted_until(&machine, &key, now()).map(|until| (key.to_string(), until)));
+    }
+    let second = Until::Instant(Timestamp::from_second(1).unwrap());
+    assert_eq!(
+        found,
+        [("shop/a".to_owned(), Until::Revoked), ("shop/d".to_owned(), second), ("pay/t".to_owned(), Until::Revoked)]
+    );
 }
 
 #[test]

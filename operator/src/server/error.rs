@@ -95,8 +95,11 @@ impl ServerError {
         match self {
             Self::Unreachable { .. } | Self::Sealed | Self::NoToken(_) => Retry::BackOff,
             Self::Refused { code: Some(ErrorCode::Superseded), .. } => Retry::After(Duration::from_secs(1)),
-            // A person may adopt, allow or reconfigure at the server at any time, and nothing tells us.
-            Self::Refused { .. } => Retry::After(Duration::from_secs(30)),
+            // A person may adopt, unfreeze or allow at the server at any time, and nothing tells us.
+            Self::Refused { status: 401 | 403 | 423, .. }
+            | Self::Refused { code: Some(ErrorCode::AdoptionRequired), .. } => Retry::After(Duration::from_secs(30)),
+            // Only an edit helps, which causes another pass by itself; or a newer server.
+            Self::Refused { .. } => Retry::After(Duration::from_mins(10)),
         }
     }
 

@@ -33,9 +33,32 @@ pub enum ErrorCode {
     MachineNotFound,
     /// The fleet is suspended or not approved.
     MachineNotActive,
+    /// The machine the pod names is a host.
+    MachineIsHost,
+    /// The machine the pod names was made anew since the pod was admitted.
+    MachineReplaced,
+    /// The pod's service account may not assume the machine.
+    ServiceAccountNotAllowed,
+    /// The pod's labels do not fit the machine.
+    SelectorMismatch,
     /// The server cannot do what the object asks for.
     Unsupported,
     /// A code of a newer server.
     #[serde(other)]
     Other,
+}
+
+impl ErrorCode {
+    /// Whether it tells a pod that its access as a whole is over, not only that it cannot be had at the moment.
+    pub fn ends_access(self) -> bool {
+        matches!(
+            self,
+            Self::MachineNotFound
+                | Self::MachineNotActive
+                | Self::MachineIsHost
+                | Self::MachineReplaced
+                | Self::ServiceAccountNotAllowed
+                | Self::SelectorMismatch
+        )
+    }
 }

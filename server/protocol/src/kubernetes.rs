@@ -116,6 +116,8 @@ pub enum Subject {
     /// The pods of a workload.
     #[serde(rename_all = "camelCase")]
     Workload {
+        /// Names of the service accounts whose pods may assume it. A pod of another one loses its identity at once.
+        service_accounts: Vec<String>,
         /// How long one pod's identity lasts before it renews, in seconds.
         lifetime_seconds: u64,
         /// What its sidecars write.

@@ -63,7 +63,7 @@ fn a_group_that_fails_leaves_no_trace() {
         &secret(),
         LastDenied { time: 1, secret: "db".into(), reason: DenialReason::NotGranted, message: "no".into() },
     );
-    ledger.record_activity(ActivityKind::Poll, Millis(1), "m");
+    ledger.record_activity(ActivityKind::Poll, Millis(1), "m".into());
     ledger.forget_secret(&secret());
     assert_eq!(ledger.dirty().tallies.iter().filter(|(_, tally)| tally.is_none()).count(), 2);
     ledger.take_back();

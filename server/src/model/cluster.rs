@@ -30,6 +30,9 @@ pub struct GonePod {
     pub uid: String,
     /// When the server learnt it. Forgotten after a day: no token of the pod lives that long.
     pub since: Millis,
+    /// Whether it is there, but a person took its identity away: remembered until the pod itself is gone, at most a year.
+    #[serde(default)]
+    pub revoked: bool,
 }
 
 impl GonePod {

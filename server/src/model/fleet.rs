@@ -29,11 +29,23 @@ pub struct Fleet {
     pub subject: FleetSubject,
 }
 
+impl Fleet {
+    /// Whether pods of this service account may belong to it.
+    pub fn admits(&self, service_account: &str) -> bool {
+        match &self.subject {
+            FleetSubject::Workload { service_accounts, .. } => service_accounts.iter().any(|it| it == service_account),
+            FleetSubject::Host { .. } => false,
+        }
+    }
+}
+
 /// Whom a fleet consists of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum FleetSubject {
     /// Pods.
     Workload {
+        /// Names of the service accounts whose pods may assume it.
+        service_accounts: Vec<String>,
         /// How long one pod's identity lasts before it renews, in seconds.
         lifetime_seconds: u64,
         /// What the sidecars write.

@@ -14,6 +14,8 @@ use crate::value;
 const MOST_ROTATIONS: usize = 64;
 /// How long a pod that is gone is remembered, in seconds: longer than any token of it lasts.
 const TOMBSTONE_SECONDS: u64 = 24 * 3600;
+/// How long a pod that a person revoked gets no identity, unless it is gone before.
+const REVOKED_POD_SECONDS: u64 = 366 * 24 * 3600;
 /// How long an identity that ended is kept, in seconds, for those who look why something stopped.
 const ENDED_SECONDS: u64 = 3600;
 /// How long the trash keeps, in seconds.
@@ -114,7 +116,8 @@ fn forget(context: &Context<'_>, steps: &mut Steps) {
         steps.remove(EntityKind::Agent, &agent.id);
     }
     for (id, pod) in &state.gone_pods {
-        if ended(Some(pod.since), TOMBSTONE_SECONDS, now) {
+        let remembered = if pod.revoked { REVOKED_POD_SECONDS } else { TOMBSTONE_SECONDS };
+        if ended(Some(pod.since), remembered, now) {
             steps.remove(EntityKind::GonePod, id);
         }
     }

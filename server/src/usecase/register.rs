@@ -8,7 +8,7 @@ use sikkerkey_protocol::kubernetes::Approval;
 
 use super::fresh_id::fresh_uuid;
 use super::key_owner::require_unused;
-use super::kubernetes::voucher::{require_active, require_there};
+use super::kubernetes::voucher::{require_active, require_admitted, require_there};
 use super::source::Source;
 use super::steps::{Steps, answer, describe};
 use crate::audit::entry::{Action, Actor, Entry};
@@ -91,6 +91,7 @@ fn pod_registers(
         return Err(unauthenticated("the Machine that the voucher is for is gone: apply it again, and attest again"));
     };
     require_active(fleet)?;
+    require_admitted(fleet, &pod.pod)?;
     require_there(context, &pod.cluster, &pod.pod.uid)?;
     require_unused(context.state, public_key)?;
     let FleetSubject::Workload { lifetime_seconds, .. } = fleet.subject else {

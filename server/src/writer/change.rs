@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use tokio::sync::oneshot;
 
 use super::group::{Group, Job, Nonce};
-use super::{Spend, unavailable};
+use super::unavailable;
 use crate::audit::entry::{Action, Actor, Entry};
 use crate::decision::{Context, Decided};
+use crate::model::spend::Spend;
 use crate::refusal::{Refusal, RefusalKind};
 
 /// A management use case with everything it needs.

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Spend;
 use crate::audit::entry::Entry;
 use crate::bell::{self, Topic};
 use crate::crypto::keyring::Keyring;
@@ -11,6 +10,7 @@ use crate::entropy::Entropy;
 use crate::ledger::Ledger;
 use crate::live::World;
 use crate::model::millis::Millis;
+use crate::model::spend::Spend;
 use crate::model::version::Version;
 use crate::model::{Change, Entity, EntityKey, EntityKind};
 use crate::refusal::{Refusal, RefusalKind};

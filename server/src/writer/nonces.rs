@@ -8,12 +8,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
-use sikkerkey_protocol::header::{SKEW_SECONDS, WINDOW_SECONDS};
-
-use super::Spend;
-
-/// How long a nonce can matter after its timestamp, in seconds.
-pub(crate) const LIFE_SECONDS: i64 = WINDOW_SECONDS + SKEW_SECONDS;
+use crate::model::spend::{LIFE_SECONDS, Spend};
 
 /// Hashes of one stretch of timestamps.
 struct Generation {

@@ -8,11 +8,12 @@ use sikkerkey_protocol::kubernetes::LastDenied;
 use tokio::sync::oneshot;
 
 use super::group::{Group, Job, Nonce};
-use super::{Spend, unavailable};
+use super::unavailable;
 use crate::audit::entry::{Action, Actor, Entry};
 use crate::crypto::withheld::Withheld;
 use crate::ledger::{ActivityKind, Delivered};
 use crate::model::machine::Machine;
+use crate::model::spend::Spend;
 use crate::policy::{Denial, Guard, Permit, Verdict};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::source::Source;
@@ -150,7 +151,7 @@ fn perform(group: &mut Group<'_>, nonce: Nonce, request: ReadRequest) -> Result<
     }
     group.ledger().record_seen(&machine.id, now);
     if let Some(kind) = request.activity {
-        group.ledger().record_activity(kind, now, &format!("{} from {}", machine.id, source.address));
+        group.ledger().record_activity(kind, now, format!("{} from {}", machine.id, source.address));
     }
     Ok(request.attempts.into_iter().map(|attempt| read(group, &machine, source, attempt)).collect())
 }

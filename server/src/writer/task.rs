@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::group::{Done, Group, Job, Means, Nonce};
-use super::nonces::{LIFE_SECONDS, Nonces};
-use super::{QUEUE, Spend, Writer};
+use super::nonces::Nonces;
+use super::{QUEUE, Writer};
 use crate::audit::chain;
 use crate::bell::Bell;
 use crate::clock::Clock;
@@ -18,10 +18,13 @@ use crate::entropy::Entropy;
 use crate::floods::Floods;
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::model::spend::{LIFE_SECONDS, Spend};
 use crate::store::{ChainHead, Rows, Store, StoreError};
 
 /// The most requests that are written together.
 const GROUP: usize = 256;
+/// How many times those who are ready to run are let into a group that has begun.
+const GATHERING: usize = 32;
 /// How often nonces are purged and last requests saved; and how often a database that failed is tried again.
 const TICK: Duration = Duration::from_secs(5);
 
@@ -86,6 +89,7 @@ impl WriterTask {
                     if taken == 0 {
                         break;
                     }
+                    self.gather(&mut jobs).await;
                     self.group(std::mem::take(&mut jobs), Rows::default()).await;
                 }
                 _ = tick.tick() => self.keep_house().await,
@@ -96,6 +100,24 @@ impl WriterTask {
         self.parts.store.close().await
     }
 
+    /// Lets those who are ready to run come into this group. Whoever was answered by the last one is about to ask again,
+    /// and would otherwise wait for a whole commit that the first to come made alone. On an idle server nobody is ready,
+    /// and this takes no time.
+    async fn gather(&mut self, jobs: &mut Vec<Box<dyn Job>>) {
+        for _ in 0..GATHERING {
+            let before = jobs.len();
+            tokio::task::yield_now().await;
+            while jobs.len() < GROUP
+                && let Ok(job) = self.queue.try_recv()
+            {
+                jobs.push(job);
+            }
+            if jobs.len() == before || jobs.len() >= GROUP {
+                return;
+            }
+        }
+    }
+
     /// Purges nonces, saves last requests, and by doing so tries the database again when it failed.
     async fn keep_house(&mut self) {
         let now = self.parts.clock.now();
@@ -104,7 +126,7 @@ impl WriterTask {
         let last_seen = {
             let ledger = &mut self.parts.live.write().ledger;
             for (key, flood) in &floods {
-                ledger.add_activity(*key, flood.count, &flood.last);
+                ledger.add_activity(*key, flood.clone());
             }
             ledger.take_unsaved_last_seen()
         };

@@ -397,6 +397,7 @@ pub fn fleet() -> Fleet {
         approval: Approval::Approved,
         suspended: false,
         subject: FleetSubject::Workload {
+            service_accounts: vec!["web".into()],
             lifetime_seconds: 3600,
             delivery: Arc::new(delivery(&["db"])),
             delivery_revision: "rev1".into(),

@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
@@ -27,9 +27,15 @@ pub struct Process {
 impl Process {
     /// Starts the server on a free port and waits until it listens.
     pub async fn start(data: &Path, log_filter: &str) -> Self {
+        Self::start_with(data, log_filter, &[]).await
+    }
+
+    /// With more arguments.
+    pub async fn start_with(data: &Path, log_filter: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sikkerkey-server"))
             .args(["serve", "--listen", "127.0.0.1:0", "--public-url", "http://localhost:1", "--data-dir"])
             .arg(data)
+            .args(arguments)
             .env("SIKKERKEY_LOG", log_filter)
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -65,7 +71,11 @@ pub struct Connection(SendRequest<Body>);
 
 impl Connection {
     pub async fn open(address: &str) -> std::io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+        Self::over(TcpStream::connect(address).await?).await
+    }
+
+    /// Over a connection that stands already.
+    pub async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> std::io::Result<Self> {
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
         tokio::spawn(connection);
         Ok(Self(sender))

@@ -103,6 +103,7 @@ async fn a_changed_delivery_and_a_secret_that_appears_reach_a_sidecar_that_waits
     use sikkerkey_server::model::fleet::FleetSubject;
     let server = Server::new().await;
     let subject = |names: &[&str], revision: &str| FleetSubject::Workload {
+        service_accounts: vec!["web".into()],
         lifetime_seconds: 3600,
         delivery: std::sync::Arc::new(delivery(names)),
         delivery_revision: revision.into(),

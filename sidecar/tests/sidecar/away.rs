@@ -119,6 +119,30 @@ async fn a_suspended_machine_loses_its_files_as_it_was_said() {
 }
 
 #[tokio::test]
+async fn a_pod_that_may_not_enrol_any_more_loses_its_files_as_it_was_said() {
+    for (on_revoked, stays) in [(OnDenied::Remove, false), (OnDenied::Keep, true)] {
+        let peer = peer().await;
+        peer.change(|world| world.delivery.on_revoked = on_revoked);
+        let pod = Pod::started(&peer);
+        pod.is_ready().await;
+        eventually("the second question is held", || peer.world().asked.len() == 2).await;
+        peer.change(|world| {
+            for machine in world.machines.values_mut() {
+                machine.is_alive = false;
+            }
+            for _ in 0..8 {
+                let code = Some(ErrorCode::ServiceAccountNotAllowed);
+                world.fail(Attest::PATH, error(StatusCode::FORBIDDEN, "the account may not assume the Machine", code));
+            }
+            // Ends the answer that is held.
+            world.set("a", 2, "two");
+        });
+        pod.says("EnrolmentRefused").await;
+        assert_eq!(pod.read("a").is_some(), stays);
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_is_not_understood_is_named_without_a_word_of_it() {
     let peer = peer().await;
     let pod = Pod::started(&peer);

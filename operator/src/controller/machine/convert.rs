@@ -27,7 +27,8 @@ impl InvalidSpec {
 pub fn convert(object: ObjectMeta, spec: &MachineSpec) -> Result<ApplyMachine, InvalidSpec> {
     let subject =
         match spec.subject().map_err(|error| InvalidSpec::new("spec", strip(&error)))? {
-            Subject::Workload(_) => wire::Subject::Workload {
+            Subject::Workload(workload) => wire::Subject::Workload {
+                service_accounts: workload.service_account_names.clone(),
                 lifetime_seconds: spec.lifetime().map_or(0, |lifetime| lifetime.as_secs()),
                 delivery: delivery(spec.delivery(), &object.key.namespace)?,
             },

@@ -1,13 +1,11 @@
 //! What a Machine's plan needs to know of its surroundings.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use sikkerkey_crds::machine::{FileSecretRef, Machine};
 use sikkerkey_protocol::kubernetes::ObjectKey;
 
-use crate::index::Index;
+use crate::index::{Index, Until};
 
 /// The surroundings of a Machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +14,8 @@ pub struct Facts {
     pub missing_accounts: Vec<String>,
     /// What its files lack, in the order of the files.
     pub problems: Vec<FileProblem>,
+    /// When the first of the Grants that its files need ends.
+    pub grant_ends: Option<Timestamp>,
 }
 
 /// What one file lacks.
@@ -46,8 +46,16 @@ pub fn gather(machine: &Machine, index: &Index, now: Timestamp) -> Facts {
     let own = machine.namespace().unwrap_or_default();
     let accounts = machine.spec.workload.iter().flat_map(|workload| &workload.service_account_names);
     let missing_accounts = accounts.filter(|name| !index.service_account_exists(&own, name)).cloned().collect();
-    let granted = index.granted_secrets(machine, now);
-    Facts { missing_accounts, problems: file_problems(machine, &granted, |key| known_fields(index, key)) }
+    let mut grant_ends = None;
+    let granted = |key: &ObjectKey| {
+        let until = index.granted_until(machine, key, now)?;
+        if let Until::Instant(end) = until {
+            grant_ends = Some(grant_ends.map_or(end, |earlier: Timestamp| earlier.min(end)));
+        }
+        Some(until)
+    };
+    let problems = file_problems(machine, granted, |key| known_fields(index, key));
+    Facts { missing_accounts, problems, grant_ends }
 }
 
 /// The names of the fields of a Secret that has a value.
@@ -60,7 +68,7 @@ fn known_fields(index: &Index, key: &ObjectKey) -> Option<Vec<String>> {
 /// What the files that are not optional lack. Pure.
 fn file_problems(
     machine: &Machine,
-    granted: &BTreeSet<ObjectKey>,
+    mut granted: impl FnMut(&ObjectKey) -> Option<Until>,
     fields_of: impl Fn(&ObjectKey) -> Option<Vec<String>>,
 ) -> Vec<FileProblem> {
     let own = machine.namespace().unwrap_or_default();
@@ -77,7 +85,7 @@ fn file_problems(
         for (namespace, name, field) in inputs.chain(passwords) {
             let secret = ObjectKey { namespace, name };
             let path = file.path.clone();
-            if !granted.contains(&secret) {
+            if granted(&secret).is_none() {
                 problems.push(FileProblem::NotGranted { path, secret });
             } else if let (Some(field), Some(fields)) = (field, fields_of(&secret))
                 && !fields.contains(&field)
@@ -115,10 +123,10 @@ mod tests {
             ]}},
         }))
         .unwrap();
-        let granted = [key("shop", "db"), key("shop", "tls"), key("shop", "later")].into();
+        let granted = [key("shop", "db"), key("shop", "tls"), key("shop", "later")];
         let fields = |key: &ObjectKey| (key.name == "db").then(|| vec!["password".to_owned()]);
         assert_eq!(
-            file_problems(&machine, &granted, fields),
+            file_problems(&machine, |key| granted.contains(key).then_some(Until::Revoked), fields),
             [
                 FileProblem::NoField {
                     path: "user".into(),

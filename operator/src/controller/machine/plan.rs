@@ -24,7 +24,7 @@ pub fn plan(object: &Received<Machine>, meta: ObjectMeta, facts: &Facts) -> Plan
 }
 
 fn resolved(machine: &Machine, facts: &Facts, namespace: &str) -> Verdict {
-    let Facts { missing_accounts, problems } = facts;
+    let Facts { missing_accounts, problems, .. } = facts;
     if !missing_accounts.is_empty() {
         let named = machine.spec.workload.as_ref().map_or(0, |workload| workload.service_account_names.len());
         let end = match missing_accounts.len() {

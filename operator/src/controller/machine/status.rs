@@ -32,12 +32,12 @@ pub fn conclude(evidence: &Evidence<'_, Machine>) -> MachineStatus {
         status.problems = problems(evidence.facts, &machine.namespace().unwrap_or_default());
     }
     if let Some(state) = evidence.state() {
-        fill(&mut status, state);
+        fill(&mut status, state, evidence.server_url);
     }
     status
 }
 
-fn fill(status: &mut MachineStatus, state: &MachineState) {
+fn fill(status: &mut MachineStatus, state: &MachineState, server_url: &str) {
     status.machine_id.clone_from(&state.machine_id);
     status.approval = Some(match state.approval {
         Approval::Approved => ApprovalState::Approved,
@@ -48,12 +48,11 @@ fn fill(status: &mut MachineStatus, state: &MachineState) {
     status.last_seen_time = time(state.last_seen);
     if status.type_ == Some(MachineType::Host) {
         status.pods = None;
-        let host = HostStatus {
+        status.host = Some(HostStatus {
             fingerprint: state.fingerprint.clone(),
-            bootstrap_url: None,
+            bootstrap_url: Some(server_url.to_owned()),
             expires_time: time(state.expires_at),
-        };
-        status.host = Some(host).filter(|host| *host != HostStatus::default());
+        });
     } else {
         status.host = None;
         status.pods = Some(MachinePods { alive: Some(count(state.alive)), ..MachinePods::default() });

@@ -9,11 +9,11 @@ use super::Store;
 use crate::ledger::{Activity, ActivityKey, ActivityKind, Stored};
 use crate::live::World;
 use crate::model::millis::Millis;
+use crate::model::spend::Spend;
 use crate::model::version::{Sealed, Version};
 use crate::model::{Change, Entity};
 use crate::store::head::Head;
 use crate::store::{ChainHead, Loaded, StoreError};
-use crate::writer::Spend;
 
 impl Store {
     pub(super) async fn load(&mut self) -> Result<Loaded, StoreError> {

@@ -10,13 +10,10 @@ use serde::Serialize;
 use sqlx::Row;
 
 use super::Store;
+use crate::model::spend::{LIFE_SECONDS, Spend};
 use crate::model::{Entity, EntityKey};
 use crate::store::head::{Head, hex};
 use crate::store::{ChainHead, Rows, StoreError};
-use crate::writer::Spend;
-
-/// Seconds after its timestamp at which a nonce may be purged.
-const NONCE_LIFE: i64 = crate::writer::NONCE_LIFE_SECONDS;
 
 const BEGIN_AND_BURN: &str = "begin immediate;
     insert into nonce (expiry, signer, nonce)
@@ -61,7 +58,7 @@ impl Store {
 
     async fn burn(&mut self, spends: &[&Spend]) -> Result<HashSet<(String, String)>, StoreError> {
         let rows: Vec<_> =
-            spends.iter().map(|it| (it.timestamp.saturating_add(NONCE_LIFE), &it.signer, &it.nonce)).collect();
+            spends.iter().map(|it| (it.timestamp.saturating_add(LIFE_SECONDS), &it.signer, &it.nonce)).collect();
         let burnt = sqlx::query(BEGIN_AND_BURN)
             .bind(json(&rows)?)
             .fetch_all(&mut self.connection)
@@ -248,7 +245,7 @@ impl Store {
         if let Some(floor) = rows.nonce_floor {
             head.nonce_floor = head.nonce_floor.max(floor);
             sqlx::query("delete from nonce where expiry <= ?1")
-                .bind(head.nonce_floor.saturating_add(NONCE_LIFE))
+                .bind(head.nonce_floor.saturating_add(LIFE_SECONDS))
                 .execute(&mut self.connection)
                 .await
                 .map_err(StoreError::Write)?;

@@ -7,6 +7,7 @@ use sikkerkey_protocol::secret_text::SecretText;
 use super::{TOKEN_SECONDS, by_person, check_name, conflict, find_vault, not_found};
 use crate::audit::entry::Action;
 use crate::decision::{Context, Decided};
+use crate::model::cluster::GonePod;
 use crate::model::fleet::Fleet;
 use crate::model::machine::{Grantee, Machine};
 use crate::model::millis::Millis;
@@ -75,6 +76,11 @@ pub fn revoke(context: &Context<'_>, id: &str) -> Decided<()> {
         }
         Found::Machine(machine) => {
             steps.revoke(machine, by_person(Action::MachineRevoke, None, String::new()), "an administrator revoked it");
+            if let Some(pod) = &machine.pod {
+                // Else its sidecar would enrol anew within a second.
+                let (cluster, uid) = (pod.cluster.clone(), pod.pod.uid.clone());
+                steps.put(Entity::GonePod(GonePod { cluster, uid, since: context.now, revoked: true }));
+            }
             let grantee = Grantee::Machine(machine.id.clone());
             for grant in state.grants.values().filter(|it| it.grantee == grantee) {
                 let mut entry =

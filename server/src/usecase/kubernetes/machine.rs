@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use sikkerkey_protocol::canonical::sha256_hex;
+use sikkerkey_protocol::error_body::ErrorCode;
 use sikkerkey_protocol::key::PublicKey;
 use sikkerkey_protocol::kubernetes::{ApplyMachine, Approval, MachineState, Subject};
+use sikkerkey_protocol::sync::{ChangeAction, Delivery, Format, OnChange};
 
 use super::scope::{Scope, check_generation, check_object, invalid};
 use super::{project, standing};
@@ -57,6 +59,15 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
             steps.revoke(machine, entry, "its Machine was made anew for another kind of subject");
         }
     }
+    for machine in old.into_iter().flat_map(|old| context.state.machines_in(&old.id)) {
+        // Who was taken off the list keeps nothing of what it was given while it stood there.
+        if let (FleetSubject::Workload { .. }, Some(pod)) = (&fleet.subject, &machine.pod)
+            && !fleet.admits(&pod.pod.service_account)
+        {
+            let entry = scope.entry(Action::MachineRevoke, Some(&fleet.project), String::new());
+            steps.revoke(machine, entry, "its Machine does not list its service account any more");
+        }
+    }
     if old != Some(&fleet) {
         let what = if old.is_some() { "changed" } else { "created" };
         let detail = format!("Machine {} {what}, {}", request.object.key, describe(&fleet));
@@ -78,14 +89,36 @@ fn check(request: &ApplyMachine) -> Result<(), Refusal> {
     if lifetime.is_some_and(|it| !LIFETIMES.contains(&it)) {
         return Err(invalid("identity.lifetime is from 5m to 8784h".to_owned()));
     }
+    match &request.subject {
+        Subject::Workload { delivery, .. } => check_delivery(delivery),
+        Subject::Host { .. } => Ok(()),
+    }
+}
+
+/// What no sidecar of this version can do is refused here, before a pod waits for it.
+fn check_delivery(delivery: &Delivery) -> Result<(), Refusal> {
+    for file in &delivery.files {
+        if !matches!(file.format, Format::Raw | Format::DotEnv) {
+            let text = format!(
+                "file {}: format {:?} is not supported by this version: use Raw or DotEnv",
+                file.path, file.format
+            );
+            return Err(invalid(text).code(ErrorCode::Unsupported));
+        }
+    }
+    if let Some(OnChange { action: ChangeAction::Signal { .. }, .. }) = &delivery.on_change {
+        let text = "onChange.signal is not supported by this version: use onChange.httpPost".to_owned();
+        return Err(invalid(text).code(ErrorCode::Unsupported));
+    }
     Ok(())
 }
 
 fn subject(subject: &Subject) -> Result<FleetSubject, Refusal> {
     Ok(match subject {
-        Subject::Workload { lifetime_seconds, delivery } => {
+        Subject::Workload { service_accounts, lifetime_seconds, delivery } => {
             let text = serde_json::to_vec(delivery).map_err(|_| invalid("delivery is not readable".to_owned()))?;
             FleetSubject::Workload {
+                service_accounts: service_accounts.clone(),
                 lifetime_seconds: *lifetime_seconds,
                 delivery: Arc::new(delivery.clone()),
                 delivery_revision: sha256_hex(&text),

@@ -34,8 +34,9 @@ pub fn gone(context: &Context<'_>, agent: &Agent, source: Source, request: GoneP
             steps.revoke(machine, scope.entry(Action::MachineRevoke, project, String::new()), "its pod is gone");
             revoked += 1;
         }
-        if !state.gone_pods.contains_key(&GonePod::id(cluster, uid)) {
-            steps.put(Entity::GonePod(GonePod { cluster: cluster.clone(), uid: uid.clone(), since: context.now }));
+        // One that a person revoked is, now that it is gone, forgotten like any other.
+        if state.gone_pods.get(&GonePod::id(cluster, uid)).is_none_or(|it| it.revoked) {
+            steps.put(Entity::GonePod(GonePod { cluster: cluster.clone(), uid: uid.clone(), since: context.now, revoked: false }));
             learnt += 1;
         }
     }

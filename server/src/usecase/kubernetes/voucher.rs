@@ -39,6 +39,7 @@ pub fn issue(context: &Context<'_>, agent: &Agent, source: Source, request: Issu
         Refusal::new(RefusalKind::NotFound, text).code(ErrorCode::MachineNotFound)
     })?;
     require_active(fleet)?;
+    require_admitted(fleet, &request.pod)?;
     require_there(context, cluster, &request.pod.uid)?;
     require_unused(state, &request.public_key)?;
 
@@ -96,11 +97,26 @@ pub(crate) fn require_active(fleet: &Fleet) -> Result<(), Refusal> {
 /// The pod is not known to be gone. The API server goes on accepting a deleted pod's token for some seconds; a machine
 /// made of one would outlive everybody who could revoke it.
 pub(crate) fn require_there(context: &Context<'_>, cluster: &str, uid: &str) -> Result<(), Refusal> {
-    if context.state.gone_pods.contains_key(&GonePod::id(cluster, uid)) {
-        let text = format!("pod {uid} is gone: it gets no identity any more");
-        return Err(Refusal::new(RefusalKind::Forbidden, text).code(ErrorCode::PodGone));
+    let (text, code) = match context.state.gone_pods.get(&GonePod::id(cluster, uid)) {
+        None => return Ok(()),
+        Some(GonePod { revoked: true, .. }) => {
+            (format!("an administrator revoked pod {uid}: delete it, and the next one enrols"), ErrorCode::MachineNotActive)
+        }
+        Some(_) => (format!("pod {uid} is gone: it gets no identity any more"), ErrorCode::PodGone),
+    };
+    Err(Refusal::new(RefusalKind::Forbidden, text).code(code))
+}
+
+/// The pod's service account may assume the Machine. The operator has checked that too; the list may have changed since.
+pub(crate) fn require_admitted(fleet: &Fleet, pod: &PodIdentity) -> Result<(), Refusal> {
+    if fleet.admits(&pod.service_account) {
+        return Ok(());
     }
-    Ok(())
+    let (account, key) = (&pod.service_account, &fleet.managed.object.key);
+    let text = format!(
+        "ServiceAccount {account} may not assume Machine {key}: add it to spec.workload.serviceAccountNames"
+    );
+    Err(Refusal::new(RefusalKind::Forbidden, text).code(ErrorCode::ServiceAccountNotAllowed))
 }
 
 fn check_pod(pod: &PodIdentity) -> Result<(), Refusal> {

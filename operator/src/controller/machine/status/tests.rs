@@ -139,6 +139,18 @@ fn the_figures_of_the_server_stand_in_the_status() {
 }
 
 #[test]
+fn a_host_shows_where_it_enrols_and_with_which_key() {
+    let object = machine(json!({"host": {}}));
+    let more = json!({"fingerprint": "SHA256:ab", "expiresAt": now().as_millisecond(), "lastSeen": null});
+    let status = pass(&object, Outcome::InForce(state(more))).status();
+    assert_eq!(
+        serde_json::to_value(&status.host).unwrap(),
+        json!({"fingerprint": "SHA256:ab", "bootstrapURL": "https://server.example", "expiresTime": "2026-06-01T12:00:00Z"})
+    );
+    assert_eq!((status.type_, status.pods), (Some(MachineType::Host), None));
+}
+
+#[test]
 fn every_file_that_lacks_something_is_listed_up_to_sixteen() {
     let object = workload();
     let problem = |n: usize| FileProblem::NotGranted {

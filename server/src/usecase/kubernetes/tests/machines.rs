@@ -52,7 +52,7 @@ fn what_stands_in_the_object_stands_in_the_fleet() {
     changed.object.generation = 2;
     let mut delivery = delivery();
     delivery.max_staleness_seconds = 1;
-    changed.subject = Subject::Workload { lifetime_seconds: 600, delivery };
+    changed.subject = Subject::Workload { service_accounts: vec!["web".into()], lifetime_seconds: 600, delivery };
     let state = bench.apply_machine(changed).unwrap();
     assert_eq!((state.suspended, &state.machine_id), (true, &first.machine_id));
     assert_ne!(revision(&bench), before);
@@ -62,7 +62,7 @@ fn what_stands_in_the_object_stands_in_the_fleet() {
 fn a_lifetime_out_of_bounds_and_a_change_of_kind_are_refused() {
     let mut bench = Bench::new();
     for lifetime_seconds in [0, 299, 8784 * 3600 + 1] {
-        let subject = Subject::Workload { lifetime_seconds, delivery: delivery() };
+        let subject = Subject::Workload { service_accounts: vec!["web".into()], lifetime_seconds, delivery: delivery() };
         let request = ApplyMachine { subject, ..workload("web") };
         refused(bench.apply_machine(request), RefusalKind::Invalid, None, "identity.lifetime is from 5m to 8784h");
     }
@@ -147,4 +147,61 @@ fn a_deleted_fleet_takes_machines_grants_and_vouchers_with_it() {
         None,
         "the token is not known here, or ended some time ago: ask for a new one",
     );
+}
+
+#[test]
+fn a_service_account_that_is_taken_off_the_list_ends_its_pods_and_their_vouchers() {
+    let mut bench = Bench::new();
+    bench.apply_machine(workload("web")).unwrap();
+    let registered = bench.enrol("pod-1", 1);
+    let late = bench.voucher(pod("pod-2"), 2).unwrap().voucher;
+    let narrowed = |accounts: &[&str]| {
+        let service_accounts = accounts.iter().map(|it| (*it).to_owned()).collect();
+        let subject = Subject::Workload { service_accounts, lifetime_seconds: 3600, delivery: delivery() };
+        let mut request = ApplyMachine { subject, ..workload("web") };
+        request.object.generation = 2;
+        request
+    };
+    bench.apply_machine(narrowed(&["other"])).unwrap();
+    assert_eq!(bench.actions(), vec![Action::MachineRevoke, Action::FleetApply]);
+    assert!(bench.machine(&registered).is_none());
+    let text = "ServiceAccount web may not assume Machine shop/web: add it to spec.workload.serviceAccountNames";
+    let code = Some(ErrorCode::ServiceAccountNotAllowed);
+    refused(bench.register(late.expose(), 2), RefusalKind::Forbidden, code, text);
+    refused(bench.voucher(pod("pod-3"), 3), RefusalKind::Forbidden, code, text);
+    let mut widened = narrowed(&["other", "web"]);
+    widened.object.generation = 3;
+    bench.apply_machine(widened).unwrap();
+    bench.enrol("pod-1", 4);
+}
+
+#[test]
+fn what_no_sidecar_can_do_is_refused_before_a_pod_waits_for_it() {
+    use sikkerkey_protocol::sync::{ChangeAction, File, Format, OnChange};
+    let with = |change: &dyn Fn(&mut sikkerkey_protocol::sync::Delivery)| {
+        let mut delivery = delivery();
+        change(&mut delivery);
+        let subject = Subject::Workload { service_accounts: vec!["web".into()], lifetime_seconds: 3600, delivery };
+        ApplyMachine { subject, ..workload("web") }
+    };
+    let file = |format| File {
+        path: "app".into(),
+        format,
+        mode: 0o444,
+        optional: false,
+        inputs: vec![],
+        template: None,
+        pkcs12: None,
+    };
+    let code = Some(ErrorCode::Unsupported);
+    let template = with(&|it| it.files = vec![file(Format::Template)]);
+    let text = "file app: format Template is not supported by this version: use Raw or DotEnv";
+    refused(Bench::new().apply_machine(template), RefusalKind::Invalid, code, text);
+    let signal = with(&|it| {
+        let action = ChangeAction::Signal { name: "SIGHUP".into(), process_name: "nginx".into() };
+        it.on_change = Some(OnChange { debounce_millis: 0, action });
+    });
+    let text = "onChange.signal is not supported by this version: use onChange.httpPost";
+    refused(Bench::new().apply_machine(signal), RefusalKind::Invalid, code, text);
+    Bench::new().apply_machine(with(&|it| it.files = vec![file(Format::DotEnv)])).unwrap();
 }

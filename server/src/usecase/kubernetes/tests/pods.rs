@@ -116,7 +116,7 @@ fn a_pod_whose_end_is_learnt_between_voucher_and_registration_makes_no_machine()
     let mut bench = ready();
     let voucher = bench.voucher(pod("pod-1"), 1).unwrap().voucher;
     // Another replica's list of tokens may be behind: the tombstone alone must be enough.
-    let gone = crate::model::cluster::GonePod { cluster: "prod".into(), uid: "pod-1".into(), since: bench.now };
+    let gone = crate::model::cluster::GonePod { cluster: "prod".into(), uid: "pod-1".into(), since: bench.now, revoked: false };
     bench.put(crate::model::Entity::GonePod(gone));
     let text = "pod pod-1 is gone: it gets no identity any more";
     refused(bench.register(voucher.expose(), 1), RefusalKind::Forbidden, Some(ErrorCode::PodGone), text);
@@ -140,4 +140,19 @@ fn a_machine_name_that_is_none_is_refused_before_it_is_looked_for() {
         None,
         "name is not the name of a Kubernetes object",
     );
+}
+
+#[test]
+fn a_pod_that_a_person_revoked_does_not_come_back_until_it_is_another_pod() {
+    let mut bench = ready();
+    let registered = bench.enrol("pod-1", 1);
+    bench.run(|it| crate::usecase::admin::machine::revoke(it, registered.machine_id.as_str())).unwrap();
+    assert!(bench.machine(&registered).is_none());
+    let text = "an administrator revoked pod pod-1: delete it, and the next one enrols";
+    refused(bench.voucher(pod("pod-1"), 2), RefusalKind::Forbidden, Some(ErrorCode::MachineNotActive), text);
+    // The operator learns that it is gone: from then on it is remembered like any other.
+    bench.gone(&["pod-1"]).unwrap();
+    let text = "pod pod-1 is gone: it gets no identity any more";
+    refused(bench.voucher(pod("pod-1"), 2), RefusalKind::Forbidden, Some(ErrorCode::PodGone), text);
+    bench.enrol("pod-2", 3);
 }
