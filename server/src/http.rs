@@ -24,8 +24,12 @@ use axum::response::{IntoResponse, Response};
 use crate::app::App;
 use crate::metrics::StatusLabel;
 
-/// The largest body that is read, in bytes.
-pub const MAX_BODY: usize = 1024 * 1024;
+/// The largest body of a request that nobody signed, in bytes: a token, a key and a proof.
+pub const TOKEN_BODY: usize = 32 * 1024;
+/// The largest body of a machine's request, in bytes. It is read before its signature is verified.
+pub const MACHINE_BODY: usize = 128 * 1024;
+/// The largest body of an agent's request, in bytes.
+pub const AGENT_BODY: usize = 1024 * 1024;
 
 /// Every route.
 pub fn router(app: App) -> Router {

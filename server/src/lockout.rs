@@ -6,7 +6,9 @@
 //! A lock must not be a weapon. A machine's id is no secret, so whoever knows one could lock the machine out by failing
 //! as it. Failures count against the pair of machine and address, and against the address. Against the machine as a
 //! whole they count only from addresses that never authenticated as it, and that lock shuts out only such addresses: the
-//! machine itself goes on from where it always was.
+//! machine itself goes on from where it always was. For the same reason a lock on an address, which its neighbours behind
+//! one gateway may have earned, does not shut out who has authenticated from there; and where an address is known to be
+//! shared, not even the pair is locked.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -64,8 +66,8 @@ pub struct Lock {
     pub until: Millis,
 }
 
-/// Who failed to authenticate too often. In memory: a restart forgets, which costs an attacker nothing he could not
-/// have by waiting.
+/// Who failed to authenticate too often. In memory: a restart forgets, which gives an attacker nothing that waiting would
+/// not. Where each machine was last is not forgotten, so that a restart opens no way to lock it out.
 #[derive(Default)]
 pub struct Lockout {
     shared: Vec<IpNet>,
@@ -90,22 +92,20 @@ impl Lockout {
     pub fn check(&self, now: Millis, address: IpAddr, signer: Option<&str>) -> Result<(), Lock> {
         let address = network(address);
         let inner = self.lock();
-        if let Some(lock) = inner.active(now, Locked::Address(address)) {
-            return Err(lock);
+        let mut locks = Vec::new();
+        if let Some(signer) = signer {
+            locks.push(Locked::Pair(signer.to_owned(), address));
         }
-        let Some(signer) = signer else { return Ok(()) };
-        if let Some(lock) = inner.active(now, Locked::Pair(signer.to_owned(), address)) {
-            return Err(lock);
+        if signer.is_none_or(|it| !inner.knows(it, address)) {
+            locks.push(Locked::Address(address));
+            locks.extend(signer.map(|it| Locked::Signer(it.to_owned())));
         }
-        if inner.knows(signer, address) {
-            return Ok(());
-        }
-        inner.active(now, Locked::Signer(signer.to_owned())).map_or(Ok(()), Err)
+        locks.into_iter().find_map(|it| inner.active(now, it)).map_or(Ok(()), Err)
     }
 
-    /// Whether tokens from `address` are shut out.
+    /// Whether tokens from `address` are shut out. Nothing else shuts them out: who registers has not authenticated yet,
+    /// and a token cannot be guessed.
     pub fn check_tokens(&self, now: Millis, address: IpAddr) -> Result<(), Lock> {
-        self.check(now, address, None)?;
         self.lock().active(now, Locked::Tokens(network(address))).map_or(Ok(()), Err)
     }
 
@@ -120,7 +120,9 @@ impl Lockout {
             what.push(Locked::Address(address));
         }
         if let Some(signer) = signer {
-            what.push(Locked::Pair(signer.to_owned(), address));
+            if !is_shared {
+                what.push(Locked::Pair(signer.to_owned(), address));
+            }
             if !inner.knows(signer, address) {
                 what.push(Locked::Signer(signer.to_owned()));
             }
@@ -203,7 +205,11 @@ impl Inner {
         self.known.get(signer).is_some_and(|it| it.contains(&address))
     }
 
+    /// The lock that this failure begins. One that is in force already goes on as it is.
     fn count(&mut self, now: Millis, what: Locked, limit: usize, window: i64, seconds: u64) -> Option<Lock> {
+        if self.active(now, what.clone()).is_some() {
+            return None;
+        }
         let failures = self.failures.entry(what.clone()).or_default();
         failures.retain(|at| now.0 - at.0 < window);
         failures.push(now);

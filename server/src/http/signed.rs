@@ -10,17 +10,19 @@ use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Request};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use sikkerkey_protocol::denial::DenialReason;
-use sikkerkey_protocol::header::{AGENT_ID, MACHINE_ID, NONCE, SIGNATURE, SignedHeaders, TIMESTAMP};
-use sikkerkey_protocol::id::AgentId;
+use sikkerkey_protocol::header::{AGENT_ID, HeaderError, MACHINE_ID, NONCE, SIGNATURE, SignedHeaders, TIMESTAMP};
+use sikkerkey_protocol::id::{AgentId, MachineId};
+use sikkerkey_protocol::key::PublicKey;
 use tokio::time::timeout;
 
-use super::MAX_BODY;
 use super::listener::Peer;
+use super::{AGENT_BODY, MACHINE_BODY};
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
+use crate::decision::{Context, Decided, Decision};
 use crate::ledger::ActivityKind;
 use crate::lockout::Lock;
 use crate::model::agent::Agent;
@@ -84,7 +86,6 @@ pub fn source(app: &App, parts: &Parts) -> Source {
 
 /// Answers that the address is locked out.
 pub fn locked(app: &App, source: Source, lock: &Lock) -> Response {
-    use axum::response::IntoResponse;
     let now = app.clock.now();
     app.floods.count(ActivityKind::LockedOut, now, &source.address.to_string());
     let seconds = u64::try_from((lock.until.0 - now.0 + 999) / 1000).unwrap_or(1).max(1);
@@ -98,13 +99,13 @@ pub fn locked(app: &App, source: Source, lock: &Lock) -> Response {
 }
 
 /// Reads a body of bounded size in bounded time.
-pub async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
-    let too_large = || Refusal::new(RefusalKind::Invalid, "the body is larger than 1 MiB");
+pub async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refusal> {
+    let too_large = || Refusal::new(RefusalKind::Invalid, format!("the body is larger than {} KiB", limit / 1024));
     let announced = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()).and_then(|it| it.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > MAX_BODY) {
+    if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    match timeout(BODY_TIME, Limited::new(body, MAX_BODY).collect()).await {
+    match timeout(BODY_TIME, Limited::new(body, limit).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Refusal::new(RefusalKind::Invalid, "the body could not be read")),
@@ -115,7 +116,6 @@ pub async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal
 /// Audits a refusal and answers it. Beyond a few a minute from one address it is counted instead, so that nobody grows
 /// the disk without having signed anything.
 pub async fn refuse(app: &App, source: Source, actor: Actor, refusal: Refusal) -> Response {
-    use axum::response::IntoResponse;
     let now = app.clock.now();
     if app.lockout.may_audit(now, source.address) {
         audit_refusal(app, source, actor, refusal).await.into_response()
@@ -126,7 +126,7 @@ pub async fn refuse(app: &App, source: Source, actor: Actor, refusal: Refusal) -
 }
 
 async fn audit_refusal(app: &App, source: Source, actor: Actor, refusal: Refusal) -> Refusal {
-    let decide = Box::new(move |_: &crate::decision::Context<'_>| Err::<crate::decision::Decision<()>, _>(refusal));
+    let decide = Box::new(move |_: &Context<'_>| -> Decided<()> { Err(refusal) });
     let request = ChangeRequest { spend: None, actor, source_ip: Some(source.address), what: "authentication", decide };
     match app.writer.change(request).await {
         Err(refusal) => refusal,
@@ -137,11 +137,12 @@ async fn audit_refusal(app: &App, source: Source, actor: Actor, refusal: Refusal
 
 /// Parses, and finds out who may have signed.
 async fn known(app: &App, request: Request<Body>) -> Result<(Received, Signer), Response> {
-    use axum::response::IntoResponse;
     let (parts, body) = request.into_parts();
     let source = source(app, &parts);
     let now = app.clock.now();
-    app.lockout.check(now, source.address, None).map_err(|lock| locked(app, source, &lock))?;
+    let claimed = once(&parts.headers, MACHINE_ID).and_then(|it| it.parse::<MachineId>().ok());
+    let claimed = claimed.as_ref().map(MachineId::as_str);
+    app.lockout.check(now, source.address, claimed).map_err(|lock| locked(app, source, &lock))?;
 
     let target = parts.uri.path().to_owned();
     if parts.uri.query().is_some() || parts.uri.scheme().is_some() {
@@ -168,18 +169,15 @@ async fn known(app: &App, request: Request<Body>) -> Result<(Received, Signer), 
         let locks = app.lockout.failed(now, source.address, None);
         return Err(failed(app, source, Actor::Machine(id), locks).await);
     };
-    let id = headers.machine_id.as_str();
-    app.lockout.check(now, source.address, Some(id)).map_err(|lock| locked(app, source, &lock))?;
-    let body = read_body(&parts.headers, body).await.map_err(IntoResponse::into_response)?;
+    let limit = match &signer {
+        Signer::Machine(_) => MACHINE_BODY,
+        Signer::Agent(_) => AGENT_BODY,
+    };
+    let body = read_body(&parts.headers, body, limit).await.map_err(IntoResponse::into_response)?;
     Ok((Received { method: parts.method.to_string(), target, headers, body, source }, signer))
 }
 
-async fn checked<P>(
-    app: &App,
-    received: Received,
-    key: &sikkerkey_protocol::key::PublicKey,
-    signer: P,
-) -> Result<Verified<P>, Response> {
+async fn checked<P>(app: &App, received: Received, key: &PublicKey, signer: P) -> Result<Verified<P>, Response> {
     let (source, id) = (received.source, received.headers.machine_id.clone());
     if let Ok(verified) = received.verify(key, signer) {
         app.lockout.succeeded(source.address, id.as_str());
@@ -196,8 +194,8 @@ async fn failed(app: &App, source: Source, actor: Actor, locks: Vec<Lock>) -> Re
         entry.source_ip = Some(source.address);
         entry.denial = Some(DenialReason::LockedOut);
         entry.detail = format!("{} is locked out until {}", lock.what, crate::policy::window::instant(lock.until));
-        let decide = Box::new(move |_: &crate::decision::Context<'_>| {
-            Ok(crate::decision::Decision { changes: Vec::new(), audit: vec![entry], answer: Box::new(|_| ()) })
+        let decide = Box::new(move |_: &Context<'_>| {
+            Ok(Decision { changes: Vec::new(), audit: vec![entry], answer: Box::new(|_| ()) })
         });
         let request = ChangeRequest {
             spend: None,
@@ -221,7 +219,7 @@ fn find(app: &App, headers: &SignedHeaders) -> Option<Signer> {
     world.state.agents.get(&agent).cloned().map(Box::new).map(Signer::Agent)
 }
 
-fn headers(headers: &HeaderMap) -> Result<SignedHeaders, sikkerkey_protocol::header::HeaderError> {
+fn headers(headers: &HeaderMap) -> Result<SignedHeaders, HeaderError> {
     let id = match (once(headers, MACHINE_ID), headers.contains_key(MACHINE_ID), headers.contains_key(AGENT_ID)) {
         (None, false, true) => once(headers, AGENT_ID),
         // Two names for the signer are one too many, whatever they say.

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use sikkerkey_protocol::Call;
 
 use super::agent::parse;
+use super::TOKEN_BODY;
 use super::signed;
 use super::success::ok;
 use crate::app::App;
@@ -42,7 +43,27 @@ where
     let (parts, body) = request.into_parts();
     let source = signed::source(app, &parts);
     app.lockout.check_tokens(app.clock.now(), source.address).map_err(|lock| signed::locked(app, source, &lock))?;
-    let body = signed::read_body(&parts.headers, body).await.map_err(IntoResponse::into_response)?;
+    let body = signed::read_body(&parts.headers, body, TOKEN_BODY).await.map_err(IntoResponse::into_response)?;
+    // Tried first where it holds nobody up and leaves nothing behind: what is refused here never reaches the writer.
+    let tried = {
+        let call: C = parse(&body).map_err(IntoResponse::into_response)?;
+        let world = app.live.read();
+        let context = Context {
+            state: &world.state,
+            ledger: &world.ledger,
+            now: app.clock.now(),
+            keyring: &app.keyring,
+            entropy: &*app.entropy,
+            public_url: &app.public_url,
+        };
+        decide(&context, source, call).map(drop)
+    };
+    if let Err(refusal) = tried {
+        if refusal.kind == RefusalKind::Unauthenticated {
+            app.lockout.token_failed(app.clock.now(), source.address);
+        }
+        return Err(signed::refuse(app, source, Actor::Anonymous, refusal).await);
+    }
     let call: C = parse(&body).map_err(IntoResponse::into_response)?;
     let request = ChangeRequest {
         spend: None,
@@ -51,10 +72,5 @@ where
         what: C::PATH,
         decide: Box::new(move |context: &Context<'_>| decide(context, source, call)),
     };
-    app.writer.change(request).await.map_err(|refusal| {
-        if refusal.kind == RefusalKind::Unauthenticated {
-            app.lockout.token_failed(app.clock.now(), source.address);
-        }
-        refusal.into_response()
-    })
+    app.writer.change(request).await.map_err(IntoResponse::into_response)
 }

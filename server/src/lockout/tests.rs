@@ -42,15 +42,34 @@ fn a_machine_cannot_be_locked_out_of_its_own_address() {
 }
 
 #[test]
-fn failures_from_its_own_address_lock_the_pair_but_not_the_machine() {
-    let lockout = Lockout::new(vec!["10.0.0.0/8".parse().unwrap()]);
+fn failures_from_its_own_address_lock_the_pair_and_the_address_but_not_the_machine() {
+    let lockout = Lockout::default();
     let (home, now) = (ip("10.0.0.5"), Millis(0));
     lockout.succeeded(home, "web");
-    let locks: Vec<_> = (0..3).flat_map(|_| lockout.failed(now, home, Some("web"))).map(|lock| lock.what).collect();
-    assert_eq!(locks, [Locked::Pair("web".into(), home)]);
-    // The address is shared by others, and stays open for them.
+    lockout.succeeded(home, "db");
+    let locks: Vec<_> = (0..4).flat_map(|_| lockout.failed(now, home, Some("web"))).map(|lock| lock.what).collect();
+    assert_eq!(locks, [Locked::Address(home), Locked::Pair("web".into(), home)]);
+    assert_eq!(what(lockout.check(now, home, Some("web"))), Some(Locked::Pair("web".into(), home)));
+    // Who has authenticated from there goes on, and so does the machine from elsewhere; a stranger does not.
     assert_eq!(lockout.check(now, home, Some("db")), Ok(()));
     assert_eq!(lockout.check(now, ip("10.0.0.6"), Some("web")), Ok(()));
+    assert_eq!(what(lockout.check(now, home, Some("new"))), Some(Locked::Address(home)));
+    assert_eq!(what(lockout.check(now, home, None)), Some(Locked::Address(home)));
+    assert_eq!(lockout.check_tokens(now, home), Ok(()));
+}
+
+#[test]
+fn behind_a_shared_address_nobody_locks_a_neighbour_out() {
+    let lockout = Lockout::new(vec!["10.0.0.0/8".parse().unwrap()]);
+    let (gateway, now) = (ip("10.0.0.5"), Millis(0));
+    lockout.succeeded(gateway, "web");
+    for _ in 0..9 {
+        assert_eq!(lockout.failed(now, gateway, Some("web")), []);
+        assert_eq!(lockout.failed(now, gateway, None), []);
+    }
+    for signer in [Some("web"), Some("db"), None] {
+        assert_eq!(lockout.check(now, gateway, signer), Ok(()));
+    }
 }
 
 #[test]

@@ -257,6 +257,19 @@ async fn three_bad_signatures_lock_the_address_and_others_go_on() {
 }
 
 #[tokio::test]
+async fn a_restart_opens_no_way_to_lock_a_machine_out_of_its_own_address() {
+    let server = Server::new().await;
+    let pod = Client::pod();
+    assert_eq!(server.get(&pod, "/v1/secret/sk_db").await.status, 200);
+    let server = server.restart().await.unwrap();
+    for n in 1..5 {
+        let forged = Client { address: format!("203.0.113.{n}"), ..Client::new(uuid(0x11), 99) };
+        assert_eq!(server.get(&forged, "/v1/secret/sk_db").await.status.as_u16(), if n < 4 { 401 } else { 429 });
+    }
+    assert_eq!(server.get(&pod, "/v1/secret/sk_db").await.status, 200);
+}
+
+#[tokio::test]
 async fn stale_and_replayed_requests_lock_nobody_out() {
     let server = Server::new().await;
     let pod = Client::pod();
@@ -297,7 +310,7 @@ async fn malformed_bodies_and_routes_get_a_clear_answer() {
         ("/v1/secrets/poll", "{", 400, "the body is not JSON"),
         ("/v1/secrets/poll", r#"{"watch":"sk_db"}"#, 400, "another shape"),
         ("/v1/secrets/poll", &deep, 400, "the body"),
-        ("/v1/secrets/list", &huge, 400, "larger than 1 MiB"),
+        ("/v1/secrets/list", &huge, 400, "larger than 128 KiB"),
         ("/v1/nothing", "", 404, "no such route"),
         ("/v1/secrets", "", 405, "another method"),
     ];

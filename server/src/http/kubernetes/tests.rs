@@ -137,7 +137,7 @@ fn object(name: &str) -> Value {
 
 fn workload() -> Value {
     let delivery = json!({ "onRevoked": "Remove", "onClosed": "Remove", "maxStalenessSeconds": 60, "files": [] });
-    let subject = json!({ "workload": { "lifetimeSeconds": 3600, "delivery": delivery } });
+    let subject = json!({ "workload": { "serviceAccounts": ["web"], "lifetimeSeconds": 3600, "delivery": delivery } });
     json!({ "object": object("web"), "manualApproval": false, "suspended": false, "subject": subject })
 }
 
