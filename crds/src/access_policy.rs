@@ -67,13 +67,13 @@ pub struct AccessPolicySpec {
     /// Reads are allowed this often. Absent: without limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_cap: Option<RateCap>,
-    /// Reads are allowed after another Machine has approved. Absent: without.
+    /// Reads are allowed after another Machine has approved. Absent: without. This version refuses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub co_sign: Option<CoSign>,
     /// Reads are allowed until a date, or a number of reads. Absent: without end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Ttl>,
-    /// A new value is made after this many reads. Absent: reads do not rotate.
+    /// A new value is made after this many reads. Absent: reads do not rotate. This version refuses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = shape::positive)]
     pub rotate_after_reads: Option<i32>,
@@ -252,7 +252,7 @@ pub struct AccessPolicyStatus {
     /// Whether the policy lets anybody read now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<PolicyWindow>,
-    /// Reads under this policy. Coarse: `kubectl sikkerkey status` has live figures.
+    /// Reads under this policy. Coarse: `asOf` says how old the figures are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<PolicyUsage>,
 }

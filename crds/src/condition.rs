@@ -54,7 +54,7 @@ pub enum ConditionType {
     Programmed,
     /// The summary: the server enforces exactly what this generation says.
     Ready,
-    /// Only an edit of this object, or of the chart, can help. Absent otherwise.
+    /// Only an edit of this object, or of the installation, can help. Absent otherwise.
     Stalled,
 }
 

@@ -78,7 +78,7 @@ pub struct GrantStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), transform = shape::map_list(["secret"]))]
     pub problems: Vec<GrantProblem>,
-    /// Reads under this Grant. Coarse: `kubectl sikkerkey status` has live figures.
+    /// Reads under this Grant. Coarse: `asOf` says how old the figures are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<GrantUsage>,
 }

@@ -80,7 +80,7 @@ pub struct MachineSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workload: Option<Workload>,
     /// One machine outside the cluster. Give exactly one of `workload` and `host`. Empty (`{}`): the host enrols with a
-    /// one-time command that `kubectl sikkerkey bootstrap` prints.
+    /// one-time token of `sikkerkey-server admin machine bootstrap`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<Host>,
     /// Whether a person must approve the machine before it may read: `Automatic` or `Manual`. Absent: `Automatic` for
@@ -265,7 +265,7 @@ pub struct MachineStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = shape::count)]
     pub problem_count: Option<i32>,
-    /// The worst 16 problems. All of them: `kubectl sikkerkey status`.
+    /// The worst 16 problems; `problemCount` says how many there are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), transform = shape::atomic_list)]
     pub problems: Vec<MachineProblem>,

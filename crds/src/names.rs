@@ -6,8 +6,6 @@ pub const GROUP: &str = "sikkerkey.com";
 pub const VERSION: &str = "v1alpha1";
 /// `apiVersion` of the four kinds.
 pub const API_VERSION: &str = "sikkerkey.com/v1alpha1";
-/// Category of the four kinds: `kubectl get sikkerkey`.
-pub const CATEGORY: &str = "sikkerkey";
 
 /// What every label, annotation and finalizer of ours begins with. Keys with this prefix that are not listed here are
 /// refused on pods and on the four kinds.
@@ -19,7 +17,7 @@ pub const MACHINE_LABEL: &str = "sikkerkey.com/machine";
 pub const CONTAINERS_ANNOTATION: &str = "sikkerkey.com/containers";
 /// Annotation of a pod, written by the webhook: `VERSION,MACHINE-UID`. Attestation compares with the uid.
 pub const INJECTED_ANNOTATION: &str = "sikkerkey.com/injected";
-/// Annotation of a host Machine, written by `kubectl sikkerkey bootstrap`: `SHA256,INSTANT`.
+/// Annotation of a host Machine, `SHA256,INSTANT` of its one-time token.
 pub const BOOTSTRAP_ANNOTATION: &str = "sikkerkey.com/bootstrap";
 /// Finalizer of the four kinds: the object is gone when the access is gone.
 pub const FINALIZER: &str = "sikkerkey.com/cleanup";

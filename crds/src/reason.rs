@@ -96,7 +96,7 @@ reasons! {
     UnsealFailed,
     /// The value is beyond the size limit.
     ValueTooLarge,
-    /// Sources of this type are switched off in the chart.
+    /// Sources of this type are switched off.
     SourceDisabled,
     /// A new value is due that the server cannot make by itself.
     RotationDue,
@@ -203,7 +203,7 @@ reasons! {
 }
 
 impl Reason {
-    /// Whether only an edit of the object, or of the chart, can help: a condition with this reason comes with
+    /// Whether only an edit of the object, or of the installation, can help: a condition with this reason comes with
     /// `Stalled`.
     pub const fn stalls(self) -> bool {
         matches!(

@@ -75,12 +75,11 @@ pub struct SecretSource {
     /// value: it applies at the next rotation. Absent: another source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generate: Option<Generate>,
-    /// The value, encrypted to the server's sealing key by `kubectl sikkerkey seal`. Safe to keep in Git. Absent:
-    /// another source.
+    /// The value, encrypted to the server's sealing key. Safe to keep in Git. Absent: another source. This version
+    /// refuses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sealed: Option<Sealed>,
-    /// The value is taken over from a core Secret of this namespace. Off until the chart's
-    /// `kubernetesSecretSource.enabled` is set. Absent: another source.
+    /// The value is taken over from a core Secret of this namespace. Absent: another source. This version refuses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kubernetes_secret: Option<KubernetesSecret>,
     /// A person or a program sets the value at the server. Empty (`{}`): one value without fields. Absent: another

@@ -17,8 +17,8 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
     /// `Sidecar`: files are kept current while the pod runs. `Init`: files are written once, before the pod starts, and
-    /// nothing is left running. Absent: `Sidecar`. Read when a pod is admitted: a change reaches pods when they are
-    /// replaced (`status.pods.outdated` counts the others).
+    /// nothing is left running; this version refuses pods of such a Machine. Absent: `Sidecar`. Read when a pod is
+    /// admitted: a change reaches pods when they are replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<DeliveryMode>,
     /// Where the files stand in the pod's containers. Absent: `/run/secrets/sikkerkey`. Read when a pod is admitted.
@@ -41,7 +41,7 @@ pub struct Delivery {
     ))]
     pub size_limit: Option<Size>,
     /// What happens to a file when its Secret may no longer be read: `Remove` takes it away, `Keep` leaves the last
-    /// version. Absent: `Remove`. Live: a change reaches running pods within the poll interval.
+    /// version. Absent: `Remove`. Live: a change reaches running pods within a moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_revoked: Option<OnRevoked>,
     /// How long files stay while the server cannot be reached, for example `8h`. Absent: `24h`. Live.
@@ -93,7 +93,7 @@ pub struct OnChange {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_post: Option<HttpPost>,
     /// A signal to a process of the pod, which needs `shareProcessNamespace: true`. Give exactly one of `httpPost` and
-    /// `signal`.
+    /// `signal`. This version refuses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signal: Option<Signal>,
     /// How long to wait for further changes before the app is told once, for example `5s`. Absent: `5s`.
