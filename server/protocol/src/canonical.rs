@@ -1,4 +1,4 @@
-//! The string to sign (protocol section 2.1).
+//! The string to sign.
 
 use sha2::{Digest, Sha256};
 

@@ -1,4 +1,4 @@
-//! The body of every answer that is not a success (protocol section 3.0).
+//! The body of every answer that is not a success.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! The headers of a signed request (protocol section 2.2).
+//! The headers of a signed request.
 
 use crate::id::MachineId;
 use crate::key::Signature;

@@ -1,4 +1,4 @@
-//! Identifiers, parsed once at the edge (protocol section 1.7).
+//! Identifiers, parsed once at the edge.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! Bodies of the routes that the official SDKs and the CLI call (protocol sections 3.1 to 3.5).
+//! Bodies of the routes that the official SDKs and the CLI call.
 //!
 //! Some SDKs refuse a key they do not know, so these hold exactly the documented ones.
 

@@ -21,7 +21,7 @@ pub enum Actor {
     Anonymous,
 }
 
-/// What was done or tried (protocol section 5.10, and what this server adds).
+/// What was done or tried: the names of the public protocol, and what this server adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]

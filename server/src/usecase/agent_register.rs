@@ -1,4 +1,4 @@
-//! An agent outside any cluster registers with a one-time token (protocol section 3.13).
+//! An agent outside any cluster registers with a one-time token.
 
 use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::Call;

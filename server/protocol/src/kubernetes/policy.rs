@@ -1,0 +1,53 @@
+//! `AccessPolicy` objects at the server.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ObjectMeta, Usage};
+use crate::Call;
+use crate::denial::DenialReason;
+use crate::policy::PolicyDocument;
+
+/// Puts an `AccessPolicy` in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplyPolicy {
+    /// Which one.
+    pub object: ObjectMeta,
+    /// The policy.
+    pub policy: PolicyDocument,
+}
+
+/// An `AccessPolicy` as the server holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyState {
+    /// Secrets that name it.
+    pub secrets: u32,
+    /// How its window stands.
+    pub window: WindowState,
+    /// When that changes, in Unix milliseconds.
+    pub window_changes_at: Option<i64>,
+    /// Reads and denials of the secrets it guards.
+    pub usage: Usage,
+    /// Denials by axis.
+    pub denied_by: BTreeMap<DenialReason, u64>,
+}
+
+/// How a policy's window stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WindowState {
+    /// No window.
+    Always,
+    /// Open now.
+    Open,
+    /// Closed now.
+    Closed,
+    /// Its last day or last read is past.
+    Ended,
+}
+
+impl Call for ApplyPolicy {
+    const PATH: &'static str = "/v1/ai/kubernetes/policies/apply";
+    type Answer = PolicyState;
+}
