@@ -63,6 +63,10 @@ impl Engine {
         drop(root);
         let (store, loaded) = Store::open(&directory, Arc::clone(&keyring), &*options.entropy).await?;
         let records = Store::records(&directory).await?;
+        let lockout = Lockout::new(options.shared_addresses);
+        for (machine, address) in loaded.world.ledger.last_addresses() {
+            lockout.succeeded(address, machine.as_str());
+        }
         let live = Arc::new(Live::new(loaded.world));
         let (floods, bell, metrics) = (Arc::new(Floods::default()), Arc::new(Bell::default()), Arc::default());
         let (writer, task) = WriterTask::new(writer::Parts {
@@ -85,7 +89,7 @@ impl Engine {
             live,
             writer,
             keyring,
-            lockout: Arc::new(Lockout::new(options.shared_addresses)),
+            lockout: Arc::new(lockout),
             clock: options.clock,
             entropy: options.entropy,
             records,

@@ -8,6 +8,7 @@ mod activity;
 mod tally;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
 
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::id::{MachineId, SecretId};
@@ -24,7 +25,7 @@ pub use tally::{Counts, Reader, Tally};
 pub struct Ledger {
     tallies: HashMap<SecretId, BTreeMap<Reader, Tally>>,
     delivered: HashMap<MachineId, HashMap<SecretId, u64>>,
-    last_seen: HashMap<MachineId, Millis>,
+    last_seen: HashMap<MachineId, Seen>,
     unsaved_last_seen: HashSet<MachineId>,
     /// On their way to the database.
     saving_last_seen: HashSet<MachineId>,
@@ -62,6 +63,15 @@ pub struct SecretUsage {
     pub usage: Usage,
     /// Denials by reason.
     pub denied_by: BTreeMap<DenialReason, u64>,
+}
+
+/// The last request that a machine signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// When.
+    pub at: Millis,
+    /// From where.
+    pub address: Option<IpAddr>,
 }
 
 /// A value that is delivered.
@@ -140,7 +150,12 @@ impl Ledger {
 
     /// When a machine last signed a request.
     pub fn last_seen(&self, machine: &MachineId) -> Option<Millis> {
-        self.last_seen.get(machine).copied()
+        self.last_seen.get(machine).map(|seen| seen.at)
+    }
+
+    /// From where each machine last signed a request.
+    pub fn last_addresses(&self) -> impl Iterator<Item = (&MachineId, IpAddr)> {
+        self.last_seen.iter().filter_map(|(machine, seen)| Some((machine, seen.address?)))
     }
 
     /// What caps compare with. `day_start` is the beginning of today in the policy's time zone.
@@ -182,8 +197,8 @@ impl Ledger {
     }
 
     /// Notes that a machine signed a request. Kept in memory and saved now and then: it is for people to look at.
-    pub fn record_seen(&mut self, machine: &MachineId, now: Millis) {
-        self.last_seen.insert(machine.clone(), now);
+    pub fn record_seen(&mut self, machine: &MachineId, seen: Seen) {
+        self.last_seen.insert(machine.clone(), seen);
         self.unsaved_last_seen.insert(machine.clone());
     }
 
@@ -283,9 +298,9 @@ impl Ledger {
     }
 
     /// Last requests that are not saved yet. They are with the current group.
-    pub fn take_unsaved_last_seen(&mut self) -> Vec<(MachineId, Millis)> {
+    pub fn take_unsaved_last_seen(&mut self) -> Vec<(MachineId, Seen)> {
         self.saving_last_seen = std::mem::take(&mut self.unsaved_last_seen);
-        self.saving_last_seen.iter().filter_map(|id| self.last_seen(id).map(|at| (id.clone(), at))).collect()
+        self.saving_last_seen.iter().filter_map(|id| Some((id.clone(), *self.last_seen.get(id)?))).collect()
     }
 
     /// Puts back what the database held when the server started.
@@ -297,7 +312,7 @@ impl Ledger {
             Stored::Delivered(machine, secret, version) => {
                 self.delivered.entry(machine).or_default().insert(secret, version);
             }
-            Stored::LastSeen(machine, at) => drop(self.last_seen.insert(machine, at)),
+            Stored::LastSeen(machine, seen) => drop(self.last_seen.insert(machine, seen)),
             Stored::Activity(key, activity) => drop(self.activity.insert(key, activity)),
         }
     }
@@ -328,7 +343,7 @@ pub enum Stored {
     /// A delivered version.
     Delivered(MachineId, SecretId, u64),
     /// A last request.
-    LastSeen(MachineId, Millis),
+    LastSeen(MachineId, Seen),
     /// A counter of requests.
     Activity(ActivityKey, Activity),
 }

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use sikkerkey_protocol::id::MachineId;
 
-use crate::ledger::Dirty;
+use crate::ledger::{Dirty, Seen};
 use crate::live::World;
 use crate::model::millis::Millis;
 use crate::model::spend::Spend;
@@ -116,7 +116,7 @@ pub struct Rows {
     /// Changed counters.
     pub dirty: Dirty,
     /// Last requests.
-    pub last_seen: Vec<(MachineId, Millis)>,
+    pub last_seen: Vec<(MachineId, Seen)>,
     /// New rows of the audit.
     pub audit: Vec<AuditRow>,
     /// Nonces of timestamps at or below this are forgotten, and such timestamps are refused from now on.

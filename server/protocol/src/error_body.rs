@@ -43,6 +43,8 @@ pub enum ErrorCode {
     SelectorMismatch,
     /// The server cannot do what the object asks for.
     Unsupported,
+    /// The server runs without its root key: nothing can be read or changed until it is loaded.
+    Sealed,
     /// A code of a newer server.
     #[serde(other)]
     Other,

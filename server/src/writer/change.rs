@@ -55,6 +55,9 @@ impl<T: Send + 'static> Job for ChangeJob<T> {
                 Action::ManagementDenied
             };
             let mut entry = Entry::new(action, request.actor.clone());
+            if let Actor::Machine(id) = &request.actor {
+                entry.machine = Some(id.clone());
+            }
             entry.source_ip = request.source_ip;
             entry.denial = refusal.denial;
             entry.detail = format!("{}: {}", request.what, refusal.message);

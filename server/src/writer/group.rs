@@ -20,6 +20,10 @@ use crate::state::undo::Undo;
 pub(super) trait Job: Send {
     /// The nonce it burns.
     fn spend(&self) -> Option<&Spend>;
+    /// How many rows of the audit it is about to write, roughly.
+    fn weight(&self) -> usize {
+        1
+    }
     /// Decides and applies in memory. Runs where nothing else can come between.
     fn perform(&mut self, group: &mut Group<'_>, nonce: Nonce);
     /// Answers: the group was written, or it was not.

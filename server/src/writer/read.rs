@@ -11,7 +11,7 @@ use super::group::{Group, Job, Nonce};
 use super::unavailable;
 use crate::audit::entry::{Action, Actor, Entry};
 use crate::crypto::withheld::Withheld;
-use crate::ledger::{ActivityKind, Delivered};
+use crate::ledger::{ActivityKind, Delivered, Seen};
 use crate::model::machine::Machine;
 use crate::model::spend::Spend;
 use crate::policy::{Denial, Guard, Permit, Verdict};
@@ -118,6 +118,10 @@ impl Job for ReadJob {
         self.spend.as_ref()
     }
 
+    fn weight(&self) -> usize {
+        self.request.as_ref().map_or(1, |it| it.attempts.len().max(1))
+    }
+
     fn perform(&mut self, group: &mut Group<'_>, nonce: Nonce) {
         let Some(request) = self.request.take() else { return };
         self.outcome = Some(perform(group, nonce, request));
@@ -149,7 +153,7 @@ fn perform(group: &mut Group<'_>, nonce: Nonce, request: ReadRequest) -> Result<
         group.audit(entry);
         return Err(refusal);
     }
-    group.ledger().record_seen(&machine.id, now);
+    group.ledger().record_seen(&machine.id, Seen { at: now, address: Some(source.address) });
     if let Some(kind) = request.activity {
         group.ledger().record_activity(kind, now, format!("{} from {}", machine.id, source.address));
     }

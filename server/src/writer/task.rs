@@ -1,5 +1,6 @@
 //! The task itself.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,6 +24,8 @@ use crate::store::{ChainHead, Rows, Store, StoreError};
 
 /// The most requests that are written together.
 const GROUP: usize = 256;
+/// The weight at which a group is full: a thousand pods that start at once ask for a hundred values each.
+const WEIGHT: usize = 2048;
 /// How many times those who are ready to run are let into a group that has begun.
 const GATHERING: usize = 32;
 /// How often nonces are purged and last requests saved; and how often a database that failed is tried again.
@@ -90,7 +93,16 @@ impl WriterTask {
                         break;
                     }
                     self.gather(&mut jobs).await;
-                    self.group(std::mem::take(&mut jobs), Rows::default()).await;
+                    let mut waiting = std::mem::take(&mut jobs).into_iter().peekable();
+                    while waiting.peek().is_some() {
+                        let mut weight = 0;
+                        let group = std::iter::from_fn(|| {
+                            weight += waiting.peek().filter(|_| weight < WEIGHT)?.weight();
+                            waiting.next()
+                        });
+                        let group = group.collect();
+                        self.group(group, Rows::default()).await;
+                    }
                 }
                 _ = tick.tick() => self.keep_house().await,
                 _ = stop.changed(), if !self.queue.is_closed() => self.queue.close(),
@@ -184,8 +196,11 @@ impl WriterTask {
         let nonces = &self.nonces;
         let candidate = |spend: &&Spend| spend.timestamp > nonces.floor() && !nonces.contains(spend);
         let candidates: Vec<Spend> = jobs.iter().filter_map(|job| job.spend()).filter(candidate).cloned().collect();
-        let borrowed: Vec<&Spend> = candidates.iter().collect();
-        let (group, mut burnt) = parts.store.begin(&borrowed).await?;
+        let (mut group, mut burnt) = (None, HashSet::new());
+        if !candidates.is_empty() {
+            let (begun, fresh) = parts.store.begin(&candidates).await?;
+            (group, burnt) = (Some(begun), fresh);
+        }
         let means = Means { keyring: &parts.keyring, entropy: &*parts.entropy, public_url: &parts.public_url };
         for job in jobs {
             let nonce = match job.spend() {
@@ -203,10 +218,12 @@ impl WriterTask {
         rows.entities = std::mem::take(&mut done.entities);
         rows.versions = std::mem::take(&mut done.versions);
         rows.dirty = parts.live.read().ledger.dirty();
-        // An idle server writes nothing; but one that failed has to find out whether it can write again.
-        if candidates.is_empty() && rows.is_empty() && self.health.load(Ordering::Relaxed) {
-            return Ok(());
-        }
+        let group = match group {
+            Some(group) => group,
+            // An idle server writes nothing; but one that failed has to find out whether it can write again.
+            None if rows.is_empty() && self.health.load(Ordering::Relaxed) => return Ok(()),
+            None => parts.store.begin(&[]).await?.0,
+        };
         let head = rows.audit.last().map(|row| ChainHead { seq: row.seq, hash: row.hash });
         let floor = rows.nonce_floor;
         group.save(rows).await?;

@@ -6,7 +6,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::Store;
-use crate::ledger::{Activity, ActivityKey, ActivityKind, Stored};
+use crate::ledger::{Activity, ActivityKey, ActivityKind, Seen, Stored};
 use crate::live::World;
 use crate::model::millis::Millis;
 use crate::model::spend::Spend;
@@ -112,11 +112,12 @@ impl Store {
                 u64::try_from(column::<i64>(&row, 2)?).unwrap_or_default(),
             ));
         }
-        for row in self.rows("select machine, time from last_seen").await? {
+        for row in self.rows("select machine, time, address from last_seen").await? {
             let machine: String = column(&row, 0)?;
             let machine =
                 machine.parse().map_err(|_| StoreError::Tampered(format!("the last request of {machine}")))?;
-            world.ledger.restore(Stored::LastSeen(machine, Millis(column(&row, 1)?)));
+            let address = column::<Option<String>>(&row, 2)?.and_then(|it| it.parse().ok());
+            world.ledger.restore(Stored::LastSeen(machine, Seen { at: Millis(column(&row, 1)?), address }));
         }
         let newest = "select minute, kind, count, first_of, last_of from activity
              where minute = (select max(minute) from activity)";

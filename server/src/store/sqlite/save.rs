@@ -43,7 +43,7 @@ pub struct Group<'s> {
 
 impl Store {
     /// Begins a group and burns its nonces. Returns those that were not burnt before, as signer and nonce.
-    pub async fn begin(&mut self, spends: &[&Spend]) -> Result<(Group<'_>, HashSet<(String, String)>), StoreError> {
+    pub async fn begin(&mut self, spends: &[Spend]) -> Result<(Group<'_>, HashSet<(String, String)>), StoreError> {
         // Of a group that was dropped.
         self.take_back().await;
         self.is_open = true;
@@ -56,7 +56,7 @@ impl Store {
         }
     }
 
-    async fn burn(&mut self, spends: &[&Spend]) -> Result<HashSet<(String, String)>, StoreError> {
+    async fn burn(&mut self, spends: &[Spend]) -> Result<HashSet<(String, String)>, StoreError> {
         let rows: Vec<_> =
             spends.iter().map(|it| (it.timestamp.saturating_add(LIFE_SECONDS), &it.signer, &it.nonce)).collect();
         let burnt = sqlx::query(BEGIN_AND_BURN)
@@ -235,10 +235,12 @@ impl Store {
             self.run("delete from last_seen where machine in (select value from json_each(?1))", json(&ids)?).await?;
         }
         if !rows.last_seen.is_empty() {
+            let seen = rows.last_seen.iter().map(|(machine, it)| (machine, it.at, it.address));
             self.run(
-                "insert into last_seen (machine, time) select value ->> 0, value ->> 1 from json_each(?1) where true
-                 on conflict (machine) do update set time = excluded.time",
-                json(&rows.last_seen)?,
+                "insert into last_seen (machine, time, address)
+                 select value ->> 0, value ->> 1, value ->> 2 from json_each(?1) where true
+                 on conflict (machine) do update set time = excluded.time, address = excluded.address",
+                json(&seen.collect::<Vec<_>>())?,
             )
             .await?;
         }
