@@ -39,9 +39,12 @@ pub struct RunOptions {
     /// Origin at which sidecars reach the attest endpoint of the operators
     #[arg(long, value_name = "URL")]
     pub attest_url: String,
-    /// Where to listen: webhook, attestation, /healthz, /readyz and /metrics, all by TLS
+    /// Where to listen: webhook, /healthz, /readyz and /metrics, all by TLS, and attestation unless it has its own address
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:9443")]
     pub listen: SocketAddr,
+    /// Where to listen for attestation alone, so that a network policy can keep pods from the webhook
+    #[arg(long, value_name = "ADDRESS")]
+    pub attest_listen: Option<SocketAddr>,
     /// Name of this cluster; the login is refused when the server knows it by another one
     #[arg(long, value_name = "NAME")]
     pub cluster_name: Option<String>,
@@ -129,5 +132,6 @@ mod tests {
         assert_eq!((options.sidecar_cpu_request.as_str(), options.sidecar_memory.as_str()), ("5m", "16Mi"));
         assert_eq!(options.service_account, "sikkerkey-operator");
         assert_eq!(options.acknowledge_removals, 0);
+        assert_eq!((options.listen.port(), options.attest_listen), (9443, None));
     }
 }

@@ -4,6 +4,7 @@
 //! afterwards, so a pass over an object that a change has caused always sees that change.
 
 pub mod feed;
+pub mod grants;
 pub mod references;
 pub mod seen;
 
@@ -15,20 +16,20 @@ use std::time::Duration;
 
 use futures::channel::mpsc;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use sikkerkey_crds::access_policy::AccessPolicy;
 use sikkerkey_crds::grant::Grant;
-use sikkerkey_crds::machine::{ConsentKind, Machine};
+use sikkerkey_crds::machine::Machine;
 use sikkerkey_crds::received::Received;
 use sikkerkey_crds::secret;
 use sikkerkey_protocol::kubernetes::ObjectKey;
 use tokio::sync::Notify;
 
 pub use self::feed::{Feed, Feeds, watch};
-use self::references::{References, Resource, Target};
+pub use self::grants::{Given, Until};
+use self::references::{Look, References, Resource, Target};
 use self::seen::{Indexed, IndexedKind, Seen};
 
 /// The stores, and who depends on what.
@@ -43,15 +44,6 @@ pub struct Index {
     references: RwLock<References>,
     listeners: Mutex<Vec<(Resource, mpsc::UnboundedSender<ObjectKey>)>>,
     moved: Notify,
-}
-
-/// How long access lasts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Until {
-    /// An instant.
-    Instant(Timestamp),
-    /// Until somebody revokes it.
-    Revoked,
 }
 
 impl Index {
@@ -134,31 +126,6 @@ impl Index {
         references.referrers(target).filter(|from| from.resource == resource).map(|from| from.key.clone()).collect()
     }
 
-    /// Until when Grants of this cluster give the Secret to `machine`, if they do at `now`: Grants that are not being deleted,
-    /// from the Machine's own namespace or from one it consents to, and a Secret that exists.
-    pub fn granted_until(&self, machine: &Machine, secret: &ObjectKey, now: Timestamp) -> Option<Until> {
-        let own = machine.namespace().unwrap_or_default();
-        let name = machine.name_any();
-        let namespace = &secret.namespace;
-        let consents = *namespace == own || machine.spec.consents_to(namespace, ConsentKind::Grant);
-        if !consents {
-            return None;
-        }
-        self.secret(namespace, &secret.name)?;
-        let target = Target { resource: Resource::Secret, key: secret.clone() };
-        let grants = self.referrers(&target, Resource::Grant);
-        let ends = grants.iter().filter_map(|key| {
-            let grant = self.grant(&key.namespace, &key.name)?;
-            let named = &grant.spec.machine_ref;
-            let gives = named.name == name
-                && named.namespace_or(&key.namespace) == own
-                && grant.metadata.deletion_timestamp.is_none();
-            let end = grant.spec.expires_at.as_ref().map_or(Until::Revoked, |end| Until::Instant(end.0));
-            (gives && end > Until::Instant(now)).then_some(end)
-        });
-        ends.max()
-    }
-
     /// Hears of every object of `resource` that has to be looked at, from now on.
     pub fn subscribe(&self, resource: Resource) -> mpsc::UnboundedReceiver<ObjectKey> {
         let (sender, receiver) = mpsc::unbounded();
@@ -180,23 +147,23 @@ impl Index {
         }
     }
 
-    /// Has everything of `resource` looked at.
-    pub fn touch_every(&self, resource: Resource) {
-        self.touch_all(self.keys(resource).into_iter().map(|key| Target { resource, key }));
-    }
-
     /// Keys of all objects of `resource`, those included that do not parse.
     pub fn keys(&self, resource: Resource) -> Vec<ObjectKey> {
-        fn keys<K: Indexed>(store: &Store<K>) -> Vec<ObjectKey> {
-            store.state().iter().map(|object| object.target().key).collect()
+        self.uids(resource).into_iter().map(|(key, _)| key).collect()
+    }
+
+    /// Keys and uids of all objects of `resource`, those included that do not parse.
+    pub fn uids(&self, resource: Resource) -> Vec<(ObjectKey, String)> {
+        fn uids<K: Indexed>(store: &Store<K>) -> Vec<(ObjectKey, String)> {
+            store.state().iter().map(|object| (object.target().key, object.uid().unwrap_or_default())).collect()
         }
         match resource {
-            Resource::Machine => keys(&self.machines),
-            Resource::Secret => keys(&self.secrets),
-            Resource::Grant => keys(&self.grants),
-            Resource::AccessPolicy => keys(&self.policies),
-            Resource::ServiceAccount => keys(&self.accounts),
-            Resource::Namespace => keys(&self.namespaces),
+            Resource::Machine => uids(&self.machines),
+            Resource::Secret => uids(&self.secrets),
+            Resource::Grant => uids(&self.grants),
+            Resource::AccessPolicy => uids(&self.policies),
+            Resource::ServiceAccount => uids(&self.accounts),
+            Resource::Namespace => uids(&self.namespaces),
         }
     }
 
@@ -239,11 +206,14 @@ impl Index {
             let mut references = self.references.write().unwrap_or_else(PoisonError::into_inner);
             let to = after.map(Indexed::refers_to).unwrap_or_default();
             let all: Vec<Target> = references.replace(&own, to.clone()).into_iter().chain(to).collect();
+            let is_another = before.map(Indexed::is) != after.map(Indexed::is);
             if before.map(Indexed::shows) != after.map(Indexed::shows) {
                 touched.extend(references.referrers(&own).cloned());
-            }
-            if before.map(Indexed::is) != after.map(Indexed::is) {
-                touched.extend(all.into_iter().filter(|target| own.resource.concerns(target.resource)));
+                touched.extend(all.into_iter().filter(|target| match own.resource.is_looked_at_by(target.resource) {
+                    Some(Look::AtWhatItShows) => true,
+                    Some(Look::AtItsSpec) => is_another,
+                    None => false,
+                }));
             }
         }
         if own.resource == Resource::Namespace && before.map(Indexed::is) != after.map(Indexed::is) {

@@ -14,8 +14,8 @@
 //!
 //! # The way of one object
 //!
-//! 1. A watch brings it. The index notes what it refers to and tells those it concerns: a Machine its Grants, a policy its
-//!    Secrets, and the object itself ([`index::references`]).
+//! 1. A watch brings it. The index notes what it refers to and tells those it concerns: whoever refers to it, a Grant's
+//!    Machine and Secrets, a Secret's policy, and the object itself ([`index::references`]).
 //! 2. A pass begins ([`controller::reconcile`]): `gather` reads its surroundings from the index, `plan` decides.
 //! 3. Our finalizer goes on, before the server learns of it.
 //! 4. One signed call tells the server the whole of it. The answer says how it stands there.
@@ -33,6 +33,8 @@
 //! * A list that could not be read is never taken for an empty one: nothing is concluded from an index that is not whole,
 //!   and before something is removed the API server itself is asked.
 //! * `spec` is never written. Of an object the operator owns its finalizer and its status.
+//! * What an object gave is over with that very object: one made anew under its name, accepted or not, keeps nothing of it
+//!   in force. The comparison goes by uid.
 //! * The server being away changes no condition of what is in force.
 //!
 //! # Failure modes

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
@@ -24,6 +25,7 @@ use crate::index::{self, Index};
 use crate::leader::{Leader, Leadership};
 use crate::metrics::Metrics;
 use crate::pods::Pods;
+use crate::serve::bounds::Reviews;
 use crate::serve::counters::Counters;
 use crate::serve::{self, serve};
 use crate::server::{Account, Session};
@@ -51,7 +53,11 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let config = Config::infer().await.context("find the API server: no kubeconfig, and not in a cluster")?;
     let client = Client::try_from(config).context("make a client for the API server")?;
     let account = account(&options);
-    let listener = TcpListener::bind(options.listen).await.with_context(|| format!("listen on {}", options.listen))?;
+    let listener = listen(options.listen).await?;
+    let attest_listener = match options.attest_listen {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
     let authority = Authority::ensure(client.clone(), &account.namespace, names(&options)?, clock.clone())
         .await
         .context("read or make the certificate authority")?;
@@ -70,7 +76,12 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let leader = Leader::new(client.clone(), &account.namespace, &identity, clock.clone());
     let leadership = leader.leadership();
     let parts = Parts { client, account, index, session, clock, metrics };
-    let router = serve::router(Arc::new(serving(&options, &parts, trust)?));
+    let context = Arc::new(serving(&options, &parts, trust)?);
+    let (admission, attestation) = (serve::admission(Arc::clone(&context)), serve::attestation(context));
+    let served = match attest_listener {
+        None => vec![(listener, admission.merge(attestation))],
+        Some(attest_listener) => vec![(listener, admission), (attest_listener, attestation)],
+    };
 
     // Two signals: what works on the cluster stops at the first; the lease and what others look at, when all is done.
     let (stop, stopping) = watch::channel(false);
@@ -83,8 +94,10 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let certificate = authority.serving();
     let stopped = told(stopping.clone());
     tasks.spawn(finishes(async move { authority.run(leadership, stopped).await }));
-    let stopped = told(stopping.clone());
-    tasks.spawn(async move { serve(listener, certificate, router, stopped).await.context("serve") });
+    for (listener, router) in served {
+        let (certificate, stopped) = (Arc::clone(&certificate), told(stopping.clone()));
+        tasks.spawn(async move { serve(listener, certificate, router, stopped).await.context("serve") });
+    }
     tracing::info!(address = %options.listen, server = %options.server_url, "the operator runs");
 
     let ended = tokio::select! {
@@ -106,6 +119,10 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     }
     tracing::info!("stopped");
     outcome
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))
 }
 
 fn account(options: &RunOptions) -> Account {
@@ -152,6 +169,7 @@ fn serving(options: &RunOptions, parts: &Parts, trust: TrustBundle) -> anyhow::R
         ),
         metrics: Box::new(move || metrics.encode()),
         counters: Counters::new(),
+        reviews: Reviews::new(),
     })
 }
 

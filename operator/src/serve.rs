@@ -1,8 +1,10 @@
-//! The one listener: webhook, attestation, health and metrics, all by TLS.
+//! What is served: webhook, attestation, health and metrics, all by TLS, on one listener or attestation on its own.
 //!
-//! Every replica serves. Sizes, handshakes, requests and connections have bounds; the certificate is exchanged while it
-//! serves. A request in work at shutdown is finished.
+//! Every replica serves. Sizes, handshakes, requests and connections have bounds, those of one address as well, so that no
+//! pod keeps the API server out ([`bounds`]); the certificate is exchanged while it serves. A request in work at shutdown
+//! is finished.
 
+pub mod bounds;
 pub mod counters;
 
 use std::net::IpAddr;
@@ -10,8 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Extension, State};
+use axum::extract::{DefaultBodyLimit, Extension, FromRequest, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -29,6 +30,7 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
+use self::bounds::{MAX_REVIEW, Reviews, Room, Share, Sources};
 use self::counters::{Counters, Route};
 use crate::attest::{Attestation, MAX_BODY};
 use crate::ca::serving::Serving;
@@ -36,14 +38,14 @@ use crate::manifests::{MUTATE_PATH, VALIDATE_PATH};
 use crate::webhook::Webhook;
 use crate::webhook::review::{Answer, Malformed};
 
-/// The largest review: two objects of the API server's own limit and their frame.
-const MAX_REVIEW: usize = 3 * 1024 * 1024;
-/// Connections at once.
+/// Connections of one listener at once.
 const CONNECTIONS: usize = 1024;
+/// What is read of a connection before it is understood.
+const BUFFER: usize = 64 * 1024;
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long a connection may stay without a whole request head.
-const IDLE: Duration = Duration::from_mins(2);
+/// How long a connection may stay without a whole request head, and a request without its whole body.
+const IDLE: Duration = Duration::from_secs(10);
 /// How long a request may take, its body included.
 const REQUEST: Duration = Duration::from_secs(30);
 /// How long requests in work have at shutdown.
@@ -71,23 +73,32 @@ pub struct Context {
     pub metrics: OtherMetrics,
     /// What the routes count.
     pub counters: Counters,
+    /// The reviews in work.
+    pub reviews: Reviews,
 }
 
-/// The address a request came from.
-#[derive(Clone, Copy, Debug)]
-struct Peer(IpAddr);
+/// Whom a request came from.
+#[derive(Clone, Debug)]
+struct Peer {
+    address: IpAddr,
+    share: Share,
+}
 
-/// The routes.
-pub fn router(context: Arc<Context>) -> Router {
+/// What the API server and the kubelet call: reviews, health and metrics.
+pub fn admission(context: Arc<Context>) -> Router {
     Router::new()
         .route(MUTATE_PATH, post(mutate))
         .route(VALIDATE_PATH, post(validate))
-        .layer(DefaultBodyLimit::max(MAX_REVIEW))
-        .merge(Router::new().route(Attest::PATH, post(attest)).layer(DefaultBodyLimit::max(MAX_BODY)))
+        .layer(DefaultBodyLimit::max(MAX_REVIEW as usize))
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(context)
+}
+
+/// What sidecars call.
+pub fn attestation(context: Arc<Context>) -> Router {
+    Router::new().route(Attest::PATH, post(attest)).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(context)
 }
 
 /// Serves `router` on `listener` until `shutdown`.
@@ -99,6 +110,7 @@ pub async fn serve(
 ) -> Result<(), TlsError> {
     let acceptor = TlsAcceptor::from(Arc::new(tls(certificate)?));
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    let sources = Arc::new(Sources::default());
     let graceful = GracefulShutdown::new();
     let closing = watch::Sender::new(false);
     let mut shutdown = std::pin::pin!(shutdown);
@@ -107,23 +119,29 @@ pub async fn serve(
             () = &mut shutdown => break,
             accepted = accept(&listener, &connections) => accepted,
         };
-        let Some((stream, peer, permit)) = accepted else { continue };
+        let Some((stream, address, permit)) = accepted else { continue };
+        let Some(connection) = sources.admit(address) else {
+            tracing::debug!(%address, "too many connections from one address");
+            continue;
+        };
         let (acceptor, router, watcher) = (acceptor.clone(), router.clone(), graceful.watcher());
         let mut closed = closing.subscribe();
         tokio::spawn(async move {
             let _permit = permit;
+            let peer = Peer { address, share: connection.share() };
             let handshake = tokio::select! {
                 handshake = timeout(HANDSHAKE, acceptor.accept(stream)) => handshake,
                 _ = closed.wait_for(|closed| *closed) => return,
             };
             let Ok(Ok(stream)) = handshake else { return };
-            let service = hyper::service::service_fn(move |request| answer(router.clone(), peer, request));
+            let service = hyper::service::service_fn(move |request| answer(router.clone(), peer.clone(), request));
             let mut builder = hyper::server::conn::http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(IDLE);
-            let connection = builder.serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = watcher.watch(connection).await {
-                tracing::debug!(%peer, %error, "a connection ended");
+            builder.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(BUFFER);
+            let served = builder.serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = watcher.watch(served).await {
+                tracing::debug!(%address, %error, "a connection ended");
             }
+            drop(connection);
         });
     }
     drop(listener);
@@ -163,10 +181,10 @@ async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>) -> Option<
 
 async fn answer(
     mut router: Router,
-    peer: IpAddr,
+    peer: Peer,
     mut request: hyper::Request<hyper::body::Incoming>,
 ) -> Result<Response, std::convert::Infallible> {
-    request.extensions_mut().insert(Peer(peer));
+    request.extensions_mut().insert(peer);
     match timeout(REQUEST, router.call(request)).await {
         Ok(answer) => answer,
         Err(_) => Ok(error(StatusCode::REQUEST_TIMEOUT, "the request took too long", None)),
@@ -182,23 +200,39 @@ fn error(status: StatusCode, message: &str, code: Option<&str>) -> Response {
     (status, Json(body)).into_response()
 }
 
-type Body = Result<Bytes, BytesRejection>;
+/// The body, if it comes whole and in time.
+async fn body(request: Request) -> Result<Bytes, Response> {
+    match timeout(IDLE, Bytes::from_request(request, &())).await {
+        Ok(body) => body.map_err(|rejection| error(rejection.status(), &rejection.body_text(), None)),
+        Err(_) => Err(error(StatusCode::REQUEST_TIMEOUT, "the body took too long", None)),
+    }
+}
 
-async fn mutate(State(context): State<Arc<Context>>, body: Body) -> Response {
+/// The body of a review, once there is room for it.
+async fn review(context: &Context, peer: &Peer, request: Request) -> Result<(Bytes, Room), Response> {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    let Some(room) = context.reviews.admit(&peer.share, length).await else {
+        return Err(error(StatusCode::SERVICE_UNAVAILABLE, "too many reviews at once: try again", None));
+    };
+    Ok((body(request).await?, room))
+}
+
+async fn mutate(State(context): State<Arc<Context>>, Extension(peer): Extension<Peer>, request: Request) -> Response {
     let begun = Instant::now();
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => return unread(&rejection),
+    let (body, _room) = match review(&context, &peer, request).await {
+        Ok(review) => review,
+        Err(unread) => return unread,
     };
     let answer = context.webhook.mutate(&body).await;
     reviewed(&context, Route::Mutate, begun, answer)
 }
 
-async fn validate(State(context): State<Arc<Context>>, body: Body) -> Response {
+async fn validate(State(context): State<Arc<Context>>, Extension(peer): Extension<Peer>, request: Request) -> Response {
     let begun = Instant::now();
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => return unread(&rejection),
+    let (body, _room) = match review(&context, &peer, request).await {
+        Ok(review) => review,
+        Err(unread) => return unread,
     };
     let answer = context.webhook.validate(&body);
     reviewed(&context, Route::Validate, begun, answer)
@@ -219,17 +253,13 @@ fn reviewed(context: &Context, route: Route, begun: Instant, answer: Result<(Vec
     response
 }
 
-fn unread(rejection: &BytesRejection) -> Response {
-    error(rejection.status(), &rejection.body_text(), None)
-}
-
-async fn attest(State(context): State<Arc<Context>>, Extension(peer): Extension<Peer>, body: Body) -> Response {
+async fn attest(State(context): State<Arc<Context>>, Extension(peer): Extension<Peer>, request: Request) -> Response {
     let begun = Instant::now();
-    let body = match body {
+    let body = match body(request).await {
         Ok(body) => body,
-        Err(rejection) => return unread(&rejection),
+        Err(unread) => return unread,
     };
-    match context.attestation.attest(&body, peer.0).await {
+    match context.attestation.attest(&body, peer.address).await {
         Ok(attested) => {
             context.counters.answered(Route::Attest, "Vouched", begun.elapsed());
             ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(attested)).into_response()

@@ -28,7 +28,7 @@ impl Limiter {
     /// Whether another one from `address` may pass at `now`; it is counted if so.
     pub fn admits(&self, address: IpAddr, now: Instant) -> bool {
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut key = prefix(address);
+        let mut key = network(address);
         if !full_at.contains_key(&key) && full_at.len() >= ADDRESSES {
             full_at.retain(|_, full| *full > now);
             if full_at.len() >= ADDRESSES {
@@ -44,7 +44,8 @@ impl Limiter {
     }
 }
 
-fn prefix(address: IpAddr) -> IpAddr {
+/// What counts as one address: that of IPv4, and the /64 of IPv6.
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
         v4 @ IpAddr::V4(_) => v4,

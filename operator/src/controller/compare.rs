@@ -9,7 +9,10 @@ use super::ledger::Entry;
 /// What was put in force.
 pub type Applied = HashMap<(Kind, ObjectKey), Entry>;
 
-/// An object at the server that the cluster does not have.
+/// What the cluster has: the uid of each object.
+pub type Present = HashMap<(Kind, ObjectKey), String>;
+
+/// An object at the server that the cluster does not have: none of its name, or another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Orphan {
     /// Which kind.
@@ -40,26 +43,34 @@ pub fn objects(inventory: &Inventoried) -> impl Iterator<Item = (Kind, &ObjectMe
     machines.chain(secrets).chain(grants).chain(policies)
 }
 
-/// Compares. `present` is what the cluster has, by key, from an index that is whole; `applied` is what was put in force.
-#[expect(clippy::implicit_hasher, reason = "one caller")]
-pub fn compare(inventory: &Inventoried, present: &HashSet<(Kind, ObjectKey)>, applied: &Applied) -> Differences {
+/// Compares. `present` is what the cluster has, from an index that is whole; `applied` is what was put in force, from
+/// before the inventory was asked for.
+///
+/// An object that was made anew under the name of an earlier one ends what that one gave, whether or not anything of the
+/// new one is ever put in force.
+pub fn compare(inventory: &Inventoried, present: &Present, applied: &Applied) -> Differences {
     let mut differences = Differences::default();
     let mut held = HashSet::new();
     for (kind, object) in objects(inventory) {
         differences.total += 1;
         let place = (kind, object.key.clone());
-        if !present.contains(&place) {
-            differences.orphans.push(Orphan { kind, key: object.key.clone(), uid: object.uid.clone() });
-        } else if let Some(entry) = applied.get(&place)
-            // A newer one was applied after `applied` was taken.
-            && (entry.uid != object.uid || entry.in_force > Some(object.generation))
-        {
-            differences.stale.push(place.clone());
+        let ours = present.get(&place).and_then(|uid| applied.get(&place).filter(|entry| entry.uid == *uid));
+        let is_stale = |entry: &Entry| entry.uid != object.uid || entry.in_force > Some(object.generation);
+        match ours {
+            // What the server refuses has its own time for the next attempt.
+            Some(entry) if is_stale(entry) && !entry.refused => differences.stale.push(place.clone()),
+            None if present.get(&place) != Some(&object.uid) => {
+                differences.orphans.push(Orphan { kind, key: object.key.clone(), uid: object.uid.clone() });
+            }
+            // As it should be; or a newer one was applied after `applied` was taken.
+            Some(_) | None => {}
         }
         held.insert(place);
     }
-    let missing = applied.keys().filter(|place| !held.contains(*place) && present.contains(*place));
-    differences.stale.extend(missing.cloned());
+    let missing = applied
+        .iter()
+        .filter(|(place, entry)| !held.contains(*place) && present.contains_key(*place) && !entry.refused);
+    differences.stale.extend(missing.map(|(place, _)| place.clone()));
     differences
 }
 
@@ -92,8 +103,8 @@ mod tests {
         serde_json::from_value(inventory).unwrap()
     }
 
-    fn present(names: &[&str]) -> HashSet<(Kind, ObjectKey)> {
-        names.iter().map(|name| (Kind::Grant, key(name))).collect()
+    fn present(objects: &[(&str, &str)]) -> Present {
+        objects.iter().map(|(name, uid)| ((Kind::Grant, key(name)), (*uid).to_owned())).collect()
     }
 
     fn applied(entries: &[(&str, &str, i64)]) -> Applied {
@@ -110,16 +121,34 @@ mod tests {
     fn each_difference_is_sorted_into_removal_or_another_look() {
         let orphan = |name: &str| Orphan { kind: Kind::Grant, key: key(name), uid: "u".into() };
         let again = |name: &str| (Kind::Grant, key(name));
+        let (u, v) = (("a", "u"), ("a", "v"));
         for (what, server, cluster, known, orphans, stale) in [
-            ("the same", vec![("a", "u", 1)], vec!["a"], vec![("a", "u", 1)], vec![], vec![]),
+            ("the same", vec![("a", "u", 1)], vec![u], vec![("a", "u", 1)], vec![], vec![]),
             ("gone here", vec![("a", "u", 1)], vec![], vec![], vec![orphan("a")], vec![]),
             ("gone here, remembered", vec![("a", "u", 1)], vec![], vec![("a", "u", 1)], vec![orphan("a")], vec![]),
-            ("lost there", vec![], vec!["a"], vec![("a", "u", 1)], vec![], vec![again("a")]),
-            ("older there", vec![("a", "u", 1)], vec!["a"], vec![("a", "u", 2)], vec![], vec![again("a")]),
-            ("newer there", vec![("a", "u", 3)], vec!["a"], vec![("a", "u", 2)], vec![], vec![]),
-            ("made anew", vec![("a", "u", 1)], vec!["a"], vec![("a", "v", 1)], vec![], vec![again("a")]),
-            ("not looked at yet", vec![("a", "u", 1)], vec!["a"], vec![], vec![], vec![]),
-            ("never put in force", vec![], vec!["a"], vec![], vec![], vec![]),
+            ("lost there", vec![], vec![u], vec![("a", "u", 1)], vec![], vec![again("a")]),
+            ("older there", vec![("a", "u", 1)], vec![u], vec![("a", "u", 2)], vec![], vec![again("a")]),
+            ("newer there", vec![("a", "u", 3)], vec![u], vec![("a", "u", 2)], vec![], vec![]),
+            ("not looked at yet", vec![("a", "u", 1)], vec![u], vec![], vec![], vec![]),
+            ("never put in force", vec![], vec![u], vec![], vec![], vec![]),
+            ("made anew", vec![("a", "u", 1)], vec![v], vec![], vec![orphan("a")], vec![]),
+            (
+                "made anew, and only the earlier one in force",
+                vec![("a", "u", 1)],
+                vec![v],
+                vec![("a", "u", 1)],
+                vec![orphan("a")],
+                vec![],
+            ),
+            (
+                "made anew and in force here, not there",
+                vec![("a", "u", 1)],
+                vec![v],
+                vec![("a", "v", 1)],
+                vec![],
+                vec![again("a")],
+            ),
+            ("made anew and in force since", vec![("a", "v", 1)], vec![v], vec![("a", "u", 1)], vec![], vec![]),
         ] {
             let total = server.len();
             let found = compare(&inventory(&server), &present(&cluster), &applied(&known));
@@ -128,8 +157,19 @@ mod tests {
     }
 
     #[test]
+    fn what_was_refused_waits_for_its_own_time() {
+        let mut known = applied(&[("a", "u", 2), ("b", "u", 1)]);
+        for entry in known.values_mut() {
+            entry.refused = true;
+        }
+        let cluster = present(&[("a", "u"), ("b", "u")]);
+        let found = compare(&inventory(&[("a", "u", 1)]), &cluster, &known);
+        assert_eq!(found, Differences { total: 1, ..Differences::default() });
+    }
+
+    #[test]
     fn the_same_name_of_another_kind_is_another_object() {
-        let machines: HashSet<_> = [(Kind::Machine, key("a"))].into();
+        let machines: Present = [((Kind::Machine, key("a")), "u".to_owned())].into();
         let found = compare(&inventory(&[("a", "u", 1)]), &machines, &HashMap::new());
         assert_eq!(found.orphans, [Orphan { kind: Kind::Grant, key: key("a"), uid: "u".into() }]);
     }

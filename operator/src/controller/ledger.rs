@@ -38,6 +38,8 @@ pub struct Entry {
     pub applied: bool,
     /// Whether it waits for the server.
     pub waits: bool,
+    /// Whether the server refused it the last time: the next attempt has its own time.
+    pub refused: bool,
     /// Passes that failed, in a row.
     pub failures: u32,
     /// When its counters were written last.

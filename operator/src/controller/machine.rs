@@ -46,17 +46,17 @@ impl Reconciled for Machine {
     }
 
     fn without_counters(status: &MachineStatus) -> MachineStatus {
-        MachineStatus { granted_secrets: None, last_seen_time: None, pods: None, ..status.clone() }
+        MachineStatus { last_seen_time: None, pods: None, ..status.clone() }
     }
 
     fn counters_turned(previous: &MachineStatus, wanted: &MachineStatus) -> bool {
         let alive = |status: &MachineStatus| status.pods.as_ref().and_then(|pods| pods.alive).unwrap_or_default();
-        let granted = |status: &MachineStatus| status.granted_secrets.unwrap_or_default();
-        (alive(previous) == 0) != (alive(wanted) == 0) || (granted(previous) == 0) != (granted(wanted) == 0)
+        (alive(previous) == 0) != (alive(wanted) == 0)
     }
+
     fn changes_at(&self, facts: &gather::Facts) -> [Option<Timestamp>; 2] {
         let host = self.status.as_ref().and_then(|status| status.host.as_ref());
         let expires = host.and_then(|host| host.expires_time.as_ref()).map(|end| end.0);
-        [expires, facts.grant_ends]
+        [expires, facts.grant_ends.into_iter().chain(facts.granted.changes_at).min()]
     }
 }

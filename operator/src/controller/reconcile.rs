@@ -131,6 +131,7 @@ impl Subject<'_> {
             entry.said = None;
             entry.in_force = in_force;
             entry.waits = matches!(outcome, Outcome::Failed(error) if error.is_away());
+            entry.refused = matches!(outcome, Outcome::Failed(error) if !error.is_away() && !error.is_superseded());
             match outcome {
                 Outcome::InForce(_) | Outcome::Withdrawn => {
                     entry.in_force = Some(generation);

@@ -33,8 +33,8 @@ impl Reconciled for Secret {
         &status.conditions
     }
 
-    fn gather(object: &Received<Self>, index: &Index, _: Timestamp) -> gather::Facts {
-        gather::gather(object, index)
+    fn gather(object: &Received<Self>, index: &Index, now: Timestamp) -> gather::Facts {
+        gather::gather(object, index, now)
     }
 
     fn plan(object: &Received<Self>, meta: ObjectMeta, facts: &gather::Facts) -> Plan<ApplySecret> {
@@ -46,13 +46,16 @@ impl Reconciled for Secret {
     }
 
     fn without_counters(status: &SecretStatus) -> SecretStatus {
-        SecretStatus { grants: None, pods: None, ..status.clone() }
+        SecretStatus { pods: None, ..status.clone() }
     }
 
     fn counters_turned(previous: &SecretStatus, wanted: &SecretStatus) -> bool {
         let total = |status: &SecretStatus| status.pods.as_ref().and_then(|pods| pods.total).unwrap_or_default();
-        let grants = |status: &SecretStatus| status.grants.unwrap_or_default();
-        (total(previous) == 0) != (total(wanted) == 0) || (grants(previous) == 0) != (grants(wanted) == 0)
+        (total(previous) == 0) != (total(wanted) == 0)
+    }
+
+    fn changes_at(&self, facts: &gather::Facts) -> [Option<Timestamp>; 2] {
+        [facts.grants.changes_at, None]
     }
 
     fn is_trashed(&self) -> bool {

@@ -87,6 +87,7 @@ mod tests {
     use serde_json::{Value, json};
     use sikkerkey_crds::grant::{Grant, GrantStatus};
     use sikkerkey_crds::machine::{Machine, MachineStatus};
+    use sikkerkey_crds::secret::Secret;
 
     use super::*;
 
@@ -123,6 +124,18 @@ mod tests {
             [(0, 1, Worth::DueCounters), (1, 3, Worth::NotYet), (3, 0, Worth::DueCounters), (3, 3, Worth::Nothing)]
         {
             assert_eq!(worth::<Machine>(&alive(before), &alive(after), false), expected, "{before} {after}");
+        }
+    }
+
+    #[test]
+    fn what_grants_give_is_written_at_once() {
+        let machine = |granted: i32| serde_json::from_value(json!({"grantedSecrets": granted})).unwrap();
+        let secret = |grants: i32| serde_json::from_value(json!({"grants": grants})).unwrap();
+        for (before, after, expected) in
+            [(0, 1, Worth::Facts), (1, 2, Worth::Facts), (1, 0, Worth::Facts), (2, 2, Worth::Nothing)]
+        {
+            assert_eq!(worth::<Machine>(&machine(before), &machine(after), false), expected, "{before} {after}");
+            assert_eq!(worth::<Secret>(&secret(before), &secret(after), false), expected, "{before} {after}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! The regular look at everything the server holds: what was missed, and what happened there.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
@@ -13,7 +13,7 @@ use sikkerkey_crds::{crd, secret};
 use sikkerkey_protocol::kubernetes::{Delete, Entry, Inventoried, Inventory, Kind, ObjectKey};
 use tokio::sync::watch;
 
-use super::compare::{Applied, Orphan, compare, needs_acknowledgement};
+use super::compare::{Applied, Orphan, Present, compare, needs_acknowledgement};
 use super::events::News;
 use super::ledger::COUNTERS_PER_SECOND;
 use super::plan::{Evidence, Outcome, Plan, Reconciled};
@@ -91,10 +91,8 @@ async fn drip(context: &Context, mut due: VecDeque<(Kind, ObjectKey)>) {
 /// Removes what the cluster no longer has, and has looked at what the server lacks. How many removals are held back.
 async fn clean_up(context: &Context, inventory: &Inventoried, applied: &Applied, held_before: usize) -> usize {
     let kinds = [Kind::Machine, Kind::Secret, Kind::Grant, Kind::AccessPolicy];
-    let keys = kinds
-        .into_iter()
-        .flat_map(|kind| context.index.keys(Resource::from(kind)).into_iter().map(move |key| (kind, key)));
-    let present: HashSet<(Kind, ObjectKey)> = keys.collect();
+    let uids_of = |kind| context.index.uids(Resource::from(kind)).into_iter().map(move |(key, uid)| ((kind, key), uid));
+    let present: Present = kinds.into_iter().flat_map(uids_of).collect();
     let differences = compare(inventory, &present, applied);
     for (kind, key) in &differences.stale {
         tracing::info!(?kind, %key, "the server holds another state: it is applied again");
@@ -128,8 +126,9 @@ async fn clean_up(context: &Context, inventory: &Inventoried, applied: &Applied,
 
 async fn report_held(context: &Context, count: usize, total: usize) {
     let message = format!(
-        "{count} of {total} objects at the server are not in this cluster: nothing is removed. If they are to go, start the \
-         operator with --acknowledge-removals {count}; if this cluster was restored, apply its objects first."
+        "{count} of {total} objects at the server are not in this cluster, or others of their names are: nothing is removed. \
+         If they are to go, start the operator with --acknowledge-removals {count}; if this cluster was restored, apply its \
+         objects first."
     );
     tracing::error!("{message}");
     // No condition speaks of it: it is about no object of the cluster.
@@ -151,27 +150,37 @@ async fn remove(context: &Context, orphan: &Orphan) {
     }
 }
 
-/// Asks the API server itself, past every cache. What it does not clearly deny is not gone.
+/// Asks the API server itself, past every cache.
 async fn is_gone(client: &Client, orphan: &Orphan) -> bool {
-    async fn absent<K: crd::Kind>(client: &Client, key: &ObjectKey) -> bool {
+    async fn absent<K: crd::Kind>(client: &Client, orphan: &Orphan) -> bool {
+        let Orphan { key, uid, .. } = orphan;
         let api: Api<PartialObjectMeta<K>> = Api::namespaced(client.clone(), &key.namespace);
-        match api.get(&key.name).await {
-            // A resource that is not served at all answers 404 as well, but names no object.
-            Err(kube::Error::Api(status)) if status.code == 404 => {
-                status.details.as_ref().is_some_and(|details| details.name == key.name)
-            }
-            Err(error) => {
-                tracing::warn!(kind = K::KIND, %key, %error, "whether it is gone is not known: it stays");
-                false
-            }
-            Ok(_) => false,
+        let answer = api.get(&key.name).await;
+        let found = answer.as_ref().map(|object| object.metadata.uid.as_deref());
+        let is_gone = proves_gone(found, &key.name, uid);
+        if let (Err(error), false) = (found, is_gone) {
+            tracing::warn!(kind = K::KIND, %key, %error, "whether it is gone is not known: it stays");
         }
+        is_gone
     }
     match orphan.kind {
-        Kind::Machine => absent::<Machine>(client, &orphan.key).await,
-        Kind::Secret => absent::<secret::Secret>(client, &orphan.key).await,
-        Kind::Grant => absent::<Grant>(client, &orphan.key).await,
-        Kind::AccessPolicy => absent::<AccessPolicy>(client, &orphan.key).await,
+        Kind::Machine => absent::<Machine>(client, orphan).await,
+        Kind::Secret => absent::<secret::Secret>(client, orphan).await,
+        Kind::Grant => absent::<Grant>(client, orphan).await,
+        Kind::AccessPolicy => absent::<AccessPolicy>(client, orphan).await,
+    }
+}
+
+/// Whether the API server's answer (a uid, or why there is none) says that the object is gone. What it does not clearly
+/// deny is not gone; another object of the same name is another object. Pure.
+fn proves_gone(answer: Result<Option<&str>, &kube::Error>, name: &str, uid: &str) -> bool {
+    match answer {
+        Ok(found) => found.is_some_and(|found| found != uid),
+        // A resource that is not served at all answers 404 as well, but names no object.
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            status.details.as_ref().is_some_and(|details| details.name == name)
+        }
+        Err(_) => false,
     }
 }
 
@@ -223,6 +232,7 @@ where
         && object.meta().generation == Some(entry.object.generation)
         && object.meta().deletion_timestamp.is_none()
         && remembered.applied
+        && !remembered.refused
         && remembered.in_force == Some(entry.object.generation);
     if !current {
         return Worth::Nothing;
@@ -244,4 +254,32 @@ where
         now,
     });
     status::worth_now::<K>(&previous, &wanted, &context.ledger, &remembered, now)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refusal(body: serde_json::Value) -> kube::Error {
+        kube::Error::Api(Box::new(serde_json::from_value(body).unwrap()))
+    }
+
+    #[test]
+    fn only_a_clear_no_or_another_uid_proves_that_an_object_is_gone() {
+        let gone = refusal(json!({"code": 404, "reason": "NotFound", "details": {"name": "web"}}));
+        let not_served = refusal(json!({"code": 404, "reason": "NotFound", "details": {}}));
+        let forbidden = refusal(json!({"code": 403, "reason": "Forbidden", "details": {"name": "web"}}));
+        for (what, answer, expected) in [
+            ("it is there", Ok(Some("u")), false),
+            ("it was made anew", Ok(Some("v")), true),
+            ("an answer without a uid", Ok(None), false),
+            ("it is not there", Err(&gone), true),
+            ("its kind is not served", Err(&not_served), false),
+            ("we may not know", Err(&forbidden), false),
+        ] {
+            assert_eq!(proves_gone(answer, "web", "u"), expected, "{what}");
+        }
+    }
 }

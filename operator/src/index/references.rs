@@ -40,10 +40,23 @@ impl Resource {
         }
     }
 
-    /// Whether objects of the other resource look at who refers to them: a Machine at its Grants, a policy at its Secrets.
-    pub(super) fn concerns(self, referred: Self) -> bool {
-        matches!((self, referred), (Self::Grant, Self::Machine) | (Self::Secret, Self::AccessPolicy))
+    /// How closely objects of the other resource look at those of this one that refer to them, if they do.
+    pub(super) fn is_looked_at_by(self, referred: Self) -> Option<Look> {
+        match (self, referred) {
+            (Self::Grant, Self::Machine | Self::Secret) => Some(Look::AtWhatItShows),
+            (Self::Secret, Self::AccessPolicy) => Some(Look::AtItsSpec),
+            _ => None,
+        }
     }
+}
+
+/// How closely an object looks at those that refer to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// At which there are, and what their specs say.
+    AtItsSpec,
+    /// At how they stand as well.
+    AtWhatItShows,
 }
 
 impl From<Kind> for Resource {

@@ -86,7 +86,7 @@ pub struct Shows {
     is: Is,
     /// Whether it was looked at, accepted and put in force, and why not.
     stands: Vec<(ConditionStatus, String)>,
-    fields: Vec<String>,
+    tells: Vec<String>,
 }
 
 /// Which object, in which generation.
@@ -111,13 +111,13 @@ impl Asks {
 }
 
 impl Shows {
-    fn of(meta: &ObjectMeta, conditions: &[Condition], fields: &[String]) -> Self {
+    fn of(meta: &ObjectMeta, conditions: &[Condition], tells: Vec<String>) -> Self {
         let looked_at = [ConditionType::Accepted, ConditionType::Programmed];
         let stands = looked_at.into_iter().filter_map(|type_| find(conditions, type_));
         Self {
             is: Is::of(meta),
             stands: stands.map(|condition| (condition.status, condition.reason.clone())).collect(),
-            fields: fields.to_vec(),
+            tells,
         }
     }
 }
@@ -142,7 +142,7 @@ pub trait Indexed: KubeResource<DynamicType = ()> + Clone + std::fmt::Debug + Se
 
     /// What others look at.
     fn shows(&self) -> Shows {
-        Shows::of(self.meta(), &[], &[])
+        Shows::of(self.meta(), &[], Vec::new())
     }
 
     /// Which object it is, in which generation.
@@ -167,9 +167,9 @@ pub trait IndexedKind: Kind {
     /// What it refers to, by name, from the namespace `own`.
     fn refers_to(&self, own: &str) -> Vec<Target>;
 
-    /// Names of fields that others look at.
-    fn fields(&self) -> &[String] {
-        &[]
+    /// What of its status others look at beside its conditions.
+    fn tells(&self) -> Vec<String> {
+        Vec::new()
     }
 }
 
@@ -187,8 +187,8 @@ impl<K: IndexedKind> Indexed for Seen<K> {
 
     fn shows(&self) -> Shows {
         match &self.0 {
-            Ok(received) => Shows::of(self.meta(), received.object.conditions(), received.object.fields()),
-            Err(_) => Shows::of(self.meta(), &[], &[]),
+            Ok(received) => Shows::of(self.meta(), received.object.conditions(), received.object.tells()),
+            Err(_) => Shows::of(self.meta(), &[], Vec::new()),
         }
     }
 }
@@ -224,8 +224,9 @@ impl IndexedKind for secret::Secret {
         self.spec.policy_ref.iter().map(|policy| Target::new(Resource::AccessPolicy, own, &policy.name)).collect()
     }
 
-    fn fields(&self) -> &[String] {
-        self.status.as_ref().map(|status| status.fields.as_slice()).unwrap_or_default()
+    /// The names of its fields.
+    fn tells(&self) -> Vec<String> {
+        self.status.as_ref().map(|status| status.fields.clone()).unwrap_or_default()
     }
 }
 
@@ -241,6 +242,13 @@ impl IndexedKind for Grant {
         let machine = Target::new(Resource::Machine, machine.namespace_or(own), &machine.name);
         let secrets = self.spec.secret_refs.iter().map(|secret| Target::new(Resource::Secret, own, &secret.name));
         secrets.chain([machine]).collect()
+    }
+
+    /// To which machine it gives how much.
+    fn tells(&self) -> Vec<String> {
+        let Some(status) = &self.status else { return Vec::new() };
+        let granted = status.secrets.as_ref().and_then(|secrets| secrets.summary.clone());
+        status.machine_id.clone().into_iter().chain(granted).collect()
     }
 }
 

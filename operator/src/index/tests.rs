@@ -1,6 +1,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "tests hand over JSON literals")]
 
 use futures::StreamExt;
+use k8s_openapi::jiff::Timestamp;
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 
@@ -86,7 +87,7 @@ fn now() -> Timestamp {
 fn a_change_touches_the_object_and_all_it_concerns() {
     let mut rig = Rig::new();
     rig.grant(grant("shop/g", json!({"name": "web"}), &["db"]));
-    assert_eq!(rig.heard(), ["Machine shop/web", "Grant shop/g"]);
+    assert_eq!(rig.heard(), ["Machine shop/web", "Secret shop/db", "Grant shop/g"]);
     rig.machine(machine("shop/web", json!([])));
     assert_eq!(rig.heard(), ["Machine shop/web", "Grant shop/g"]);
     rig.secret(secret("shop/db"));
@@ -119,6 +120,67 @@ fn a_status_touches_those_who_look_at_it_and_counters_touch_nobody() {
 }
 
 #[test]
+fn a_grant_that_comes_into_force_or_gives_another_number_touches_both_sides_and_its_reads_touch_nobody() {
+    let mut rig = Rig::new();
+    let mut given = grant("shop/g", json!({"name": "web"}), &["db"]);
+    rig.grant(given.clone());
+    rig.heard();
+    let both = ["Machine shop/web", "Secret shop/db"];
+    given["status"] = json!({"machineID": "m-1", "secrets": {"granted": 0, "total": 1, "summary": "0/1"}});
+    rig.grant(given.clone());
+    assert_eq!(rig.heard(), both, "in force");
+    given["status"]["secrets"] = json!({"granted": 1, "total": 1, "summary": "1/1"});
+    rig.grant(given.clone());
+    assert_eq!(rig.heard(), both, "a Secret more");
+    given["status"]["usage"] = json!({"reads": 3});
+    rig.grant(given.clone());
+    assert_eq!(rig.heard(), Vec::<String>::new());
+    given["status"]["machineID"] = Value::Null;
+    rig.grant(given);
+    assert_eq!(rig.heard(), both, "withdrawn");
+}
+
+#[test]
+fn only_grants_in_force_are_counted_and_secrets_once() {
+    let mut rig = Rig::new();
+    for name in ["shop/a", "shop/b", "pay/a"] {
+        let mut known = secret(name);
+        known["status"] = json!({"secretID": "sk_1"});
+        rig.secret(known);
+    }
+    rig.secret(secret("shop/not-at-the-server"));
+    let mut give = |name: &str, secrets: &[&str], status: Value, more: Value| {
+        let mut given = grant(name, json!({"name": "web", "namespace": "shop"}), secrets);
+        given["status"] = status;
+        for part in ["metadata", "spec"] {
+            let more = more[part].as_object().cloned().unwrap_or_default();
+            given[part].as_object_mut().unwrap().extend(more);
+        }
+        rig.grant(given);
+    };
+    let in_force = || json!({"machineID": "m-1"});
+    let ends = |at: &str| json!({"spec": {"expiresAt": at}});
+    give("shop/one", &["a", "b"], in_force(), json!({}));
+    give("shop/two", &["a", "not-at-the-server", "nowhere"], in_force(), ends("1970-01-01T00:00:09Z"));
+    give("shop/three", &["a"], in_force(), ends("1970-01-01T00:00:05Z"));
+    give("pay/one", &["a"], in_force(), json!({}));
+    give("shop/ended", &["a"], in_force(), ends("1970-01-01T00:00:00Z"));
+    give("shop/leaving", &["a"], in_force(), json!({"metadata": {"deletionTimestamp": "1970-01-01T00:00:00Z"}}));
+    give("shop/withdrawn", &["a"], json!({"secrets": {"granted": 0}}), json!({}));
+    give("shop/new", &["a"], Value::Null, json!({}));
+    let key = |namespace: &str, name: &str| ObjectKey { namespace: namespace.into(), name: name.into() };
+    let fifth = Timestamp::from_second(5).unwrap();
+    let ends = Some(fifth);
+    let given = |count, changes_at| Given { count, changes_at };
+    assert_eq!(rig.index.grants_of(&key("shop", "a"), now()), given(3, ends));
+    assert_eq!(rig.index.grants_of(&key("shop", "a"), fifth).count, 2);
+    assert_eq!(rig.index.grants_of(&key("shop", "b"), now()), given(1, None));
+    assert_eq!(rig.index.grants_of(&key("pay", "a"), now()), given(1, None));
+    assert_eq!(rig.index.secrets_granted_to(&key("shop", "web"), now()), given(3, ends));
+    assert_eq!(rig.index.secrets_granted_to(&key("pay", "web"), now()), Given::default());
+}
+
+#[test]
 fn a_reference_that_moves_touches_what_it_named_and_what_it_names() {
     let mut rig = Rig::new();
     rig.grant(grant("shop/g", json!({"name": "old"}), &["db"]));
@@ -126,9 +188,9 @@ fn a_reference_that_moves_touches_what_it_named_and_what_it_names() {
     let mut edited = grant("shop/g", json!({"name": "new"}), &["db"]);
     edited["metadata"]["generation"] = 2.into();
     rig.grant(edited.clone());
-    assert_eq!(rig.heard(), ["Machine shop/new", "Machine shop/old", "Grant shop/g"]);
+    assert_eq!(rig.heard(), ["Machine shop/new", "Machine shop/old", "Secret shop/db", "Grant shop/g"]);
     rig.feeds.grants.apply(&Event::Delete(seen(edited)));
-    assert_eq!(rig.heard(), ["Machine shop/new", "Grant shop/g"]);
+    assert_eq!(rig.heard(), ["Machine shop/new", "Secret shop/db", "Grant shop/g"]);
 }
 
 #[test]

@@ -56,6 +56,10 @@ fn web(namespace: &str, name: &str) -> Option<Arc<Received<Machine>>> {
 }
 
 async fn run(root: &Root) -> Running {
+    run_routes(root, |context| admission(Arc::clone(&context)).merge(attestation(context))).await
+}
+
+async fn run_routes(root: &Root, routes: fn(Arc<Context>) -> Router) -> Running {
     let _ = rustls::crypto::ring::default_provider().install_default();
     // Whoever binds port 0 and lets go leaves a port where nobody listens.
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -84,6 +88,7 @@ async fn run(root: &Root) -> Running {
         ready: Box::new(|| Err("the caches are not filled yet")),
         metrics: Box::new(|| "# EOF\n".to_owned()),
         counters: Counters::new(),
+        reviews: Reviews::new(),
     };
     let certificate = Arc::new(Serving::default());
     // Made now, not at the clock of the test: the TLS client looks at the machine's.
@@ -95,7 +100,7 @@ async fn run(root: &Root) -> Running {
     let shutdown = async {
         let _ = stopped.await;
     };
-    let task = tokio::spawn(serve(listener, Arc::clone(&certificate), router(Arc::new(context)), shutdown));
+    let task = tokio::spawn(serve(listener, Arc::clone(&certificate), routes(Arc::new(context)), shutdown));
     Running { url, client: client(&root.bundle_pem()), certificate, stop: Some(stop), task }
 }
 
@@ -197,7 +202,7 @@ async fn a_body_that_is_no_review_is_a_400_and_one_too_large_a_413() {
         let (status, answer) =
             running.post(path, review(("", "Pod"), "CREATE", &pod(&json!({"sikkerkey.com/machine": 5})))).await;
         assert!(status == 400 || path == VALIDATE_PATH, "{answer}");
-        let (status, _) = running.post(path, vec![b' '; MAX_REVIEW + 1]).await;
+        let (status, _) = running.post(path, vec![b' '; MAX_REVIEW as usize + 1]).await;
         assert_eq!(status, 413);
     }
     let (status, _) = running.post("/v1/attest", vec![b' '; MAX_BODY + 1]).await;
@@ -260,4 +265,54 @@ async fn it_ends_when_it_is_told_to_although_connections_are_open() {
     running.stop.take().unwrap().send(()).unwrap();
     timeout(Duration::from_secs(5), running.task).await.unwrap().unwrap().unwrap();
     drop(idle);
+}
+
+#[tokio::test]
+async fn attestation_on_its_own_listener_is_all_that_pods_reach_there() {
+    let root = root();
+    let (for_pods, for_the_api_server) = (run_routes(&root, attestation).await, run_routes(&root, admission).await);
+    for path in [MUTATE_PATH, VALIDATE_PATH] {
+        assert_eq!(
+            (for_pods.post(path, "{}").await.0, for_the_api_server.post(path, "{}").await.0),
+            (404, 400),
+            "{path}"
+        );
+    }
+    for path in ["/healthz", "/metrics"] {
+        assert_eq!((for_pods.get(path).await.0, for_the_api_server.get(path).await.0), (404, 200), "{path}");
+    }
+    assert_eq!(
+        (for_pods.post(Attest::PATH, "{}").await.0, for_the_api_server.post(Attest::PATH, "{}").await.0),
+        (400, 404)
+    );
+}
+
+#[tokio::test]
+async fn one_address_with_all_its_connections_keeps_no_other_out() {
+    use tokio::io::AsyncReadExt;
+    let running = run(&root()).await;
+    let listener: std::net::SocketAddr = running.url.trim_start_matches("https://").parse().unwrap();
+    let greedy = || async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.9:0".parse().unwrap()).unwrap();
+        socket.connect(listener).await.unwrap()
+    };
+    let mut held = Vec::new();
+    for _ in 0..bounds::PER_ADDRESS {
+        held.push(greedy().await);
+    }
+    let mut refused = greedy().await;
+    let ended = timeout(Duration::from_secs(5), refused.read(&mut [0])).await.unwrap();
+    assert!(!matches!(ended, Ok(1..)), "it is closed without a word");
+    assert_eq!(running.get("/healthz").await.0, 200);
+    drop(held);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let never = futures::stream::pending::<Result<Bytes, std::convert::Infallible>>();
+    let request = Request::new(axum::body::Body::from_stream(never));
+    let begun = Instant::now();
+    assert_eq!(body(request).await.unwrap_err().status(), StatusCode::REQUEST_TIMEOUT);
+    assert_eq!(begun.elapsed(), IDLE);
 }

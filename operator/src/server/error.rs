@@ -98,8 +98,9 @@ impl ServerError {
             // A person may adopt, unfreeze or allow at the server at any time, and nothing tells us.
             Self::Refused { status: 401 | 403 | 423, .. }
             | Self::Refused { code: Some(ErrorCode::AdoptionRequired), .. } => Retry::After(Duration::from_secs(30)),
-            // Only an edit helps, which causes another pass by itself; or a newer server.
-            Self::Refused { .. } => Retry::After(Duration::from_mins(10)),
+            // Only an edit helps, of it or of what it names, which causes another pass by itself; or a newer server. The
+            // server keeps a record of each refusal.
+            Self::Refused { .. } => Retry::After(Duration::from_hours(1)),
         }
     }
 
@@ -111,5 +112,30 @@ impl ServerError {
     /// Whether the server has applied a newer generation than the one that was sent.
     pub fn is_superseded(&self) -> bool {
         matches!(self, Self::Refused { code: Some(ErrorCode::Superseded), .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_an_edit_can_help_is_tried_again_once_an_hour() {
+        let refused = |status, code| ServerError::Refused { status, code, text: "no".to_owned() };
+        let after = |seconds| Retry::After(Duration::from_secs(seconds));
+        for (error, retry) in [
+            (refused(400, None), after(3_600)),
+            (refused(400, Some(ErrorCode::Unsupported)), after(3_600)),
+            (refused(409, Some(ErrorCode::KeyInUse)), after(3_600)),
+            (refused(422, None), after(3_600)),
+            (refused(409, Some(ErrorCode::Superseded)), after(1)),
+            (refused(409, Some(ErrorCode::AdoptionRequired)), after(30)),
+            (refused(403, None), after(30)),
+            (refused(423, None), after(30)),
+            (ServerError::Sealed, Retry::BackOff),
+            (ServerError::Unreachable { class: Class::TimedOut }, Retry::BackOff),
+        ] {
+            assert_eq!(error.retry(), retry, "{error}");
+        }
     }
 }

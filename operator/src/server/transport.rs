@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use sikkerkey_protocol::error_body::ErrorBody;
+use sikkerkey_protocol::error_body::{ErrorBody, ErrorCode};
 
 use super::error::{Class, ServerError};
 
@@ -67,10 +67,11 @@ pub(super) async fn exchange(request: reqwest::RequestBuilder) -> Result<Vec<u8>
 fn refusal(status: u16, body: &[u8]) -> ServerError {
     let body: Option<ErrorBody> = serde_json::from_slice(body).ok();
     let text = body.as_ref().map_or_else(|| format!("HTTP {status}"), |body| printable(&body.error));
+    let code = body.and_then(|body| body.code);
     match status {
-        503 if text.contains("sealed") => ServerError::Sealed,
+        503 if code == Some(ErrorCode::Sealed) => ServerError::Sealed,
         429 | 500.. => ServerError::Unreachable { class: Class::Unavailable },
-        _ => ServerError::Refused { status, code: body.and_then(|body| body.code), text },
+        _ => ServerError::Refused { status, code, text },
     }
 }
 
@@ -113,8 +114,6 @@ fn classify(error: &reqwest::Error) -> Class {
 
 #[cfg(test)]
 mod tests {
-    use sikkerkey_protocol::error_body::ErrorCode;
-
     use super::*;
 
     #[test]
@@ -122,7 +121,8 @@ mod tests {
         let away = ServerError::Unreachable { class: Class::Unavailable };
         let refused = |status, code, text: &str| ServerError::Refused { status, code, text: text.to_owned() };
         for (status, body, expected) in [
-            (503, r#"{"error":"server is sealed, awaiting unseal"}"#, ServerError::Sealed),
+            (503, r#"{"error":"no root key","code":"Sealed"}"#, ServerError::Sealed),
+            (503, r#"{"error":"the sealed value cannot be opened"}"#, away.clone()),
             (503, r#"{"error":"shutting down"}"#, away.clone()),
             (500, "", away.clone()),
             (429, r#"{"error":"slow down"}"#, away.clone()),

@@ -42,6 +42,10 @@ pub fn plan(object: &Received<Grant>, meta: ObjectMeta, facts: &Facts) -> Plan<A
             missing => Verdict::fails(Reason::SecretNotFound, secret_not_found(missing, &own, object)),
         },
     };
+    // The server takes no Grant of nothing, and must not go on with what this one gave before.
+    if facts.missing.len() >= object.spec.secret_refs.len() {
+        return withdraw(verdict);
+    }
     Plan::Act { resolved: verdict, action: Action::Apply(convert(meta, &object.spec, &facts.missing)) }
 }
 
@@ -104,7 +108,7 @@ mod tests {
                 facts(FINE, &["a", "b"]),
                 Reason::SecretNotFound,
                 "Secret a, b does not exist in namespace shop.",
-                Some(vec![]),
+                None,
             ),
             (
                 None,

@@ -157,6 +157,7 @@ mod tests {
         assert_eq!(
             converted(json!({"workload": {"serviceAccountNames": ["web"]}})),
             Ok(json!({"manualApproval": false, "suspended": false, "subject": {"workload": {
+                "serviceAccounts": ["web"],
                 "lifetimeSeconds": 3600,
                 "delivery": {"onRevoked": "Remove", "onClosed": "Remove", "maxStalenessSeconds": 86_400, "files": []},
             }}}))
@@ -180,6 +181,7 @@ mod tests {
         assert_eq!(
             converted(spec),
             Ok(json!({"manualApproval": true, "suspended": true, "subject": {"workload": {
+                "serviceAccounts": ["web"],
                 "lifetimeSeconds": 600,
                 "delivery": {
                     "onRevoked": "Keep", "onClosed": "Remove", "maxStalenessSeconds": 28_800,

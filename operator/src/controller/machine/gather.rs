@@ -5,7 +5,7 @@ use kube::ResourceExt;
 use sikkerkey_crds::machine::{FileSecretRef, Machine};
 use sikkerkey_protocol::kubernetes::ObjectKey;
 
-use crate::index::{Index, Until};
+use crate::index::{Given, Index, Until};
 
 /// The surroundings of a Machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Facts {
     pub problems: Vec<FileProblem>,
     /// When the first of the Grants that its files need ends.
     pub grant_ends: Option<Timestamp>,
+    /// The Secrets it is granted.
+    pub granted: Given,
 }
 
 /// What one file lacks.
@@ -55,7 +57,8 @@ pub fn gather(machine: &Machine, index: &Index, now: Timestamp) -> Facts {
         Some(until)
     };
     let problems = file_problems(machine, granted, |key| known_fields(index, key));
-    Facts { missing_accounts, problems, grant_ends }
+    let granted = index.secrets_granted_to(&ObjectKey { namespace: own, name: machine.name_any() }, now);
+    Facts { missing_accounts, problems, grant_ends, granted }
 }
 
 /// The names of the fields of a Secret that has a value.

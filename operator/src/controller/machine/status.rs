@@ -32,25 +32,27 @@ pub fn conclude(evidence: &Evidence<'_, Machine>) -> MachineStatus {
         status.problems = problems(evidence.facts, &machine.namespace().unwrap_or_default());
     }
     if let Some(state) = evidence.state() {
-        fill(&mut status, state, evidence.server_url);
+        fill(&mut status, state, evidence);
     }
     status
 }
 
-fn fill(status: &mut MachineStatus, state: &MachineState, server_url: &str) {
+/// The number of Secrets comes from the cluster and not from the answer: a Grant that goes or comes has the Machine looked
+/// at, while the server may not have been told yet.
+fn fill(status: &mut MachineStatus, state: &MachineState, evidence: &Evidence<'_, Machine>) {
     status.machine_id.clone_from(&state.machine_id);
     status.approval = Some(match state.approval {
         Approval::Approved => ApprovalState::Approved,
         Approval::Pending => ApprovalState::Pending,
         Approval::Denied => ApprovalState::Denied,
     });
-    status.granted_secrets = Some(count(state.granted_secrets));
+    status.granted_secrets = Some(count(evidence.facts.granted.count));
     status.last_seen_time = time(state.last_seen);
     if status.type_ == Some(MachineType::Host) {
         status.pods = None;
         status.host = Some(HostStatus {
             fingerprint: state.fingerprint.clone(),
-            bootstrap_url: Some(server_url.to_owned()),
+            bootstrap_url: Some(evidence.server_url.to_owned()),
             expires_time: time(state.expires_at),
         });
     } else {
@@ -69,18 +71,21 @@ fn ready(machine: &Machine, state: &MachineState, evidence: &Evidence<'_, Machin
         _ if is_host && state.machine_id.is_none() => Some(Verdict::fails(
             Reason::AwaitingBootstrap,
             format!(
-                "No host has enrolled yet: kubectl sikkerkey bootstrap {name} prints a command for it, good for 10 minutes."
+                "No host has enrolled yet: sikkerkey-server admin machine bootstrap --vault VAULT --name {name} prints a \
+                 one-time token for it, good for 10 minutes. Then set spec.host.publicKey to the key it registered."
             ),
         )),
         Approval::Pending => Some(Verdict::fails(
             Reason::AwaitingApproval,
             match &state.fingerprint {
                 Some(fingerprint) if is_host => format!(
-                    "Key {fingerprint} waits for approval: compare it on the host, then set spec.host.publicKey to that key or \
-                     approve it in the dashboard."
+                    "Key {fingerprint} waits for approval: compare it on the host, then set spec.host.publicKey to that key."
                 ),
-                _ if is_host => "The host waits for approval in the dashboard.".to_owned(),
-                _ => "The fleet waits for approval in the dashboard.".to_owned(),
+                _ if is_host => "The host waits for approval: set spec.host.publicKey to its key.".to_owned(),
+                _ => format!(
+                    "The fleet waits for approval: sikkerkey-server admin machine approve {}.",
+                    state.machine_id.as_deref().unwrap_or("ID")
+                ),
             },
         )),
         Approval::Approved if machine.spec.suspended() => {
@@ -88,7 +93,7 @@ fn ready(machine: &Machine, state: &MachineState, evidence: &Evidence<'_, Machin
         }
         Approval::Approved if is_host && ended => Some(Verdict::holds_with(
             Reason::Expired,
-            format!("The host's identity has expired: kubectl sikkerkey bootstrap {name} enrols it again."),
+            "The host's identity has expired: make a new key on the host and set spec.host.publicKey to it.",
         )),
         Approval::Approved => None,
     }

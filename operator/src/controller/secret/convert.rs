@@ -19,7 +19,7 @@ pub enum ConvertError {
         what: String,
     },
     /// Values are not taken over from core Secrets: the operator has no right to read them.
-    #[error("taking over Kubernetes Secrets is switched off")]
+    #[error("Kubernetes Secrets are not taken over")]
     SourceDisabled,
 }
 

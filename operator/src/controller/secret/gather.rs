@@ -1,17 +1,21 @@
 //! What a Secret's plan needs to know of its surroundings.
 
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use sikkerkey_crds::crd::Kind;
 use sikkerkey_crds::secret::Secret;
+use sikkerkey_protocol::kubernetes::ObjectKey;
 
 use crate::controller::conditions::{is_pending, not_accepted};
-use crate::index::Index;
+use crate::index::{Given, Index};
 
 /// The surroundings of a Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// The policy it names.
     pub policy: Policy,
+    /// The Grants that are in force for it.
+    pub grants: Given,
 }
 
 /// How the policy stands.
@@ -31,10 +35,14 @@ pub enum Policy {
 }
 
 /// Looks around.
-pub fn gather(secret: &Secret, index: &Index) -> Facts {
-    let own = secret.namespace().unwrap_or_default();
-    let Some(named) = &secret.spec.policy_ref else { return Facts { policy: Policy::Fine } };
-    let policy = match index.policy(&own, &named.name) {
+pub fn gather(secret: &Secret, index: &Index, now: Timestamp) -> Facts {
+    let key = ObjectKey { namespace: secret.namespace().unwrap_or_default(), name: secret.name_any() };
+    Facts { policy: policy(secret, &key.namespace, index), grants: index.grants_of(&key, now) }
+}
+
+fn policy(secret: &Secret, own: &str, index: &Index) -> Policy {
+    let Some(named) = &secret.spec.policy_ref else { return Policy::Fine };
+    match index.policy(own, &named.name) {
         None => Policy::Missing,
         Some(policy) if policy.metadata.deletion_timestamp.is_some() => Policy::Missing,
         Some(policy) => match not_accepted(policy.conditions()) {
@@ -42,6 +50,5 @@ pub fn gather(secret: &Secret, index: &Index) -> Facts {
             None if is_pending(policy.conditions()) => Policy::Pending,
             None => Policy::Fine,
         },
-    };
-    Facts { policy }
+    }
 }

@@ -23,7 +23,7 @@ pub fn plan(object: &Received<Secret>, meta: ObjectMeta, facts: &Facts) -> Plan<
         }
         Err(ConvertError::SourceDisabled) => Action::Cannot(Verdict::fails(
             Reason::SourceDisabled,
-            "Taking over Kubernetes Secrets is switched off: set kubernetesSecretSource.enabled in the chart.",
+            "This version does not take over Kubernetes Secrets: use source generate or external.",
         )),
     };
     Plan::Act { resolved, action }
@@ -53,9 +53,10 @@ mod tests {
 
     use super::*;
     use crate::controller::fixture::{meta, secret};
+    use crate::index::Given;
 
     fn facts(policy: Policy) -> Facts {
-        Facts { policy }
+        Facts { policy, grants: Given::default() }
     }
 
     #[test]
@@ -98,7 +99,7 @@ mod tests {
                 (verdict.reason, verdict.message.as_str()),
                 (
                     Reason::SourceDisabled,
-                    "Taking over Kubernetes Secrets is switched off: set kubernetesSecretSource.enabled in the chart."
+                    "This version does not take over Kubernetes Secrets: use source generate or external."
                 )
             ),
             other => panic!("{other:?}"),

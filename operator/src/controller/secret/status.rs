@@ -22,19 +22,21 @@ pub fn conclude(evidence: &Evidence<'_, Secret>) -> SecretStatus {
         status.source = secret.spec.source.origin().ok().map(|origin| origin.type_());
     }
     if let Some(state) = state {
-        fill(&mut status, state);
+        fill(&mut status, state, evidence.facts.grants.count);
     }
     status
 }
 
-fn fill(status: &mut SecretStatus, state: &SecretState) {
+/// The number of Grants comes from the cluster and not from the answer: a Grant that goes or comes has the Secret looked at,
+/// while the server may not have been told yet.
+fn fill(status: &mut SecretStatus, state: &SecretState, grants: usize) {
     status.secret_id = Some(state.secret_id.to_string());
     status.project_id = Some(state.project_id.to_string());
     status.version = Some(big(state.version));
     status.version_time = time(state.version_time);
     status.next_rotation_time = time(state.next_rotation);
     status.fields.clone_from(&state.field_names);
-    status.grants = Some(count(state.grants));
+    status.grants = Some(count(grants));
     status.pods = Some(SecretPods {
         total: Some(count(state.pods_total)),
         current: Some(count(state.pods_current)),
@@ -48,7 +50,7 @@ fn programmed(state: &SecretState) -> Option<Verdict> {
         Verdict::fails(
             Reason::ValueMissing,
             format!(
-                "Nobody has set a value: use the dashboard, or sikkerkey-server admin secret set {}.",
+                "Nobody has set a value: sikkerkey-server admin secret set {} --value-file FILE sets it.",
                 state.secret_id
             ),
         )
@@ -58,7 +60,13 @@ fn programmed(state: &SecretState) -> Option<Verdict> {
 fn ready(state: &SecretState) -> Option<Verdict> {
     state.rotation_due.then(|| {
         let since = time(state.next_rotation).map(|due| format!(" since {}", due.0)).unwrap_or_default();
-        Verdict::holds_with(Reason::RotationDue, format!("A new value is due{since}: set it in the dashboard."))
+        Verdict::holds_with(
+            Reason::RotationDue,
+            format!(
+                "A new value is due{since}: sikkerkey-server admin secret set {} --value-file FILE sets it.",
+                state.secret_id
+            ),
+        )
     })
 }
 
@@ -69,7 +77,7 @@ fn refusal(secret: &Secret, reason: Reason) -> Option<String> {
         Reason::SealedKeyUnknown => {
             let key = secret.spec.source.sealed.as_ref().map(|sealed| sealed.key_id.as_str()).unwrap_or_default();
             Some(format!(
-                "The server does not know the sealing key {key}: seal the value again with kubectl sikkerkey seal."
+                "The server does not know the sealing key {key}: seal the value again, for a key that it has."
             ))
         }
         Reason::UnsealFailed => Some(format!(

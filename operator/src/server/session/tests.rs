@@ -265,7 +265,8 @@ async fn a_server_that_knows_us_by_another_name_is_not_talked_to() {
 async fn answers_are_sorted_into_refused_sealed_and_unavailable() {
     let (world, session) = World::with_session().await;
     for (status, body, expected) in [
-        (503, json!({"error": "the server is sealed"}), ServerError::Sealed),
+        (503, json!({"error": "no root key", "code": "Sealed"}), ServerError::Sealed),
+        (503, json!({"error": "no database"}), ServerError::Unreachable { class: Class::Unavailable }),
         (500, json!({"error": "boom"}), ServerError::Unreachable { class: Class::Unavailable }),
         (
             409,

@@ -8,6 +8,7 @@ use super::*;
 use crate::controller::fixture::{Pass, away, machine, now, refused};
 use crate::controller::machine::gather::{Facts, FileProblem};
 use crate::controller::plan::Outcome;
+use crate::index::Given;
 use sikkerkey_crds::received::Received;
 use sikkerkey_protocol::kubernetes::ObjectKey;
 
@@ -42,7 +43,7 @@ fn ready_tells_how_the_server_stands_to_the_machine() {
             json!({"approval": "Pending"}),
             ConditionStatus::False,
             "AwaitingApproval",
-            "The fleet waits for approval in the dashboard.",
+            "The fleet waits for approval: sikkerkey-server admin machine approve 67e55044-10b1-426f-9247-bb680e5fe0c8.",
         ),
         (
             &plain,
@@ -63,22 +64,22 @@ fn ready_tells_how_the_server_stands_to_the_machine() {
             json!({"machineId": null, "approval": "Pending"}),
             ConditionStatus::False,
             "AwaitingBootstrap",
-            "No host has enrolled yet: kubectl sikkerkey bootstrap web prints a command for it, good for 10 minutes.",
+            "No host has enrolled yet: sikkerkey-server admin machine bootstrap --vault VAULT --name web prints a one-time token \
+             for it, good for 10 minutes. Then set spec.host.publicKey to the key it registered.",
         ),
         (
             &host,
             json!({"approval": "Pending", "fingerprint": "SHA256:ab"}),
             ConditionStatus::False,
             "AwaitingApproval",
-            "Key SHA256:ab waits for approval: compare it on the host, then set spec.host.publicKey to that key or approve it \
-             in the dashboard.",
+            "Key SHA256:ab waits for approval: compare it on the host, then set spec.host.publicKey to that key.",
         ),
         (
             &pinned,
             json!({"expiresAt": yesterday}),
             ConditionStatus::True,
             "Expired",
-            "The host's identity has expired: kubectl sikkerkey bootstrap web enrols it again.",
+            "The host's identity has expired: make a new key on the host and set spec.host.publicKey to it.",
         ),
         (&pinned, json!({}), ConditionStatus::True, "Ready", ""),
     ] {
@@ -125,8 +126,9 @@ fn an_object_of_an_earlier_namespace_is_not_accepted_until_it_is_adopted() {
 fn the_figures_of_the_server_stand_in_the_status() {
     let object = workload();
     let seen = now().as_millisecond();
-    let status =
-        pass(&object, Outcome::InForce(state(json!({"alive": 3, "grantedSecrets": 2, "lastSeen": seen})))).status();
+    let outcome = Outcome::InForce(state(json!({"alive": 3, "grantedSecrets": 9, "lastSeen": seen})));
+    let facts = Facts { granted: Given { count: 2, changes_at: None }, ..Facts::default() };
+    let status = Pass { facts, ..pass(&object, outcome) }.status();
     let mut shown = serde_json::to_value(&status).unwrap();
     shown.as_object_mut().unwrap().remove("conditions");
     assert_eq!(

@@ -9,6 +9,7 @@ use super::*;
 use crate::controller::fixture::{Pass, away, now, refused, secret};
 use crate::controller::plan::Outcome;
 use crate::controller::secret::gather::{Facts, Policy};
+use crate::index::Given;
 
 fn state(more: Value) -> SecretState {
     let mut state = json!({
@@ -20,7 +21,12 @@ fn state(more: Value) -> SecretState {
 }
 
 fn pass(object: &Received<Secret>, outcome: Outcome<SecretState>) -> Pass<'_, Secret> {
-    Pass { object, facts: Facts { policy: Policy::Fine }, outcome, previous: SecretStatus::default() }
+    Pass {
+        object,
+        facts: Facts { policy: Policy::Fine, grants: Given::default() },
+        outcome,
+        previous: SecretStatus::default(),
+    }
 }
 
 #[test]
@@ -32,13 +38,13 @@ fn ready_tells_how_the_value_stands() {
             json!({"version": 0, "versionTime": null}),
             ConditionStatus::False,
             "ValueMissing",
-            "Nobody has set a value: use the dashboard, or sikkerkey-server admin secret set sk_a1.",
+            "Nobody has set a value: sikkerkey-server admin secret set sk_a1 --value-file FILE sets it.",
         ),
         (
             json!({"rotationDue": true, "nextRotation": now().as_millisecond()}),
             ConditionStatus::True,
             "RotationDue",
-            "A new value is due since 2026-06-01T12:00:00Z: set it in the dashboard.",
+            "A new value is due since 2026-06-01T12:00:00Z: sikkerkey-server admin secret set sk_a1 --value-file FILE sets it.",
         ),
     ] {
         let found = pass(&object, Outcome::InForce(state(more.clone()))).ready();
@@ -53,7 +59,7 @@ fn each_refusal_has_its_reason_and_stalls() {
         (
             ErrorCode::SealedKeyUnknown,
             "SealedKeyUnknown",
-            "The server does not know the sealing key seal-1: seal the value again with kubectl sikkerkey seal.",
+            "The server does not know the sealing key seal-1: seal the value again, for a key that it has.",
         ),
         (
             ErrorCode::UnsealFailed,
@@ -73,7 +79,7 @@ fn each_refusal_has_its_reason_and_stalls() {
 #[test]
 fn a_source_that_is_switched_off_is_never_sent() {
     let object = secret(json!({"source": {"kubernetesSecret": {"name": "old"}}}));
-    let message = "Taking over Kubernetes Secrets is switched off: set kubernetesSecretSource.enabled in the chart.";
+    let message = "This version does not take over Kubernetes Secrets: use source generate or external.";
     let found = pass(&object, Outcome::NotAsked);
     assert_eq!(found.ready(), (ConditionStatus::False, "SourceDisabled".into(), message.into()));
     assert_eq!(find(&found.status().conditions, ConditionType::Stalled).unwrap().reason, "SourceDisabled");
@@ -82,7 +88,7 @@ fn a_source_that_is_switched_off_is_never_sent() {
 #[test]
 fn a_policy_that_is_missing_shows_although_the_value_is_in_force() {
     let object = secret(json!({"source": {"external": {}}, "policyRef": {"name": "hours"}}));
-    let facts = Facts { policy: Policy::Missing };
+    let facts = Facts { policy: Policy::Missing, grants: Given::default() };
     let found = Pass { facts, ..pass(&object, Outcome::InForce(state(json!({"policyInForce": false})))) };
     assert_eq!(found.ready().1, "PolicyNotFound");
     assert_eq!(find(&found.status().conditions, ConditionType::Programmed).unwrap().status, ConditionStatus::True);
@@ -91,8 +97,10 @@ fn a_policy_that_is_missing_shows_although_the_value_is_in_force() {
 #[test]
 fn the_figures_of_the_server_stand_in_the_status() {
     let object = secret(json!({"source": {"generate": {"fields": [{"name": "password"}]}}}));
-    let more = json!({"fieldNames": ["password"], "grants": 2, "podsTotal": 5, "podsCurrent": 3, "nextRotation": 0});
-    let mut shown = serde_json::to_value(pass(&object, Outcome::InForce(state(more))).status()).unwrap();
+    let more = json!({"fieldNames": ["password"], "grants": 9, "podsTotal": 5, "podsCurrent": 3, "nextRotation": 0});
+    let facts = Facts { policy: Policy::Fine, grants: Given { count: 2, changes_at: None } };
+    let found = Pass { facts, ..pass(&object, Outcome::InForce(state(more))) };
+    let mut shown = serde_json::to_value(found.status()).unwrap();
     shown.as_object_mut().unwrap().remove("conditions");
     assert_eq!(
         shown,
