@@ -63,7 +63,7 @@ impl Engine {
         drop(root);
         let (store, loaded) = Store::open(&directory, Arc::clone(&keyring), &*options.entropy).await?;
         let records = Store::records(&directory).await?;
-        let lockout = Lockout::new(options.shared_addresses);
+        let lockout = Arc::new(Lockout::new(options.shared_addresses));
         for (machine, address) in loaded.world.ledger.last_addresses() {
             lockout.succeeded(address, machine.as_str());
         }
@@ -77,6 +77,7 @@ impl Engine {
             entropy: Arc::clone(&options.entropy),
             public_url: options.public_url.clone(),
             floods: Arc::clone(&floods),
+            lockout: Arc::clone(&lockout),
             bell: Arc::clone(&bell),
             metrics: Arc::clone(&metrics),
             nonces: loaded.nonces,
@@ -89,7 +90,7 @@ impl Engine {
             live,
             writer,
             keyring,
-            lockout: Arc::new(lockout),
+            lockout,
             clock: options.clock,
             entropy: options.entropy,
             records,

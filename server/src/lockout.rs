@@ -137,7 +137,7 @@ impl Lockout {
         inner.count(now, Locked::Tokens(network(address)), TOKEN_FAILURES, TOKEN_WINDOW, TOKEN_LOCK_SECONDS)
     }
 
-    /// A signature verified.
+    /// A request was authentic: its signature verified, and it was no replay.
     pub fn succeeded(&self, address: IpAddr, signer: &str) {
         let address = network(address);
         let mut inner = self.lock();

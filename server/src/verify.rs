@@ -41,8 +41,12 @@ impl Received {
         let headers = self.headers;
         let message = string_to_sign(&self.method, &self.target, &headers.timestamp_text, &headers.nonce, &self.body);
         key.verify(&message, &headers.signature)?;
-        let spend =
-            Spend { signer: headers.machine_id.to_string(), nonce: headers.nonce, timestamp: headers.timestamp };
+        let spend = Spend {
+            signer: headers.machine_id.to_string(),
+            nonce: headers.nonce,
+            timestamp: headers.timestamp,
+            address: Some(self.source.address),
+        };
         Ok(Verified { signer, spend, body: self.body, source: self.source })
     }
 }

@@ -180,7 +180,6 @@ async fn known(app: &App, request: Request<Body>) -> Result<(Received, Signer), 
 async fn checked<P>(app: &App, received: Received, key: &PublicKey, signer: P) -> Result<Verified<P>, Response> {
     let (source, id) = (received.source, received.headers.machine_id.clone());
     if let Ok(verified) = received.verify(key, signer) {
-        app.lockout.succeeded(source.address, id.as_str());
         return Ok(verified);
     }
     let locks = app.lockout.failed(app.clock.now(), source.address, Some(id.as_str()));

@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sikkerkey_protocol::Call;
 
-use super::agent::parse;
 use super::TOKEN_BODY;
+use super::agent::parse;
 use super::signed;
 use super::success::ok;
 use crate::app::App;

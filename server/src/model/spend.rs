@@ -1,5 +1,7 @@
 //! Nonces that are used up.
 
+use std::net::IpAddr;
+
 use sikkerkey_protocol::header::{SKEW_SECONDS, WINDOW_SECONDS};
 
 /// How long a nonce can matter after its timestamp, in seconds.
@@ -14,4 +16,6 @@ pub struct Spend {
     pub nonce: String,
     /// The signed timestamp, in Unix seconds.
     pub timestamp: i64,
+    /// From where it came; not known of one that was burnt before the server started.
+    pub address: Option<IpAddr>,
 }

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     fn spend(nonce: &str, timestamp: i64) -> Spend {
-        Spend { signer: "m".into(), nonce: nonce.into(), timestamp }
+        Spend { signer: "m".into(), nonce: nonce.into(), timestamp, address: None }
     }
 
     #[test]

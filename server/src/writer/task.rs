@@ -18,6 +18,7 @@ use crate::crypto::keyring::Keyring;
 use crate::entropy::Entropy;
 use crate::floods::Floods;
 use crate::live::Live;
+use crate::lockout::Lockout;
 use crate::metrics::Metrics;
 use crate::model::spend::{LIFE_SECONDS, Spend};
 use crate::store::{ChainHead, Rows, Store, StoreError};
@@ -47,6 +48,8 @@ pub struct Parts {
     pub public_url: String,
     /// Requests that handlers counted.
     pub floods: Arc<Floods>,
+    /// Learns from where signers authenticate.
+    pub lockout: Arc<Lockout>,
     /// Wakes those whom a change concerns.
     pub bell: Arc<Bell>,
     /// What is measured.
@@ -202,12 +205,16 @@ impl WriterTask {
             (group, burnt) = (Some(begun), fresh);
         }
         let means = Means { keyring: &parts.keyring, entropy: &*parts.entropy, public_url: &parts.public_url };
+        let mut authenticated = Vec::with_capacity(jobs.len());
         for job in jobs {
             let nonce = match job.spend() {
                 None => Nonce::None,
                 Some(spend) if spend.timestamp <= nonces.floor() => Nonce::BelowFloor,
                 // Taken out, so that of several in this group only the first has it.
-                Some(spend) if burnt.remove(&(spend.signer.clone(), spend.nonce.clone())) => Nonce::Fresh,
+                Some(spend) if burnt.remove(&(spend.signer.clone(), spend.nonce.clone())) => {
+                    authenticated.push(spend.clone());
+                    Nonce::Fresh
+                }
                 Some(_) => Nonce::Replayed,
             };
             let mut world = parts.live.write();
@@ -230,6 +237,12 @@ impl WriterTask {
         self.audit_head = head.unwrap_or(self.audit_head);
         for spend in &candidates {
             self.nonces.remember(spend);
+        }
+        // Only now: whoever sends again what he has seen of another has not authenticated as him.
+        for spend in &authenticated {
+            if let Some(address) = spend.address {
+                parts.lockout.succeeded(address, &spend.signer);
+            }
         }
         if let Some(floor) = floor {
             self.nonces.raise_floor(floor);

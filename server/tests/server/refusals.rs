@@ -270,6 +270,23 @@ async fn a_restart_opens_no_way_to_lock_a_machine_out_of_its_own_address() {
 }
 
 #[tokio::test]
+async fn a_replay_makes_no_address_the_machines_own() {
+    let server = Server::new().await;
+    let pod = Client::pod();
+    let request = pod.request(&*server.clock, "GET", "/v1/secret/sk_db", b"");
+    assert_eq!(server.send(request.clone()).await.status, 200);
+    let thief = "198.51.100.1";
+    assert_eq!(server.send(request.from(thief)).await.status, 401);
+    for n in 1..4 {
+        let forged = Client { address: format!("203.0.113.{n}"), ..Client::new(uuid(0x11), 99) };
+        assert_eq!(server.get(&forged, "/v1/secret/sk_db").await.status, 401);
+    }
+    let good = pod.request(&*server.clock, "GET", "/v1/secret/sk_db", b"");
+    assert_eq!(server.send(good.clone().from(thief)).await.status, 429);
+    assert_eq!(server.send(good).await.status, 200);
+}
+
+#[tokio::test]
 async fn stale_and_replayed_requests_lock_nobody_out() {
     let server = Server::new().await;
     let pod = Client::pod();

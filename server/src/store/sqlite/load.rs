@@ -27,7 +27,12 @@ impl Store {
         let audit_head = self.check_audit_head().await?;
         let nonces = self.rows("select expiry, signer, nonce from nonce").await?;
         let nonces = nonces.iter().map(|row| {
-            Ok(Spend { timestamp: column::<i64>(row, 0)?, signer: column(row, 1)?, nonce: column(row, 2)? })
+            Ok(Spend {
+                timestamp: column::<i64>(row, 0)?,
+                signer: column(row, 1)?,
+                nonce: column(row, 2)?,
+                address: None,
+            })
         });
         let nonces = nonces.collect::<Result<_, StoreError>>()?;
         Ok(Loaded { world, nonces, nonce_floor: self.head.nonce_floor, audit_head })

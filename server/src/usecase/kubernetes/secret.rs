@@ -113,7 +113,7 @@ fn origin(source: SecretSource) -> Result<Origin, Refusal> {
             Err(invalid(format!("source.external.fields has at most {} names", value::MAX_FIELDS)))
         }
         SecretSource::Sealed { .. } => {
-            let text = "this server opens no sealed values yet: use source generate, kubernetesSecret or external";
+            let text = "this server opens no sealed values yet: use source generate or external";
             Err(invalid(text.to_owned()).code(ErrorCode::Unsupported))
         }
     }

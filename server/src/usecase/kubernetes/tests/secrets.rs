@@ -134,7 +134,7 @@ fn what_cannot_be_put_in_force_says_what_to_change() {
         (
             ApplySecret { source: sealed, ..generated("db") },
             Some(ErrorCode::Unsupported),
-            "this server opens no sealed values yet: use source generate, kubernetesSecret or external",
+            "this server opens no sealed values yet: use source generate or external",
         ),
         (
             supplied("db", &"x".repeat(12 * 1024 + 1), &[]),
