@@ -19,7 +19,7 @@ use crate::admin;
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
 use crate::cli::{Cli, Command, LogFormat, Serve};
-use crate::clock::SystemClock;
+use crate::clock::{Anchor, SystemClock};
 use crate::decision::{Context, Decision};
 use crate::engine::{Engine, Options};
 use crate::entropy::SystemEntropy;
@@ -146,10 +146,21 @@ async fn announce(app: &App, address: SocketAddr) -> anyhow::Result<()> {
 async fn keep_house(app: App, mut stopped: watch::Receiver<bool>) {
     let mut tick = interval(HOUSEKEEPING);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let anchor = Anchor::new(&*app.clock);
+    let mut has_leapt = false;
     loop {
         tokio::select! {
             _ = tick.tick() => {}
             _ = stopped.wait_for(|it| *it) => return,
+        }
+        let was_told = std::mem::replace(&mut has_leapt, anchor.has_leapt(&*app.clock));
+        if has_leapt {
+            if !was_told {
+                tracing::error!(
+                    "the wall clock has leapt ahead: nothing is ended or deleted until it is set right, or the server is restarted"
+                );
+            }
+            continue;
         }
         let decide = Box::new(housekeeping::run);
         let request =

@@ -81,15 +81,19 @@ fn machine(id: u8, fleet: u8, pod: u8) -> Entity {
 }
 
 fn change() -> impl Strategy<Value = Change> {
-    let phase = prop_oneof![Just(SecretPhase::Active), Just(SecretPhase::Retained), Just(SecretPhase::Trashed(Millis(1)))];
+    let phase =
+        prop_oneof![Just(SecretPhase::Active), Just(SecretPhase::Retained), Just(SecretPhase::Trashed(Millis(1)))];
     prop_oneof![
         // At most one secret that is not in the trash has a name: the id of such a one is its name's number.
         (0u8..4, phase).prop_map(|(n, phase)| {
             let id = if matches!(phase, SecretPhase::Trashed(_)) { n + 8 } else { n };
             Change::put(secret(id, n, phase))
         }),
-        (0u8..4, 0u8..3, proptest::collection::btree_set(0u8..4, 0..3))
-            .prop_map(|(id, to, what)| Change::put(grant(id, to, &what.into_iter().collect::<Vec<_>>()))),
+        (0u8..4, 0u8..3, proptest::collection::btree_set(0u8..4, 0..3)).prop_map(|(id, to, what)| Change::put(grant(
+            id,
+            to,
+            &what.into_iter().collect::<Vec<_>>()
+        ))),
         (0u8..4, 0u8..2, 0u8..3).prop_map(|(id, fleet, pod)| Change::put(machine(id, fleet, pod))),
         (0u8..4).prop_map(|n| Change::Remove(EntityKey { kind: EntityKind::Grant, id: uuid(n) })),
         (0u8..4).prop_map(|n| Change::Remove(EntityKey { kind: EntityKind::Machine, id: uuid(n) })),

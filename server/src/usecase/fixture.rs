@@ -242,7 +242,11 @@ pub(crate) fn workload(name: &str) -> ApplyMachine {
         object: object(name, 1),
         manual_approval: false,
         suspended: false,
-        subject: Subject::Workload { service_accounts: vec!["web".into()], lifetime_seconds: 3600, delivery: delivery() },
+        subject: Subject::Workload {
+            service_accounts: vec!["web".into()],
+            lifetime_seconds: 3600,
+            delivery: delivery(),
+        },
     }
 }
 

@@ -13,7 +13,7 @@ use super::nonces::Nonces;
 use super::{QUEUE, Writer};
 use crate::audit::chain;
 use crate::bell::Bell;
-use crate::clock::Clock;
+use crate::clock::{Anchor, Clock};
 use crate::crypto::keyring::Keyring;
 use crate::entropy::Entropy;
 use crate::floods::Floods;
@@ -69,6 +69,7 @@ pub struct WriterTask {
     health: Arc<AtomicBool>,
     nonces: Nonces,
     audit_head: ChainHead,
+    anchor: Anchor,
 }
 
 impl WriterTask {
@@ -80,7 +81,7 @@ impl WriterTask {
         parts.nonces.iter().for_each(|spend| nonces.remember(spend));
         let audit_head = parts.audit_head;
         let writer = Writer { queue: sender, health: Arc::clone(&health) };
-        (writer, Self { parts, queue, health, nonces, audit_head })
+        (writer, Self { anchor: Anchor::new(&*parts.clock), parts, queue, health, nonces, audit_head })
     }
 
     /// Works until `stop` changes or its sender is gone, then finishes what waits and lets go of the database.
@@ -135,8 +136,8 @@ impl WriterTask {
 
     /// Purges nonces, saves last requests, and by doing so tries the database again when it failed.
     async fn keep_house(&mut self) {
-        let now = self.parts.clock.now();
-        let floor = now.seconds() - LIFE_SECONDS;
+        // Nobody can lower the floor again.
+        let floor = self.anchor.bounded_now(&*self.parts.clock).seconds() - LIFE_SECONDS;
         let floods = self.parts.floods.take();
         let last_seen = {
             let ledger = &mut self.parts.live.write().ledger;

@@ -61,6 +61,10 @@ impl Clock for ManualClock {
     fn now(&self) -> Millis {
         Millis(self.0.load(Ordering::Relaxed))
     }
+
+    fn steady(&self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.0.load(Ordering::Relaxed).unsigned_abs())
+    }
 }
 
 pub struct Server {

@@ -36,7 +36,12 @@ pub fn gone(context: &Context<'_>, agent: &Agent, source: Source, request: GoneP
         }
         // One that a person revoked is, now that it is gone, forgotten like any other.
         if state.gone_pods.get(&GonePod::id(cluster, uid)).is_none_or(|it| it.revoked) {
-            steps.put(Entity::GonePod(GonePod { cluster: cluster.clone(), uid: uid.clone(), since: context.now, revoked: false }));
+            steps.put(Entity::GonePod(GonePod {
+                cluster: cluster.clone(),
+                uid: uid.clone(),
+                since: context.now,
+                revoked: false,
+            }));
             learnt += 1;
         }
     }

@@ -99,9 +99,10 @@ pub(crate) fn require_active(fleet: &Fleet) -> Result<(), Refusal> {
 pub(crate) fn require_there(context: &Context<'_>, cluster: &str, uid: &str) -> Result<(), Refusal> {
     let (text, code) = match context.state.gone_pods.get(&GonePod::id(cluster, uid)) {
         None => return Ok(()),
-        Some(GonePod { revoked: true, .. }) => {
-            (format!("an administrator revoked pod {uid}: delete it, and the next one enrols"), ErrorCode::MachineNotActive)
-        }
+        Some(GonePod { revoked: true, .. }) => (
+            format!("an administrator revoked pod {uid}: delete it, and the next one enrols"),
+            ErrorCode::MachineNotActive,
+        ),
         Some(_) => (format!("pod {uid} is gone: it gets no identity any more"), ErrorCode::PodGone),
     };
     Err(Refusal::new(RefusalKind::Forbidden, text).code(code))
@@ -113,9 +114,8 @@ pub(crate) fn require_admitted(fleet: &Fleet, pod: &PodIdentity) -> Result<(), R
         return Ok(());
     }
     let (account, key) = (&pod.service_account, &fleet.managed.object.key);
-    let text = format!(
-        "ServiceAccount {account} may not assume Machine {key}: add it to spec.workload.serviceAccountNames"
-    );
+    let text =
+        format!("ServiceAccount {account} may not assume Machine {key}: add it to spec.workload.serviceAccountNames");
     Err(Refusal::new(RefusalKind::Forbidden, text).code(ErrorCode::ServiceAccountNotAllowed))
 }
 

@@ -62,7 +62,8 @@ fn what_stands_in_the_object_stands_in_the_fleet() {
 fn a_lifetime_out_of_bounds_and_a_change_of_kind_are_refused() {
     let mut bench = Bench::new();
     for lifetime_seconds in [0, 299, 8784 * 3600 + 1] {
-        let subject = Subject::Workload { service_accounts: vec!["web".into()], lifetime_seconds, delivery: delivery() };
+        let subject =
+            Subject::Workload { service_accounts: vec!["web".into()], lifetime_seconds, delivery: delivery() };
         let request = ApplyMachine { subject, ..workload("web") };
         refused(bench.apply_machine(request), RefusalKind::Invalid, None, "identity.lifetime is from 5m to 8784h");
     }

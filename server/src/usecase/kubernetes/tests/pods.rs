@@ -116,7 +116,12 @@ fn a_pod_whose_end_is_learnt_between_voucher_and_registration_makes_no_machine()
     let mut bench = ready();
     let voucher = bench.voucher(pod("pod-1"), 1).unwrap().voucher;
     // Another replica's list of tokens may be behind: the tombstone alone must be enough.
-    let gone = crate::model::cluster::GonePod { cluster: "prod".into(), uid: "pod-1".into(), since: bench.now, revoked: false };
+    let gone = crate::model::cluster::GonePod {
+        cluster: "prod".into(),
+        uid: "pod-1".into(),
+        since: bench.now,
+        revoked: false,
+    };
     bench.put(crate::model::Entity::GonePod(gone));
     let text = "pod pod-1 is gone: it gets no identity any more";
     refused(bench.register(voucher.expose(), 1), RefusalKind::Forbidden, Some(ErrorCode::PodGone), text);
