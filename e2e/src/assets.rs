@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
+use crate::build_command::Build;
 use crate::report::Report;
 
 /// The module that pins all versions.
@@ -167,7 +168,8 @@ impl Assets {
 
 fn build_one(component: Component, output: &Path, report: &Report) -> Result<(), AssetError> {
     let name = component.name();
-    let mut child = Command::new("go")
+    let mut command = Command::new("go");
+    command
         .args(["build", "-trimpath", "-ldflags", &linker_flags(), "-o"])
         .arg(output)
         .arg(component.package())
@@ -175,11 +177,10 @@ fn build_one(component: Component, output: &Path, report: &Report) -> Result<(),
         .env("CGO_ENABLED", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| AssetError::NoGo(name, error))?;
+        .stderr(Stdio::piped());
+    let mut build = Build::start(&mut command).map_err(|error| AssetError::NoGo(name, error))?;
     let mut lines: Vec<String> = Vec::new();
-    if let Some(stderr) = child.stderr.take() {
+    if let Some(stderr) = build.child.stderr.take() {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             if line.starts_with("go: downloading") {
                 report.detail(&line);
@@ -187,7 +188,7 @@ fn build_one(component: Component, output: &Path, report: &Report) -> Result<(),
             lines.push(line);
         }
     }
-    if child.wait().is_ok_and(|status| status.success()) {
+    if build.output().is_ok_and(|output| output.status.success()) {
         return Ok(());
     }
     let skip = lines.len().saturating_sub(20);

@@ -6,22 +6,24 @@ use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
+use crate::build_command::Build;
+
 /// Why a program could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum CargoError {
     /// Cargo could not be run.
-    #[error("cannot run cargo, which builds {package}: install Rust from https://rustup.rs")]
+    #[error("cannot run cargo, which builds {what}: install Rust from https://rustup.rs")]
     Run {
         /// What was to be built.
-        package: String,
+        what: String,
         /// Why.
         source: std::io::Error,
     },
     /// The build failed; cargo said why on the terminal.
-    #[error("building {package} failed: see what cargo wrote above")]
+    #[error("building {what} failed: see what cargo wrote above")]
     Failed {
         /// What was to be built.
-        package: String,
+        what: String,
     },
     /// The package has no program.
     #[error("cargo built {package}, but no program came of it")]
@@ -31,31 +33,64 @@ pub enum CargoError {
     },
 }
 
-/// Builds the program of a package for this machine, with cargo's own progress on the terminal. Blocks.
-pub fn build(package: &str, profile: &str) -> Result<PathBuf, CargoError> {
-    run(package, profile, false)
+/// Builds the programs of the whole workspace for this machine, with cargo's own progress on the terminal. Blocks.
+///
+/// Always the whole: for one package alone cargo would choose fewer features, and compile half of the dependencies once more.
+pub fn build_workspace() -> Result<Workspace, CargoError> {
+    let messages = run("the workspace", command().args(["--workspace", "--bins"]))?;
+    Ok(Workspace { messages })
 }
 
-/// Builds it as one static file, as an image without a system needs it. Blocks.
+/// The programs of a built workspace.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    messages: String,
+}
+
+impl Workspace {
+    /// The program of a package.
+    pub fn program(&self, package: &str) -> Result<PathBuf, CargoError> {
+        program(&self.messages, package).ok_or_else(|| CargoError::NoProgram { package: package.to_owned() })
+    }
+}
+
+/// Builds the program of a package as one static file, as an image without a system needs it. Blocks.
 pub fn build_static(package: &str, profile: &str) -> Result<PathBuf, CargoError> {
-    run(package, profile, true)
+    let triple = host_triple().map_err(|source| CargoError::Run { what: package.to_owned(), source })?;
+    let mut command = command();
+    command.args(["--package", package, "--profile", profile]);
+    // With an explicit target the flags do not reach build scripts and macros, which cannot be static.
+    command.args(["--target", &triple]).env("RUSTFLAGS", "-C target-feature=+crt-static");
+    let messages = run(package, &mut command)?;
+    program(&messages, package).ok_or_else(|| CargoError::NoProgram { package: package.to_owned() })
 }
 
-fn run(package: &str, profile: &str, is_static: bool) -> Result<PathBuf, CargoError> {
-    let failed = |source| CargoError::Run { package: package.to_owned(), source };
+fn command() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
-    command.args(["build", "--package", package, "--profile", profile, "--message-format", "json-render-diagnostics"]);
-    if is_static {
-        // With an explicit target the flags do not reach build scripts and macros, which cannot be static.
-        command.args(["--target", &host_triple().map_err(failed)?]).env("RUSTFLAGS", "-C target-feature=+crt-static");
+    command.args(["build", "--message-format", "json-render-diagnostics"]);
+    // What cargo tells a test that it runs. Some build scripts look at it, and would build their package anew.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_of_a_running_package) {
+            command.env_remove(name);
+        }
     }
-    command.current_dir(workspace()).stdin(Stdio::null()).stderr(Stdio::inherit());
-    let output = command.output().map_err(failed)?;
+    command.current_dir(workspace()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    command
+}
+
+fn is_of_a_running_package(variable: &str) -> bool {
+    let beginnings =
+        ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_", "CARGO_TARGET_TMPDIR"];
+    beginnings.iter().any(|beginning| variable.starts_with(beginning))
+}
+
+fn run(what: &str, command: &mut Command) -> Result<String, CargoError> {
+    let failed = |source| CargoError::Run { what: what.to_owned(), source };
+    let output = Build::start(command).and_then(Build::output).map_err(failed)?;
     if !output.status.success() {
-        return Err(CargoError::Failed { package: package.to_owned() });
+        return Err(CargoError::Failed { what: what.to_owned() });
     }
-    let messages = String::from_utf8_lossy(&output.stdout);
-    program(&messages, package).ok_or_else(|| CargoError::NoProgram { package: package.to_owned() })
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[derive(Deserialize)]
@@ -105,6 +140,15 @@ mod tests {
 {"reason":"build-finished","success":true}"#;
         assert_eq!(program(messages, "tool"), Some("/t/tool".into()));
         assert_eq!(program(messages, "none"), None);
+    }
+
+    #[test]
+    fn only_what_belongs_to_a_running_package_is_kept_from_cargo() {
+        for (variable, is) in
+            [("CARGO_PKG_NAME", true), ("CARGO_MANIFEST_DIR", true), ("CARGO_HOME", false), ("CARGO_TARGET_DIR", false)]
+        {
+            assert_eq!(is_of_a_running_package(variable), is, "{variable}");
+        }
     }
 
     #[test]

@@ -1,196 +1,223 @@
 //! The main job, told on a real cluster: manifests, pod, file, audit, revoke.
 
-use std::io::{self, Write};
+mod application;
+mod terminal;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
-use kube::api::ListParams;
 
+use self::application::Application;
+pub use self::terminal::{chapter, say};
+use self::terminal::{columns, command, measured, typed};
 use crate::cargo;
 use crate::cluster::{Cluster, Options};
-use crate::image::Image;
-use crate::installation::{Installation, Programs};
-use crate::pod;
+use crate::installation::{Installation, LogLevel, Programs};
+use crate::node::requirements;
+use crate::pod_runner::NOTICE;
 use crate::report::Report;
-use crate::wait::wait_for;
+use crate::sidecar;
 
 const BOUND: Duration = Duration::from_mins(1);
 const NAMESPACE: &str = "shop";
-const PASSWORD: &str = "/run/secrets/sikkerkey/db/password";
-const APP_IMAGE: &str = "localhost/sikkerkey-app:e2e";
+const PASSWORD: &str = "db/password";
+const MOUNT: &str = "/run/secrets/sikkerkey";
+/// How long a line of the audit may be.
+const WIDTH: usize = 150;
 
-/// Brings everything up. Blocks while it builds.
+/// Brings everything up: on a real node, where this machine can run one.
 pub async fn bring_up(report: &Report) -> Result<Installation> {
+    let missing = requirements();
+    notice(missing.is_empty());
+    for requirement in &missing {
+        say(&format!("   missing: {requirement}"));
+    }
     let programs = {
         let report = report.clone();
         tokio::task::spawn_blocking(move || Programs::build(&report)).await??
     };
-    report.line("starting a Kubernetes node: etcd, API server, scheduler, controllers, containerd, kubelet");
-    let cluster = Cluster::start(Options::node().report(report.clone())).await?;
-    if let Some(node) = cluster.node() {
-        node.import(&Image::busybox_as(APP_IMAGE)?).await?;
+    let options = if missing.is_empty() {
+        report.line("starting a Kubernetes node: etcd, API server, scheduler, controllers, containerd, kubelet");
+        Options::node()
+    } else {
+        report.line("starting a Kubernetes control plane: etcd, API server, controllers");
+        Options::control_plane().with_controllers()
+    };
+    let cluster = Cluster::start(options.report(report.clone())).await?;
+    Installation::start(cluster, programs, LogLevel::Info, report).await
+}
+
+/// Says it loudly when no kubelet runs the pods.
+pub fn notice(has_node: bool) {
+    if !has_node {
+        say(&format!("\n\x1b[1;33m{NOTICE}\x1b[0m"));
     }
-    Installation::start(cluster, programs, report).await
 }
 
 /// Tells the story.
 pub async fn tell(installation: &Installation) -> Result<()> {
     let stage = Stage { installation };
     stage.manifests().await?;
-    let pod = stage.pod().await?;
-    stage.files(&pod).await?;
-    stage.audit("The audit names pod and node of every read", 12, |_| true).await?;
-    stage.later_secret(&pod).await?;
-    stage.revoke(&pod).await
+    let application = stage.application().await?;
+    stage.files(&application).await?;
+    stage.reads().await?;
+    stage.later_secret(&application).await?;
+    stage.revoke(&application).await
 }
 
 struct Stage<'a> {
     installation: &'a Installation,
 }
 
-impl Stage<'_> {
+impl<'a> Stage<'a> {
     async fn manifests(&self) -> Result<()> {
-        chapter("A team applies its manifests: e2e/manifests/shop.yaml");
-        self.kubectl(&["apply", "-f", &manifest("shop.yaml")]).await?;
+        chapter(
+            "A team applies its manifests",
+            "e2e/manifests/shop.yaml names who may read (Machine), what (Secret), and the owner's yes (Grant). No value stands in it.",
+        );
         let begin = Instant::now();
-        for (kind, names) in [
-            ("sks", "db session-key"),
-            ("skp", "cluster-only"),
-            ("skm", "web"),
-            ("skg", "web-reads-db web-reads-session-key"),
-        ] {
-            for name in names.split(' ') {
-                let object = format!("{kind}/{name}");
-                self.quiet(&["wait", "--for=condition=Ready", &object, "-n", NAMESPACE, "--timeout=60s"]).await?;
-            }
-        }
-        say(&format!("all in force at the server after {:.1} s", begin.elapsed().as_secs_f32()));
-        self.kubectl(&["get", "sikkerkey", "-n", NAMESPACE]).await?;
+        self.show(&["apply", "-f", &manifest("shop.yaml")]).await?;
+        let mut wait = vec!["wait", "-n", NAMESPACE, "--for=condition=Ready", "--timeout=60s"];
+        wait.extend(["sks/db", "sks/session-key", "skp/cluster-only", "skm/web"]);
+        wait.extend(["skg/web-reads-db", "skg/web-reads-session-key"]);
+        self.kubectl(&wait).await?;
+        measured(&format!("all in force at the server {} ms after apply began", begin.elapsed().as_millis()));
+        self.show(&["get", "sikkerkey", "-n", NAMESPACE]).await?;
         Ok(())
     }
 
-    async fn pod(&self) -> Result<String> {
-        chapter("An application names its Machine in one label: e2e/manifests/web.yaml");
+    async fn application(&self) -> Result<Application<'a>> {
+        chapter(
+            "An application names its Machine in one label",
+            "The webhook adds the sidecar, which makes a key in memory, proves which pod it is in, and holds the app back until its files are there.",
+        );
         let begin = Instant::now();
-        self.kubectl(&["apply", "-f", &manifest("web.yaml")]).await?;
-        let client = self.installation.admin_client()?;
-        let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
-        let name = wait_for("the pod of Deployment web", BOUND, async || {
-            let list = pods.list(&ListParams::default().labels("app=web")).await.map_err(|error| error.to_string())?;
-            list.items.into_iter().find_map(|pod| pod.metadata.name).ok_or_else(|| "there is none yet".to_owned())
-        })
-        .await?;
-        pod::ready(&client, NAMESPACE, &name, BOUND).await?;
-        say(&format!("running {:.1} s after apply, with its files", begin.elapsed().as_secs_f32()));
-        self.kubectl(&["get", "pod", &name, "-n", NAMESPACE, "-o", "custom-columns=NAME:.metadata.name,INIT:.spec.initContainers[*].name,APP:.spec.containers[*].name,PHASE:.status.phase,NODE:.spec.nodeName"]).await?;
-        self.kubectl(&["logs", &name, "-n", NAMESPACE, "-c", "sikkerkey"]).await?;
-        Ok(name)
+        self.show(&["apply", "-f", &manifest("web.yaml")]).await?;
+        let application = Application::ready(self.installation).await?;
+        let running = begin.elapsed();
+        let columns = "NAME:.metadata.name,INIT:.spec.initContainers[*].name,APP:.spec.containers[*].name,PHASE:.status.phase,NODE:.spec.nodeName";
+        self.show(&["get", "pod", application.name(), "-n", NAMESPACE, "-o", &format!("custom-columns={columns}")])
+            .await?;
+        application.show_sidecar_log().await?;
+        let files = sidecar::files_after(application.volume()).context("cannot time the sidecar's files")?;
+        let memory = application.sidecar().memory().context("cannot read the sidecar's memory")?;
+        measured(&format!("files written {} ms after the sidecar's first act", files.as_millis()));
+        measured(&format!(
+            "the sidecar keeps {} KiB in memory (VmRSS of process {}), {} KiB of it its own (RssAnon)",
+            memory.resident,
+            application.sidecar().pid(),
+            memory.anonymous
+        ));
+        measured(&format!("the pod is ready {} ms after apply, most of it the kubelet's", running.as_millis()));
+        Ok(application)
     }
 
-    async fn files(&self, pod: &str) -> Result<()> {
-        chapter("The application reads files: in memory only, made by the server, in no manifest");
-        self.kubectl(&["exec", pod, "-n", NAMESPACE, "-c", "web", "--", "cat", PASSWORD]).await?;
-        self.kubectl(&["exec", pod, "-n", NAMESPACE, "-c", "web", "--", "cat", "/run/secrets/sikkerkey/app.env"])
-            .await?;
-        self.kubectl(&["exec", pod, "-n", NAMESPACE, "-c", "web", "--", "grep", "sikkerkey", "/proc/mounts"]).await?;
-        let value = self.quiet(&["exec", pod, "-n", NAMESPACE, "-c", "web", "--", "cat", PASSWORD]).await?;
+    async fn files(&self, application: &Application<'_>) -> Result<()> {
+        chapter(
+            "The application reads files",
+            "The server made the value; it is in the pod's memory and, encrypted, at the server, and nowhere else.",
+        );
+        let value = application.show(&["cat", &format!("{MOUNT}/{PASSWORD}")]).await?;
+        application.show(&["cat", &format!("{MOUNT}/app.env")]).await?;
+        if self.installation.has_node() {
+            application.show(&["grep", &format!(" {MOUNT} "), "/proc/mounts"]).await?;
+        }
         let found = self.installation.cluster.etcd_files_with(value.trim().as_bytes())?;
         ensure!(found.is_empty(), "the value is in etcd: {found:?}");
-        say("searched for in every file of etcd: not there");
+        ensure!(self.installation.cluster.logs_with(value.trim().as_bytes())?.is_empty(), "the value is in a log");
+        measured("searched for in every file of etcd and every log: not there");
         Ok(())
     }
 
-    async fn later_secret(&self, pod: &str) -> Result<()> {
-        chapter("A new Secret and its Grant reach the running pod");
+    async fn reads(&self) -> Result<()> {
+        chapter(
+            "The audit names the pod and the node of every read",
+            "Each row is chained to the one before it and is on disk before a value leaves.",
+        );
+        self.audit(|line| line.contains(" machine_register ") || line.contains(" secret_read")).await
+    }
+
+    async fn later_secret(&self, application: &Application<'_>) -> Result<()> {
+        chapter(
+            "A new Secret and its Grant reach the running pod",
+            "Nothing is restarted: the sidecar's open request to the server is answered as soon as there is news.",
+        );
         let begin = Instant::now();
-        self.kubectl(&["apply", "-f", &manifest("later.yaml")]).await?;
-        let file = "/run/secrets/sikkerkey/api-token";
-        self.file(pod, file, true).await?;
-        say(&format!("the file is there {:.1} s after apply", begin.elapsed().as_secs_f32()));
+        let args = ["apply", "-f", &manifest("later.yaml")];
+        let (output, there) = tokio::try_join!(self.kubectl(&args), application.file("api-token", true))?;
+        command(&typed("kubectl", &args), &output);
+        measured(&format!("the file is there {} ms after apply began", (there - begin).as_millis()));
         Ok(())
     }
 
-    async fn revoke(&self, pod: &str) -> Result<()> {
-        chapter("The owner revokes a Grant");
+    async fn revoke(&self, application: &Application<'_>) -> Result<()> {
+        chapter(
+            "The owner revokes a Grant",
+            "When the object is gone, the access is: the server refuses from then on, and the sidecar removes the file.",
+        );
         let begin = Instant::now();
-        self.kubectl(&["delete", "skg", "web-reads-db", "-n", NAMESPACE]).await?;
-        self.file(pod, PASSWORD, false).await?;
-        say(&format!("the file is gone {:.1} s after delete; the others stay", begin.elapsed().as_secs_f32()));
-        self.kubectl(&["exec", pod, "-n", NAMESPACE, "-c", "web", "--", "ls", "/run/secrets/sikkerkey"]).await?;
-        self.audit("The refused read is in the audit", 12, |line| {
-            line.contains("denied") || line.contains("grant_delete") || line.starts_with("TIME")
-        })
-        .await?;
+        let args = ["delete", "skg", "web-reads-db", "-n", NAMESPACE];
+        let (output, gone) = tokio::try_join!(self.kubectl(&args), application.file(PASSWORD, false))?;
+        command(&typed("kubectl", &args), &output);
+        measured(&format!("the file is gone {} ms after delete began; the others stay", (gone - begin).as_millis()));
+        application.show(&["ls", MOUNT]).await?;
+
+        chapter(
+            "The refused read is in the audit too",
+            "Nobody can take a row out unseen: the chain is checked from its first row.",
+        );
+        self.audit(|line| line.contains(" grant_delete ") || line.contains(" secret_read_denied ")).await?;
         let verified = self.installation.admin(&["verify-audit"]).await?;
         command("sikkerkey-server admin verify-audit", &verified);
-        self.kubectl(&["get", "sikkerkey", "-n", NAMESPACE]).await?;
+        self.show(&["get", "skm,skg", "-n", NAMESPACE]).await?;
         Ok(())
     }
 
-    /// Waits until a file is in the application's container, or is not.
-    async fn file(&self, pod: &str, path: &str, there: bool) -> Result<()> {
-        let client = self.installation.admin_client()?;
-        wait_for(&format!("{path} to be {}", if there { "there" } else { "gone" }), BOUND, async || {
-            let script = format!("test -e {path} && echo yes || echo no");
-            let found = pod::exec(&client, NAMESPACE, pod, "web", &["sh", "-c", &script])
-                .await
-                .map_err(|error| error.to_string())?;
-            if (found.trim() == "yes") == there { Ok(()) } else { Err(format!("there: {}", found.trim())) }
-        })
-        .await?;
+    /// The newest rows of the audit: those that belong to the story, and of these the columns that do.
+    async fn audit(&self, shown: impl Fn(&str) -> bool) -> Result<()> {
+        let text = self.installation.admin(&["audit", "--limit", "20"]).await?;
+        let lines: Vec<&str> =
+            text.lines().enumerate().filter(|(index, line)| *index == 0 || shown(line)).map(|(_, line)| line).collect();
+        let wanted = ["TIME", "ACTION", "POD", "NODE", "SECRET", "REASON", "DETAIL"];
+        command("sikkerkey-server admin audit --limit 20", &columns(&lines.join("\n"), &wanted, WIDTH));
         Ok(())
     }
 
-    async fn audit(&self, title: &str, limit: u32, shown: impl Fn(&str) -> bool) -> Result<()> {
-        chapter(title);
-        let text = self.installation.admin(&["audit", "--limit", &limit.to_string()]).await?;
-        let lines: Vec<&str> = text.lines().filter(|line| shown(line)).collect();
-        command(&format!("sikkerkey-server admin audit --limit {limit}"), &lines.join("\n"));
+    /// Runs kubectl, and shows the command with what it wrote.
+    async fn show(&self, args: &[&str]) -> Result<()> {
+        let output = self.kubectl(args).await?;
+        command(&typed("kubectl", args), &output);
         Ok(())
     }
 
-    async fn kubectl(&self, args: &[&str]) -> Result<()> {
-        let output = self.quiet(args).await?;
-        command(&format!("kubectl {}", args.join(" ")), &output);
-        Ok(())
-    }
-
-    async fn quiet(&self, args: &[&str]) -> Result<String> {
+    async fn kubectl(&self, args: &[&str]) -> Result<String> {
         self.installation.cluster.kubectl().run(args).await.with_context(|| format!("kubectl {}", args.join(" ")))
     }
 }
 
 /// How to look around in an installation that stays.
 pub fn how_to_look_around(installation: &Installation) {
-    chapter("It stays until Ctrl-C. In another terminal:");
-    say(&format!("export KUBECONFIG={}", installation.cluster.kubeconfig().display()));
-    say("kubectl get sikkerkey -A; kubectl describe skg -n shop; kubectl explain sks.spec.source");
-    say(&format!(
-        "{} admin --data-dir {} audit",
-        installation.server_program().display(),
-        installation.data_directory().display()
-    ));
-    say(&format!("logs: {}", installation.cluster.run().logs().display()));
+    let cluster = &installation.cluster;
+    chapter("It stays until Ctrl-C", "In another terminal:");
+    say(&format!("  export KUBECONFIG={}", cluster.kubeconfig().display()));
+    if ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].iter().any(|name| std::env::var_os(name).is_some()) {
+        say(&format!("  export NO_PROXY={0} no_proxy={0}", cluster.address()));
+    }
+    let kubectl = cluster.kubectl().program().display().to_string();
+    if !matches!(kubectl.as_str(), "/usr/bin/kubectl" | "/usr/local/bin/kubectl") {
+        say(&format!("  alias kubectl={kubectl}"));
+    }
+    for args in ["get sikkerkey -A", "describe skg -n shop", "explain sks.spec.source"] {
+        say(&format!("  kubectl {args}"));
+    }
+    if installation.has_node() {
+        say(&format!("  kubectl exec -n shop deploy/web -c web -- ls -lA {MOUNT}"));
+    }
+    let (server, data) = (installation.server_program(), installation.data_directory());
+    say(&format!("  {} admin --data-dir {} audit", server.display(), data.display()));
+    say(&format!("  ls {}", cluster.run().logs().display()));
 }
 
 fn manifest(name: &str) -> String {
     cargo::workspace().join("e2e/manifests").join(name).display().to_string()
-}
-
-/// A heading.
-pub fn chapter(title: &str) {
-    say(&format!("\n\x1b[1m── {title}\x1b[0m"));
-}
-
-fn command(command: &str, output: &str) {
-    let workspace = format!("{}/", cargo::workspace().display());
-    say(&format!("\x1b[36m$ {}\x1b[0m", command.replace(&workspace, "")));
-    say(output.trim_end());
-}
-
-/// A reader that went away must not keep the demo from cleaning up.
-pub fn say(text: &str) {
-    let _ = writeln!(io::stdout(), "{text}");
 }

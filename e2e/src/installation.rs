@@ -3,31 +3,39 @@
 //! What a chart would do, in the same order: the kinds, the operator's rights and webhooks, the operator (which makes the
 //! certificates), the server (which uses one of them), and a person's word to the server which cluster to trust.
 
+mod layout;
+mod objects;
+
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::{Api, Client};
-use serde_json::{Value, json};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Client;
+use serde_json::Value;
 
+use self::layout::{Layout, OPERATOR};
 use crate::cargo;
 use crate::cluster::Cluster;
-use crate::image::Image;
-use crate::process::{Process, Program};
+use crate::control_plane::etcd::search_files;
+use crate::image::{self, BUSYBOX_IMAGE, Image};
+use crate::pod_runner::{self, PodRunner};
+use crate::process::Process;
 use crate::report::Report;
+use crate::sidecar::Sidecar;
 use crate::wait::wait_for;
 
 /// Where the operator lives.
 pub const NAMESPACE: &str = "sikkerkey-system";
-/// The operator's service account.
-const OPERATOR: &str = "sikkerkey-operator";
 /// The sidecar's image.
 const SIDECAR_IMAGE: &str = "localhost/sikkerkey-sidecar:e2e";
+/// The image of the application in the demo's manifests: a shell and its tools.
+const APP_IMAGE: &str = "localhost/sikkerkey-app:e2e";
+/// Where files are unless a Machine says otherwise.
+const MOUNT: &str = "/run/secrets/sikkerkey";
 /// What the server calls the cluster.
 pub const CLUSTER_NAME: &str = "e2e";
-const SERVER_PORT: u16 = 8443;
-const OPERATOR_PORT: u16 = 9443;
 const BOUND: Duration = Duration::from_mins(1);
 
 /// The three programs, built.
@@ -42,11 +50,29 @@ impl Programs {
     /// Builds them, with cargo's progress on the terminal. The sidecar as it is shipped: static and small. Blocks.
     pub fn build(report: &Report) -> Result<Self> {
         report.line("building server and operator");
-        let server = cargo::build("sikkerkey-server", "dev")?;
-        let operator = cargo::build("sikkerkey-operator", "dev")?;
-        report.line("building the sidecar: static, optimised for size");
+        let workspace = cargo::build_workspace()?;
+        let (server, operator) = (workspace.program("sikkerkey-server")?, workspace.program("sikkerkey-operator")?);
+        report.line("building the sidecar as it is shipped: static, optimised for size");
         let sidecar = cargo::build_static("sikkerkey-sidecar", "sidecar")?;
         Ok(Self { server, operator, sidecar })
+    }
+}
+
+/// How much server, operator and sidecars log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// What a person wants to see.
+    Info,
+    /// Everything, libraries too: a test searches it for what must not be logged.
+    Trace,
+}
+
+impl LogLevel {
+    fn filter(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Trace => "trace",
+        }
     }
 }
 
@@ -60,37 +86,38 @@ pub struct Installation {
     pub operator: Process,
     /// The vault that holds the cluster's secrets.
     pub vault: String,
+    /// What runs pods where no node does.
+    runner: Option<PodRunner>,
     programs: Programs,
+    layout: Layout,
     directory: PathBuf,
 }
 
 impl Installation {
-    /// Installs on a cluster, and answers when a pod could be injected.
-    pub async fn start(cluster: Cluster, programs: Programs, report: &Report) -> Result<Self> {
+    /// Installs on a cluster, and answers when a pod could be injected. On a cluster without a node the pod runner runs pods: whoever
+    /// starts that says [`pod_runner::NOTICE`].
+    pub async fn start(cluster: Cluster, programs: Programs, log: LogLevel, report: &Report) -> Result<Self> {
         let directory = cluster.run().join("sikkerkey");
         std::fs::create_dir_all(&directory).context("cannot make a directory for the installation")?;
-        if let Some(node) = cluster.node() {
-            let image =
-                Image::of_program(SIDECAR_IMAGE, &programs.sidecar).context("cannot make the sidecar's image")?;
-            node.import(&image).await?;
-        }
-        let layout = Layout::new(&cluster);
+        let layout = Layout::new(&cluster, log.filter())?;
+        let runner = bring_images(&cluster, &programs).await?;
         report.line("installing the kinds, the operator's rights and its webhooks");
-        install_objects(&cluster, &programs, &layout).await?;
-        let kubeconfig = operator_kubeconfig(&cluster, &directory)?;
-        let pod = operator_pod(&cluster).await?;
+        objects::install_objects(&cluster, &programs.operator, &layout).await?;
+        let kubeconfig = objects::operator_kubeconfig(&cluster, &directory)?;
+        let pod = objects::operator_pod(&cluster).await?;
         report.line("starting the operator, which makes the certificates");
-        let operator = cluster.spawn(operator_program(&programs, &layout, &kubeconfig, &pod)).await?;
+        let operator = cluster.spawn(layout.operator(&programs.operator, &kubeconfig, &pod)).await?;
         let certificate = tokio::select! {
-            it = server_certificate(&cluster, &directory) => it?,
+            it = objects::server_certificate(&cluster, &directory) => it?,
             _ = operator.exited() => bail!("the operator ended: {}", operator.log().tail()),
         };
         report.line("starting the server");
-        root_key(&directory.join("root.key"))?;
-        let server = cluster.spawn(server_program(&programs, &layout, &directory, &certificate)).await?;
-        let mut installation = Self { cluster, server, operator, vault: String::new(), programs, directory };
+        objects::root_key(&directory.join("root.key"))?;
+        let server = cluster.spawn(layout.server(&programs.server, &directory, &certificate)).await?;
+        let mut installation =
+            Self { cluster, server, operator, vault: String::new(), runner, programs, layout, directory };
         installation.trust_cluster().await?;
-        installation.wait_until_ready(&layout).await?;
+        installation.operator_ready().await?;
         Ok(installation)
     }
 
@@ -104,6 +131,11 @@ impl Installation {
         self.directory.join("data")
     }
 
+    /// The files of the server's data directory, the database's log among them, that hold these bytes.
+    pub fn data_with(&self, needle: &[u8]) -> std::io::Result<Vec<PathBuf>> {
+        search_files(&self.data_directory(), needle)
+    }
+
     /// The server's program.
     pub fn server_program(&self) -> &Path {
         &self.programs.server
@@ -111,12 +143,38 @@ impl Installation {
 
     /// Where the server answers.
     pub fn server_url(&self) -> String {
-        Layout::new(&self.cluster).server_url()
+        self.layout.server_url()
     }
 
     /// Where the operator answers.
     pub fn operator_url(&self) -> String {
-        Layout::new(&self.cluster).operator_url()
+        self.layout.operator_url()
+    }
+
+    /// Whether pods are run by a kubelet.
+    pub fn has_node(&self) -> bool {
+        self.runner.is_none()
+    }
+
+    /// Where this machine sees a path of a container, if it is below one of its mounts.
+    pub fn path(&self, pod: &Pod, container: &str, path: &str) -> Option<PathBuf> {
+        match &self.runner {
+            Some(runner) => runner.path(pod, container, path),
+            None => Some(self.sidecar(pod)?.path(path)),
+        }
+    }
+
+    /// Where this machine sees the files that a pod's sidecar writes.
+    pub fn volume(&self, pod: &Pod, container: &str) -> Option<PathBuf> {
+        self.path(pod, container, MOUNT)
+    }
+
+    /// The process of a pod's sidecar. Without a node there may be only one such pod.
+    pub fn sidecar(&self, pod: &Pod) -> Option<Sidecar> {
+        match &self.runner {
+            Some(_) => Sidecar::below(self.cluster.host_keeper().pid()),
+            None => Sidecar::in_cgroup_of(pod.metadata.uid.as_deref()?),
+        }
     }
 
     /// The certificate authority's file.
@@ -152,7 +210,18 @@ impl Installation {
 
     /// Waits until the operator can serve admission and attestation.
     pub async fn operator_ready(&self) -> Result<()> {
-        self.wait_until_ready(&Layout::new(&self.cluster)).await
+        let ca = reqwest::Certificate::from_pem(&std::fs::read(self.ca_file())?)?;
+        let client = reqwest::Client::builder().tls_certs_only([ca]).timeout(Duration::from_secs(5)).build()?;
+        let url = format!("{}/readyz", self.operator_url());
+        wait_for("the operator to be ready", BOUND, async || {
+            self.operator.ensure_running().map_err(|error| error.to_string())?;
+            self.server.ensure_running().map_err(|error| error.to_string())?;
+            let answer = client.get(&url).send().await.map_err(|error| format!("{error:?}"))?;
+            let status = answer.status();
+            if status.is_success() { Ok(()) } else { Err(answer.text().await.unwrap_or_else(|_| status.to_string())) }
+        })
+        .await?;
+        Ok(())
     }
 
     async fn trust_cluster(&mut self) -> Result<()> {
@@ -191,139 +260,23 @@ impl Installation {
         self.admin(&args).await?;
         Ok(())
     }
+}
 
-    async fn wait_until_ready(&self, layout: &Layout) -> Result<()> {
-        let ca = reqwest::Certificate::from_pem(&std::fs::read(self.ca_file())?)?;
-        let client = reqwest::Client::builder().tls_certs_only([ca]).timeout(Duration::from_secs(5)).build()?;
-        let url = format!("{}/readyz", layout.operator_url());
-        wait_for("the operator to be ready", BOUND, async || {
-            self.operator.ensure_running().map_err(|error| error.to_string())?;
-            self.server.ensure_running().map_err(|error| error.to_string())?;
-            let answer = client.get(&url).send().await.map_err(|error| format!("{error:?}"))?;
-            let status = answer.status();
-            if status.is_success() { Ok(()) } else { Err(answer.text().await.unwrap_or_else(|_| status.to_string())) }
-        })
-        .await?;
-        Ok(())
+/// Makes the images known to whatever runs pods; where that is no node, its stand-in.
+async fn bring_images(cluster: &Cluster, programs: &Programs) -> Result<Option<PodRunner>> {
+    if let Some(node) = cluster.node() {
+        let sidecar = Image::of_program(SIDECAR_IMAGE, &programs.sidecar).context("cannot make the sidecar's image")?;
+        node.import(&sidecar).await?;
+        node.import(&Image::busybox_as(APP_IMAGE)?).await?;
+        return Ok(None);
     }
-}
-
-/// Who is reached where.
-struct Layout {
-    address: String,
-}
-
-impl Layout {
-    fn new(cluster: &Cluster) -> Self {
-        Self { address: cluster.address().to_string() }
-    }
-
-    fn server_url(&self) -> String {
-        format!("https://{}:{SERVER_PORT}", self.address)
-    }
-
-    fn operator_url(&self) -> String {
-        format!("https://{}:{OPERATOR_PORT}", self.address)
-    }
-}
-
-async fn install_objects(cluster: &Cluster, programs: &Programs, layout: &Layout) -> Result<()> {
-    let kubectl = cluster.kubectl();
-    cluster.namespace(NAMESPACE).await?;
-    let crds = cargo::workspace().join("crds");
-    kubectl.run(["apply", "--server-side", "-f", &crds.display().to_string()]).await?;
-    let webhook = layout.operator_url();
-    let manifests =
-        printed(&programs.operator, &["manifests", "--namespace", NAMESPACE, "--webhook-url", &webhook]).await?;
-    kubectl.apply(&manifests).await?;
-    let policies = printed(&programs.operator, &["admission-policies"]).await?;
-    kubectl.apply(&policies).await?;
-    kubectl.run(["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]).await?;
-    Ok(())
-}
-
-async fn printed(program: &Path, args: &[&str]) -> Result<String> {
-    let output = tokio::process::Command::new(program).args(args).output().await?;
-    if !output.status.success() {
-        bail!("{} {}: {}", program.display(), args.join(" "), String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-/// A kubeconfig that acts as the operator's service account, with its rights and no others.
-fn operator_kubeconfig(cluster: &Cluster, directory: &Path) -> Result<PathBuf> {
-    let admin = std::fs::read_to_string(cluster.kubeconfig())?;
-    let mut kubeconfig: Value = serde_yaml::from_str(&admin)?;
-    let user =
-        kubeconfig.pointer_mut("/users/0/user").and_then(Value::as_object_mut).context("the kubeconfig has no user")?;
-    user.insert("as".into(), json!(format!("system:serviceaccount:{NAMESPACE}:{OPERATOR}")));
-    let groups = ["system:serviceaccounts", &format!("system:serviceaccounts:{NAMESPACE}"), "system:authenticated"];
-    user.insert("as-groups".into(), json!(groups));
-    let path = directory.join("operator.kubeconfig");
-    std::fs::write(&path, serde_json::to_vec(&kubeconfig)?)?;
-    Ok(path)
-}
-
-/// The pod whose identity the operator's process has: its tokens are bound to it.
-async fn operator_pod(cluster: &Cluster) -> Result<Pod> {
-    let pod: Pod = serde_json::from_value(json!({
-        "metadata": {"name": OPERATOR, "namespace": NAMESPACE},
-        "spec": {
-            "serviceAccountName": OPERATOR,
-            "automountServiceAccountToken": false,
-            "terminationGracePeriodSeconds": 0,
-            "containers": [{"name": "operator", "image": crate::image::BUSYBOX_IMAGE, "imagePullPolicy": "Never", "command": ["sleep", "2147483647"]}],
-        },
-    }))?;
-    let pods: Api<Pod> = Api::namespaced(cluster.admin()?, NAMESPACE);
-    Ok(pods.create(&kube::api::PostParams::default(), &pod).await?)
-}
-
-fn operator_program(programs: &Programs, layout: &Layout, kubeconfig: &Path, pod: &Pod) -> Program {
-    Program::new("operator", &programs.operator)
-        .args(["run", "--server-url", &layout.server_url(), "--attest-url", &layout.operator_url()])
-        .args(["--listen", &format!("{}:{OPERATOR_PORT}", layout.address), "--namespace", NAMESPACE])
-        .args(["--sidecar-image", SIDECAR_IMAGE, "--serving-san", &layout.address])
-        .env("KUBECONFIG", kubeconfig.display().to_string())
-        .env("POD_NAME", pod.metadata.name.clone().unwrap_or_default())
-        .env("POD_UID", pod.metadata.uid.clone().unwrap_or_default())
-        .env("SIKKERKEY_LOG", "info,sikkerkey_operator=trace")
-}
-
-/// Waits for the certificate that the operator made for the server, and writes it to files, as the kubelet would.
-async fn server_certificate(cluster: &Cluster, directory: &Path) -> Result<(PathBuf, PathBuf)> {
-    let secrets: Api<Secret> = Api::namespaced(cluster.admin()?, NAMESPACE);
-    let secret = wait_for("the operator to make the server's certificate", BOUND, async || {
-        secrets.get("sikkerkey-server-tls").await
-    })
-    .await?;
-    let data = secret.data.context("the server's certificate is empty")?;
-    let write = |key: &str, name: &str| -> Result<PathBuf> {
-        let path = directory.join(name);
-        let bytes = data.get(key).with_context(|| format!("the server's certificate has no {key}"))?;
-        std::fs::write(&path, &bytes.0)?;
-        Ok(path)
-    };
-    write("ca.crt", "ca.crt")?;
-    Ok((write("tls.crt", "server.crt")?, write("tls.key", "server.key")?))
-}
-
-/// The key above all keys, kept away from the data.
-fn root_key(path: &Path) -> Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut key = [0_u8; 32];
-    getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(&key).context("cannot write the root key")
-}
-
-fn server_program(programs: &Programs, layout: &Layout, directory: &Path, certificate: &(PathBuf, PathBuf)) -> Program {
-    let root_key = directory.join("root.key");
-    Program::new("server", &programs.server)
-        .args(["serve", "--data-dir", &directory.join("data").display().to_string()])
-        .args(["--listen", &format!("{}:{SERVER_PORT}", layout.address), "--public-url", &layout.server_url()])
-        .args(["--root-key-file", &root_key.display().to_string()])
-        .args(["--tls-cert", &certificate.0.display().to_string(), "--tls-key", &certificate.1.display().to_string()])
-        .env("SIKKERKEY_LOG", "info,sikkerkey_server=trace")
+    let shell = image::static_busybox().context("no static busybox: `apt-get install -y busybox-static`")?;
+    let shell = pod_runner::Program::busybox(shell);
+    let sidecar = pod_runner::Program::new(&programs.sidecar)
+        .default_env("SIKKERKEY_MOUNT", MOUNT)
+        .default_env("SIKKERKEY_TOKEN", "/var/run/secrets/sikkerkey.com/token");
+    let images = [(SIDECAR_IMAGE, sidecar), (APP_IMAGE, shell.clone()), (BUSYBOX_IMAGE, shell)];
+    let images: HashMap<String, pod_runner::Program> =
+        images.into_iter().map(|(image, program)| (image.to_owned(), program)).collect();
+    Ok(Some(PodRunner::start(cluster, images).await?))
 }

@@ -1,6 +1,6 @@
 //! The command line client that people use, with a cluster's kubeconfig.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tokio::io::AsyncWriteExt;
@@ -39,6 +39,11 @@ impl Kubectl {
         Self { program, kubeconfig }
     }
 
+    /// The file that is run.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Runs it, and answers what it wrote to stdout.
     pub async fn run<S: AsRef<str>>(&self, args: impl IntoIterator<Item = S>) -> Result<String, KubectlError> {
         self.run_with_input(args, "").await
@@ -61,6 +66,8 @@ impl Kubectl {
         // The caller's own settings and caches must not decide, nor be touched.
         command
             .env_clear()
+            // `kubectl diff` runs diff.
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("KUBECONFIG", &self.kubeconfig)
             .env("HOME", self.kubeconfig.with_file_name("kubectl-home"));
         command.args(&args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);

@@ -18,6 +18,7 @@
 //! configurations beside [`node`]'s namespaces → etcd, API server and containerd at once → kubelet, scheduler, controllers → ready.
 
 pub mod assets;
+mod build_command;
 pub mod cargo;
 pub mod certificates;
 mod claim;
@@ -32,6 +33,7 @@ pub mod kubectl;
 pub mod leftovers;
 pub mod log_file;
 pub mod node;
+pub mod node_test;
 pub mod pod;
 pub mod pod_runner;
 pub mod process;
@@ -39,6 +41,7 @@ mod process_table;
 pub mod report;
 pub mod run;
 mod run_directory;
+pub mod sidecar;
 pub mod signed_client;
 mod sweep;
 pub mod take_down;

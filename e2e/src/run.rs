@@ -15,7 +15,7 @@ use crate::cluster::{Cluster, Options};
 use crate::leftovers::Leftovers;
 use crate::node::{self, install_command, requirements};
 use crate::report::{Level, Report};
-use crate::{assets, demo, keeper, take_down};
+use crate::{assets, build_command, demo, keeper, take_down};
 
 /// Runs a command. The keepers get a runtime on the main thread alone: the kernel ties their children to the thread that spawned them.
 pub fn run(cli: Cli) -> ExitCode {
@@ -47,7 +47,14 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Assets => {
-            let built = tokio::task::spawn_blocking(|| Assets::ensure(&Component::ALL, &terminal(false))).await??;
+            let mut told = Told::new()?;
+            let built = tokio::select! {
+                built = tokio::task::spawn_blocking(|| Assets::ensure(&Component::ALL, &terminal(false))) => built??,
+                () = told.wait() => {
+                    build_command::end_all();
+                    return Ok(ExitCode::FAILURE);
+                }
+            };
             say(&mut io::stdout(), &format!("Kubernetes {} is in {}", assets::version(), built.directory().display()));
             Ok(ExitCode::SUCCESS)
         }
@@ -96,10 +103,11 @@ async fn demo(keep: bool) -> anyhow::Result<ExitCode> {
             demo::say(&format!("[{:>4.1} s] {text}", begin.elapsed().as_secs_f32()));
         }
     });
-    demo::chapter("Bringing up a Kubernetes node, the server and the operator on this machine");
+    demo::chapter("Bringing up Kubernetes, the server and the operator on this machine", "");
     let installation = tokio::select! {
         installation = demo::bring_up(&report) => installation?,
         () = told.wait() => {
+            build_command::end_all();
             demo::say("stopped while starting; everything is removed");
             return Ok(ExitCode::FAILURE);
         }
@@ -107,14 +115,19 @@ async fn demo(keep: bool) -> anyhow::Result<ExitCode> {
     report.line("everything is up");
     let told_it = tokio::select! {
         outcome = demo::tell(&installation) => outcome,
-        () = told.wait() => Err(anyhow::anyhow!("stopped")),
+        () = told.wait() => Err(anyhow::anyhow!("stopped before the story was over")),
     };
-    if told_it.is_err() {
-        demo::say(&format!("logs are kept in {}", installation.cluster.keep_logs().display()));
+    match &told_it {
+        Ok(()) => report.line("that was the story"),
+        Err(_) => demo::say(&format!("logs are kept in {}", installation.cluster.keep_logs().display())),
     }
-    if keep {
+    demo::notice(installation.has_node());
+    if keep && told_it.is_ok() {
         demo::how_to_look_around(&installation);
-        told.wait().await;
+        tokio::select! {
+            () = told.wait() => {}
+            () = installation.cluster.gone() => demo::say("it was taken down from elsewhere"),
+        }
     }
     let stopped = installation.cluster.stop().await;
     demo::say(&format!(
@@ -133,6 +146,7 @@ async fn up(options: Options, check: bool) -> anyhow::Result<ExitCode> {
     let cluster = tokio::select! {
         cluster = Cluster::start(options) => cluster?,
         () = told.wait() => {
+            build_command::end_all();
             say(&mut out, "stopped while starting; everything is removed");
             return Ok(ExitCode::FAILURE);
         }

@@ -114,11 +114,19 @@ fn search(directory: &Path, needle: &[u8], found: &mut Vec<PathBuf>) -> io::Resu
         let path = entry?.path();
         if path.is_dir() {
             search(&path, needle, found)?;
-        } else if contains(&fs::read(&path)?, needle) {
+        } else if path.is_file() && contains(&read_if_there(&path)?, needle) {
             found.push(path);
         }
     }
     Ok(())
+}
+
+/// Whoever writes the files may remove one while others are looked at.
+fn read_if_there(path: &Path) -> io::Result<Vec<u8>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read,
+    }
 }
 
 /// Etcd's files are 64 MB each, mostly zeros: the first byte is looked for before the rest is compared.

@@ -21,7 +21,7 @@ fn the_application_starts_with_the_value_that_the_server_made() {
         assert_eq!(password.len(), 40, "{password}");
         assert!(password.bytes().all(|b| b.is_ascii_alphanumeric()), "{password}");
 
-        let value = crate::identity::host(&team, "auditor", &["db"]).await.value("db").await;
+        let value = crate::host::host(&team, "auditor", &["db"]).await.value("db").await;
         assert_eq!(password, value, "the file is what an SDK reads");
 
         let mount = team.exec("web", &["grep", "/run/secrets/sikkerkey ", "/proc/mounts"]).await.unwrap();
@@ -78,7 +78,7 @@ fn a_grant_that_comes_later_reaches_a_running_pod() {
             "{apiVersion: sikkerkey.com/v1alpha1, kind: Grant, metadata: {name: web-reads-extra}, spec: {machineRef: {name: web}, secretRefs: [{name: extra}]}}",
         )
         .await;
-        let value = crate::identity::host(&team, "auditor", &["extra"]).await.value("extra").await;
+        let value = crate::host::host(&team, "auditor", &["extra"]).await.value("extra").await;
         team.file_becomes("web", "/run/secrets/sikkerkey/extra", Some(&value)).await;
     });
 }

@@ -1,58 +1,9 @@
 //! Who a pod is: a key of its own, for as long as the pod lives.
 
-use serde_json::Value;
-use sikkerkey_e2e::signed_client::{SignedClient, new_key};
 use sikkerkey_e2e::wait::wait_for;
 
 use crate::team::{PASSWORD, SHOP, Team};
 use crate::{BOUND, on_a_node};
-
-/// A machine outside the cluster whose key stands in Git, with a grant: the test's own eyes.
-pub(crate) struct Host {
-    pub(crate) client: SignedClient,
-    ids: Vec<(String, String)>,
-}
-
-impl Host {
-    /// Reads a value with a signed request.
-    pub(crate) async fn value(&self, secret: &str) -> String {
-        let answer = self.client.get(&self.target(secret)).await.unwrap();
-        assert_eq!(answer.status, 200, "{answer:?}");
-        answer.body["value"].as_str().unwrap().to_owned()
-    }
-
-    /// The request target of a secret.
-    pub(crate) fn target(&self, secret: &str) -> String {
-        let (_, id) = self.ids.iter().find(|(name, _)| name == secret).unwrap();
-        format!("/v1/secret/{id}")
-    }
-}
-
-/// Enrols a host by pinning its key, and grants it some Secrets of the namespace.
-pub(crate) async fn host(team: &Team<'_>, name: &str, secrets: &[&str]) -> Host {
-    let key = new_key().unwrap();
-    let refs: Vec<String> = secrets.iter().map(|secret| format!("{{name: {secret}}}")).collect();
-    team.apply(&format!(
-        "{{apiVersion: sikkerkey.com/v1alpha1, kind: Machine, metadata: {{name: {name}}}, spec: {{host: {{publicKey: \"{}\"}}}}}}\n---\n\
-         {{apiVersion: sikkerkey.com/v1alpha1, kind: Grant, metadata: {{name: {name}-reads}}, spec: {{machineRef: {{name: {name}}}, secretRefs: [{}]}}}}",
-        key.public_key(),
-        refs.join(", "),
-    ))
-    .await;
-    team.ready("Machine", name).await;
-    team.ready("Grant", &format!("{name}-reads")).await;
-    let machine = team.object("Machine", name).await;
-    let id = machine.pointer("/status/machineID").and_then(Value::as_str).unwrap().to_owned();
-    let mut ids = Vec::new();
-    for secret in secrets {
-        let object = team.object("Secret", secret).await;
-        ids.push((
-            (*secret).to_owned(),
-            object.pointer("/status/secretID").and_then(Value::as_str).unwrap().to_owned(),
-        ));
-    }
-    Host { client: SignedClient::new(team.installation, key, &id).unwrap(), ids }
-}
 
 #[test]
 fn two_pods_have_two_keys_and_one_ends_with_its_pod() {
@@ -68,7 +19,7 @@ fn two_pods_have_two_keys_and_one_ends_with_its_pod() {
         team.delete_pod("first").await;
         let left = team.machine_count_becomes(1).await;
         assert!(left[0].to_string().contains("two-pods/second"), "{left:?}");
-        let rows = team.installation.audit(200).await.unwrap();
+        let rows = team.installation.audit(1000).await.unwrap();
         let revoked =
             rows.iter().any(|row| row["action"] == "machine_revoke" && row.to_string().contains("two-pods/first"));
         assert!(revoked, "{rows:#?}");
@@ -81,7 +32,7 @@ fn the_audit_of_a_read_names_pod_node_and_service_account() {
         let team = Team::new(installation, "audit").await;
         team.apply(SHOP).await;
         team.run(team.pod_object("web", "exec sleep 3600")).await;
-        let rows = team.installation.audit(200).await.unwrap();
+        let rows = team.installation.audit(1000).await.unwrap();
         let read =
             rows.iter().find(|row| row["action"] == "secret_read" && row.to_string().contains("audit/web")).unwrap();
         let node = team.installation.cluster.node().unwrap().name();

@@ -1,8 +1,8 @@
 //! The main job, end to end, with real parts: manifests applied to a real API server, the operator, the server, the webhook,
 //! the sidecar in a pod of a real node, files, revocation, audit.
 //!
-//! All tests share one installation and each uses namespaces of its own; those that disturb the installation put it
-//! right again. They run one at a time.
+//! All tests share one installation and run at once, each in a namespace of its own; those that disturb the installation
+//! run alone and put it right again. Everything logs at trace level, so that the search for secrets sees all there is.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +13,7 @@
 
 mod attestation;
 mod delivery;
+mod host;
 mod identity;
 mod outage;
 mod refusal;
@@ -21,12 +22,13 @@ mod secrecy;
 mod team;
 
 use std::io::Write;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use sikkerkey_e2e::RunDirectory;
 use sikkerkey_e2e::cluster::{Cluster, Options};
-use sikkerkey_e2e::installation::{Installation, Programs};
-use sikkerkey_e2e::node::requirements;
+use sikkerkey_e2e::installation::{Installation, LogLevel, Programs};
+use sikkerkey_e2e::node_test::node_possible;
 use sikkerkey_e2e::report::Report;
 use tokio::runtime::Runtime;
 
@@ -35,37 +37,43 @@ const BOUND: Duration = Duration::from_secs(90);
 
 struct Shared {
     runtime: Runtime,
-    installation: Installation,
+    installation: RwLock<Installation>,
 }
 
 /// Never dropped: the harness's keepers take everything down when this process ends, however it ends.
-static SHARED: LazyLock<Mutex<Shared>> = LazyLock::new(|| {
+static SHARED: LazyLock<Shared> = LazyLock::new(|| {
     let runtime = Runtime::new().expect("a runtime");
+    let report = Report::new(|_, text| say(text));
+    let programs = Programs::build(&report).expect("the programs build");
     let installation = runtime.block_on(async {
-        let report = Report::new(|_, text| say(text));
-        let programs = Programs::build(&report).expect("the programs build");
         let cluster = Cluster::start(Options::node().report(report.clone())).await.expect("a node");
-        Installation::start(cluster, programs, &report).await.expect("an installation")
+        Installation::start(cluster, programs, LogLevel::Trace, &report).await.expect("an installation")
     });
-    Mutex::new(Shared { runtime, installation })
+    Shared { runtime, installation: RwLock::new(installation) }
 });
 
-/// Runs a test against the installation; on a machine that cannot run a node, says so where the test runner does not
-/// swallow it. In continuous integration that is a failure.
-fn on_a_node(test: &str, body: impl AsyncFnOnce(&mut Installation)) {
-    let missing = requirements();
-    if !missing.is_empty() {
-        let list: String = missing.iter().map(|item| format!("\n    * {item}")).collect();
-        assert!(std::env::var_os("CI").is_none(), "{test} cannot run here. Missing:{list}");
-        say(&format!("SKIPPED {test}: this machine cannot run a node. Missing:{list}"));
-        return;
+/// Runs a test in a namespace of the installation, beside others.
+fn on_a_node(test: &str, body: impl AsyncFnOnce(&Installation)) {
+    if node_possible(test) {
+        // A failed test must not fail the ones after it.
+        let installation = SHARED.installation.read().unwrap_or_else(PoisonError::into_inner);
+        run(test, installation.cluster.run(), body(&installation));
     }
-    // A failed test must not fail the ones after it.
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    let Shared { runtime, installation } = &mut *shared;
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(body(installation))));
+}
+
+/// Runs a test that disturbs the installation, while no other runs.
+fn alone_on_a_node(test: &str, body: impl AsyncFnOnce(&mut Installation)) {
+    if node_possible(test) {
+        let mut installation = SHARED.installation.write().unwrap_or_else(PoisonError::into_inner);
+        let run_directory = installation.cluster.run().clone();
+        run(test, &run_directory, body(&mut installation));
+    }
+}
+
+fn run(test: &str, run_directory: &RunDirectory, body: impl Future<Output = ()>) {
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| SHARED.runtime.block_on(body)));
     if let Err(panic) = outcome {
-        say(&format!("{test} failed; logs are kept in {}", installation.cluster.keep_logs().display()));
+        say(&format!("{test} failed; logs are kept in {}", run_directory.keep_logs().display()));
         std::panic::resume_unwind(panic);
     }
 }

@@ -1,11 +1,11 @@
 //! Parts that are away: what is in force stays, what waits says so, and all recovers by itself.
 
-use crate::on_a_node;
+use crate::alone_on_a_node;
 use crate::team::{PASSWORD, SHOP, Team, condition_of};
 
 #[test]
 fn a_killed_operator_changes_nothing_for_running_pods() {
-    on_a_node("killed operator", async |installation| {
+    alone_on_a_node("killed operator", async |installation| {
         let team = Team::new(installation, "killed-operator").await;
         team.apply(SHOP).await;
         team.run(team.pod_object("web", "exec sleep 3600")).await;
@@ -34,7 +34,7 @@ fn a_killed_operator_changes_nothing_for_running_pods() {
 
 #[test]
 fn with_the_server_away_what_is_in_force_stays_and_a_change_waits() {
-    on_a_node("server away", async |installation| {
+    alone_on_a_node("server away", async |installation| {
         let team = Team::new(installation, "server-away").await;
         team.apply(SHOP).await;
         team.ready("Machine", "web").await;

@@ -12,7 +12,7 @@ fn a_revoked_grant_is_refused_on_the_next_request_and_the_file_goes() {
         let team = Team::new(installation, "revocation").await;
         team.apply(SHOP).await;
         team.run(team.pod_object("web", "exec sleep 3600")).await;
-        let host = crate::identity::host(&team, "auditor", &["db"]).await;
+        let host = crate::host::host(&team, "auditor", &["db"]).await;
         host.value("db").await;
 
         let grants = team.objects("Grant");
@@ -29,7 +29,7 @@ fn a_revoked_grant_is_refused_on_the_next_request_and_the_file_goes() {
 
         team.kubectl(&["delete", "skg", "web-reads-db"]).await;
         team.file_becomes("web", PASSWORD, None).await;
-        let rows = team.installation.audit(200).await.unwrap();
+        let rows = team.installation.audit(1000).await.unwrap();
         let denied =
             rows.iter().any(|row| row["action"] == "secret_read_denied" && row.to_string().contains("revocation/web"));
         assert!(denied, "{rows:#?}");
@@ -43,7 +43,7 @@ fn a_request_sent_twice_is_answered_once() {
     on_a_node("replay", async |installation| {
         let team = Team::new(installation, "replay").await;
         team.apply(SHOP).await;
-        let host = crate::identity::host(&team, "auditor", &["db"]).await;
+        let host = crate::host::host(&team, "auditor", &["db"]).await;
         let target = host.target("db");
         let headers = host.client.sign("GET", &target, b"").unwrap();
         assert_eq!(host.client.send(&target, &headers).await.unwrap().status, 200);

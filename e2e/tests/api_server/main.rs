@@ -1,0 +1,32 @@
+//! The four kinds in a real API server, with no more than their definitions and the admission policies. These tests need no root.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's helpers fail the test"
+)]
+
+mod gitops;
+mod refused;
+mod refused_objects;
+
+use std::time::Duration;
+
+use sikkerkey_e2e::cargo;
+use sikkerkey_e2e::cluster::{Cluster, Options};
+
+/// The bound of one wait.
+const BOUND: Duration = Duration::from_secs(90);
+
+/// An API server that knows the four kinds.
+async fn with_kinds() -> Cluster {
+    let cluster = Cluster::start(Options::control_plane()).await.unwrap();
+    let kubectl = cluster.kubectl();
+    let crds = cargo::workspace().join("crds").display().to_string();
+    kubectl.run(["apply", "--server-side", "-f", &crds]).await.unwrap();
+    kubectl.apply(&sikkerkey_crds::admission::to_yaml().unwrap()).await.unwrap();
+    kubectl.run(["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).await.unwrap();
+    cluster
+}

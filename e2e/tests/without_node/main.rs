@@ -1,0 +1,59 @@
+//! The main job where no real node can run: the same parts, but for the kubelet. Pods are run as processes by the pod runner.
+//! These tests need no root.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's helpers fail the test, and looking into JSON that is not there gives null"
+)]
+
+mod delivery;
+#[path = "../main_job/host.rs"]
+mod host;
+#[path = "../api_server/refused_objects.rs"]
+mod refused_objects;
+#[path = "../main_job/team.rs"]
+#[expect(dead_code, reason = "what runs a command in a container needs a kubelet")]
+mod team;
+mod webhook;
+
+use std::io::Write;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use sikkerkey_e2e::cluster::{Cluster, Options};
+use sikkerkey_e2e::installation::{Installation, LogLevel, Programs};
+use sikkerkey_e2e::report::Report;
+use tokio::runtime::Runtime;
+
+/// The bound of one wait. Nothing comes near it on an idle machine.
+const BOUND: Duration = Duration::from_secs(90);
+
+/// Never dropped: the harness's keepers take everything down when this process ends, however it ends.
+static SHARED: LazyLock<(Runtime, Installation)> = LazyLock::new(|| {
+    let runtime = Runtime::new().expect("a runtime");
+    let report = Report::new(|_, text| say(text));
+    let programs = Programs::build(&report).expect("the programs build");
+    let installation = runtime.block_on(async {
+        let options = Options::control_plane().with_controllers().report(report.clone());
+        let cluster = Cluster::start(options).await.expect("a control plane");
+        Installation::start(cluster, programs, LogLevel::Trace, &report).await.expect("an installation")
+    });
+    (runtime, installation)
+});
+
+/// Runs a test in a namespace of the installation, beside others.
+fn without_a_node(test: &str, body: impl AsyncFnOnce(&Installation)) {
+    let (runtime, installation) = &*SHARED;
+    let body = std::panic::AssertUnwindSafe(|| runtime.block_on(body(installation)));
+    if let Err(panic) = std::panic::catch_unwind(body) {
+        say(&format!("{test} failed; logs are kept in {}", installation.cluster.keep_logs().display()));
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
