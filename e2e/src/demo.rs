@@ -108,15 +108,15 @@ impl<'a> Stage<'a> {
             application.sidecar().pid(),
             memory.anonymous
         ));
-        measured(&format!("the pod is ready {} ms after apply, most of it the kubelet's", running.as_millis()));
+        let by = if self.installation.has_node() { ", most of it the kubelet's" } else { "" };
+        measured(&format!("the pod is ready {} ms after apply{by}", running.as_millis()));
         Ok(application)
     }
 
     async fn files(&self, application: &Application<'_>) -> Result<()> {
-        chapter(
-            "The application reads files",
-            "The server made the value; it is in the pod's memory and, encrypted, at the server, and nowhere else.",
-        );
+        let place = if self.installation.has_node() { "in the pod's memory" } else { "in the pod's volume" };
+        let why = format!("The server made the value; it is {place} and, encrypted, at the server, and nowhere else.");
+        chapter("The application reads files", &why);
         let value = application.show(&["cat", &format!("{MOUNT}/{PASSWORD}")]).await?;
         application.show(&["cat", &format!("{MOUNT}/app.env")]).await?;
         if self.installation.has_node() {

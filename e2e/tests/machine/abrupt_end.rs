@@ -146,3 +146,34 @@ async fn a_start_that_is_interrupted_leaves_nothing() {
         harness.nothing_is_left(BOUND).await;
     }
 }
+
+#[tokio::test]
+async fn a_demo_that_is_interrupted_while_it_builds_ends_the_compilers_too() {
+    let directory = tempfile::tempdir().unwrap();
+    // Stands for a cargo that has started a compiler.
+    let (cargo, pids) = (directory.path().join("cargo"), directory.path().join("pids"));
+    let script = format!("#!/bin/sh\nsleep 1000 &\necho $$ $! > {0}.part && mv {0}.part {0}\nwait\n", pids.display());
+    std::fs::write(&cargo, script).unwrap();
+    std::fs::set_permissions(&cargo, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sikkerkey-e2e"))
+            .arg("demo")
+            .env("CARGO", &cargo)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let found = wait_for("the build to begin", BOUND, async || std::fs::read_to_string(&pids)).await.unwrap();
+        kill_process(Pid::from_raw(child.id().try_into().unwrap()).unwrap(), signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(1), "it was not finished");
+        for pid in found.split_whitespace() {
+            wait_for(&format!("process {pid} to be gone"), BOUND, async || {
+                let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+                // Whoever adopted it may not have reaped it yet.
+                if state.is_empty() || state.contains(") Z ") { Ok(()) } else { Err(state) }
+            })
+            .await
+            .unwrap();
+        }
+        std::fs::remove_file(&pids).unwrap();
+    }
+}
