@@ -27,6 +27,9 @@ use crate::state::{State, StateFile, reason};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long files of an earlier process stay when it did not say it.
 const DEFAULT_STALENESS: Duration = Duration::from_hours(24);
+/// What the state says for as long as the files are gone for this.
+const STALE: &str =
+    "the server was away for longer than spec.delivery.maxStaleness: the files are removed until it is back";
 /// How long a started process may take before it removes files of an earlier one that have become stale meanwhile.
 const ADOPTION: Duration = Duration::from_secs(5);
 
@@ -48,6 +51,8 @@ pub struct Agent {
     stale_at_written: UnixMillis,
     /// Whether what is held is not what is in the volume.
     is_unpublished: bool,
+    /// Whether the files are gone because the server was away for too long, and still is.
+    are_stale: bool,
 }
 
 impl Agent {
@@ -80,6 +85,7 @@ impl Agent {
             stale_at,
             stale_at_written: 0,
             is_unpublished: true,
+            are_stale: false,
         }
     }
 
@@ -240,6 +246,11 @@ impl Agent {
     ) -> Duration {
         self.failures = self.failures.saturating_add(1);
         let mut message = in_full(error);
+        if self.are_stale {
+            let message = format!("{STALE}: {message}");
+            self.state.say(false, reason::FILES_STALE, &message);
+            return self.backoff(retry_after);
+        }
         if let Some(stale_at) = self.stale_at {
             let left = stale_at.saturating_duration_since(Instant::now());
             let until = self.clock.now().saturating_add_unsigned(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
@@ -263,6 +274,7 @@ impl Agent {
     /// The files are good for another while. That is written down for a process that may follow this one, but not each
     /// time.
     fn heard_from_server(&mut self) {
+        self.are_stale = false;
         let staleness = self.staleness();
         self.stale_at = Some(Instant::now() + staleness);
         let millis = i64::try_from(staleness.as_millis()).unwrap_or(i64::MAX / 2);
@@ -283,8 +295,8 @@ impl Agent {
             Ok(published) => {
                 self.tell_application(&published);
                 self.state.keep_files_until(None);
-                let message = "the server was away for longer than spec.delivery.maxStaleness: the files are removed until it is back";
-                self.state.say(false, reason::FILES_STALE, message);
+                self.are_stale = true;
+                self.state.say(false, reason::FILES_STALE, STALE);
             }
             Err(error) => {
                 self.stale_at = Some(Instant::now() + Duration::from_secs(1));

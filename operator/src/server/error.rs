@@ -94,10 +94,13 @@ impl ServerError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Unreachable { .. } | Self::Sealed | Self::NoToken(_) => Retry::BackOff,
+            // Not logged in: a cluster is trusted a moment after its operator begins to ask.
+            Self::Refused { status: 401, .. } => Retry::BackOff,
             Self::Refused { code: Some(ErrorCode::Superseded), .. } => Retry::After(Duration::from_secs(1)),
             // A person may adopt, unfreeze or allow at the server at any time, and nothing tells us.
-            Self::Refused { status: 401 | 403 | 423, .. }
-            | Self::Refused { code: Some(ErrorCode::AdoptionRequired), .. } => Retry::After(Duration::from_secs(30)),
+            Self::Refused { status: 403 | 423, .. } | Self::Refused { code: Some(ErrorCode::AdoptionRequired), .. } => {
+                Retry::After(Duration::from_secs(30))
+            }
             // Only an edit helps, of it or of what it names, which causes another pass by itself; or a newer server. The
             // server keeps a record of each refusal.
             Self::Refused { .. } => Retry::After(Duration::from_hours(1)),
