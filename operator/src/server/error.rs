@@ -93,9 +93,10 @@ impl ServerError {
     /// When to try again.
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Unreachable { .. } | Self::Sealed | Self::NoToken(_) => Retry::BackOff,
-            // Not logged in: a cluster is trusted a moment after its operator begins to ask.
-            Self::Refused { status: 401, .. } => Retry::BackOff,
+            // 401 is not logged in: a cluster is trusted a moment after its operator begins to ask.
+            Self::Unreachable { .. } | Self::Sealed | Self::NoToken(_) | Self::Refused { status: 401, .. } => {
+                Retry::BackOff
+            }
             Self::Refused { code: Some(ErrorCode::Superseded), .. } => Retry::After(Duration::from_secs(1)),
             // A person may adopt, unfreeze or allow at the server at any time, and nothing tells us.
             Self::Refused { status: 403 | 423, .. } | Self::Refused { code: Some(ErrorCode::AdoptionRequired), .. } => {
