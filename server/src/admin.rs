@@ -20,6 +20,7 @@ use anyhow::Context as _;
 pub use self::answer::Answer;
 pub use self::command::Command;
 pub use self::request::Request;
+use crate::engine::DataPlace;
 
 /// The name of the socket in the data directory.
 pub const SOCKET: &str = "admin.sock";
@@ -28,8 +29,11 @@ pub const SOCKET: &str = "admin.sock";
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The server's data directory.
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "database_url")]
+    pub data_dir: Option<PathBuf>,
+    /// The server's PostgreSQL database. With a data directory as well, the server that has it is asked.
+    #[arg(long, value_name = "URL", env = "SIKKERKEY_DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
     /// The root key, when it is not in the data directory. Not needed while the server runs.
     #[arg(long, value_name = "FILE")]
     pub root_key_file: Option<PathBuf>,
@@ -52,12 +56,16 @@ pub enum Output {
 
 /// Runs a command and prints its answer.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let Arguments { data_dir, root_key_file, output, command } = arguments;
+    let Arguments { data_dir, database_url, root_key_file, output, command } = arguments;
     let request = command.into_request()?;
-    let socket = data_dir.join(SOCKET);
-    let answered = match socket::ask(&socket, &request).await? {
-        Some(answered) => answered,
-        None => execute::alone(&data_dir, root_key_file.as_deref(), request).await?,
+    let answered = match &data_dir {
+        Some(data_dir) => socket::ask(&data_dir.join(SOCKET), &request).await?,
+        None => None,
+    };
+    let answered = match (answered, database_url.map(DataPlace::Postgres).or(data_dir.map(DataPlace::Directory))) {
+        (Some(answered), _) => answered,
+        (None, Some(place)) => execute::alone(place, root_key_file.as_deref(), request).await?,
+        (None, None) => anyhow::bail!("give --data-dir, or --database-url"),
     };
     let answer = answered.map_err(|message| anyhow::anyhow!(message))?;
     let text = match output {

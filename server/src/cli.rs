@@ -29,9 +29,13 @@ pub enum Command {
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
 pub struct Serve {
-    /// Where the data is; made when there is none.
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: PathBuf,
+    /// Where the data is; made when there is none. With --database-url it holds the administration socket alone.
+    #[arg(long, value_name = "DIR", required_unless_present = "database_url")]
+    pub data_dir: Option<PathBuf>,
+    /// A PostgreSQL database instead, which several servers may share: `postgres://user:password@host/name`. Better given
+    /// by the environment, where other users do not see the password.
+    #[arg(long, value_name = "URL", env = "SIKKERKEY_DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
     /// Where to listen. Anything but a loopback address needs a certificate and a root key file.
     #[arg(long, value_name = "ADDR")]
     pub listen: SocketAddr,

@@ -1,6 +1,7 @@
 //! The clocks, as an argument.
 
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::model::millis::Millis;
@@ -12,6 +13,14 @@ pub trait Clock: Send + Sync {
 
     /// How long this has been running, by a clock that nobody can set.
     fn steady(&self) -> Duration;
+
+    /// A shared database says what time it is. Whoever follows it tells that time from now on.
+    fn observe(&self, _database: Millis) {}
+
+    /// How far the machine's own clock is from the database's, in milliseconds.
+    fn skew(&self) -> i64 {
+        0
+    }
 }
 
 /// The machine's own clocks.
@@ -29,6 +38,39 @@ impl Clock for SystemClock {
 
     fn steady(&self) -> Duration {
         BEGINNING.elapsed()
+    }
+}
+
+/// The clock of a shared database, followed by the machine's own: all servers on it decide by the same time.
+#[derive(Debug, Default)]
+pub struct DatabaseClock<C> {
+    own: C,
+    /// Milliseconds by which the database is ahead.
+    ahead: AtomicI64,
+}
+
+impl<C> DatabaseClock<C> {
+    /// Follows the database as soon as it has said something; until then, the machine's own clock.
+    pub fn new(own: C) -> Self {
+        Self { own, ahead: AtomicI64::new(0) }
+    }
+}
+
+impl<C: Clock> Clock for DatabaseClock<C> {
+    fn now(&self) -> Millis {
+        Millis(self.own.now().0.saturating_add(self.ahead.load(Ordering::Relaxed)))
+    }
+
+    fn steady(&self) -> Duration {
+        self.own.steady()
+    }
+
+    fn observe(&self, database: Millis) {
+        self.ahead.store(database.0.saturating_sub(self.own.now().0), Ordering::Relaxed);
+    }
+
+    fn skew(&self) -> i64 {
+        self.ahead.load(Ordering::Relaxed)
     }
 }
 

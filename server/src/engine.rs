@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use ipnet::IpNet;
@@ -20,16 +21,37 @@ use crate::floods::Floods;
 use crate::http::client_address::TrustedProxies;
 use crate::live::Live;
 use crate::lockout::Lockout;
-use crate::store::{DataDirectory, Store, StoreError};
-use crate::writer::{self, WriterTask};
+use crate::store::{DataDirectory, Database, Listener, Store, StoreError};
+use crate::writer::{self, Writer, WriterTask};
 
 /// Sidecars that may wait for news at the same time. Whoever comes beyond it is told to ask again later.
 const WAITING: usize = 20_000;
 
+/// Where the data is.
+#[derive(Clone, Debug)]
+pub enum DataPlace {
+    /// Embedded, in this directory.
+    Directory(PathBuf),
+    /// In a PostgreSQL database that several servers may share, by URL.
+    Postgres(String),
+}
+
+impl DataPlace {
+    fn open(self) -> Result<Database, StoreError> {
+        Ok(match self {
+            Self::Directory(path) => Database::Directory(DataDirectory::lock(&path)?),
+            Self::Postgres(url) => Database::Postgres(url),
+        })
+    }
+}
+
+/// How long after the database was lost it is listened to again.
+const AWAY: Duration = Duration::from_secs(1);
+
 /// What an engine is opened with.
 pub struct Options {
     /// Where the data is.
-    pub data_dir: PathBuf,
+    pub place: DataPlace,
     /// Where the root key is; none: in the data directory.
     pub root_key_file: Option<PathBuf>,
     /// The server's public origin, without a trailing slash.
@@ -51,18 +73,19 @@ pub struct Engine {
     stop_waiting: watch::Sender<bool>,
     stop_writer: watch::Sender<bool>,
     writer: JoinHandle<Result<(), StoreError>>,
-    _directory: DataDirectory,
+    /// Holds the lock on the data, where there is one.
+    database: Database,
 }
 
 impl Engine {
     /// Locks the data, checks it, and starts the writer.
     pub async fn open(options: Options) -> anyhow::Result<Self> {
-        let directory = DataDirectory::lock(&options.data_dir)?;
-        let root = root_key(&directory, options.root_key_file.as_deref(), &*options.entropy)?;
+        let database = options.place.open()?;
+        let root = root_key(&database, options.root_key_file.as_deref(), &*options.entropy)?;
         let keyring = Arc::new(Keyring::new(&root));
         drop(root);
-        let (store, loaded) = Store::open(&directory, Arc::clone(&keyring), &*options.entropy).await?;
-        let records = Store::records(&directory).await?;
+        let (store, loaded) = Store::open(&database, Arc::clone(&keyring), &*options.entropy).await?;
+        let records = database.records().await?;
         let lockout = Arc::new(Lockout::new(options.shared_addresses));
         for (machine, address) in loaded.world.ledger.last_addresses() {
             lockout.succeeded(address, machine.as_str());
@@ -82,7 +105,6 @@ impl Engine {
             metrics: Arc::clone(&metrics),
             nonces: loaded.nonces,
             nonce_floor: loaded.nonce_floor,
-            audit_head: loaded.audit_head,
         });
         let (stop_writer, stopped) = watch::channel(false);
         let (stop_waiting, shutdown) = watch::channel(false);
@@ -103,7 +125,12 @@ impl Engine {
             shutdown,
         });
         let writer = tokio::spawn(task.run(stopped));
-        Ok(Self { app, stop_waiting, stop_writer, writer, _directory: directory })
+        Ok(Self { app, stop_waiting, stop_writer, writer, database })
+    }
+
+    /// A way to hear of what other servers on the same data do.
+    pub async fn follow(&self) -> anyhow::Result<Follower> {
+        Ok(Follower { writer: self.app.writer.clone(), listener: self.database.listener().await? })
     }
 
     /// Answers whoever waits for news, so that their connections can end.
@@ -128,10 +155,35 @@ impl Engine {
     }
 }
 
-fn root_key(directory: &DataDirectory, file: Option<&Path>, entropy: &dyn Entropy) -> anyhow::Result<RootKey> {
+/// Takes over what other servers do as soon as they have done it: whoever waits here for news is to hear of it at once.
+pub struct Follower {
+    writer: Writer,
+    listener: Option<Listener>,
+}
+
+impl Follower {
+    /// Follows for ever; with embedded data, where nobody else writes, there is nothing to do.
+    pub async fn run(self) {
+        let Some(mut listener) = self.listener else { return std::future::pending().await };
+        loop {
+            if let Err(error) = listener.heard().await {
+                tracing::debug!(%error, "cannot hear from the database");
+                // The writer looks by itself every few seconds as well.
+                tokio::time::sleep(AWAY).await;
+            }
+            // A database that is away is reported by the writer.
+            drop(self.writer.catch_up().await);
+        }
+    }
+}
+
+fn root_key(database: &Database, file: Option<&Path>, entropy: &dyn Entropy) -> anyhow::Result<RootKey> {
     if let Some(file) = file {
         return Ok(RootKey::read(file)?);
     }
+    let Database::Directory(directory) = database else {
+        anyhow::bail!("a PostgreSQL database needs its root key from elsewhere: give --root-key-file");
+    };
     let path = directory.path().join("root.key");
     // Data without its key cannot be read with a new one: making one would only hide what happened.
     if directory.has_data() && !path.exists() {

@@ -303,17 +303,51 @@ impl Ledger {
         self.saving_last_seen.iter().filter_map(|id| Some((id.clone(), *self.last_seen.get(id)?))).collect()
     }
 
-    /// Puts back what the database held when the server started.
+    /// Takes over a row as the database holds it.
     pub fn restore(&mut self, row: Stored) {
         match row {
-            Stored::Tally(secret, reader, tally) => {
+            Stored::Tally(secret, reader, Some(tally)) => {
                 self.tallies.entry(secret).or_default().insert(reader, tally);
             }
-            Stored::Delivered(machine, secret, version) => {
+            Stored::Tally(secret, reader, None) => {
+                if let Some(tallies) = self.tallies.get_mut(&secret) {
+                    tallies.remove(&reader);
+                }
+            }
+            Stored::Delivered(machine, secret, Some(version)) => {
                 self.delivered.entry(machine).or_default().insert(secret, version);
             }
-            Stored::LastSeen(machine, seen) => drop(self.last_seen.insert(machine, seen)),
-            Stored::Activity(key, activity) => drop(self.activity.insert(key, activity)),
+            Stored::Delivered(machine, secret, None) => {
+                if let Some(versions) = self.delivered.get_mut(&machine) {
+                    versions.remove(&secret);
+                }
+            }
+            Stored::LastSeen(machine, seen) => {
+                let known = self.last_seen.entry(machine).or_insert(seen);
+                if known.at < seen.at {
+                    *known = seen;
+                }
+            }
+        }
+    }
+
+    /// Does something that the database knows already, so that it is neither written nor taken back.
+    pub fn follow(&mut self, what: impl FnOnce(&mut Self)) {
+        let journal = std::mem::take(&mut self.journal);
+        what(self);
+        self.journal = journal;
+    }
+
+    /// Takes over what is not in the database yet from the ledger that this one replaces.
+    pub fn carry_over(&mut self, old: Self) {
+        self.activity = old.activity;
+        self.journal.activity = old.journal.activity;
+        self.gone = old.gone;
+        for machine in old.unsaved_last_seen {
+            if let Some(seen) = old.last_seen.get(&machine) {
+                self.restore(Stored::LastSeen(machine.clone(), *seen));
+                self.unsaved_last_seen.insert(machine);
+            }
         }
     }
 
@@ -335,17 +369,15 @@ impl Ledger {
     }
 }
 
-/// A row as the database held it.
+/// A row as the database holds it; none for one that was removed.
 #[derive(Debug)]
 pub enum Stored {
     /// A tally.
-    Tally(SecretId, Reader, Tally),
+    Tally(SecretId, Reader, Option<Tally>),
     /// A delivered version.
-    Delivered(MachineId, SecretId, u64),
+    Delivered(MachineId, SecretId, Option<u64>),
     /// A last request.
     LastSeen(MachineId, Seen),
-    /// A counter of requests.
-    Activity(ActivityKey, Activity),
 }
 
 #[cfg(test)]

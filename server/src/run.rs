@@ -19,9 +19,9 @@ use crate::admin;
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
 use crate::cli::{Cli, Command, LogFormat, Serve};
-use crate::clock::{Anchor, SystemClock};
+use crate::clock::{Anchor, DatabaseClock, SystemClock};
 use crate::decision::{Context, Decision};
-use crate::engine::{Engine, Options};
+use crate::engine::{DataPlace, Engine, Options};
 use crate::entropy::SystemEntropy;
 use crate::http::{self, listener};
 use crate::tls::Certificate;
@@ -53,12 +53,16 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
         TcpListener::bind(arguments.listen).await.with_context(|| format!("cannot listen on {}", arguments.listen))?;
     let address = listener.local_addr().context("the listener has no address")?;
     let mut engine = Engine::open(Options {
-        data_dir: arguments.data_dir.clone(),
+        place: place(&arguments)?,
         root_key_file: arguments.root_key_file,
         public_url: arguments.public_url.trim_end_matches('/').to_owned(),
         proxies: arguments.trusted_proxies,
         shared_addresses: arguments.shared_addresses,
-        clock: Arc::new(SystemClock),
+        clock: if arguments.database_url.is_some() {
+            Arc::new(DatabaseClock::new(SystemClock))
+        } else {
+            Arc::new(SystemClock)
+        },
         entropy: Arc::new(SystemEntropy),
     })
     .await?;
@@ -75,10 +79,22 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
         tasks.spawn(always(certificate.follow(stopped.clone())));
     }
     tasks.spawn(always(keep_house(app.clone(), house)));
-    let (socket_app, data_dir, mut socket_stopped) = (app.clone(), arguments.data_dir.clone(), stopped.clone());
+    let follower = engine.follow().await?;
+    let mut follower_stopped = stopped.clone();
     tasks.spawn(async move {
-        http::admin::serve(socket_app, &data_dir, async move { drop(socket_stopped.wait_for(|it| *it).await) }).await
+        tokio::select! {
+            () = follower.run() => {}
+            _ = follower_stopped.wait_for(|it| *it) => {}
+        }
+        Ok(())
     });
+    if let Some(data_dir) = arguments.data_dir.clone() {
+        let (socket_app, mut socket_stopped) = (app.clone(), stopped.clone());
+        tasks.spawn(async move {
+            let stop = async move { drop(socket_stopped.wait_for(|it| *it).await) };
+            http::admin::serve(socket_app, &data_dir, stop).await
+        });
+    }
     tracing::info!(%address, "listening");
 
     let failure = tokio::select! {
@@ -99,6 +115,15 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
     drop(app);
     engine.close().await?;
     failure.map_or(Ok(()), Err)
+}
+
+/// Where the data is.
+fn place(arguments: &Serve) -> anyhow::Result<DataPlace> {
+    match (&arguments.database_url, &arguments.data_dir) {
+        (Some(url), _) => Ok(DataPlace::Postgres(url.clone())),
+        (None, Some(directory)) => Ok(DataPlace::Directory(directory.clone())),
+        (None, None) => bail!("give --data-dir, or --database-url"),
+    }
 }
 
 /// A task that cannot fail, beside those that can.

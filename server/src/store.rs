@@ -1,17 +1,35 @@
 //! What is durable. The only place that knows SQL.
 //!
-//! The writer owns the one [`Store`] and is alone in writing. A group is [`Store::begin`], [`Group::burn`],
-//! [`Group::save`]; dropping a [`Group`] takes it back. People who look at the audit use [`Records`], which can only
-//! read.
+//! The writer owns the one [`Store`] of a server and is alone in writing. A group is [`Store::begin`] and
+//! [`Store::save`], or [`Store::take_back`]. People who look at the audit use [`Records`], which can only read.
+//!
+//! Two kinds of databases hold the same tables: SQLite embedded in the server ([`sqlite`]), and a PostgreSQL database
+//! that several servers share ([`postgres`]). What makes rows trustworthy is the same for both ([`book`]). On a shared
+//! database a group begins by taking over what the groups of other servers have done since ([`delta`]), so every server
+//! decides with all that was acknowledged by any.
 
+mod book;
 mod data_directory;
+mod delta;
 mod head;
+mod load;
+mod postgres;
+mod records;
+mod row;
 mod sqlite;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use sikkerkey_protocol::id::MachineId;
+use sqlx::migrate::MigrateError;
 
+use self::book::Book;
+use self::postgres::Postgres;
+use self::row::{Bind, Row};
+use self::sqlite::Sqlite;
+use crate::crypto::keyring::Keyring;
+use crate::entropy::{self, Entropy};
 use crate::ledger::{Dirty, Seen};
 use crate::live::World;
 use crate::model::millis::Millis;
@@ -20,9 +38,9 @@ use crate::model::version::Version;
 use crate::model::{Entity, EntityKey};
 
 pub use data_directory::DataDirectory;
-pub use sqlite::Store;
-pub use sqlite::audit::Records;
-pub use sqlite::save::Group;
+pub use delta::Foreign;
+pub use postgres::Listener;
+pub use records::Records;
 
 /// What can go wrong with the database.
 #[derive(Debug, thiserror::Error)]
@@ -41,13 +59,24 @@ pub enum StoreError {
     NewerSchema,
     /// The schema cannot be brought up to date.
     #[error("cannot bring the database up to date")]
-    Migrate(#[source] sqlx::migrate::MigrateError),
+    Migrate(#[source] MigrateError),
     /// The root key is another than the one the data was made with.
     #[error("this root key is not the one the data was sealed with: give the right one with --root-key-file")]
     WrongRootKey,
     /// A row was changed, removed or added by somebody else.
     #[error("{0} in the database was not written by this server: restore a backup, or find out who changed it")]
     Tampered(String),
+    /// The database has lost groups that were acknowledged.
+    #[error(
+        "the database is at group {found}, and this server has seen group {seen}: it was restored, or a standby that \
+         lacks the newest groups has taken over; start the server again when that is what you want"
+    )]
+    WentBack {
+        /// What the database holds.
+        found: u64,
+        /// What was there before.
+        seen: u64,
+    },
     /// Rows cannot be read.
     #[error("cannot read from the database")]
     Read(#[source] sqlx::Error),
@@ -59,6 +88,282 @@ pub enum StoreError {
     Encode(#[source] serde_json::Error),
 }
 
+impl StoreError {
+    /// Whether going on would be wrong, however often it is tried.
+    ///
+    /// After a sync that failed nobody knows what is on the disk: the kernel has forgotten which pages it could not
+    /// write, so the next sync would succeed without them. Only reading everything again tells.
+    pub fn is_fatal(&self) -> bool {
+        match self {
+            Self::Tampered(_) | Self::WentBack { .. } | Self::WrongRootKey | Self::NewerSchema => true,
+            Self::Write(sqlx::Error::Database(error)) => error.code().is_some_and(|code| SYNC_FAILED.contains(&&*code)),
+            _ => false,
+        }
+    }
+}
+
+/// SQLite's extended codes for a sync that failed: of a file, of its directory.
+const SYNC_FAILED: [&str; 2] = ["1034", "1290"];
+
+/// Where the data is.
+#[derive(Debug)]
+pub enum Database {
+    /// Embedded, in a directory that belongs to this process.
+    Directory(DataDirectory),
+    /// A PostgreSQL database, by URL, that several servers may share.
+    Postgres(String),
+}
+
+/// A connection to either kind of database.
+enum Backend {
+    Sqlite(Sqlite),
+    Postgres(Postgres),
+}
+
+/// The database, in the hands of the one who writes.
+pub struct Store {
+    backend: Backend,
+    book: Book,
+    news: Vec<News>,
+}
+
+/// What a group begins with.
+pub struct Begun {
+    /// Nonces that were not burnt before, as signer and nonce.
+    pub burnt: HashSet<(String, String)>,
+    /// The time by the clock of a shared database.
+    pub now: Option<Millis>,
+}
+
+/// What other servers have done.
+pub enum News {
+    /// Group by group.
+    Groups(Vec<Foreign>),
+    /// Too much to follow: this is how everything stands now.
+    Everything(Box<World>),
+}
+
+impl Database {
+    /// Whether several servers may use it at the same time.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
+    /// Whether something was ever stored here, as far as can be told without opening it.
+    pub fn has_data(&self) -> bool {
+        match self {
+            Self::Directory(directory) => directory.has_data(),
+            Self::Postgres(_) => true,
+        }
+    }
+
+    /// A way to look at the audit beside the writer.
+    pub async fn records(&self) -> Result<Records, StoreError> {
+        Ok(Records::new(match self {
+            Self::Directory(directory) => Backend::Sqlite(Sqlite::read_only(directory).await?),
+            Self::Postgres(url) => Backend::Postgres(Postgres::connect(url)?),
+        }))
+    }
+
+    /// Hears of what other servers do; none when nobody else can.
+    pub async fn listener(&self) -> Result<Option<Listener>, StoreError> {
+        match self {
+            Self::Directory(_) => Ok(None),
+            Self::Postgres(url) => Listener::connect(url).await.map(Some),
+        }
+    }
+}
+
+impl Backend {
+    async fn fetch(&mut self, sql: &'static str, binds: &[Bind<'_>]) -> Result<Vec<Row>, sqlx::Error> {
+        match self {
+            Self::Sqlite(it) => it.fetch(sql, binds).await,
+            Self::Postgres(it) => it.fetch(sql, binds).await,
+        }
+    }
+}
+
+impl Store {
+    /// Opens the database, makes it when there is none, brings it up to date and reads it.
+    pub async fn open(
+        database: &Database,
+        keyring: Arc<Keyring>,
+        entropy: &dyn Entropy,
+    ) -> Result<(Self, Loaded), StoreError> {
+        let mut backend = match database {
+            Database::Directory(directory) => Backend::Sqlite(Sqlite::open(directory).await?),
+            Database::Postgres(url) => Backend::Postgres(Postgres::open(url).await?),
+        };
+        check_root_key(&mut backend, &keyring, entropy).await?;
+        let mut book = Book::new(keyring, database.is_shared(), entropy::uuid(entropy));
+        if let Backend::Postgres(postgres) = &mut backend {
+            postgres.begin_reading().await.map_err(StoreError::Read)?;
+        }
+        let world = backend.load(&mut book).await?;
+        // On a shared database the table itself answers, whoever burnt a nonce.
+        let nonces = match &mut backend {
+            Backend::Sqlite(_) => backend.nonces().await?,
+            Backend::Postgres(postgres) => {
+                postgres.take_back().await;
+                Vec::new()
+            }
+        };
+        let nonce_floor = book.nonce_floor();
+        Ok((Self { backend, book, news: Vec::new() }, Loaded { world, nonces, nonce_floor }))
+    }
+
+    /// Whether other servers write to the same database.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.backend, Backend::Postgres(_))
+    }
+
+    /// The end of the audit.
+    pub fn audit_head(&self) -> ChainHead {
+        self.book.audit_head()
+    }
+
+    /// Timestamps at or below it are refused.
+    pub fn nonce_floor(&self) -> i64 {
+        self.book.nonce_floor()
+    }
+
+    /// Begins a group: waits until no other server is in one, takes over what they have done ([`Store::take_news`]) and
+    /// burns nonces.
+    pub async fn begin(&mut self, spends: &[Spend]) -> Result<Begun, StoreError> {
+        let begun = self.try_begin(spends).await;
+        if begun.is_err() {
+            self.take_back().await;
+        }
+        begun
+    }
+
+    async fn try_begin(&mut self, spends: &[Spend]) -> Result<Begun, StoreError> {
+        let nonces = book::nonces(spends)?;
+        let postgres = match &mut self.backend {
+            Backend::Sqlite(it) => {
+                let burnt = it.begin(nonces).await.map_err(StoreError::Write)?;
+                return Ok(Begun { burnt, now: None });
+            }
+            Backend::Postgres(it) => it,
+        };
+        let locked = postgres.lock().await.map_err(StoreError::Write)?;
+        self.catch_up(&locked.head).await?;
+        let burnt = match &mut self.backend {
+            Backend::Postgres(it) if !spends.is_empty() => it.burn(nonces).await.map_err(StoreError::Write)?,
+            _ => HashSet::new(),
+        };
+        Ok(Begun { burnt, now: Some(locked.now) })
+    }
+
+    /// What other servers had done when a group began. To be taken also when [`Store::begin`] failed: the book has it.
+    pub fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Writes the rest of the group and commits. When this returns `Ok`, all of it survives a power failure. When it
+    /// does not, the group is to be taken back in memory as well; should it have been committed all the same, the next
+    /// group learns it like the work of another server.
+    pub async fn save(&mut self, rows: Rows, time: Millis) -> Result<(), StoreError> {
+        let saved = self.try_save(rows, time).await;
+        if saved.is_err() {
+            self.take_back().await;
+        }
+        saved
+    }
+
+    async fn try_save(&mut self, rows: Rows, time: Millis) -> Result<(), StoreError> {
+        let is_news = !rows.entities.is_empty() || !rows.versions.is_empty();
+        let is_empty = rows.is_empty();
+        let page = match &mut self.backend {
+            Backend::Postgres(it) if is_empty => return it.commit().await.map_err(StoreError::Write),
+            _ => self.book.prepare(rows, time.0)?,
+        };
+        match &mut self.backend {
+            Backend::Sqlite(it) => it.save(&page).await,
+            Backend::Postgres(it) => it.save(&page, is_news).await,
+        }
+        .map_err(StoreError::Write)?;
+        self.book.settle(page);
+        Ok(())
+    }
+
+    /// Takes back what has begun.
+    pub async fn take_back(&mut self) {
+        match &mut self.backend {
+            Backend::Sqlite(it) => it.take_back().await,
+            Backend::Postgres(it) => it.take_back().await,
+        }
+    }
+
+    /// Lets go of the database.
+    pub async fn close(self) -> Result<(), StoreError> {
+        match self.backend {
+            Backend::Sqlite(it) => it.close().await,
+            Backend::Postgres(it) => it.close().await,
+        }
+        .map_err(StoreError::Write)
+    }
+
+    /// Takes over what the groups since the last one have done. Nobody else writes meanwhile.
+    async fn catch_up(&mut self, head: &str) -> Result<(), StoreError> {
+        let head = self.book.read_head(head)?;
+        let (seen, found) = (self.book.seq(), head.seq);
+        if found == seen {
+            return Ok(());
+        }
+        if found < seen {
+            return Err(StoreError::WentBack { found, seen });
+        }
+        let Backend::Postgres(postgres) = &mut self.backend else { return Ok(()) };
+        let rows = postgres.log_after(seen).await.map_err(StoreError::Read)?;
+        let (mut at, mut deltas) = (seen, Vec::with_capacity(rows.len()));
+        for row in &rows {
+            let (seq, prev, body) = (row.integer(0)?, row.integer(1)?, row.text(2)?);
+            // What came before was forgotten already, or somebody took it out.
+            if u64::try_from(prev) != Ok(at) {
+                break;
+            }
+            deltas.push(self.book.delta(seq, prev, &body, &row.bytes(3)?)?);
+            at = u64::try_from(seq).unwrap_or_default();
+        }
+        if at != found {
+            let world = self.backend.load(&mut self.book).await?;
+            self.news.push(News::Everything(Box::new(world)));
+            return Ok(());
+        }
+        self.book.absorb(head, &deltas)?;
+        let groups = deltas.into_iter().map(delta::Delta::into_foreign).collect::<Result<_, _>>()?;
+        self.news.push(News::Groups(groups));
+        Ok(())
+    }
+}
+
+/// Ties a new database to the root key, or checks that an old one is tied to it.
+async fn check_root_key(backend: &mut Backend, keyring: &Keyring, entropy: &dyn Entropy) -> Result<(), StoreError> {
+    const CHECK: &str = "select value from meta where name = 'root key check'";
+    let mut stored = backend.fetch(CHECK, &[]).await.map_err(StoreError::Read)?;
+    if stored.is_empty() {
+        let installation = entropy::uuid(entropy);
+        let check = format!("{installation} {}", book::hex(&keyring.check_value(&installation)));
+        let head = Book::first_head(keyring)?;
+        // Both or neither: a database that is tied to a root key and has no head looks tampered with. Of two servers
+        // that begin at once, one is first.
+        let found = "insert into meta (name, value) values ('root key check', $1), ('head', $2) on conflict do nothing";
+        backend.fetch(found, &[Bind::Text(&check), Bind::Text(&head)]).await.map_err(StoreError::Write)?;
+        stored = backend.fetch(CHECK, &[]).await.map_err(StoreError::Read)?;
+    }
+    let stored = stored.first().map(|row| row.text(0)).transpose()?.unwrap_or_default();
+    let (installation, check) = stored.split_once(' ').unwrap_or_default();
+    if book::hex(&keyring.check_value(installation)) == check { Ok(()) } else { Err(StoreError::WrongRootKey) }
+}
+
+fn migrate_error(error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => StoreError::NewerSchema,
+        other => StoreError::Migrate(other),
+    }
+}
+
 /// What the database held when the server started.
 pub struct Loaded {
     /// What is known and what has happened.
@@ -67,8 +372,6 @@ pub struct Loaded {
     pub nonces: Vec<Spend>,
     /// Timestamps at or below it are refused.
     pub nonce_floor: i64,
-    /// The last row of the audit.
-    pub audit_head: ChainHead,
 }
 
 /// The end of the audit.

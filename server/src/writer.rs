@@ -3,6 +3,8 @@
 //! Everything that has to be durable goes through one queue, in order, into one task that is never cancelled. It takes
 //! what waits and commits it as one group, so that a hundred reads cost one write to the disk:
 //!
+//! 1. on a shared database: the lock on the head, and what other servers have done since; from now on this server knows
+//!    all that was acknowledged by any, and no other decides anything;
 //! 1. all nonces in one statement; those that were used before are replays;
 //! 2. each request is decided, in order, against the state of this very moment, and applied in memory;
 //! 3. counters, delivered versions, changed entities and audit rows, in a few statements;
@@ -12,6 +14,7 @@
 //! unavailable, and the server is not ready until a write succeeds. A panic in here ends the process: a server that
 //! cannot write must not pretend.
 
+mod catch_up;
 mod change;
 mod group;
 mod nonces;
@@ -36,6 +39,7 @@ const QUEUE: usize = 4096;
 pub struct Writer {
     queue: mpsc::Sender<Box<dyn group::Job>>,
     health: Arc<AtomicBool>,
+    is_shared: bool,
 }
 
 impl Writer {
@@ -49,6 +53,15 @@ impl Writer {
     pub async fn read(&self, request: ReadRequest) -> Result<Receipt, Refusal> {
         let (reply, answer) = oneshot::channel();
         self.submit(Box::new(read::ReadJob::new(request, reply)), answer).await
+    }
+
+    /// Ends when this server knows all that any other had done before.
+    pub async fn catch_up(&self) -> Result<(), Refusal> {
+        if !self.is_shared {
+            return Ok(());
+        }
+        let (reply, answer) = oneshot::channel();
+        self.submit(Box::new(catch_up::CatchUpJob::new(reply)), answer).await
     }
 
     /// Whether the last write succeeded.

@@ -8,9 +8,9 @@ use serde_json::json;
 use super::{Answer, Request, audit, listing};
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
-use crate::clock::SystemClock;
+use crate::clock::{Clock, DatabaseClock, SystemClock};
 use crate::decision::{Context, Decided};
-use crate::engine::{Engine, Options};
+use crate::engine::{DataPlace, Engine, Options};
 use crate::entropy::SystemEntropy;
 use crate::refusal::Refusal;
 use crate::usecase::admin::{account, adopt, agent, cluster, machine, secret, vault};
@@ -133,25 +133,32 @@ async fn through<T: Send + 'static>(
     desk.app.writer.change(request).await
 }
 
-/// Executes a command beside the data, when no server runs. The lock on the directory keeps one from starting meanwhile.
+/// Executes a command beside the data: with embedded data when no server runs, and the lock on the directory keeps one
+/// from starting meanwhile; on a shared database as one more of its servers.
 pub(crate) async fn alone(
-    data_dir: &Path,
+    place: DataPlace,
     root_key_file: Option<&Path>,
     request: Request,
 ) -> anyhow::Result<Result<Answer, String>> {
-    if !data_dir.is_dir() {
+    if let DataPlace::Directory(directory) = &place
+        && !directory.is_dir()
+    {
         anyhow::bail!(
             "there is no data directory {}: start the server once, or correct --data-dir",
-            data_dir.display()
+            directory.display()
         );
     }
+    let clock: Arc<dyn Clock> = match place {
+        DataPlace::Directory(_) => Arc::new(SystemClock),
+        DataPlace::Postgres(_) => Arc::new(DatabaseClock::new(SystemClock)),
+    };
     let engine = Engine::open(Options {
-        data_dir: data_dir.to_owned(),
+        place,
         root_key_file: root_key_file.map(Path::to_owned),
         public_url: String::new(),
         proxies: Vec::new(),
         shared_addresses: Vec::new(),
-        clock: Arc::new(SystemClock),
+        clock,
         entropy: Arc::new(SystemEntropy),
     })
     .await?;

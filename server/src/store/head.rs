@@ -12,6 +12,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ChainHead;
+use super::book::{self, hex};
 use crate::crypto::row_mac::MacKey;
 
 /// What all rows must agree with.
@@ -100,26 +101,8 @@ fn xor(into: &mut [u8; 32], other: &[u8; 32]) {
     }
 }
 
-/// Lower-case hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        for nibble in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-        }
-    }
-    text
-}
-
 fn unhex(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
+    book::unhex(text)?.try_into().ok()
 }
 
 #[cfg(test)]

@@ -1,65 +1,157 @@
 //! The embedded database.
+//!
+//! Each statement crosses to the thread that SQLite runs on, which costs more than the statement itself. So an ordinary
+//! group is two calls, whatever its size: one that begins and burns the nonces, one that writes the rest and commits.
+//! Rows travel as JSON arrays, so the statements are always the same and stay prepared.
 
-pub(super) mod audit;
-mod load;
-pub(super) mod save;
+use std::collections::HashSet;
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection as _, Row as _};
 
+use super::book::{Page, Rare};
 use super::data_directory::DataDirectory;
-use super::head::{Head, hex};
-use super::{Loaded, StoreError};
-use crate::crypto::keyring::Keyring;
-use crate::entropy::{self, Entropy};
-use crate::model::EntityKey;
-use audit::Records;
+use super::row::{Bind, Row};
+use super::{StoreError, migrate_error};
 
-static MIGRATIONS: Migrator = sqlx::migrate!();
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
-/// The database, in the hands of the one who writes.
-pub struct Store {
+const BEGIN_AND_BURN: &str = "begin immediate;
+    insert into nonce (expiry, signer, nonce)
+        select value ->> 0, value ->> 1, value ->> 2 from json_each(?1) where true
+        on conflict do nothing returning signer, nonce";
+
+// Parameters without numbers: they are counted through from one statement to the next.
+const SAVE: &str = "
+    insert into tally (secret, reader, doc)
+        select value ->> 0, value ->> 1, value ->> 2 from json_each(?) where true
+        on conflict (secret, reader) do update set doc = excluded.doc;
+    insert into delivered (machine, secret, version)
+        select value ->> 0, value ->> 1, value ->> 2 from json_each(?) where true
+        on conflict (machine, secret) do update set version = excluded.version;
+    insert into activity (minute, kind, writer, count, first_of, last_of)
+        select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 from json_each(?) where true
+        on conflict (minute, kind, writer) do update set count = excluded.count, last_of = excluded.last_of;
+    insert into audit (seq, time, entry, hash)
+        select value ->> 0, value ->> 1, value ->> 2, unhex(value ->> 3) from json_each(?);
+    update meta set value = ? where name = 'head';
+    commit";
+
+const ENTITIES: &str = "insert into entity (kind, id, doc, seq, mac)
+    select value ->> 0, value ->> 1, value ->> 2, value ->> 3, unhex(value ->> 4) from json_each(?1) where true
+    on conflict (kind, id) do update set doc = excluded.doc, seq = excluded.seq, mac = excluded.mac";
+const REMOVED: &str = "delete from entity where (kind, id) in (select value ->> 0, value ->> 1 from json_each(?1))";
+const REMOVED_SECRETS: &str = "delete from version where secret in (select value from json_each(?1))";
+const REMOVED_MACHINES: &str = "delete from last_seen where machine in (select value from json_each(?1))";
+const VERSIONS: &str = "insert into version (secret, version, vault, project, time, field_names, wrapped_key, ciphertext)
+    select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, unhex(value ->> 6), unhex(value ->> 7)
+    from json_each(?1) where true
+    on conflict (secret, version) do update set wrapped_key = excluded.wrapped_key, ciphertext = excluded.ciphertext";
+const TALLIES_GONE: &str =
+    "delete from tally where (secret, reader) in (select value ->> 0, value ->> 1 from json_each(?1))";
+const DELIVERED_GONE: &str =
+    "delete from delivered where (machine, secret) in (select value ->> 0, value ->> 1 from json_each(?1))";
+const LAST_SEEN: &str = "insert into last_seen (machine, time, address)
+    select value ->> 0, value ->> 1, value ->> 2 from json_each(?1) where true
+    on conflict (machine) do update set time = excluded.time, address = excluded.address";
+
+/// A connection to the embedded database.
+pub(super) struct Sqlite {
     connection: SqliteConnection,
-    keyring: Arc<Keyring>,
-    head: Head,
-    macs: HashMap<EntityKey, [u8; 32]>,
     /// Whether a transaction has begun that was neither committed nor taken back.
     is_open: bool,
 }
 
-impl Store {
-    /// Opens the database, makes it when there is none, brings it up to date and reads it.
-    pub async fn open(
-        directory: &DataDirectory,
-        keyring: Arc<Keyring>,
-        entropy: &dyn Entropy,
-    ) -> Result<(Self, Loaded), StoreError> {
+impl Sqlite {
+    /// Opens the database, makes it when there is none, and brings it up to date.
+    pub(super) async fn open(directory: &DataDirectory) -> Result<Self, StoreError> {
         let mut connection = options(directory).create_if_missing(true).connect().await.map_err(StoreError::Open)?;
-        MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(|error| match error {
-            MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => StoreError::NewerSchema,
-            other => StoreError::Migrate(other),
-        })?;
-        check_root_key(&mut connection, &keyring, entropy).await?;
-        let mut store = Self { connection, keyring, head: Head::default(), macs: HashMap::new(), is_open: false };
-        let loaded = store.load().await?;
-        Ok((store, loaded))
+        MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(migrate_error)?;
+        Ok(Self { connection, is_open: false })
     }
 
-    /// A way to look at the audit beside the writer.
-    pub async fn records(directory: &DataDirectory) -> Result<Records, StoreError> {
+    /// A connection that cannot write.
+    pub(super) async fn read_only(directory: &DataDirectory) -> Result<Self, StoreError> {
         let connection = options(directory).read_only(true).connect().await.map_err(StoreError::Open)?;
-        Ok(Records::new(connection))
+        Ok(Self { connection, is_open: false })
+    }
+
+    pub(super) async fn fetch(&mut self, sql: &'static str, binds: &[Bind<'_>]) -> Result<Vec<Row>, sqlx::Error> {
+        let mut query = sqlx::query(sql);
+        for bind in binds {
+            query = match *bind {
+                Bind::Text(text) => query.bind(text.to_owned()),
+                Bind::OptionalText(text) => query.bind(text.map(str::to_owned)),
+                Bind::Integer(number) => query.bind(number),
+            };
+        }
+        Ok(query.fetch_all(&mut self.connection).await?.into_iter().map(Row::Sqlite).collect())
+    }
+
+    /// Begins a group and burns its nonces, see [`super::book::nonces`]. Returns those that were not burnt before.
+    pub(super) async fn begin(&mut self, nonces: String) -> Result<HashSet<(String, String)>, sqlx::Error> {
+        self.is_open = true;
+        let burnt = sqlx::query(BEGIN_AND_BURN).bind(nonces).fetch_all(&mut self.connection).await?;
+        burnt.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    }
+
+    /// Writes the rest of the group and commits. When this returns `Ok`, all of it survives a power failure.
+    pub(super) async fn save(&mut self, page: &Page) -> Result<(), sqlx::Error> {
+        let Rare {
+            entities,
+            removed,
+            removed_secrets,
+            removed_machines,
+            versions,
+            tallies_gone,
+            delivered_gone,
+            last_seen,
+            purge,
+        } = &page.rare;
+        let rare = [
+            (ENTITIES, entities),
+            (REMOVED, removed),
+            (REMOVED_SECRETS, removed_secrets),
+            (VERSIONS, versions),
+            (TALLIES_GONE, tallies_gone),
+            (DELIVERED_GONE, delivered_gone),
+            (REMOVED_MACHINES, removed_machines),
+            (LAST_SEEN, last_seen),
+        ];
+        for (sql, rows) in rare {
+            if let Some(rows) = rows {
+                sqlx::query(sql).bind(rows.clone()).execute(&mut self.connection).await?;
+            }
+        }
+        if let Some(expiry) = purge {
+            sqlx::query("delete from nonce where expiry <= ?1").bind(*expiry).execute(&mut self.connection).await?;
+        }
+        sqlx::query(SAVE)
+            .bind(page.tallies.clone())
+            .bind(page.delivered.clone())
+            .bind(page.activity.clone())
+            .bind(page.audit.clone())
+            .bind(page.head.clone())
+            .execute(&mut self.connection)
+            .await?;
+        self.is_open = false;
+        Ok(())
+    }
+
+    /// Takes back what has begun, so that its lock is held no longer.
+    pub(super) async fn take_back(&mut self) {
+        if std::mem::take(&mut self.is_open) {
+            // There may be nothing left to take back, which is an error and fine.
+            drop(sqlx::query("rollback").execute(&mut self.connection).await);
+        }
     }
 
     /// Lets go of the database, and leaves it as one file.
-    pub async fn close(mut self) -> Result<(), StoreError> {
+    pub(super) async fn close(mut self) -> Result<(), sqlx::Error> {
         // Whoever looks at the audit may still have it open: then the log stays, which is as safe and only less tidy.
         drop(sqlx::query("pragma wal_checkpoint(truncate)").execute(&mut self.connection).await);
-        self.connection.close().await.map_err(StoreError::Write)
+        self.connection.close().await
     }
 }
 
@@ -72,31 +164,4 @@ fn options(directory: &DataDirectory) -> SqliteConnectOptions {
         .pragma("trusted_schema", "OFF")
         .pragma("cell_size_check", "ON")
         .disable_statement_logging()
-}
-
-/// Ties a new database to the root key, or checks that an old one is tied to it.
-async fn check_root_key(
-    connection: &mut SqliteConnection,
-    keyring: &Keyring,
-    entropy: &dyn Entropy,
-) -> Result<(), StoreError> {
-    let stored: Option<String> = sqlx::query_scalar("select value from meta where name = 'root key check'")
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(StoreError::Read)?;
-    let Some(stored) = stored else {
-        let installation = entropy::uuid(entropy);
-        let check = format!("{installation} {}", hex(&keyring.check_value(&installation)));
-        let head = Head::default().encode(keyring.rows()).map_err(StoreError::Encode)?;
-        // Both or neither: a database that is tied to a root key and has no head looks tampered with.
-        sqlx::query("insert into meta (name, value) values ('root key check', ?1), ('head', ?2)")
-            .bind(check)
-            .bind(head)
-            .execute(connection)
-            .await
-            .map_err(StoreError::Write)?;
-        return Ok(());
-    };
-    let (installation, check) = stored.split_once(' ').unwrap_or_default();
-    if hex(&keyring.check_value(installation)) == check { Ok(()) } else { Err(StoreError::WrongRootKey) }
 }

@@ -8,11 +8,11 @@ use crate::crypto::keyring::Keyring;
 use crate::decision::Context;
 use crate::entropy::Entropy;
 use crate::ledger::Ledger;
-use crate::live::World;
+use crate::live::{self, World};
 use crate::model::millis::Millis;
 use crate::model::spend::Spend;
 use crate::model::version::Version;
-use crate::model::{Change, Entity, EntityKey, EntityKind};
+use crate::model::{Change, Entity, EntityKey};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::state::undo::Undo;
 
@@ -107,7 +107,7 @@ impl Group<'_> {
             Change::Put(entity) => drop(self.done.entities.insert(entity.key(), Some((**entity).clone()))),
             Change::Remove(key) => {
                 self.done.entities.insert(key.clone(), None);
-                self.forget(key);
+                live::forget(&mut self.world.ledger, key);
             }
             Change::PutVersion(version) => self.done.versions.push(version.clone()),
         }
@@ -117,22 +117,5 @@ impl Group<'_> {
     /// Adds a row to the audit.
     pub(super) fn audit(&mut self, entry: Entry) {
         self.done.audit.push(entry);
-    }
-
-    fn forget(&mut self, key: &EntityKey) {
-        match key.kind {
-            EntityKind::Machine => {
-                if let Ok(machine) = key.id.parse() {
-                    self.world.ledger.forget_machine(&machine);
-                }
-            }
-            EntityKind::Secret => {
-                if let Ok(secret) = key.id.parse() {
-                    self.world.ledger.forget_secret(&secret);
-                }
-            }
-            EntityKind::Agent => self.world.ledger.forget_agent(&key.id),
-            _ => {}
-        }
     }
 }

@@ -21,7 +21,7 @@ use crate::live::Live;
 use crate::lockout::Lockout;
 use crate::metrics::Metrics;
 use crate::model::spend::{LIFE_SECONDS, Spend};
-use crate::store::{ChainHead, Rows, Store, StoreError};
+use crate::store::{Begun, Rows, Store, StoreError};
 
 /// The most requests that are written together.
 const GROUP: usize = 256;
@@ -58,8 +58,6 @@ pub struct Parts {
     pub nonces: Vec<Spend>,
     /// Timestamps at or below it are refused.
     pub nonce_floor: i64,
-    /// The end of the audit.
-    pub audit_head: ChainHead,
 }
 
 /// The task that writes. It ends when it is told to and the queue is empty.
@@ -68,7 +66,6 @@ pub struct WriterTask {
     queue: mpsc::Receiver<Box<dyn Job>>,
     health: Arc<AtomicBool>,
     nonces: Nonces,
-    audit_head: ChainHead,
     anchor: Anchor,
 }
 
@@ -79,9 +76,8 @@ impl WriterTask {
         let health = Arc::new(AtomicBool::new(true));
         let mut nonces = Nonces::new(parts.nonce_floor);
         parts.nonces.iter().for_each(|spend| nonces.remember(spend));
-        let audit_head = parts.audit_head;
-        let writer = Writer { queue: sender, health: Arc::clone(&health) };
-        (writer, Self { anchor: Anchor::new(&*parts.clock), parts, queue, health, nonces, audit_head })
+        let writer = Writer { queue: sender, health: Arc::clone(&health), is_shared: parts.store.is_shared() };
+        (writer, Self { anchor: Anchor::new(&*parts.clock), parts, queue, health, nonces })
     }
 
     /// Works until `stop` changes or its sender is gone, then finishes what waits and lets go of the database.
@@ -105,14 +101,14 @@ impl WriterTask {
                             waiting.next()
                         });
                         let group = group.collect();
-                        self.group(group, Rows::default()).await;
+                        self.group(group, Rows::default()).await?;
                     }
                 }
-                _ = tick.tick() => self.keep_house().await,
+                _ = tick.tick() => self.keep_house().await?,
                 _ = stop.changed(), if !self.queue.is_closed() => self.queue.close(),
             }
         }
-        self.keep_house().await;
+        self.keep_house().await?;
         self.parts.store.close().await
     }
 
@@ -135,7 +131,7 @@ impl WriterTask {
     }
 
     /// Purges nonces, saves last requests, and by doing so tries the database again when it failed.
-    async fn keep_house(&mut self) {
+    async fn keep_house(&mut self) -> Result<(), StoreError> {
         // Nobody can lower the floor again.
         let floor = self.anchor.bounded_now(&*self.parts.clock).seconds() - LIFE_SECONDS;
         let floods = self.parts.floods.take();
@@ -147,13 +143,15 @@ impl WriterTask {
             ledger.take_unsaved_last_seen()
         };
         let nonce_floor = (floor > self.nonces.floor() && !self.nonces.is_empty()).then_some(floor);
-        self.group(Vec::new(), Rows { last_seen, nonce_floor, ..Rows::default() }).await;
+        self.group(Vec::new(), Rows { last_seen, nonce_floor, ..Rows::default() }).await?;
         if !self.health.load(Ordering::Relaxed) {
             self.parts.floods.put_back(floods);
         }
+        Ok(())
     }
 
-    async fn group(&mut self, mut jobs: Vec<Box<dyn Job>>, rows: Rows) {
+    /// Writes a group and answers it. An error means that this server must not go on.
+    async fn group(&mut self, mut jobs: Vec<Box<dyn Job>>, rows: Rows) -> Result<(), StoreError> {
         let mut done = Done::default();
         let begun = tokio::time::Instant::now();
         let result = self.write(&mut jobs, &mut done, rows).await;
@@ -174,6 +172,7 @@ impl WriterTask {
                 world.ledger.take_back();
             }
         }
+        let mut fatal = Ok(());
         if let Err(error) = result {
             self.parts.metrics.failed_commits.inc();
             if self.health.swap(false, Ordering::Relaxed) {
@@ -181,6 +180,9 @@ impl WriterTask {
                     error = &error as &dyn std::error::Error,
                     "a group could not be written: nothing of it was done"
                 );
+            }
+            if error.is_fatal() {
+                fatal = Err(error);
             }
         } else if !self.health.swap(true, Ordering::Relaxed) {
             tracing::info!("the database takes writes again");
@@ -191,20 +193,38 @@ impl WriterTask {
         if committed {
             self.parts.bell.ring(&done.topics);
         }
+        fatal
+    }
+
+    /// Begins a group, after which this server knows all that any other has done.
+    async fn begin(&mut self, spends: &[Spend]) -> Result<Begun, StoreError> {
+        let parts = &mut self.parts;
+        let begun = parts.store.begin(spends).await;
+        for news in parts.store.take_news() {
+            let topics = parts.live.write().follow(news);
+            parts.bell.ring(&topics);
+        }
+        self.nonces.raise_floor(parts.store.nonce_floor());
+        if let Ok(Begun { now: Some(now), .. }) = &begun {
+            parts.clock.observe(*now);
+        }
+        begun
     }
 
     async fn write(&mut self, jobs: &mut [Box<dyn Job>], done: &mut Done, mut rows: Rows) -> Result<(), StoreError> {
-        let parts = &mut self.parts;
-        // One instant decides the whole group.
-        let now = parts.clock.now();
         let nonces = &self.nonces;
         let candidate = |spend: &&Spend| spend.timestamp > nonces.floor() && !nonces.contains(spend);
         let candidates: Vec<Spend> = jobs.iter().filter_map(|job| job.spend()).filter(candidate).cloned().collect();
-        let (mut group, mut burnt) = (None, HashSet::new());
-        if !candidates.is_empty() {
-            let (begun, fresh) = parts.store.begin(&candidates).await?;
-            (group, burnt) = (Some(begun), fresh);
+        let mut has_begun = false;
+        let mut burnt = HashSet::new();
+        // Others may have changed what is decided on, so on a shared database nothing is decided before a group begins.
+        if !candidates.is_empty() || self.parts.store.is_shared() {
+            burnt = self.begin(&candidates).await?.burnt;
+            has_begun = true;
         }
+        let (parts, nonces) = (&mut self.parts, &self.nonces);
+        // One instant decides the whole group.
+        let now = parts.clock.now();
         let means = Means { keyring: &parts.keyring, entropy: &*parts.entropy, public_url: &parts.public_url };
         let mut authenticated = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -221,21 +241,20 @@ impl WriterTask {
             let mut world = parts.live.write();
             job.perform(&mut Group { world: &mut world, means: &means, now, done }, nonce);
         }
-        rows.audit =
-            chain::append(parts.keyring.audit(), self.audit_head, now, &done.audit).map_err(StoreError::Encode)?;
+        rows.audit = chain::append(parts.keyring.audit(), parts.store.audit_head(), now, &done.audit)
+            .map_err(StoreError::Encode)?;
         rows.entities = std::mem::take(&mut done.entities);
         rows.versions = std::mem::take(&mut done.versions);
         rows.dirty = parts.live.read().ledger.dirty();
-        let group = match group {
-            Some(group) => group,
+        if !has_begun {
             // An idle server writes nothing; but one that failed has to find out whether it can write again.
-            None if rows.is_empty() && self.health.load(Ordering::Relaxed) => return Ok(()),
-            None => parts.store.begin(&[]).await?.0,
-        };
-        let head = rows.audit.last().map(|row| ChainHead { seq: row.seq, hash: row.hash });
+            if rows.is_empty() && self.health.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            parts.store.begin(&[]).await?;
+        }
         let floor = rows.nonce_floor;
-        group.save(rows).await?;
-        self.audit_head = head.unwrap_or(self.audit_head);
+        parts.store.save(rows, now).await?;
         for spend in &candidates {
             self.nonces.remember(spend);
         }

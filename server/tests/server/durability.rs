@@ -8,17 +8,20 @@ use sikkerkey_server::model::{Change, Entity, EntityKey, EntityKind};
 use sikkerkey_server::refusal::RefusalKind;
 
 use crate::fixture::*;
-use crate::tampering::{execute, query};
 
 /// The audit takes no rows: the last statement of each group fails.
-const BREAK: &str = "create trigger full before insert on audit begin select raise(abort, 'disk full'); end";
+const BREAK: [&str; 2] = [
+    "create trigger broken before insert on audit begin select raise(abort, 'disk full'); end",
+    "create trigger broken before insert on audit for each row execute function audit_is_append_only()",
+];
+const MEND: [&str; 2] = ["drop trigger broken", "drop trigger broken on audit"];
 
 #[tokio::test]
 async fn when_the_group_cannot_be_written_nothing_leaves_and_nothing_has_happened() {
     let server = Server::new().await;
     let (pod, database) = (Client::pod(), server.database());
     let rows = server.audit().await.len();
-    execute(&database, BREAK).await;
+    database.execute(database.by(BREAK[0], BREAK[1])).await;
 
     let request = pod.request(&*server.clock, "GET", "/v1/secret/sk_db", b"");
     let answer = server.send(request.clone()).await;
@@ -48,12 +51,12 @@ async fn when_the_group_cannot_be_written_nothing_leaves_and_nothing_has_happene
     assert_eq!(server.send(ready.clone()).await.status, 503);
 
     // It recovers by itself, and the nonce was not burnt by what did not happen.
-    execute(&database, "drop trigger full").await;
+    database.execute(database.by(MEND[0], MEND[1])).await;
     assert_eq!(server.send(request).await.status, 200);
     assert_eq!(server.send(ready).await.status, 200);
     let read: Vec<_> = server.audit().await.split_off(rows);
     assert_eq!(read.iter().map(|it| it.action).collect::<Vec<_>>(), [Action::SecretRead]);
-    assert_eq!(query(&database, "select count(*) || '' from entity where id like '%07'").await, ["0"]);
+    assert_eq!(database.query("select count(*) || '' from entity where id like '%07'").await, ["0"]);
     // What was restored to memory is what is on the disk: the next start agrees with it.
     server.restart().await.unwrap();
 }
@@ -61,8 +64,9 @@ async fn when_the_group_cannot_be_written_nothing_leaves_and_nothing_has_happene
 #[tokio::test]
 async fn a_database_that_is_read_only_releases_nothing() {
     let server = Server::new().await;
+    let TestDatabase::Sqlite(path) = server.database() else { return };
     // Another writer holds the lock for good: as hard to write to as a full disk.
-    let mut other = crate::tampering::connect(&server.database()).await;
+    let mut other = crate::database::sqlite(&path).await;
     sqlx::raw_sql("begin immediate").execute(&mut other).await.unwrap();
     let answer = server.get(&Client::pod(), "/v1/secret/sk_db").await;
     assert_eq!((answer.status.as_u16(), answer.text().contains("hunter2")), (503, false));

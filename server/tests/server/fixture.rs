@@ -1,7 +1,7 @@
 //! One server with a database of its own, and clients that sign.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -43,6 +43,8 @@ use sikkerkey_server::writer::ChangeRequest;
 use tempfile::TempDir;
 use tower_service::Service;
 use zeroize::Zeroizing;
+
+pub use crate::database::TestDatabase;
 
 pub const URL: &str = "https://sikkerkey.example.com";
 pub const START: i64 = 1_772_625_600_000; // 2026-03-04T12:00:00Z, a Wednesday
@@ -199,10 +201,11 @@ pub async fn send_to(router: &Router, request: Signed) -> Answer {
     Answer { status: parts.status, headers: parts.headers, body: body.collect().await.unwrap().to_bytes() }
 }
 
-pub async fn engine(directory: PathBuf, clock: Arc<dyn Clock>) -> anyhow::Result<Engine> {
+pub async fn engine(directory: &Path, clock: Arc<dyn Clock>) -> anyhow::Result<Engine> {
+    let (place, root_key_file) = TestDatabase::of(directory).place(directory);
     Engine::open(Options {
-        data_dir: directory,
-        root_key_file: None,
+        place,
+        root_key_file,
         public_url: URL.into(),
         proxies: vec!["192.0.2.0/24".parse().unwrap()],
         shared_addresses: Vec::new(),
@@ -216,11 +219,12 @@ impl Server {
     /// An empty server.
     pub async fn empty() -> Self {
         let directory = Arc::new(tempfile::tempdir().unwrap());
+        TestDatabase::make(directory.path()).await;
         Self::open(directory, Arc::new(ManualClock(AtomicI64::new(START)))).await.unwrap()
     }
 
     pub async fn open(directory: Arc<TempDir>, clock: Arc<ManualClock>) -> anyhow::Result<Self> {
-        let engine = engine(directory.path().to_owned(), clock.clone()).await?;
+        let engine = engine(directory.path(), clock.clone()).await?;
         let router = router(engine.app.clone());
         Ok(Self { directory, clock, engine, router })
     }
@@ -244,8 +248,8 @@ impl Server {
         self.directory
     }
 
-    pub fn database(&self) -> PathBuf {
-        self.directory.path().join("sikkerkey.db")
+    pub fn database(&self) -> TestDatabase {
+        TestDatabase::of(self.directory.path())
     }
 
     pub async fn send(&self, request: Signed) -> Answer {

@@ -10,6 +10,7 @@
 
 mod canary;
 mod crash;
+mod database;
 mod durability;
 mod fixture;
 mod limits;

@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use crate::fixture::Signed;
+use crate::fixture::{Signed, TestDatabase};
 
 pub struct Process {
     pub child: Child,
@@ -33,8 +33,8 @@ impl Process {
     /// With more arguments.
     pub async fn start_with(data: &Path, log_filter: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sikkerkey-server"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--public-url", "http://localhost:1", "--data-dir"])
-            .arg(data)
+            .args(["serve", "--listen", "127.0.0.1:0", "--public-url", "http://localhost:1"])
+            .args(TestDatabase::of(data).arguments(data))
             .args(arguments)
             .env("SIKKERKEY_LOG", log_filter)
             .stderr(Stdio::piped())

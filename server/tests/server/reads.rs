@@ -117,11 +117,8 @@ async fn lists_and_polls_are_counted_by_the_minute_instead_of_audited() {
     }
     assert_eq!(server.audit().await.len(), before);
     let directory = server.stop().await;
-    let rows = crate::tampering::query(
-        &directory.path().join("sikkerkey.db"),
-        "select kind || ' ' || count || ' ' || first_of from activity order by kind",
-    )
-    .await;
+    let sql = "select kind || ' ' || count || ' ' || first_of from activity order by kind";
+    let rows = TestDatabase::of(directory.path()).query(sql).await;
     let who = format!("{} from {POD_ADDRESS}", uuid(0x12));
     assert_eq!(rows, [format!("list 3 {who}"), format!("poll 3 {who}")]);
 }

@@ -313,7 +313,7 @@ async fn a_flood_of_unsigned_requests_does_not_grow_the_audit() {
     assert_eq!(server.audit().await.len() - before, 5);
     let directory = server.stop().await;
     let sql = "select kind || ' ' || count from activity where kind = 'unauthenticated'";
-    let rows = crate::tampering::query(&directory.path().join("sikkerkey.db"), sql).await;
+    let rows = TestDatabase::of(directory.path()).query(sql).await;
     assert_eq!(rows, ["unauthenticated 195"]);
 }
 

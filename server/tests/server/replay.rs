@@ -39,7 +39,7 @@ async fn a_replay_is_refused_after_a_restart_and_after_the_purge() {
     // Purged when the server stops; a clock that goes back afterwards does not make it good again.
     server.clock.advance_seconds(1000);
     server = server.restart().await.unwrap();
-    let nonces = crate::tampering::query(&server.database(), "select nonce from nonce").await;
+    let nonces = server.database().query("select nonce from nonce").await;
     assert_eq!(nonces, Vec::<String>::new());
     server.clock.advance_seconds(-1000);
     server = server.restart().await.unwrap();

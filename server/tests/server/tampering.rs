@@ -1,44 +1,31 @@
 //! Whoever can only write the database gains nothing, and is found.
 
-use std::path::Path;
-
 use sikkerkey_protocol::id::MachineId;
 use sikkerkey_server::audit::verify::{Break, Verifier};
 use sikkerkey_server::model::machine::Grantee;
 use sikkerkey_server::model::{Entity, EntityKind};
 use sikkerkey_server::store::StoreError;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
+use crate::database::is_postgres;
 use crate::fixture::*;
-
-pub async fn connect(database: &Path) -> SqliteConnection {
-    SqliteConnectOptions::new().filename(database).connect().await.unwrap()
-}
-
-/// The first column of each row.
-pub async fn query(database: &Path, sql: &str) -> Vec<String> {
-    let mut connection = connect(database).await;
-    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
-    rows.iter().map(|row| row.get(0)).collect()
-}
-
-pub async fn execute(database: &Path, sql: &str) {
-    let mut connection = connect(database).await;
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
-}
 
 /// Stops the server, does something to its database, and starts it again.
 async fn after(server: Server, sql: &str) -> Result<Server, String> {
-    let clock = server.clock.clone();
+    let (clock, database) = (server.clock.clone(), server.database());
     let directory = server.stop().await;
-    execute(&directory.path().join("sikkerkey.db"), sql).await;
+    database.execute(sql).await;
     Server::open(directory, clock).await.map_err(|error| {
         assert!(error.downcast_ref::<StoreError>().is_some(), "{error:?}");
         error.to_string()
     })
+}
+
+/// What whoever owns the database does first.
+fn unlocked(database: &TestDatabase) -> &'static str {
+    database.by(
+        "drop trigger audit_is_never_changed; drop trigger audit_is_never_deleted",
+        "drop trigger audit_is_never_changed on audit",
+    )
 }
 
 #[tokio::test]
@@ -52,7 +39,7 @@ async fn a_row_that_was_changed_by_hand_is_named_and_refuses_to_start() {
         ),
         ("update entity set seq = seq + 1 where kind = 'Account'", "the Account account".to_owned()),
         ("update entity set id = 'sk_dc' where kind = 'Secret'", "the Secret sk_dc".to_owned()),
-        ("update entity set mac = zeroblob(32) where kind = 'Fleet'", format!("the Fleet {}", uuid(0xf1))),
+        ("update entity set mac = substr(mac, 2) where kind = 'Fleet'", format!("the Fleet {}", uuid(0xf1))),
         ("delete from entity where kind = 'Machine' and id like '%12'", "a row that was removed".to_owned()),
         ("delete from version", "the missing value of sk_db".to_owned()),
         (
@@ -60,13 +47,12 @@ async fn a_row_that_was_changed_by_hand_is_named_and_refuses_to_start() {
             "the head".to_owned(),
         ),
         ("delete from meta where name = 'head'", "the head".to_owned()),
-        (
-            "drop trigger audit_is_never_deleted; delete from audit where seq = (select max(seq) from audit)",
-            "the end of the audit".to_owned(),
-        ),
+        ("DROP; delete from audit where seq = (select max(seq) from audit)", "the end of the audit".to_owned()),
     ];
     for (sql, names) in cases {
-        let error = after(Server::new().await, sql).await.err().unwrap_or_else(|| panic!("started after {sql}"));
+        let server = Server::new().await;
+        let sql = &sql.replace("DROP", unlocked(&server.database()));
+        let error = after(server, sql).await.err().unwrap_or_else(|| panic!("started after {sql}"));
         assert!(error.contains(&names), "{sql}: {error}");
     }
 }
@@ -74,12 +60,15 @@ async fn a_row_that_was_changed_by_hand_is_named_and_refuses_to_start() {
 #[tokio::test]
 async fn a_grant_that_was_revoked_cannot_be_put_back() {
     let server = Server::new().await;
-    let saved = query(
-        &server.database(),
-        "select format('insert into entity values (%Q, %Q, %Q, %d, x''%s'')', kind, id, doc, seq, hex(mac))
-         from entity where kind = 'Grant' and id like '%01'",
-    )
-    .await;
+    let database = server.database();
+    let saved = database
+        .query(database.by(
+            "select format('insert into entity values (%Q, %Q, %Q, %d, x''%s'')', kind, id, doc, seq, hex(mac))
+             from entity where kind = 'Grant' and id like '%01'",
+            "select format('insert into entity values (%L, %L, %L, %s, decode(%L, ''hex''))', kind, id, doc, seq, encode(mac, 'hex'))
+             from entity where kind = 'Grant' and id like '%01'",
+        ))
+        .await;
     server.remove(EntityKind::Grant, &uuid(1)).await;
     let error = after(server, &saved[0]).await.err().unwrap();
     assert!(error.contains("put back as it was before"), "{error}");
@@ -112,6 +101,9 @@ async fn another_root_key_refuses_to_start_and_so_does_none() {
     std::fs::write(&path, "ab".repeat(32)).unwrap();
     let error = Server::open(directory.clone(), clock.clone()).await.err().unwrap().to_string();
     assert!(error.contains("not the one the data was sealed with"), "{error}");
+    if is_postgres() {
+        return;
+    }
     std::fs::remove_file(&path).unwrap();
     let error = Server::open(directory, clock).await.err().unwrap().to_string();
     assert!(error.contains("no root key"), "{error}");
@@ -119,14 +111,22 @@ async fn another_root_key_refuses_to_start_and_so_does_none() {
 
 #[tokio::test]
 async fn a_database_of_a_newer_release_is_left_alone() {
-    let sql = "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
-         values (9999, 'later', true, x'00', 0)";
-    let error = after(Server::new().await, sql).await.err().unwrap();
+    let server = Server::new().await;
+    let sql = server.database().by(
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+         values (9999, 'later', true, x'00', 0)",
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+         values (9999, 'later', true, decode('00', 'hex'), 0)",
+    );
+    let error = after(server, sql).await.err().unwrap();
     assert!(error.contains("newer release"), "{error}");
 }
 
 #[tokio::test]
 async fn two_servers_never_share_a_directory() {
+    if is_postgres() {
+        return;
+    }
     let server = Server::new().await;
     let second = Server::open(server.directory.clone(), server.clock.clone()).await;
     let error = second.err().unwrap().to_string();
@@ -141,8 +141,8 @@ async fn a_value_moved_to_another_secret_or_version_does_not_open() {
             (select wrapped_key, ciphertext from version where secret = 'sk_other') where secret = 'sk_db'",
         // One half of it.
         "update version set ciphertext = (select ciphertext from version where secret = 'sk_other') where secret = 'sk_db'",
-        // One bit of it.
-        "update version set ciphertext = cast(x'00' || substr(ciphertext, 2) as blob) where secret = 'sk_db'",
+        // One byte less of it.
+        "update version set ciphertext = substr(ciphertext, 2) where secret = 'sk_db'",
     ] {
         let server = Server::new().await;
         server.put_secret(secret("other", "shop"), "theirs").await;
@@ -172,9 +172,11 @@ async fn the_audit_verifies_and_an_edit_is_found_at_its_row() {
     assert_eq!(verifier.head().seq, u64::try_from(rows.len()).unwrap());
 
     let database = server.database();
-    let refused = sqlx::query("update audit set time = 1").execute(&mut connect(&database).await).await;
-    assert!(refused.unwrap_err().to_string().contains("append-only"));
-    execute(&database, "drop trigger audit_is_never_changed; update audit set entry = '{}' where seq = 3").await;
+    for sql in ["update audit set time = 1", "delete from audit"] {
+        let refused = database.try_execute(sql).await.unwrap_err();
+        assert!(refused.contains("append-only"), "{refused}");
+    }
+    database.execute(&format!("{}; update audit set entry = '{{}}' where seq = 3", unlocked(&database))).await;
     let rows = server.engine.app.records.after(0, 1000).await.unwrap();
     let mut verifier = Verifier::new(server.engine.app.keyring.audit());
     assert_eq!(rows.iter().try_for_each(|row| verifier.next(row)), Err(Break::Changed(3)));

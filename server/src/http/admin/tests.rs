@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::admin::{Answer, Command, Request};
 use crate::clock::SystemClock;
-use crate::engine::{Engine, Options};
+use crate::engine::{DataPlace, Engine, Options};
 use crate::entropy::SystemEntropy;
 
 #[derive(clap::Parser)]
@@ -22,7 +22,7 @@ fn request(line: &str) -> Request {
 
 async fn open(data: &Path) -> Engine {
     let options = Options {
-        data_dir: data.to_owned(),
+        place: DataPlace::Directory(data.to_owned()),
         root_key_file: None,
         public_url: "https://sikkerkey.example.com".into(),
         proxies: vec![],
@@ -38,7 +38,7 @@ async fn ask(data: &Path, line: &str) -> Result<Answer, String> {
     let request = request(line);
     match socket::ask(&data.join(SOCKET), &request).await.unwrap() {
         Some(answered) => answered,
-        None => crate::admin::execute::alone(data, None, request).await.unwrap(),
+        None => crate::admin::execute::alone(DataPlace::Directory(data.to_owned()), None, request).await.unwrap(),
     }
 }
 
@@ -80,7 +80,10 @@ async fn commands_do_the_same_beside_the_server_and_without_one() {
     let suspended = ask(&data, "account suspend team@example.com").await.ok().unwrap();
     assert_eq!(suspended.text, "account team@example.com: Suspended");
     // While the server has the data, nobody opens it beside it.
-    let beside = crate::admin::execute::alone(&data, None, request("vault list")).await.err().unwrap();
+    let beside = crate::admin::execute::alone(DataPlace::Directory(data.clone()), None, request("vault list"))
+        .await
+        .err()
+        .unwrap();
     assert!(beside.to_string().starts_with("another sikkerkey-server is using"), "{beside}");
 
     stop.send(()).unwrap();

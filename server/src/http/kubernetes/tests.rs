@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::audit::entry::Actor;
 use crate::clock::{Clock as _, SystemClock};
 use crate::decision::{Context, Decided};
-use crate::engine::{Engine, Options};
+use crate::engine::{DataPlace, Engine, Options};
 use crate::entropy::SystemEntropy;
 use crate::usecase::admin::{agent, cluster, machine, vault};
 use crate::writer::ChangeRequest;
@@ -52,7 +52,7 @@ impl Server {
     async fn open() -> Self {
         let data = tempfile::tempdir().unwrap();
         let options = Options {
-            data_dir: data.path().join("data"),
+            place: DataPlace::Directory(data.path().join("data")),
             root_key_file: None,
             public_url: "https://sikkerkey.example.com".into(),
             proxies: vec![],

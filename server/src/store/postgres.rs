@@ -1,0 +1,307 @@
+//! A PostgreSQL database that several servers share.
+//!
+//! Each group locks the head's row before it does anything else, so the groups of all servers are one after the other,
+//! and each begins with all that the ones before it have done. Were two groups to run beside each other, every cap,
+//! revocation and row of the audit would need an order of its own; a group is a millisecond for hundreds of requests,
+//! which leaves the order cheap.
+//!
+//! A server that stops in the middle of a group holds the lock for as long as its session lives: PostgreSQL ends a
+//! session that has lost its client, and one that idles inside a transaction.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection as _, Row as _};
+use tokio::time::timeout;
+
+use super::book::{Page, Rare};
+use super::row::{Bind, Row};
+use super::{StoreError, migrate_error};
+use crate::model::millis::Millis;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// How long a connection may take to stand.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// The channel on which a server tells the others that it has changed something.
+const CHANNEL: &str = "sikkerkey";
+/// How long a row of the log is kept, in milliseconds. A server that was away for longer reads everything anew.
+const LOG_LIFE: i64 = 10 * 60_000;
+
+// The clock is read after the lock is there: a group decides by the time at which it began.
+const LOCK: &str = "with locked as materialized (select value from meta where name = 'head' for update)
+    select value, (extract(epoch from clock_timestamp()) * 1000)::bigint from locked";
+const LOG: &str = "select seq, prev, body, mac from log where seq > $1 order by seq";
+const BURN: &str = "insert into nonce (expiry, signer, nonce)
+    select (value ->> 0)::bigint, value ->> 1, value ->> 2 from json_array_elements($1::json)
+    on conflict do nothing returning signer, nonce";
+const SAVE: &str = "with
+    tallies as (insert into tally (secret, reader, doc)
+        select value ->> 0, value ->> 1, value ->> 2 from json_array_elements($1::json)
+        on conflict (secret, reader) do update set doc = excluded.doc),
+    deliveries as (insert into delivered (machine, secret, version)
+        select value ->> 0, value ->> 1, (value ->> 2)::bigint from json_array_elements($2::json)
+        on conflict (machine, secret) do update set version = excluded.version),
+    activities as (insert into activity (minute, kind, writer, count, first_of, last_of)
+        select (value ->> 0)::bigint, value ->> 1, value ->> 2, (value ->> 3)::bigint, value ->> 4, value ->> 5
+        from json_array_elements($3::json)
+        on conflict (minute, kind, writer) do update set count = excluded.count, last_of = excluded.last_of),
+    records as (insert into audit (seq, time, entry, hash)
+        select (value ->> 0)::bigint, (value ->> 1)::bigint, value ->> 2, decode(value ->> 3, 'hex')
+        from json_array_elements($4::json)),
+    followers as (insert into log (seq, prev, time, body, mac) values ($6, $7, $8, $9, decode($10, 'hex')))
+    update meta set value = $5 where name = 'head'";
+
+const ENTITIES: &str = "insert into entity (kind, id, doc, seq, mac)
+    select value ->> 0, value ->> 1, value ->> 2, (value ->> 3)::bigint, decode(value ->> 4, 'hex')
+    from json_array_elements($1::json)
+    on conflict (kind, id) do update set doc = excluded.doc, seq = excluded.seq, mac = excluded.mac";
+const REMOVED: &str = "delete from entity where (kind, id) in
+    (select value ->> 0, value ->> 1 from json_array_elements($1::json))";
+const REMOVED_SECRETS: &str = "delete from version where secret in (select json_array_elements_text($1::json))";
+const REMOVED_MACHINES: &str = "delete from last_seen where machine in (select json_array_elements_text($1::json))";
+const VERSIONS: &str =
+    "insert into version (secret, version, vault, project, time, field_names, wrapped_key, ciphertext)
+    select value ->> 0, (value ->> 1)::bigint, value ->> 2, value ->> 3, (value ->> 4)::bigint, value ->> 5,
+        decode(value ->> 6, 'hex'), decode(value ->> 7, 'hex')
+    from json_array_elements($1::json)
+    on conflict (secret, version) do update set wrapped_key = excluded.wrapped_key, ciphertext = excluded.ciphertext";
+const TALLIES_GONE: &str = "delete from tally where (secret, reader) in
+    (select value ->> 0, value ->> 1 from json_array_elements($1::json))";
+const DELIVERED_GONE: &str = "delete from delivered where (machine, secret) in
+    (select value ->> 0, value ->> 1 from json_array_elements($1::json))";
+const LAST_SEEN: &str = "insert into last_seen (machine, time, address)
+    select value ->> 0, (value ->> 1)::bigint, value ->> 2 from json_array_elements($1::json)
+    on conflict (machine) do update set time = excluded.time, address = excluded.address";
+
+/// A connection to a shared database, made again when it is lost.
+pub(super) struct Postgres {
+    options: PgConnectOptions,
+    connection: Option<PgConnection>,
+    is_open: bool,
+}
+
+/// What a group begins with.
+pub(super) struct Locked {
+    pub(super) head: String,
+    /// By the database's clock.
+    pub(super) now: Millis,
+}
+
+impl Postgres {
+    /// Connects, and brings the database up to date.
+    pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
+        let mut postgres = Self::connect(url)?;
+        let connection = postgres.connection().await.map_err(StoreError::Open)?;
+        MIGRATIONS.run_direct(None, connection, false).await.map_err(migrate_error)?;
+        Ok(postgres)
+    }
+
+    /// Connects when something is asked.
+    pub(super) fn connect(url: &str) -> Result<Self, StoreError> {
+        Ok(Self { options: options(url)?, connection: None, is_open: false })
+    }
+
+    pub(super) async fn fetch(&mut self, sql: &'static str, binds: &[Bind<'_>]) -> Result<Vec<Row>, sqlx::Error> {
+        let mut query = sqlx::query(sql);
+        for bind in binds {
+            query = match *bind {
+                Bind::Text(text) => query.bind(text.to_owned()),
+                Bind::OptionalText(text) => query.bind(text.map(str::to_owned)),
+                Bind::Integer(number) => query.bind(number),
+            };
+        }
+        let rows = query.fetch_all(self.connection().await?).await;
+        Ok(self.kept(rows)?.into_iter().map(Row::Postgres).collect())
+    }
+
+    /// What is read until [`Postgres::take_back`] is of one moment.
+    pub(super) async fn begin_reading(&mut self) -> Result<(), sqlx::Error> {
+        self.is_open = true;
+        let begin = "begin transaction isolation level repeatable read read only";
+        let done = sqlx::query(begin).execute(self.connection().await?).await;
+        self.kept(done).map(drop)
+    }
+
+    /// Begins a group: from now on no other server is in one.
+    pub(super) async fn lock(&mut self) -> Result<Locked, sqlx::Error> {
+        // A connection that was lost while nobody used it is noticed here, where trying again does no harm.
+        match self.try_lock().await {
+            Err(error) if is_lost(&error) => self.try_lock().await,
+            done => done,
+        }
+    }
+
+    async fn try_lock(&mut self) -> Result<Locked, sqlx::Error> {
+        self.is_open = true;
+        let begun = sqlx::query("begin").execute(self.connection().await?).await;
+        self.kept(begun)?;
+        let row = sqlx::query(LOCK).fetch_one(self.connection().await?).await;
+        let row = self.kept(row)?;
+        Ok(Locked { head: row.try_get(0)?, now: Millis(row.try_get(1)?) })
+    }
+
+    /// The rows of the log after a group.
+    pub(super) async fn log_after(&mut self, seq: u64) -> Result<Vec<Row>, sqlx::Error> {
+        self.fetch(LOG, &[Bind::Integer(i64::try_from(seq).unwrap_or(i64::MAX))]).await
+    }
+
+    /// Burns nonces, see [`super::book::nonces`]. Returns those that were not burnt before.
+    pub(super) async fn burn(&mut self, nonces: String) -> Result<HashSet<(String, String)>, sqlx::Error> {
+        let burnt = sqlx::query(BURN).bind(nonces).fetch_all(self.connection().await?).await;
+        self.kept(burnt)?.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    }
+
+    /// Writes the rest of the group and commits. With `tell`, the other servers hear of it.
+    pub(super) async fn save(&mut self, page: &Page, tell: bool) -> Result<(), sqlx::Error> {
+        let saved = self.try_save(page, tell).await;
+        self.kept(saved)
+    }
+
+    async fn try_save(&mut self, page: &Page, tell: bool) -> Result<(), sqlx::Error> {
+        let connection = self.connection().await?;
+        let Rare {
+            entities,
+            removed,
+            removed_secrets,
+            removed_machines,
+            versions,
+            tallies_gone,
+            delivered_gone,
+            last_seen,
+            purge,
+        } = &page.rare;
+        let rare = [
+            (ENTITIES, entities),
+            (REMOVED, removed),
+            (REMOVED_SECRETS, removed_secrets),
+            (VERSIONS, versions),
+            (TALLIES_GONE, tallies_gone),
+            (DELIVERED_GONE, delivered_gone),
+            (REMOVED_MACHINES, removed_machines),
+            (LAST_SEEN, last_seen),
+        ];
+        for (sql, rows) in rare {
+            if let Some(rows) = rows {
+                sqlx::query(sql).bind(rows).execute(&mut *connection).await?;
+            }
+        }
+        let log = page.log.as_ref();
+        if let Some(expiry) = purge {
+            sqlx::query("delete from nonce where expiry <= $1").bind(expiry).execute(&mut *connection).await?;
+            let oldest = log.map_or(0, |it| it.time - LOG_LIFE);
+            sqlx::query("delete from log where time < $1").bind(oldest).execute(&mut *connection).await?;
+        }
+        sqlx::query(SAVE)
+            .bind(&page.tallies)
+            .bind(&page.delivered)
+            .bind(&page.activity)
+            .bind(&page.audit)
+            .bind(&page.head)
+            .bind(log.map(|it| it.seq))
+            .bind(log.map(|it| it.prev))
+            .bind(log.map(|it| it.time))
+            .bind(log.map(|it| &it.body))
+            .bind(log.map(|it| &it.mac))
+            .execute(&mut *connection)
+            .await?;
+        if tell {
+            sqlx::query("select pg_notify($1, '')").bind(CHANNEL).execute(&mut *connection).await?;
+        }
+        self.commit().await
+    }
+
+    /// Ends a group that writes nothing more.
+    pub(super) async fn commit(&mut self) -> Result<(), sqlx::Error> {
+        let done = sqlx::query("commit").execute(self.connection().await?).await;
+        self.kept(done)?;
+        self.is_open = false;
+        Ok(())
+    }
+
+    /// Takes back what has begun, so that its lock is held no longer.
+    pub(super) async fn take_back(&mut self) {
+        if !std::mem::take(&mut self.is_open) {
+            return;
+        }
+        if let Some(connection) = &mut self.connection
+            && sqlx::query("rollback").execute(connection).await.is_err()
+        {
+            // Whatever state it is in: a new one is in none.
+            self.connection = None;
+        }
+    }
+
+    pub(super) async fn close(mut self) -> Result<(), sqlx::Error> {
+        match self.connection.take() {
+            Some(connection) => connection.close().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
+        if self.connection.is_none() {
+            let connected = timeout(CONNECT_TIME, self.options.connect()).await;
+            self.connection = Some(connected.map_err(|_| sqlx::Error::PoolTimedOut)??);
+        }
+        self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)
+    }
+
+    /// Forgets a connection that was lost.
+    fn kept<T>(&mut self, done: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+        if done.as_ref().is_err_and(is_lost) {
+            self.connection = None;
+            self.is_open = false;
+        }
+        done
+    }
+}
+
+/// Hears when another server has changed something.
+pub struct Listener(PgListener);
+
+impl Listener {
+    /// Connects.
+    pub(super) async fn connect(url: &str) -> Result<Self, StoreError> {
+        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_TIME);
+        let pool = pool.connect_with(options(url)?).await.map_err(StoreError::Open)?;
+        let mut listener = PgListener::connect_with(&pool).await.map_err(StoreError::Open)?;
+        listener.listen(CHANNEL).await.map_err(StoreError::Open)?;
+        Ok(Self(listener))
+    }
+
+    /// Ends when something has changed, or when something may have been missed.
+    pub async fn heard(&mut self) -> Result<(), StoreError> {
+        self.0.try_recv().await.map(drop).map_err(StoreError::Read)
+    }
+}
+
+fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
+    let options: PgConnectOptions = url.parse().map_err(StoreError::Open)?;
+    let options = options.application_name("sikkerkey-server").options([
+        // A commit that was answered survives a power failure, whatever the database's default is.
+        ("synchronous_commit", "on"),
+        ("idle_in_transaction_session_timeout", "10s"),
+        ("statement_timeout", "30s"),
+        ("lock_timeout", "10s"),
+        ("client_connection_check_interval", "1s"),
+    ]);
+    Ok(options.disable_statement_logging())
+}
+
+fn is_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::PoolTimedOut => true,
+        // Connection exceptions, and what an operator does to a session: shutdown, failover, terminate.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            code.starts_with("08") || code.starts_with("57P") || code == "25P03" || code == "25006"
+        }),
+        _ => false,
+    }
+}

@@ -1,0 +1,196 @@
+//! The database behind a server: embedded, or one of a PostgreSQL server that the tests start.
+//!
+//! `SIKKERKEY_TEST_DATABASE=postgres` runs the whole suite on PostgreSQL. The database's URL stands in a file of the
+//! server's directory, so whoever has the directory finds it.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sikkerkey_server::engine::DataPlace;
+use sqlx::postgres::PgConnection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
+
+const URL_FILE: &str = "database-url";
+
+/// The database behind a server.
+#[derive(Clone)]
+pub enum TestDatabase {
+    Sqlite(PathBuf),
+    Postgres(String),
+}
+
+/// Whether this run of the suite is on PostgreSQL.
+pub fn is_postgres() -> bool {
+    match std::env::var("SIKKERKEY_TEST_DATABASE").as_deref() {
+        Ok("postgres") => true,
+        Err(_) | Ok("sqlite") => false,
+        Ok(other) => panic!("SIKKERKEY_TEST_DATABASE is {other}: sqlite or postgres"),
+    }
+}
+
+impl TestDatabase {
+    /// A new one for a server in this directory.
+    pub async fn make(directory: &Path) -> Self {
+        if is_postgres() { Self::make_postgres(directory).await } else { Self::of(directory) }
+    }
+
+    /// A new one on PostgreSQL, whatever this run of the suite is on.
+    pub async fn make_postgres(directory: &Path) -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let server = postgres();
+        let name = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut connection = PgConnection::connect(&format!("{server}/postgres")).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(format!("create database {name}"))).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        std::fs::write(directory.join(URL_FILE), format!("{server}/{name}")).unwrap();
+        let key = directory.join("root.key");
+        std::fs::write(&key, "5e".repeat(32)).unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        Self::of(directory)
+    }
+
+    /// That of the server in this directory.
+    pub fn of(directory: &Path) -> Self {
+        match std::fs::read_to_string(directory.join(URL_FILE)) {
+            Ok(url) => Self::Postgres(url),
+            Err(_) => Self::Sqlite(directory.join("sikkerkey.db")),
+        }
+    }
+
+    /// Where a server in this directory finds it, and its root key.
+    pub fn place(&self, directory: &Path) -> (DataPlace, Option<PathBuf>) {
+        match self {
+            Self::Sqlite(_) => (DataPlace::Directory(directory.to_owned()), None),
+            Self::Postgres(url) => (DataPlace::Postgres(url.clone()), Some(directory.join("root.key"))),
+        }
+    }
+
+    /// Arguments of a server or an `admin` command of its own.
+    pub fn arguments(&self, directory: &Path) -> Vec<String> {
+        let data = vec!["--data-dir".to_owned(), directory.display().to_string()];
+        match self {
+            Self::Sqlite(_) => data,
+            Self::Postgres(url) => {
+                let key = directory.join("root.key").display().to_string();
+                data.into_iter().chain(["--database-url".into(), url.clone(), "--root-key-file".into(), key]).collect()
+            }
+        }
+    }
+
+    /// The text for this kind of database.
+    pub fn by<'a>(&self, sqlite: &'a str, postgres: &'a str) -> &'a str {
+        match self {
+            Self::Sqlite(_) => sqlite,
+            Self::Postgres(_) => postgres,
+        }
+    }
+
+    /// The first column of each row.
+    pub async fn query(&self, sql: &str) -> Vec<String> {
+        match self {
+            Self::Sqlite(path) => {
+                let mut connection = sqlite(path).await;
+                let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap();
+                connection.close().await.unwrap();
+                rows.iter().map(|row| row.get(0)).collect()
+            }
+            Self::Postgres(url) => {
+                let mut connection = PgConnection::connect(url).await.unwrap();
+                let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap();
+                connection.close().await.unwrap();
+                rows.iter().map(|row| row.get(0)).collect()
+            }
+        }
+    }
+
+    pub async fn execute(&self, sql: &str) {
+        self.try_execute(sql).await.unwrap();
+    }
+
+    pub async fn try_execute(&self, sql: &str) -> Result<(), String> {
+        match self {
+            Self::Sqlite(path) => {
+                let mut connection = sqlite(path).await;
+                let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await;
+                connection.close().await.unwrap();
+                done.map(drop).map_err(|error| error.to_string())
+            }
+            Self::Postgres(url) => {
+                let mut connection = PgConnection::connect(url).await.unwrap();
+                let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await;
+                connection.close().await.unwrap();
+                done.map(drop).map_err(|error| error.to_string())
+            }
+        }
+    }
+}
+
+pub async fn sqlite(path: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(path).connect().await.unwrap()
+}
+
+/// The PostgreSQL server of this run, as a URL without a database. It ends with the process, and leaves nothing.
+fn postgres() -> &'static str {
+    static SERVER: OnceLock<String> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        // A thread that never ends: the server is told to end when the thread that started it does.
+        std::thread::spawn(move || {
+            let (mut child, url) = start_postgres();
+            sender.send(url).unwrap();
+            let status = child.wait();
+            panic!("PostgreSQL has ended: {status:?}");
+        });
+        receiver.recv().expect("PostgreSQL starts")
+    })
+}
+
+fn start_postgres() -> (std::process::Child, String) {
+    let programs = programs();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let directory = std::env::temp_dir().join(format!("sikkerkey-postgres-{}", std::process::id()));
+    let script = r#"
+        umask 077
+        rm -rf "$1" && mkdir -p "$1" || exit 1
+        trap 'kill -INT $server 2>/dev/null; wait $server; rm -rf "$1"; exit 0' TERM INT
+        "$2/initdb" -D "$1/data" -U postgres -A trust -N -E UTF8 --locale C >"$1/initdb.log" 2>&1 || { cat "$1/initdb.log" >&2; exit 1; }
+        "$2/postgres" -D "$1/data" -k "$1" -p "$3" -c listen_addresses=127.0.0.1 -c max_connections=300 \
+            -c shared_buffers=64MB -c log_min_messages=fatal -c max_wal_size=256MB >"$1/log" 2>&1 &
+        server=$!
+        wait $server
+    "#;
+    // PostgreSQL refuses to run as root.
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|it| std::os::unix::fs::MetadataExt::uid(&it) == 0);
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM"]);
+    if is_root {
+        command.args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"]);
+    }
+    command.args(["sh", "-c", script, "sh"]).arg(&directory).arg(&programs).arg(port.to_string());
+    let mut child = command.current_dir("/").stdin(Stdio::null()).spawn().expect("setpriv and sh are installed");
+    loop {
+        // Asking takes some milliseconds by itself.
+        let mut ready = Command::new(programs.join("pg_isready"));
+        let port = port.to_string();
+        if ready.args(["-q", "-h", "127.0.0.1", "-p", &port]).status().unwrap().success() {
+            return (child, format!("postgres://postgres@127.0.0.1:{port}"));
+        }
+        if let Some(status) = child.try_wait().unwrap() {
+            panic!("PostgreSQL did not start: {status}");
+        }
+    }
+}
+
+/// Debian keeps them apart from the path.
+fn programs() -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let debian = versions.map(|it| it.path().join("bin"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = debian.chain(std::env::split_paths(&path)).find(|it| it.join("initdb").exists());
+    found.expect("PostgreSQL is installed: apt-get install postgresql")
+}
