@@ -23,8 +23,10 @@ mod task;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
 
 pub use self::change::ChangeRequest;
 pub use self::read::{Attempt, Claim, Committed, Outcome, ReadRequest, Receipt, Released, Standing};
@@ -33,6 +35,8 @@ use crate::refusal::{Refusal, RefusalKind};
 
 /// How many requests may wait for the writer. Beyond it, whoever comes has to wait for a place.
 const QUEUE: usize = 4096;
+/// The least time between two looks for somebody unknown.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// The way to the one task that changes anything. Cheap to clone.
 #[derive(Clone)]
@@ -40,6 +44,8 @@ pub struct Writer {
     queue: mpsc::Sender<Box<dyn group::Job>>,
     health: Arc<AtomicBool>,
     is_shared: bool,
+    /// When a look for somebody unknown began last.
+    last_look: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Writer {
@@ -62,6 +68,24 @@ impl Writer {
         }
         let (reply, answer) = oneshot::channel();
         self.submit(Box::new(catch_up::CatchUpJob::new(reply)), answer).await
+    }
+
+    /// The same for somebody whom this server does not know, and another may. Strangers can ask as often as they like, so
+    /// all who come within a moment share one look.
+    pub async fn catch_up_after_miss(&self) -> Result<(), Refusal> {
+        if !self.is_shared {
+            return Ok(());
+        }
+        let arrived = Instant::now();
+        let mut last = self.last_look.lock().await;
+        if last.is_some_and(|it| it >= arrived) {
+            return Ok(());
+        }
+        if let Some(last) = *last {
+            sleep_until(last + BETWEEN_LOOKS).await;
+        }
+        *last = Some(Instant::now());
+        self.catch_up().await
     }
 
     /// Whether the last write succeeded.

@@ -161,7 +161,12 @@ async fn known(app: &App, request: Request<Body>) -> Result<(Received, Signer), 
         let refusal = Refusal::new(RefusalKind::Unauthenticated, text);
         return Err(refuse(app, source, Actor::Machine(headers.machine_id), refusal).await);
     }
-    let Some(signer) = find(app, &headers) else {
+    let mut signer = find(app, &headers);
+    if signer.is_none() && app.writer.catch_up_after_miss().await.is_ok() {
+        // It may have registered at another server a moment ago.
+        signer = find(app, &headers);
+    }
+    let Some(signer) = signer else {
         let id = headers.machine_id;
         if app.live.read().ledger.is_gone(id.as_str()) {
             return Err(refuse(app, source, Actor::Machine(id), authenticate::unknown()).await);

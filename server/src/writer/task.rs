@@ -76,7 +76,12 @@ impl WriterTask {
         let health = Arc::new(AtomicBool::new(true));
         let mut nonces = Nonces::new(parts.nonce_floor);
         parts.nonces.iter().for_each(|spend| nonces.remember(spend));
-        let writer = Writer { queue: sender, health: Arc::clone(&health), is_shared: parts.store.is_shared() };
+        let writer = Writer {
+            queue: sender,
+            health: Arc::clone(&health),
+            is_shared: parts.store.is_shared(),
+            last_look: Arc::default(),
+        };
         (writer, Self { anchor: Anchor::new(&*parts.clock), parts, queue, health, nonces })
     }
 

@@ -82,6 +82,27 @@ impl TestDatabase {
         }
     }
 
+    /// Every file in which it keeps something, by name.
+    pub fn files(&self) -> Vec<(String, Vec<u8>)> {
+        let mut directories = vec![match self {
+            Self::Sqlite(path) => path.parent().unwrap().to_owned(),
+            Self::Postgres(_) => postgres_directory().join("data"),
+        }];
+        let mut files = Vec::new();
+        while let Some(directory) = directories.pop() {
+            for entry in std::fs::read_dir(directory).unwrap().flatten() {
+                let (path, kind) = (entry.path(), entry.file_type().unwrap());
+                if kind.is_dir() {
+                    directories.push(path);
+                } else if kind.is_file() && entry.file_name() != "root.key" {
+                    // Temporary ones come and go.
+                    files.extend(std::fs::read(&path).ok().map(|bytes| (path.display().to_string(), bytes)));
+                }
+            }
+        }
+        files
+    }
+
     /// The text for this kind of database.
     pub fn by<'a>(&self, sqlite: &'a str, postgres: &'a str) -> &'a str {
         match self {
@@ -153,7 +174,7 @@ fn postgres() -> &'static str {
 fn start_postgres() -> (std::process::Child, String) {
     let programs = programs();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let directory = std::env::temp_dir().join(format!("sikkerkey-postgres-{}", std::process::id()));
+    let directory = postgres_directory();
     let script = r#"
         umask 077
         rm -rf "$1" && mkdir -p "$1" || exit 1
@@ -184,6 +205,10 @@ fn start_postgres() -> (std::process::Child, String) {
             panic!("PostgreSQL did not start: {status}");
         }
     }
+}
+
+fn postgres_directory() -> PathBuf {
+    std::env::temp_dir().join(format!("sikkerkey-postgres-{}", std::process::id()))
 }
 
 /// Debian keeps them apart from the path.

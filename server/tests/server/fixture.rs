@@ -223,6 +223,11 @@ impl Server {
         Self::open(directory, Arc::new(ManualClock(AtomicI64::new(START)))).await.unwrap()
     }
 
+    /// One whose clock stands at this instant.
+    pub async fn open_at(directory: Arc<TempDir>, now: Millis) -> Self {
+        Self::open(directory, Arc::new(ManualClock(AtomicI64::new(now.0)))).await.unwrap()
+    }
+
     pub async fn open(directory: Arc<TempDir>, clock: Arc<ManualClock>) -> anyhow::Result<Self> {
         let engine = engine(directory.path(), clock.clone()).await?;
         let router = router(engine.app.clone());
@@ -333,7 +338,7 @@ impl Server {
         }
     }
 
-    async fn seed(&self) {
+    pub async fn seed(&self) {
         self.put(Entity::Account(account(Standing::Active))).await;
         let vault = "vault_v".parse().unwrap();
         self.put(Entity::Vault(Vault { id: vault, account: "account".into(), name: "team".into() })).await;

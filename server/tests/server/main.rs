@@ -18,6 +18,7 @@ mod process;
 mod reads;
 mod refusals;
 mod replay;
+mod replicas;
 mod sync;
 mod tampering;
 mod tls;

@@ -32,11 +32,17 @@ impl Process {
 
     /// With more arguments.
     pub async fn start_with(data: &Path, log_filter: &str, arguments: &[&str]) -> Self {
+        Self::spawn(data, log_filter, arguments, &[]).await
+    }
+
+    /// With more arguments and a changed environment.
+    pub async fn spawn(data: &Path, log_filter: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sikkerkey-server"))
             .args(["serve", "--listen", "127.0.0.1:0", "--public-url", "http://localhost:1"])
             .args(TestDatabase::of(data).arguments(data))
             .args(arguments)
             .env("SIKKERKEY_LOG", log_filter)
+            .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
