@@ -11,6 +11,7 @@
 mod canary;
 mod crash;
 mod database;
+mod disk;
 mod durability;
 mod fixture;
 mod limits;
