@@ -51,6 +51,8 @@ pub struct Facts<'a> {
     pub fleet: Option<&'a Fleet>,
     /// What is to be read.
     pub secret: &'a Secret,
+    /// Whether a grant in the secret's project may let the machine read: it is a member, or its fleet speaks for it.
+    pub member: bool,
     /// Every grant of the pair, ended ones included.
     pub grants: Vec<&'a Grant>,
     /// The policy that guards the secret.

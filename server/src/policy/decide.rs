@@ -109,13 +109,13 @@ fn machine(facts: &Facts<'_>) -> Result<(), Denial> {
         };
         return Err(Denial::new(DenialReason::MachineNotApproved, text));
     }
-    if !machine.enabled {
-        let text = format!("{label} is disabled: an administrator of the server can enable it");
-        return Err(Denial::new(DenialReason::MachineSuspended, text));
-    }
     if machine.expires_at.is_some_and(|end| end <= facts.now) {
         let text = format!("the identity of {label} has ended: enrol again");
         return Err(Denial::new(DenialReason::MachineExpired, text));
+    }
+    if !machine.enabled {
+        let text = format!("{label} is disabled: an administrator of the server can enable it");
+        return Err(Denial::new(DenialReason::MachineSuspended, text));
     }
     if facts.fleet.is_some_and(|it| it.suspended) {
         let text = format!("{label} is suspended: set spec.suspend to false to let it read again");
@@ -127,7 +127,9 @@ fn machine(facts: &Facts<'_>) -> Result<(), Denial> {
 fn grants(facts: &Facts<'_>) -> Result<Vec<String>, Denial> {
     let secret = facts.secret;
     let covering: Vec<&Grant> = facts.grants.iter().copied().filter(|it| covers(it, facts.machine, secret)).collect();
-    if secret.phase != SecretPhase::Active || covering.is_empty() {
+    // Membership by itself gives nothing, and a grant without it neither. Both are told as one: from outside, a project
+    // that the machine is no member of is not there.
+    if secret.phase != SecretPhase::Active || covering.is_empty() || !facts.member {
         let namespace = secret.managed.as_ref().map(|it| it.object.key.namespace.as_str());
         return Err(not_granted(facts.machine, facts.fleet, namespace, &secret.name));
     }

@@ -27,6 +27,7 @@ struct World {
     machine: Machine,
     fleet: Option<Fleet>,
     secret: Secret,
+    member: bool,
     grants: Vec<Grant>,
     policy: Option<Policy>,
     missing: bool,
@@ -69,6 +70,7 @@ fn world() -> World {
         fleet: Some(fleet.id.clone()),
         pod: None,
         hostname: None,
+        enrolled_by: None,
     };
     let secret = Secret {
         id: "sk_db".parse().unwrap(),
@@ -108,6 +110,7 @@ fn world() -> World {
         machine,
         fleet: Some(fleet),
         secret,
+        member: true,
         grants: vec![grant],
         policy: None,
         missing: false,
@@ -144,6 +147,7 @@ impl World {
             machine: &self.machine,
             fleet: self.fleet.as_ref(),
             secret: &self.secret,
+            member: self.member,
             grants: self.grants.iter().collect(),
             policy,
             counters: self.counters,

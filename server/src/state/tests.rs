@@ -77,6 +77,7 @@ fn machine(id: u8, fleet: u8, pod: u8) -> Entity {
         fleet: Some(uuid(fleet).parse().unwrap()),
         pod: Some(PodOf { cluster: "c".into(), pod }),
         hostname: None,
+        enrolled_by: None,
     })
 }
 

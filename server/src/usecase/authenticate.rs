@@ -1,6 +1,9 @@
 //! Whether a machine or an agent whose signature verified may ask for anything.
 
+use std::net::IpAddr;
+
 use sikkerkey_protocol::denial::DenialReason;
+use sikkerkey_protocol::id::VaultId;
 use sikkerkey_protocol::kubernetes::Approval;
 
 use super::reading::standing_of;
@@ -8,6 +11,7 @@ use crate::model::account::Standing;
 use crate::model::agent::Agent;
 use crate::model::machine::Machine;
 use crate::model::millis::Millis;
+use crate::policy::address;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::state::State;
 
@@ -17,6 +21,18 @@ pub fn unknown() -> Refusal {
         RefusalKind::Unauthenticated,
         "unknown machine or bad signature: check the machine id and the key, or register again",
     )
+}
+
+/// Whether the machines of a vault may connect and enrol from `address`. Says nothing about the list: whoever is kept out
+/// learns only that he is.
+pub fn may_connect(state: &State, vault: &VaultId, address: IpAddr) -> Result<(), Refusal> {
+    let Some(list) = state.allowlists.get(vault).filter(|it| it.enabled) else { return Ok(()) };
+    let ranges: Vec<String> = list.entries.iter().filter(|it| it.enabled).map(|it| it.cidr.clone()).collect();
+    // A list that cannot be read lets nobody in.
+    if address::is_in_any(address, &ranges).unwrap_or(false) {
+        return Ok(());
+    }
+    Err(Refusal::new(RefusalKind::Forbidden, "Access denied").denial(DenialReason::AddressNotAllowed))
 }
 
 /// Whether `machine` may ask for anything at all: its account, its approval, its identity's end.
@@ -42,15 +58,16 @@ pub fn may_ask(state: &State, machine: &Machine, now: Millis) -> Result<(), Refu
         };
         return refused(RefusalKind::Forbidden, DenialReason::MachineNotApproved, text);
     }
-    if !machine.enabled {
-        return refused(RefusalKind::Forbidden, DenialReason::MachineSuspended, "this machine is disabled or revoked");
-    }
+    // Told before that it is disabled: the end of an identity disables it, and what helps is to enrol again.
     if machine.expires_at.is_some_and(|end| end <= now) {
         return refused(
             RefusalKind::Unauthenticated,
             DenialReason::MachineExpired,
             "the identity of this machine has ended: enrol again",
         );
+    }
+    if !machine.enabled {
+        return refused(RefusalKind::Forbidden, DenialReason::MachineSuspended, "this machine is disabled or revoked");
     }
     if fleet.is_some_and(|it| it.suspended) {
         return refused(RefusalKind::Forbidden, DenialReason::MachineSuspended, "this machine is suspended");

@@ -2,12 +2,13 @@
 
 use crate::audit::entry::{Action, Entry};
 use crate::decision::{Context, Decided};
-use crate::model::EntityKind;
+use crate::model::machine::Machine;
 use crate::model::millis::Millis;
 use crate::model::secret::{Secret, SecretPhase};
+use crate::model::{Entity, EntityKind};
 use crate::refusal::Refusal;
 use crate::usecase::new_version;
-use crate::usecase::steps::{Steps, by_server};
+use crate::usecase::steps::{Steps, by_server, describe};
 use crate::value;
 
 /// The most secrets that one round renews: the writer does nothing else meanwhile.
@@ -18,6 +19,10 @@ const TOMBSTONE_SECONDS: u64 = 24 * 3600;
 const REVOKED_POD_SECONDS: u64 = 366 * 24 * 3600;
 /// How long an identity that ended is kept, in seconds, for those who look why something stopped.
 const ENDED_SECONDS: u64 = 3600;
+/// How long an ephemeral machine that ended is kept, disabled, with its grants, in seconds.
+const EPHEMERAL_SECONDS: u64 = 24 * 3600;
+/// How long an enrolment token that ended is kept, for those who look what let a machine in, in seconds.
+const ENROLMENT_TOKEN_SECONDS: u64 = 30 * 24 * 3600;
 /// How long the trash keeps, in seconds.
 const TRASH_SECONDS: u64 = 30 * 24 * 3600;
 
@@ -84,6 +89,26 @@ fn revoke_ended(context: &Context<'_>, steps: &mut Steps) {
         if machine.pod.is_some() && ended(machine.expires_at, ENDED_SECONDS, context.now) {
             steps.revoke(machine, by_server(Action::MachineRevoke), "its identity ended and was not renewed");
         }
+        if machine.enrolled_by.is_some() && machine.fleet.is_none() {
+            end_ephemeral(context, machine, steps);
+        }
+    }
+}
+
+/// Refused it is from its end on; what happens here is for those who look. First its row says that it has ended, a day
+/// later it is gone with its memberships and grants.
+fn end_ephemeral(context: &Context<'_>, machine: &Machine, steps: &mut Steps) {
+    if ended(machine.expires_at, EPHEMERAL_SECONDS, context.now) {
+        steps.revoke(machine, by_server(Action::MachineRevoke), "its time is over since a day");
+        steps.forget_access(context.state, machine, &by_server(Action::GrantDelete));
+    } else if machine.enabled && ended(machine.expires_at, 0, context.now) {
+        steps.audit.push(Entry {
+            vault: Some(machine.vault.clone()),
+            machine: Some(machine.id.clone()),
+            detail: format!("{} disabled: its time is over", describe(machine)),
+            ..by_server(Action::MachineUpdate)
+        });
+        steps.put(Entity::Machine(Machine { enabled: false, ..machine.clone() }));
     }
 }
 
@@ -99,6 +124,9 @@ fn empty_trash(context: &Context<'_>, steps: &mut Steps) {
                 detail: format!("{}: 30 days in the trash are over", secret.name),
                 ..by_server(Action::SecretDelete)
             });
+            if context.state.canaries.contains_key(&secret.id) {
+                steps.remove(EntityKind::Canary, &secret.id);
+            }
             steps.remove(EntityKind::Secret, &secret.id);
         }
     }
@@ -111,6 +139,9 @@ fn forget(context: &Context<'_>, steps: &mut Steps) {
     }
     for login in state.spent_logins.values().filter(|it| ended(Some(it.expires_at), 0, now)) {
         steps.remove(EntityKind::SpentLogin, &login.hash);
+    }
+    for token in state.enrolment_tokens.values().filter(|it| ended(Some(it.expires_at), ENROLMENT_TOKEN_SECONDS, now)) {
+        steps.remove(EntityKind::EnrolmentToken, &token.id);
     }
     for agent in state.agents.values().filter(|it| ended(it.expires_at, ENDED_SECONDS, now)) {
         steps.remove(EntityKind::Agent, &agent.id);

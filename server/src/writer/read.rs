@@ -17,7 +17,7 @@ use crate::model::spend::Spend;
 use crate::policy::{Denial, Guard, Permit, Verdict};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::source::Source;
-use crate::usecase::{authenticate, reading};
+use crate::usecase::{authenticate, canary, reading};
 
 /// Reads of one machine that belong together.
 pub struct ReadRequest {
@@ -144,8 +144,11 @@ fn perform(group: &mut Group<'_>, nonce: Nonce, request: ReadRequest) -> Result<
         entry.detail = format!("{}; {}", refusal.message, entry.detail);
         group.audit(entry);
     })?;
-    if let Err(refusal) = authenticate::may_ask(&group.world.state, &machine, now)
-        && (request.standing == Standing::Whole || refusal.kind == RefusalKind::Unauthenticated)
+    let state = &group.world.state;
+    let kept_out = authenticate::may_connect(state, &machine.vault, source.address);
+    let whole = kept_out.is_err() || request.standing == Standing::Whole;
+    if let Err(refusal) = kept_out.and_then(|()| authenticate::may_ask(state, &machine, now))
+        && (whole || refusal.kind == RefusalKind::Unauthenticated)
     {
         let mut entry = entry(Action::SecretReadDenied, &machine, source, "any secret");
         entry.denial = refusal.denial;
@@ -246,6 +249,10 @@ fn read(group: &mut Group<'_>, machine: &Machine, source: Source, attempt: Attem
     });
     entry.detail = format!("v{version} {}", entry.detail);
     group.audit(entry);
+    if let Some((changes, entry)) = canary::spring(&group.world.state, machine, source, &id) {
+        changes.into_iter().for_each(|change| group.change(change));
+        group.audit(entry);
+    }
     Outcome::Released(Released { permit, withheld })
 }
 
