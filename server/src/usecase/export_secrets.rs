@@ -10,7 +10,6 @@ use super::read_secret::damaged;
 use super::reading;
 use crate::app::App;
 use crate::model::machine::Machine;
-use crate::model::secret::Secret;
 use crate::refusal::Refusal;
 use crate::verify::Verified;
 use crate::writer::{Attempt, Claim, Outcome, ReadRequest, Standing};
@@ -18,8 +17,6 @@ use crate::writer::{Attempt, Claim, Outcome, ReadRequest, Standing};
 /// Reads every value that the machine is granted. A denied one is left out: one secret never fails the whole export. Only
 /// when everything that is selected is frozen, which is what a frozen project that is asked for by its id looks like, the
 /// answer is 423: an empty export would look as if there were nothing.
-///
-/// Canaries are read before everything else, so that nothing else leaves the projects they freeze.
 pub async fn export_secrets(
     app: &App,
     request: Verified<Arc<Machine>>,
@@ -38,17 +35,12 @@ pub async fn export_secrets(
         let lost = lost
             .filter(|id| world.state.secrets.get(id).is_some_and(|it| reading::selected(&world.state, it, &selection)));
         let lost: Vec<_> = lost.cloned().collect();
-        let place = |(place, secret): (usize, &&Secret)| Selected {
-            place,
-            id: secret.id.clone(),
-            name: secret.name.clone(),
-            field_names: field_names_text(&secret.field_names),
-        };
-        let mut granted: Vec<_> = granted.iter().enumerate().map(place).collect();
-        granted.sort_by_key(|it| (!world.state.canaries.contains_key(&it.id), it.place));
+        let granted: Vec<_> =
+            granted.iter().map(|it| (it.id.clone(), it.name.clone(), field_names_text(&it.field_names))).collect();
         (granted, lost)
     };
-    let mut attempts: Vec<Attempt> = granted.iter().map(|it| reading::attempt(app, &machine, source, &it.id)).collect();
+    let mut attempts: Vec<Attempt> =
+        granted.iter().map(|(id, ..)| reading::attempt(app, &machine, source, id)).collect();
     attempts.extend(lost.into_iter().map(|id| Attempt::Known(id, None)));
     let request = ReadRequest {
         claim: Claim::Fresh(spend),
@@ -59,36 +51,23 @@ pub async fn export_secrets(
         activity: None,
     };
     let receipt = app.writer.read(request).await?;
-    let (mut secrets, mut frozen) = (Vec::with_capacity(granted.len()), None);
-    let asked = granted.len();
-    let mut denied_as_frozen = 0;
-    for (it, outcome) in granted.into_iter().zip(receipt.outcomes) {
+    let (asked, mut denied_as_frozen) = (granted.len(), 0);
+    let (mut secrets, mut frozen) = (Vec::with_capacity(asked), None);
+    for ((id, name, field_names), outcome) in granted.into_iter().zip(receipt.outcomes) {
         let value = match outcome {
-            Outcome::Denied(denial) => {
-                if denial.reason == DenialReason::ProjectFrozen {
-                    denied_as_frozen += 1;
-                    frozen = Some(denial);
-                }
+            Outcome::Denied(denial) if denial.reason == DenialReason::ProjectFrozen => {
+                denied_as_frozen += 1;
+                frozen = Some(denial);
                 continue;
             }
+            Outcome::Denied(_) => continue,
             Outcome::Damaged => return Err(damaged()),
             Outcome::Released(it) => it.withheld.release(&it.permit, &receipt.committed).ok_or_else(damaged)?,
         };
-        secrets.push((it.place, ExportItem { id: it.id, name: it.name, value, field_names: it.field_names }));
+        secrets.push(ExportItem { id, name, value, field_names });
     }
     match frozen {
         Some(denial) if denied_as_frozen == asked => Err(reading::refusal(denial, true, app.clock.now())),
-        _ => {
-            secrets.sort_by_key(|(place, _)| *place);
-            Ok(Export { secrets: secrets.into_iter().map(|(_, it)| it).collect() })
-        }
+        _ => Ok(Export { secrets }),
     }
-}
-
-/// A secret that is exported, with its place in the answer.
-struct Selected {
-    place: usize,
-    id: SecretId,
-    name: String,
-    field_names: Option<String>,
 }

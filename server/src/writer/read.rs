@@ -160,7 +160,20 @@ fn perform(group: &mut Group<'_>, nonce: Nonce, request: ReadRequest) -> Result<
     if let Some(kind) = request.activity {
         group.ledger().record_activity(kind, now, format!("{} from {}", machine.id, source.address));
     }
-    Ok(request.attempts.into_iter().map(|attempt| read(group, &machine, source, attempt)).collect())
+    Ok(read_all(group, &machine, source, request.attempts))
+}
+
+/// Reads canaries before everything else that is asked for at once, so that nothing else leaves the projects they freeze.
+fn read_all(group: &mut Group<'_>, machine: &Machine, source: Source, attempts: Vec<Attempt>) -> Vec<Outcome> {
+    let mut order: Vec<(usize, Attempt)> = attempts.into_iter().enumerate().collect();
+    let canaries = &group.world.state.canaries;
+    if order.len() > 1 && !canaries.is_empty() {
+        order.sort_by_key(|(_, it)| !matches!(it, Attempt::Known(id, _) if canaries.contains_key(id)));
+    }
+    let outcomes = order.into_iter().map(|(place, attempt)| (place, read(group, machine, source, attempt)));
+    let mut outcomes: Vec<(usize, Outcome)> = outcomes.collect();
+    outcomes.sort_by_key(|(place, _)| *place);
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
 /// The machine as it is now. One that was revoked since its signature was verified is nobody; one that has another key

@@ -8,10 +8,14 @@
     reason = "all of it is tests, also what is not in a test function"
 )]
 
+mod allowlist;
 mod canary;
+mod cli_routes;
 mod crash;
 mod durability;
+mod enrolment;
 mod fixture;
+mod frozen;
 mod limits;
 mod process;
 mod reads;
