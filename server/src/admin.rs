@@ -14,6 +14,7 @@ mod enrolment_token;
 pub(crate) mod execute;
 mod grant;
 mod listing;
+mod policy;
 mod project;
 mod request;
 pub(crate) mod socket;

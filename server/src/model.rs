@@ -28,7 +28,6 @@ use serde::{Deserialize, Serialize};
 /// One stored value, by kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each variant is documented at its type")]
-#[expect(clippy::large_enum_variant, reason = "it is boxed wherever it is kept")]
 pub enum Entity {
     Account(account::Account),
     Vault(account::Vault),

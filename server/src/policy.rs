@@ -24,7 +24,7 @@ use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::id::{MachineId, SecretId};
 
 pub use self::check::{Flaw, check};
-pub use self::decide::{decide, not_granted};
+pub use self::decide::{decide, not_granted, standing};
 pub use self::window::window_state;
 use crate::model::account::Standing;
 use crate::model::fleet::Fleet;

@@ -167,6 +167,13 @@ impl State {
         self.secrets_of_grantee.get(grantee).into_iter().flatten().filter_map(|id| self.secrets.get(id))
     }
 
+    /// Every grant to this grantee that names a secret, ended ones included, by id.
+    pub fn grants_to(&self, grantee: &Grantee) -> BTreeMap<&str, &Grant> {
+        let secrets = self.secrets_of_grantee.get(grantee).into_iter().flatten();
+        let pairs = secrets.filter_map(|secret| self.grants_of_pair.get(&(grantee.clone(), secret.clone())));
+        pairs.flatten().filter_map(|id| Some((id.as_str(), self.grants.get(id)?))).collect()
+    }
+
     /// Everybody to whom some grant, ended ones included, names this secret.
     pub fn grantees_of(&self, secret: &SecretId) -> impl Iterator<Item = &Grantee> {
         self.grantees_of_secret.get(secret).into_iter().flatten()

@@ -106,16 +106,16 @@ pub(super) async fn execute(desk: Desk<'_>, command: Allowlist) -> Result<Answer
 fn list(world: &World) -> Answer {
     let mut lists: Vec<_> = world.state.allowlists.values().collect();
     lists.sort_by(|a, b| a.vault.cmp(&b.vault));
-    let word = |enabled: bool| if enabled { "on" } else { "off" }.to_owned();
+    let switch = |enabled: bool| if enabled { "on" } else { "off" }.to_owned();
     let mut rows: Vec<[String; 5]> = Vec::new();
     for list in &lists {
         let row = |cidr: &str, entry: String, label: &str| {
-            [list.vault.to_string(), word(list.enabled), cidr.to_owned(), entry, label.to_owned()]
+            [list.vault.to_string(), switch(list.enabled), cidr.to_owned(), entry, label.to_owned()]
         };
         if list.entries.is_empty() {
             rows.push(row("", String::new(), ""));
         }
-        rows.extend(list.entries.iter().map(|it| row(&it.cidr, word(it.enabled), &it.label)));
+        rows.extend(list.entries.iter().map(|it| row(&it.cidr, switch(it.enabled), &it.label)));
     }
     let json = lists.iter().map(|it| json!({ "vaultId": it.vault, "enabled": it.enabled, "entries": it.entries }));
     let headings = ["VAULT", "LIST", "CIDR", "ENTRY", "LABEL"];

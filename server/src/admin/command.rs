@@ -14,6 +14,7 @@ use super::application::Application;
 use super::canary::Canary;
 use super::enrolment_token::EnrolmentToken;
 use super::grant::Grant;
+use super::policy::Policy;
 use super::project::Project;
 use super::request::SecretContent;
 use super::{Request, request};
@@ -43,6 +44,9 @@ pub enum Command {
     /// Grants: what a machine may read.
     #[command(subcommand)]
     Grant(Grant),
+    /// Access policies: when, from where and how often a secret may be read.
+    #[command(subcommand)]
+    Policy(Policy),
     /// Canaries: secrets whose read freezes their project.
     #[command(subcommand)]
     Canary(Canary),
@@ -326,6 +330,7 @@ impl Command {
             Self::Project(it) => Request::Project(it),
             Self::Application(it) => Request::Application(it),
             Self::Grant(it) => Request::Grant(it),
+            Self::Policy(it) => Request::Policy(it.into_request()?),
             Self::Canary(it) => Request::Canary(it),
             Self::IpAllowlist(it) => Request::IpAllowlist(it),
             Self::EnrolmentToken(it) => Request::EnrolmentToken(it),

@@ -7,7 +7,7 @@ use serde_json::json;
 use sikkerkey_protocol::kubernetes::Generator;
 
 use super::request::SecretContent;
-use super::{Answer, Request, allowlist, application, audit, canary, enrolment_token, grant, listing, project};
+use super::{Answer, Request, allowlist, application, audit, canary, enrolment_token, grant, listing, policy, project};
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
 use crate::clock::SystemClock;
@@ -41,6 +41,7 @@ async fn dispatch(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         Request::Project(it) => project::execute(desk, it).await,
         Request::Application(it) => application::execute(desk, it).await,
         Request::Grant(it) => grant::execute(desk, it).await,
+        Request::Policy(it) => policy::execute(desk, it).await,
         Request::Canary(it) => canary::execute(desk, it).await,
         Request::IpAllowlist(it) => allowlist::execute(desk, it).await,
         Request::EnrolmentToken(it) => enrolment_token::execute(desk, it).await,
@@ -142,6 +143,7 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         | Request::Project(_)
         | Request::Application(_)
         | Request::Grant(_)
+        | Request::Policy(_)
         | Request::Canary(_)
         | Request::IpAllowlist(_)
         | Request::EnrolmentToken(_) => Answer::done("nothing to change"),

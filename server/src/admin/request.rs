@@ -12,6 +12,7 @@ use super::application::Application;
 use super::canary::Canary;
 use super::enrolment_token::EnrolmentToken;
 use super::grant::Grant;
+use super::policy::PolicyRequest;
 use super::project::Project;
 use crate::model::account::Standing;
 
@@ -78,6 +79,7 @@ pub enum Request {
     Project(Project),
     Application(Application),
     Grant(Grant),
+    Policy(PolicyRequest),
     Canary(Canary),
     IpAllowlist(Allowlist),
     EnrolmentToken(EnrolmentToken),

@@ -304,6 +304,17 @@ fn each_reason_is_told_with_what_to_do() {
 }
 
 #[test]
+fn a_grant_without_membership_gives_nothing() {
+    let mut world = world();
+    (world.fleet, world.machine.fleet) = (None, None);
+    world.grants[0].grantee = world.machine.grantee();
+    assert!(world.verdict().is_ok());
+    world.member = false;
+    let text = "Secret shop/db is not granted to machine shop/web-1: add it to a Grant in namespace shop";
+    world.denied(Reason::NotGranted, text);
+}
+
+#[test]
 fn the_first_reason_in_order_is_told() {
     let mut world =
         world().guarded(PolicyDocument { ip_allowlist: Some(vec!["192.0.2.0/24".into()]), ..Default::default() });
@@ -311,9 +322,9 @@ fn the_first_reason_in_order_is_told() {
     let spoils: [fn(&mut World); 6] = [
         |w| w.secret.version = 0,
         |w| w.grants.clear(),
+        |w| w.project.frozen = true,
         |w| w.fleet.as_mut().unwrap().suspended = true,
         |w| w.machine.approval = Approval::Denied,
-        |w| w.project.frozen = true,
         |w| w.account = Standing::Banned,
     ];
     for spoil in spoils {
@@ -326,9 +337,9 @@ fn the_first_reason_in_order_is_told() {
             Reason::AddressNotAllowed,
             Reason::ValueMissing,
             Reason::NotGranted,
+            Reason::ProjectFrozen,
             Reason::MachineSuspended,
             Reason::MachineNotApproved,
-            Reason::ProjectFrozen,
             Reason::AccountNotActive
         ]
     );

@@ -85,3 +85,118 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use sikkerkey_protocol::id::VaultId;
+
+    use super::*;
+    use crate::model::millis::Millis;
+    use crate::model::{Change, Entity, EntityKey, EntityKind};
+
+    fn vault() -> VaultId {
+        "vault_v".parse().unwrap()
+    }
+
+    fn project(n: u8) -> ProjectId {
+        format!("proj_{n}").parse().unwrap()
+    }
+
+    fn machine(n: u8) -> MachineId {
+        format!("00000000-0000-4000-8000-0000000000{n:02x}").parse().unwrap()
+    }
+
+    fn token(id: u8, hash: u8) -> EnrolmentToken {
+        EnrolmentToken {
+            id: format!("t{id}"),
+            hash: format!("h{hash}"),
+            vault: vault(),
+            name: "jobs".into(),
+            description: String::new(),
+            projects: vec![],
+            secrets: vec![],
+            created_at: Millis(0),
+            expires_at: Millis(1),
+            machine_lifetime_seconds: 60,
+            max_uses: 1,
+            uses: 0,
+            source_cidr: None,
+            hostname_pattern: None,
+            name_pattern: None,
+            revoked_at: None,
+        }
+    }
+
+    fn change() -> impl Strategy<Value = Change> {
+        let remove = |kind, id: String| Change::Remove(EntityKey { kind, id });
+        prop_oneof![
+            (0u8..3, 0u8..3).prop_map(|(p, m)| Change::put(Entity::Membership(Membership {
+                vault: vault(),
+                project: project(p),
+                machine: machine(m),
+                since: Millis(0),
+            }))),
+            (0u8..3, 0u8..3)
+                .prop_map(move |(p, m)| remove(EntityKind::Membership, Membership::id(&project(p), &machine(m)))),
+            // A project is in one application at most: application n has project n or none.
+            (0u8..3, any::<bool>()).prop_map(|(n, has)| Change::put(Entity::Application(Application {
+                id: format!("app_{n}"),
+                vault: vault(),
+                name: format!("a{n}"),
+                projects: if has { [project(n)].into() } else { [].into() },
+            }))),
+            (0u8..3).prop_map(move |n| remove(EntityKind::Application, format!("app_{n}"))),
+            // A hash is of one token alone: token n has hash n or n + 4.
+            (0u8..3, any::<bool>())
+                .prop_map(|(n, other)| Change::put(Entity::EnrolmentToken(token(n, if other { n + 4 } else { n })))),
+            (0u8..3).prop_map(move |n| remove(EntityKind::EnrolmentToken, format!("t{n}"))),
+        ]
+    }
+
+    /// Everything that can be asked about these, as text.
+    fn seen(state: &State) -> String {
+        let mut text = String::new();
+        for n in 0..8 {
+            let of_machine: Vec<_> = state.memberships_of(&machine(n)).map(|it| &it.project).collect();
+            let of_project: Vec<_> = state.members_of(&project(n)).collect();
+            let application = state.application_of(&project(n));
+            let token = state.enrolment_token(&format!("h{n}"));
+            text = format!("{text}{of_machine:?} {of_project:?} {application:?} {token:?}\n");
+        }
+        text
+    }
+
+    proptest! {
+        #[test]
+        fn indexes_agree_and_what_is_taken_back_leaves_no_trace(
+            before in prop::collection::vec(change(), 0..30),
+            group in prop::collection::vec(change(), 0..20),
+        ) {
+            let mut state = State::default();
+            for change in before {
+                state.apply(change);
+            }
+            for (p, m) in (0..3).flat_map(|p| (0..3).map(move |m| (p, m))) {
+                let is_member = state.membership(&machine(m), &project(p)).is_some();
+                prop_assert_eq!(state.members_of(&project(p)).any(|it| *it == machine(m)), is_member);
+                prop_assert_eq!(state.memberships_of(&machine(m)).any(|it| it.project == project(p)), is_member);
+            }
+            for n in 0..3 {
+                let scanned = state.applications.values().find(|it| it.projects.contains(&project(n)));
+                prop_assert_eq!(state.application_of(&project(n)), scanned);
+            }
+            for n in 0..8 {
+                let hash = format!("h{n}");
+                let scanned = state.enrolment_tokens.values().find(|it| it.hash == hash);
+                prop_assert_eq!(state.enrolment_token(&hash), scanned);
+            }
+            let was = seen(&state);
+            let undo: Vec<_> = group.into_iter().map(|change| state.apply_with_undo(change)).collect();
+            for step in undo.into_iter().rev() {
+                state.undo(step);
+            }
+            prop_assert_eq!(seen(&state), was);
+        }
+    }
+}

@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod enrolment_token;
 pub mod grant;
 pub mod machine;
+pub mod policy;
 pub mod project;
 pub mod secret;
 pub mod vault;

@@ -9,7 +9,7 @@ use sikkerkey_protocol::enrolment::{Enrol, Registered};
 use sikkerkey_protocol::id::{ProjectId, SecretId};
 use sikkerkey_protocol::kubernetes::Approval;
 
-use super::authenticate::may_connect;
+use super::authenticate::{may_connect, require_active_account};
 use super::fresh_id::fresh_uuid;
 use super::key_owner::require_unused;
 use super::source::Source;
@@ -42,7 +42,6 @@ pub struct EnrolInVault {
 ///
 /// The same key with the same token gets the same answer again, which spends no second use: an answer that was lost on
 /// its way costs nothing.
-#[expect(clippy::needless_pass_by_value, reason = "a route hands its request over")]
 pub fn enrol(context: &Context<'_>, source: Source, request: EnrolInVault) -> Decided<Registered> {
     let EnrolInVault { vault, enrol } = request;
     let (state, now) = (context.state, context.now);
@@ -57,6 +56,7 @@ pub fn enrol(context: &Context<'_>, source: Source, request: EnrolInVault) -> De
     if token.expires_at <= now {
         return Err(unauthenticated("the enrolment token has expired: ask for a new one"));
     }
+    require_active_account(state, &token.vault)?;
     may_connect(state, &token.vault, source.address)?;
     let from_there = |range: &String| address::is_in_any(source.address, std::slice::from_ref(range)).unwrap_or(false);
     if !token.source_cidr.as_ref().is_none_or(from_there) {

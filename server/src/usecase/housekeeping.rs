@@ -13,6 +13,8 @@ use crate::value;
 
 /// The most secrets that one round renews: the writer does nothing else meanwhile.
 const MOST_ROTATIONS: usize = 64;
+/// The most ephemeral machines that one round ends, for the same reason.
+const MOST_ENDED: usize = 512;
 /// How long a pod that is gone is remembered, in seconds: longer than any token of it lasts.
 const TOMBSTONE_SECONDS: u64 = 24 * 3600;
 /// How long a pod that a person revoked gets no identity, unless it is gone before.
@@ -89,9 +91,13 @@ fn revoke_ended(context: &Context<'_>, steps: &mut Steps) {
         if machine.pod.is_some() && ended(machine.expires_at, ENDED_SECONDS, context.now) {
             steps.revoke(machine, by_server(Action::MachineRevoke), "its identity ended and was not renewed");
         }
-        if machine.enrolled_by.is_some() && machine.fleet.is_none() {
-            end_ephemeral(context, machine, steps);
-        }
+    }
+    let ephemeral = context.state.machines.values().filter(|it| it.enrolled_by.is_some() && it.fleet.is_none());
+    let has_ended = |it: &&std::sync::Arc<Machine>| {
+        ended(it.expires_at, if it.enabled { 0 } else { EPHEMERAL_SECONDS }, context.now)
+    };
+    for machine in ephemeral.filter(has_ended).take(MOST_ENDED) {
+        end_ephemeral(context, machine, steps);
     }
 }
 
@@ -101,7 +107,7 @@ fn end_ephemeral(context: &Context<'_>, machine: &Machine, steps: &mut Steps) {
     if ended(machine.expires_at, EPHEMERAL_SECONDS, context.now) {
         steps.revoke(machine, by_server(Action::MachineRevoke), "its time is over since a day");
         steps.forget_access(context.state, machine, &by_server(Action::GrantDelete));
-    } else if machine.enabled && ended(machine.expires_at, 0, context.now) {
+    } else {
         steps.audit.push(Entry {
             vault: Some(machine.vault.clone()),
             machine: Some(machine.id.clone()),

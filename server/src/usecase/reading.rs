@@ -73,12 +73,13 @@ pub fn counted(policy: Option<&Policy>) -> (bool, bool) {
     cap.map_or((false, false), |cap| (cap.counted_by == CountedBy::Pod, cap.per_day.is_some()))
 }
 
-/// The denial of something that is not there: the same as of something that is not granted.
-pub fn unknown(state: &State, machine: &Machine, namespace: Option<&str>, name: &str) -> Denial {
+/// The denial of something that is not there: the same as of something in a project of others.
+pub fn unknown(state: &State, machine: &Machine, now: Millis, namespace: Option<&str>, name: &str) -> Denial {
     let fleet = machine.fleet.as_ref().and_then(|id| state.fleets.get(id));
-    let denial = policy::not_granted(machine, fleet, namespace, name);
-    debug_assert_eq!(denial.reason, DenialReason::NotGranted);
-    denial
+    match policy::standing(standing_of(state, machine), machine, fleet, now) {
+        Ok(()) => policy::not_granted(machine, fleet, namespace, name),
+        Err(denial) => denial,
+    }
 }
 
 fn counters(ledger: &Ledger, now: Millis, machine: &Machine, secret: &Secret, document: &PolicyDocument) -> Counters {

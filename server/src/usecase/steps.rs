@@ -33,10 +33,7 @@ impl Steps {
 
     /// Takes a machine that belongs to no fleet its grants and memberships. Each grant has a row; `entry` says who does it.
     pub(crate) fn forget_access(&mut self, state: &State, machine: &Machine, entry: &Entry) {
-        let grantee = Grantee::Machine(machine.id.clone());
-        let mut grants: Vec<_> = state.grants.values().filter(|it| it.grantee == grantee).collect();
-        grants.sort_by(|a, b| a.id.cmp(&b.id));
-        for grant in grants {
+        for grant in state.grants_to(&Grantee::Machine(machine.id.clone())).into_values() {
             self.audit.push(Entry {
                 action: Action::GrantDelete,
                 vault: Some(grant.vault.clone()),

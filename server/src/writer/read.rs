@@ -190,7 +190,7 @@ fn read(group: &mut Group<'_>, machine: &Machine, source: Source, attempt: Attem
     let (id, withheld) = match attempt {
         Attempt::Known(id, withheld) => (id, withheld),
         Attempt::Unknown { namespace, name } => {
-            let denial = reading::unknown(&group.world.state, machine, namespace.as_deref(), &name);
+            let denial = reading::unknown(&group.world.state, machine, now, namespace.as_deref(), &name);
             let mut entry = entry(Action::SecretReadDenied, machine, source, &name);
             entry.denial = Some(denial.reason);
             entry.detail = format!("{}; {}", denial.message, entry.detail);
@@ -263,7 +263,9 @@ fn read(group: &mut Group<'_>, machine: &Machine, source: Source, attempt: Attem
     entry.detail = format!("v{version} {}", entry.detail);
     group.audit(entry);
     if let Some((changes, entry)) = canary::spring(&group.world.state, machine, source, &id) {
-        changes.into_iter().for_each(|change| group.change(change));
+        for change in changes {
+            group.change(change);
+        }
         group.audit(entry);
     }
     Outcome::Released(Released { permit, withheld })

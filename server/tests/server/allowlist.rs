@@ -8,7 +8,10 @@ use sikkerkey_server::model::machine::Machine;
 
 use crate::fixture::*;
 
-fn list(enabled: bool, entries: &[(&str, bool)]) -> Entity {
+/// Ranges, and whether each counts.
+type Entries = &'static [(&'static str, bool)];
+
+fn list(enabled: bool, entries: Entries) -> Entity {
     let entry = |(cidr, enabled): &(&str, bool)| AllowedRange {
         cidr: (*cidr).to_owned(),
         label: String::new(),
@@ -23,7 +26,7 @@ const DENIED: &str = r#"{"error":"Access denied"}"#;
 #[tokio::test]
 async fn a_list_in_force_lets_in_whom_it_names() {
     let server = Server::new().await;
-    let cases: [(bool, &[(&str, bool)], &str, bool); 9] = [
+    let cases: [(bool, Entries, &str, bool); 9] = [
         (true, &[], POD_ADDRESS, false),
         (false, &[], POD_ADDRESS, true),
         (false, &[("192.0.2.0/24", true)], POD_ADDRESS, true),

@@ -26,7 +26,7 @@ pub fn add(context: &Context<'_>, vault: &VaultId, range: &str, label: String) -
     change(
         context,
         vault,
-        format!("{cidr} added"),
+        &format!("{cidr} added"),
         move |list| {
             if list.entries.iter().any(|it| it.cidr == cidr) {
                 return Err(conflict(format!("{cidr} is on the list already")));
@@ -48,7 +48,7 @@ pub fn remove(context: &Context<'_>, vault: &VaultId, range: &str) -> Decided<St
     change(
         context,
         vault,
-        format!("{cidr} removed"),
+        &format!("{cidr} removed"),
         move |list| {
             let place = list.entries.iter().position(|it| it.cidr == cidr);
             list.entries.remove(place.ok_or_else(|| unlisted(&cidr))?);
@@ -65,7 +65,7 @@ pub fn set_entry(context: &Context<'_>, vault: &VaultId, range: &str, enabled: b
     change(
         context,
         vault,
-        format!("{cidr} {}", word(enabled)),
+        &format!("{cidr} {}", word(enabled)),
         move |list| {
             let entry = list.entries.iter_mut().find(|it| it.cidr == cidr);
             entry.ok_or_else(|| unlisted(&cidr))?.enabled = enabled;
@@ -83,7 +83,7 @@ pub fn switch(context: &Context<'_>, vault: &VaultId, enabled: bool) -> Decided<
     change(
         context,
         vault,
-        word(enabled).to_owned(),
+        word(enabled),
         move |list| {
             list.enabled = enabled;
             Ok(())
@@ -95,7 +95,7 @@ pub fn switch(context: &Context<'_>, vault: &VaultId, enabled: bool) -> Decided<
 fn change<T: Send + 'static>(
     context: &Context<'_>,
     vault: &VaultId,
-    what: String,
+    what: &str,
     step: impl FnOnce(&mut Allowlist) -> Result<(), Refusal>,
     answer: T,
 ) -> Decided<T> {

@@ -92,9 +92,8 @@ pub fn remove_machine(context: &Context<'_>, project: &str, machine: &MachineId)
     let (project, machine) = (find(context, project)?, find_machine(context, machine)?);
     let mut steps = Steps::default();
     if context.state.membership(&machine.id, &project.id).is_some() {
-        let grantee = Grantee::Machine(machine.id.clone());
-        let grants = context.state.grants.values().filter(|it| it.grantee == grantee && it.project == project.id);
-        for grant in grants {
+        let grants = context.state.grants_to(&Grantee::Machine(machine.id.clone())).into_values();
+        for grant in grants.filter(|it| it.project == project.id) {
             steps.audit.push(about(Action::GrantDelete, project, format!("of machine {}", machine.name)));
             steps.remove(EntityKind::Grant, &grant.id);
         }

@@ -25,7 +25,7 @@ pub enum Content {
 }
 
 /// Makes a secret with its first value. Answers its id.
-pub fn create(context: &Context<'_>, project: &str, name: &str, content: Content) -> Decided<SecretId> {
+pub fn create(context: &Context<'_>, project: &str, name: &str, first: Content) -> Decided<SecretId> {
     let project = project::find(context, project)?;
     check_name("the name", name)?;
     if let Some(held) = context.state.secret_named(&project.id, name) {
@@ -37,7 +37,7 @@ pub fn create(context: &Context<'_>, project: &str, name: &str, content: Content
             project.name, namespace.name, namespace.cluster
         )));
     }
-    let value = match content {
+    let value = match first {
         Content::Given(text, fields) => Value::parse(text, fields),
         Content::Made(generator) => made(context, generator),
     };
@@ -102,7 +102,8 @@ pub(super) fn find<'a>(context: &Context<'a>, id: &SecretId) -> Result<&'a Secre
     secret.ok_or_else(|| not_found(format!("there is no secret {id}: secret list shows them")))
 }
 
-fn refuse_managed(secret: &Secret) -> Result<(), Refusal> {
+/// What a Kubernetes object stands for is changed there.
+pub(super) fn refuse_managed(secret: &Secret) -> Result<(), Refusal> {
     match &secret.managed {
         None => Ok(()),
         Some(it) => Err(conflict(format!(
@@ -118,7 +119,7 @@ fn made(context: &Context<'_>, generator: Generator) -> Result<Value, ValueError
     Ok(value::make(&recipe, context.entropy))
 }
 
-fn about(action: Action, secret: &Secret, detail: String) -> Entry {
+pub(super) fn about(action: Action, secret: &Secret, detail: String) -> Entry {
     let entry = by_person(action, Some(&secret.vault), detail);
     Entry { project: Some(secret.project.clone()), secret: Some(secret.id.clone()), ..entry }
 }

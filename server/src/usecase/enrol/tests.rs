@@ -172,6 +172,18 @@ fn a_token_is_good_from_its_addresses_and_for_its_host_names_only() {
 }
 
 #[test]
+fn a_suspended_account_lets_nobody_in() {
+    use crate::model::account::Standing;
+    let mut gate = gate();
+    let (token, _) = gate.token(|_| ());
+    gate.bench
+        .run(|it| crate::usecase::admin::account::set_standing(it, "team@example.com", Standing::Banned))
+        .unwrap();
+    let text = "the account that owns this vault is suspended, banned or not verified: its machines are refused";
+    refused(gate.enrol(&token, 1), RefusalKind::Forbidden, None, text);
+}
+
+#[test]
 fn a_machine_is_called_what_the_token_says_or_else_what_it_says() {
     let mut gate = gate();
     let (token, _) = gate.token(|it| it.max_uses = 10);
