@@ -4,11 +4,18 @@
 //! server runs, the command opens the data itself. Either way the same use cases run through the same writer, and what
 //! changes something is audited.
 
+mod allowlist;
 mod answer;
+mod application;
 mod audit;
+mod canary;
 mod command;
+mod enrolment_token;
 pub(crate) mod execute;
+mod grant;
 mod listing;
+mod policy;
+mod project;
 mod request;
 pub(crate) mod socket;
 mod table;

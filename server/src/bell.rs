@@ -108,21 +108,33 @@ pub fn topics(state: &State, change: &Change) -> Vec<Topic> {
 fn removed(state: &State, key: &EntityKey) -> Vec<Topic> {
     match key.kind {
         // Nobody waits for these, and there are many.
-        EntityKind::Token | EntityKind::GonePod | EntityKind::SpentLogin | EntityKind::Agent => Vec::new(),
+        EntityKind::Token
+        | EntityKind::GonePod
+        | EntityKind::SpentLogin
+        | EntityKind::Agent
+        | EntityKind::EnrolmentToken => Vec::new(),
         _ => state.entity(key).iter().filter_map(|it| topics_of(state, it)).collect(),
     }
 }
 
 fn topics_of(state: &State, entity: &Entity) -> Option<Topic> {
     match entity {
-        Entity::Account(_) | Entity::Vault(_) => Some(Topic::Everybody),
+        Entity::Account(_) | Entity::Vault(_) | Entity::Allowlist(_) => Some(Topic::Everybody),
+        Entity::Membership(it) => Some(Topic::Grantee(Grantee::Machine(it.machine.clone()))),
         Entity::Machine(it) => Some(Topic::Machine(it.id.clone())),
         Entity::Fleet(it) => Some(Topic::Grantee(Grantee::Fleet(it.id.clone()))),
         Entity::Grant(it) => Some(Topic::Grantee(it.grantee.clone())),
         Entity::Secret(it) => of_namespace(state, it.managed.as_ref(), &it.project),
         Entity::Policy(it) => of_namespace(state, it.managed.as_ref(), &it.project),
         Entity::Project(it) => it.namespace.as_ref().map(|it| Topic::Namespace(it.cluster.clone(), it.name.clone())),
-        Entity::Cluster(_) | Entity::Agent(_) | Entity::Token(_) | Entity::GonePod(_) | Entity::SpentLogin(_) => None,
+        Entity::Cluster(_)
+        | Entity::Agent(_)
+        | Entity::Token(_)
+        | Entity::GonePod(_)
+        | Entity::SpentLogin(_)
+        | Entity::Application(_)
+        | Entity::Canary(_)
+        | Entity::EnrolmentToken(_) => None,
     }
 }
 

@@ -5,11 +5,16 @@
 
 pub mod account;
 pub mod agent;
+pub mod allowlist;
+pub mod application;
+pub mod canary;
 pub mod cluster;
+pub mod enrolment;
 pub mod fleet;
 pub mod grant;
 pub mod machine;
 pub mod managed;
+pub mod membership;
 pub mod millis;
 pub mod policy;
 pub mod project;
@@ -23,7 +28,6 @@ use serde::{Deserialize, Serialize};
 /// One stored value, by kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each variant is documented at its type")]
-#[expect(clippy::large_enum_variant, reason = "it is boxed wherever it is kept")]
 pub enum Entity {
     Account(account::Account),
     Vault(account::Vault),
@@ -38,6 +42,11 @@ pub enum Entity {
     Token(token::Token),
     GonePod(cluster::GonePod),
     SpentLogin(cluster::SpentLogin),
+    Application(application::Application),
+    Membership(membership::Membership),
+    Canary(canary::Canary),
+    Allowlist(allowlist::Allowlist),
+    EnrolmentToken(enrolment::EnrolmentToken),
 }
 
 /// The kind of an [`Entity`]: the first half of its key.
@@ -57,6 +66,11 @@ pub enum EntityKind {
     Token,
     GonePod,
     SpentLogin,
+    Application,
+    Membership,
+    Canary,
+    Allowlist,
+    EnrolmentToken,
 }
 
 /// Kind and id of an [`Entity`].
@@ -92,6 +106,11 @@ impl Entity {
             Self::Token(it) => (EntityKind::Token, it.hash.clone()),
             Self::GonePod(it) => (EntityKind::GonePod, cluster::GonePod::id(&it.cluster, &it.uid)),
             Self::SpentLogin(it) => (EntityKind::SpentLogin, it.hash.clone()),
+            Self::Application(it) => (EntityKind::Application, it.id.clone()),
+            Self::Membership(it) => (EntityKind::Membership, membership::Membership::id(&it.project, &it.machine)),
+            Self::Canary(it) => (EntityKind::Canary, it.secret.to_string()),
+            Self::Allowlist(it) => (EntityKind::Allowlist, it.vault.to_string()),
+            Self::EnrolmentToken(it) => (EntityKind::EnrolmentToken, it.id.clone()),
         };
         EntityKey { kind, id }
     }

@@ -24,7 +24,7 @@ use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::id::{MachineId, SecretId};
 
 pub use self::check::{Flaw, check};
-pub use self::decide::{decide, not_granted};
+pub use self::decide::{decide, not_granted, standing};
 pub use self::window::window_state;
 use crate::model::account::Standing;
 use crate::model::fleet::Fleet;
@@ -51,6 +51,8 @@ pub struct Facts<'a> {
     pub fleet: Option<&'a Fleet>,
     /// What is to be read.
     pub secret: &'a Secret,
+    /// Whether a grant in the secret's project may let the machine read: it is a member, or its fleet speaks for it.
+    pub member: bool,
     /// Every grant of the pair, ended ones included.
     pub grants: Vec<&'a Grant>,
     /// The policy that guards the secret.

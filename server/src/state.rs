@@ -3,6 +3,7 @@
 //! [`State`] is a value: [`State::apply`] takes it from one state to the next, nothing else changes it, and nothing in it
 //! does I/O. The writer owns the only one that changes; request handlers look at it behind a lock they hold for moments.
 
+mod people;
 pub mod undo;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -14,11 +15,16 @@ use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
 
 use crate::model::account::{Account, Vault};
 use crate::model::agent::Agent;
+use crate::model::allowlist::Allowlist;
+use crate::model::application::Application;
+use crate::model::canary::Canary;
 use crate::model::cluster::{Cluster, GonePod, SpentLogin};
+use crate::model::enrolment::EnrolmentToken;
 use crate::model::fleet::Fleet;
 use crate::model::grant::Grant;
 use crate::model::machine::{Grantee, Machine};
 use crate::model::managed::Managed;
+use crate::model::membership::Membership;
 use crate::model::policy::Policy;
 use crate::model::project::Project;
 use crate::model::secret::{Secret, SecretPhase};
@@ -55,6 +61,14 @@ pub struct State {
     pub gone_pods: HashMap<String, GonePod>,
     /// By hash.
     pub spent_logins: HashMap<String, SpentLogin>,
+    /// By id.
+    pub applications: BTreeMap<String, Application>,
+    /// By the id of their secrets.
+    pub canaries: HashMap<SecretId, Canary>,
+    /// By vault.
+    pub allowlists: HashMap<VaultId, Allowlist>,
+    /// By id.
+    pub enrolment_tokens: HashMap<String, EnrolmentToken>,
     /// The newest version of each secret that has one.
     values: HashMap<SecretId, Arc<Sealed>>,
 
@@ -69,6 +83,10 @@ pub struct State {
     machines_of_key: HashMap<PublicKey, HashSet<MachineId>>,
     grantees_of_secret: HashMap<SecretId, BTreeSet<Grantee>>,
     secrets_of_policy: HashMap<(ProjectId, String), BTreeSet<SecretId>>,
+    memberships: HashMap<MachineId, BTreeMap<ProjectId, Membership>>,
+    members: HashMap<ProjectId, BTreeSet<MachineId>>,
+    application_of_project: HashMap<ProjectId, String>,
+    enrolment_token_of_hash: HashMap<String, String>,
 }
 
 impl State {
@@ -147,6 +165,13 @@ impl State {
     /// Every secret that some grant, ended ones included, names for this grantee.
     pub fn secrets_granted_to(&self, grantee: &Grantee) -> impl Iterator<Item = &Secret> {
         self.secrets_of_grantee.get(grantee).into_iter().flatten().filter_map(|id| self.secrets.get(id))
+    }
+
+    /// Every grant to this grantee that names a secret, ended ones included, by id.
+    pub fn grants_to(&self, grantee: &Grantee) -> BTreeMap<&str, &Grant> {
+        let secrets = self.secrets_of_grantee.get(grantee).into_iter().flatten();
+        let pairs = secrets.filter_map(|secret| self.grants_of_pair.get(&(grantee.clone(), secret.clone())));
+        pairs.flatten().filter_map(|id| Some((id.as_str(), self.grants.get(id)?))).collect()
     }
 
     /// Everybody to whom some grant, ended ones included, names this secret.
@@ -244,6 +269,11 @@ impl State {
             Entity::Token(it) => drop(self.tokens.insert(it.hash.clone(), it)),
             Entity::GonePod(it) => drop(self.gone_pods.insert(id, it)),
             Entity::SpentLogin(it) => drop(self.spent_logins.insert(it.hash.clone(), it)),
+            Entity::Application(it) => self.put_application(it),
+            Entity::Membership(it) => self.put_membership(it),
+            Entity::Canary(it) => drop(self.canaries.insert(it.secret.clone(), it)),
+            Entity::Allowlist(it) => drop(self.allowlists.insert(it.vault.clone(), it)),
+            Entity::EnrolmentToken(it) => self.put_enrolment_token(it),
         }
     }
 
@@ -297,6 +327,11 @@ impl State {
             EntityKind::Token => drop(self.tokens.remove(id)),
             EntityKind::GonePod => drop(self.gone_pods.remove(id)),
             EntityKind::SpentLogin => drop(self.spent_logins.remove(id)),
+            EntityKind::Application => self.remove_application(id),
+            EntityKind::Membership => self.remove_membership(id),
+            EntityKind::Canary => drop(parsed(id).and_then(|id: SecretId| self.canaries.remove(&id))),
+            EntityKind::Allowlist => drop(parsed(id).and_then(|id: VaultId| self.allowlists.remove(&id))),
+            EntityKind::EnrolmentToken => self.remove_enrolment_token(id),
         }
     }
 

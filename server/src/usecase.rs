@@ -3,6 +3,8 @@
 pub mod admin;
 pub mod agent_register;
 pub mod authenticate;
+pub(crate) mod canary;
+pub mod enrol;
 pub mod export_secrets;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -21,3 +23,4 @@ pub mod resign;
 pub mod source;
 pub(crate) mod steps;
 pub mod sync;
+pub mod verify_access;

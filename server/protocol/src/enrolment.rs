@@ -2,7 +2,7 @@
 //!
 //! A pod: [`Attest`] at the operator gives a one-time voucher bound to its key, [`Register`] at the server turns it
 //! into a machine, [`Renew`] replaces the key before the identity ends. A host registers with a token that a person
-//! made, by the same [`Register`].
+//! made, by the same [`Register`]. Build jobs and the like share a token and [`Enrol`] by themselves.
 
 use serde::{Deserialize, Serialize};
 
@@ -83,6 +83,23 @@ pub struct Registered {
 impl Call for Register {
     const PATH: &'static str = "/v1/bootstrap/register";
     type Answer = Registered;
+}
+
+/// Body of `POST /v1/{vaultId}/enroll/register`, answered by [`Registered`]: a machine enrols by itself with a token that
+/// many share. Unsigned.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Enrol {
+    /// The enrolment token.
+    #[serde(serialize_with = "secret_text::serialize")]
+    pub token: SecretText,
+    /// The machine's key.
+    pub public_key: PublicKey,
+    /// The host's own name.
+    pub hostname: String,
+    /// What the machine would like to be called; a token with a name pattern does not ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// Replaces the key of the machine that signs the request and starts its lifetime anew. What it was delivered stays.

@@ -105,6 +105,26 @@ pub enum ChangeStatus {
     AccessDenied,
 }
 
+/// Body of `POST /v1/verify-access`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifyAccess {
+    /// The project, as the client wrote it.
+    pub project_id: String,
+}
+
+/// Answer of `POST /v1/verify-access`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessVerified {
+    /// Whether the machine belongs to the project, and the project is not frozen.
+    pub valid: bool,
+    /// The project's name; null where the machine does not belong to it.
+    pub project_name: Option<String>,
+    /// Why not.
+    pub error: Option<String>,
+}
+
 /// The text of `fieldNames` for a list of names; `None` for a plain secret.
 pub fn field_names_text(names: &[String]) -> Option<String> {
     if names.is_empty() {

@@ -9,7 +9,15 @@ use sikkerkey_protocol::id::{AgentId, MachineId, SecretId, VaultId};
 use sikkerkey_protocol::secret_text::SecretText;
 use zeroize::Zeroizing;
 
-use super::Request;
+use super::allowlist::Allowlist;
+use super::application::Application;
+use super::canary::Canary;
+use super::enrolment_token::EnrolmentToken;
+use super::grant::Grant;
+use super::policy::Policy;
+use super::project::Project;
+use super::request::SecretContent;
+use super::{Request, request};
 use crate::model::account::Standing;
 
 /// What to do.
@@ -27,6 +35,27 @@ pub enum Command {
     /// Machines that read, and the fleets of Machine objects.
     #[command(subcommand)]
     Machine(Machine),
+    /// Projects: secrets under one key, and the machines that may be granted them.
+    #[command(subcommand)]
+    Project(Project),
+    /// Applications: projects that belong together, for the command line client.
+    #[command(subcommand)]
+    Application(Application),
+    /// Grants: what a machine may read.
+    #[command(subcommand)]
+    Grant(Grant),
+    /// Access policies: when, from where and how often a secret may be read.
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Canaries: secrets whose read freezes their project.
+    #[command(subcommand)]
+    Canary(Canary),
+    /// From where the machines of a vault may connect and enrol.
+    #[command(subcommand)]
+    IpAllowlist(Allowlist),
+    /// Enrolment tokens: machines that share one enrol by themselves, for a while.
+    #[command(subcommand)]
+    EnrolmentToken(EnrolmentToken),
     /// Secrets whose values a person sets.
     #[command(subcommand)]
     Secret(Secret),
@@ -159,6 +188,16 @@ pub enum Machine {
         /// Its id.
         id: String,
     },
+    /// Switches a machine off: it is refused until it is enabled, and keeps its grants.
+    Disable {
+        /// Its id.
+        id: MachineId,
+    },
+    /// Switches a machine on again.
+    Enable {
+        /// Its id.
+        id: MachineId,
+    },
     /// Lists machines and fleets.
     List,
 }
@@ -166,6 +205,38 @@ pub enum Machine {
 /// Secrets.
 #[derive(Debug, Subcommand)]
 pub enum Secret {
+    /// Makes a secret with its first value: one of a file, or a random one.
+    Create {
+        /// The project's id or name.
+        #[arg(long)]
+        project: String,
+        /// What people and programs call it.
+        #[arg(long)]
+        name: String,
+        /// The file with the value, taken as it is; `-` reads standard input.
+        #[arg(long, value_name = "FILE", required_unless_present = "generate")]
+        value_file: Option<PathBuf>,
+        /// Makes a random value.
+        #[arg(long, conflicts_with = "value_file")]
+        generate: bool,
+        /// The fields of a structured value, a JSON object whose values are all strings; left out: it is plain.
+        #[arg(long, value_delimiter = ',', conflicts_with = "generate")]
+        fields: Vec<String>,
+        #[command(flatten)]
+        generator: Generator,
+    },
+    /// Replaces a plain value by a new random one.
+    Rotate {
+        /// Its id.
+        id: SecretId,
+        #[command(flatten)]
+        generator: Generator,
+    },
+    /// Puts a secret into the trash for 30 days. Nobody reads it there.
+    Delete {
+        /// Its id.
+        id: SecretId,
+    },
     /// Sets a value as the next version.
     Set {
         /// Its id.
@@ -181,15 +252,38 @@ pub enum Secret {
     List,
 }
 
+/// How a random value is made.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Generator {
+    /// How many characters a random value has.
+    #[arg(long, default_value_t = 32)]
+    length: u32,
+    /// Of which characters.
+    #[arg(long, value_enum, default_value_t = request::Characters::Symbols)]
+    charset: request::Characters,
+}
+
 /// Accounts.
 #[derive(Debug, Subcommand)]
 pub enum Account {
+    /// Refuses everything to the machines of its vaults, for good.
+    Ban {
+        /// Its e-mail address.
+        email: String,
+    },
+    /// Refuses everything to the machines of its vaults, until its owner is known.
+    Unverify {
+        /// Its e-mail address.
+        email: String,
+    },
+    /// Lists the accounts.
+    List,
     /// Refuses everything to the machines of its vaults, until it is activated.
     Suspend {
         /// Its e-mail address.
         email: String,
     },
-    /// Ends a suspension.
+    /// Ends a suspension or a ban, or says that the owner is known.
     Activate {
         /// Its e-mail address.
         email: String,
@@ -216,10 +310,30 @@ impl Command {
             Self::Machine(Machine::Approve { id }) => Request::MachineApprove { id },
             Self::Machine(Machine::Revoke { id }) => Request::MachineRevoke { id },
             Self::Machine(Machine::List) => Request::MachineList,
+            Self::Machine(Machine::Disable { id }) => Request::MachineEnabled { id, enabled: false },
+            Self::Machine(Machine::Enable { id }) => Request::MachineEnabled { id, enabled: true },
             Self::Secret(Secret::Set { id, value_file, fields }) => {
                 Request::SecretSet { id, value: read_value(&value_file)?, fields }
             }
             Self::Secret(Secret::List) => Request::SecretList,
+            Self::Secret(Secret::Create { project, name, value_file, generate: _, fields, generator }) => {
+                let content = match value_file {
+                    Some(file) => SecretContent::Given { value: read_value(&file)?, fields },
+                    None => SecretContent::Made { length: generator.length, charset: generator.charset },
+                };
+                Request::SecretCreate { project, name, content }
+            }
+            Self::Secret(Secret::Rotate { id, generator }) => {
+                Request::SecretRotate { id, length: generator.length, charset: generator.charset }
+            }
+            Self::Secret(Secret::Delete { id }) => Request::SecretDelete { id },
+            Self::Project(it) => Request::Project(it),
+            Self::Application(it) => Request::Application(it),
+            Self::Grant(it) => Request::Grant(it),
+            Self::Policy(it) => Request::Policy(it.into_request()?),
+            Self::Canary(it) => Request::Canary(it),
+            Self::IpAllowlist(it) => Request::IpAllowlist(it),
+            Self::EnrolmentToken(it) => Request::EnrolmentToken(it),
             Self::Adopt { cluster, namespace, uid } => Request::Adopt { cluster, namespace, uid },
             Self::Audit { limit, machine } => Request::Audit { limit, machine },
             Self::VerifyAudit => Request::VerifyAudit,
@@ -229,6 +343,11 @@ impl Command {
             Self::Account(Account::Activate { email }) => {
                 Request::AccountStanding { email, standing: Standing::Active }
             }
+            Self::Account(Account::Ban { email }) => Request::AccountStanding { email, standing: Standing::Banned },
+            Self::Account(Account::Unverify { email }) => {
+                Request::AccountStanding { email, standing: Standing::PendingVerification }
+            }
+            Self::Account(Account::List) => Request::AccountList,
             Self::Unlock { ip, machine } => Request::Unlock { ip, machine },
         })
     }

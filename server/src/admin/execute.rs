@@ -4,8 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
+use sikkerkey_protocol::kubernetes::Generator;
 
-use super::{Answer, Request, audit, listing};
+use super::request::SecretContent;
+use super::{Answer, Request, allowlist, application, audit, canary, enrolment_token, grant, listing, policy, project};
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
 use crate::clock::{Clock, DatabaseClock, SystemClock};
@@ -30,7 +32,20 @@ pub(crate) async fn execute(desk: Desk<'_>, request: Request) -> Result<Answer, 
     match request {
         Request::Audit { limit, machine } => audit::newest(desk, limit, machine.as_ref()).await,
         Request::VerifyAudit => audit::verify(desk).await,
-        other => change(desk, other).await.map_err(|refusal| refusal.message),
+        other => dispatch(desk, other).await.map_err(|refusal| refusal.message),
+    }
+}
+
+async fn dispatch(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
+    match request {
+        Request::Project(it) => project::execute(desk, it).await,
+        Request::Application(it) => application::execute(desk, it).await,
+        Request::Grant(it) => grant::execute(desk, it).await,
+        Request::Policy(it) => policy::execute(desk, it).await,
+        Request::Canary(it) => canary::execute(desk, it).await,
+        Request::IpAllowlist(it) => allowlist::execute(desk, it).await,
+        Request::EnrolmentToken(it) => enrolment_token::execute(desk, it).await,
+        other => change(desk, other).await,
     }
 }
 
@@ -83,6 +98,34 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
             Answer::new(json!({ "secretId": shown, "version": version }), format!("{shown} is at version {version}"))
         }
         Request::SecretList => state(listing::secrets),
+        Request::SecretCreate { project, name, content } => {
+            let content = match content {
+                SecretContent::Given { value, fields } => secret::Content::Given(value, fields),
+                SecretContent::Made { length, charset } => {
+                    secret::Content::Made(Generator { length, charset: charset.into() })
+                }
+            };
+            let create = move |it: &Context<'_>| secret::create(it, &project, &name, content);
+            let id = through(desk, "secret create", create).await?;
+            Answer::new(json!({ "secretId": id, "version": 1 }), id.to_string())
+        }
+        Request::SecretRotate { id, length, charset } => {
+            let (shown, generator) = (id.clone(), Generator { length, charset: charset.into() });
+            let version = through(desk, "secret rotate", move |it| secret::rotate(it, &id, generator)).await?;
+            Answer::new(json!({ "secretId": shown, "version": version }), format!("{shown} is at version {version}"))
+        }
+        Request::SecretDelete { id } => {
+            let done = format!("{id} is in the trash for 30 days");
+            through(desk, "secret delete", move |it| secret::delete(it, &id)).await?;
+            Answer::done(done)
+        }
+        Request::MachineEnabled { id, enabled } => {
+            let done = format!("{id} is {}", if enabled { "enabled" } else { "disabled" });
+            let what = if enabled { "machine enable" } else { "machine disable" };
+            through(desk, what, move |it| machine::set_enabled(it, &id, enabled)).await?;
+            Answer::done(done)
+        }
+        Request::AccountList => state(listing::accounts),
         Request::Adopt { cluster, namespace, uid } => {
             let adopted =
                 through(desk, "adopt", move |it| adopt::adopt(it, &cluster, namespace.as_deref(), uid.as_deref()))
@@ -95,7 +138,15 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
             Answer::done(done)
         }
         Request::Unlock { ip, machine } => unlock(desk, ip, machine).await?,
-        Request::Audit { .. } | Request::VerifyAudit => Answer::done("nothing to change"),
+        Request::Audit { .. }
+        | Request::VerifyAudit
+        | Request::Project(_)
+        | Request::Application(_)
+        | Request::Grant(_)
+        | Request::Policy(_)
+        | Request::Canary(_)
+        | Request::IpAllowlist(_)
+        | Request::EnrolmentToken(_) => Answer::done("nothing to change"),
     })
 }
 
@@ -123,7 +174,7 @@ async fn unlock(
     Ok(Answer::new(json!({ "lifted": lifted }), text))
 }
 
-async fn through<T: Send + 'static>(
+pub(super) async fn through<T: Send + 'static>(
     desk: Desk<'_>,
     what: &'static str,
     decide: impl FnOnce(&Context<'_>) -> Decided<T> + Send + 'static,

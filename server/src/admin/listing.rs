@@ -6,6 +6,7 @@ use sikkerkey_protocol::kubernetes::Approval;
 use super::Answer;
 use super::table::table;
 use crate::live::World;
+use crate::model::machine::Machine;
 use crate::model::millis::Millis;
 use crate::model::secret::SecretPhase;
 use crate::policy::window::instant;
@@ -44,6 +45,23 @@ pub(super) fn clusters(world: &World) -> Answer {
     Answer::new(json!({ "clusters": json.collect::<Vec<_>>() }), table(["NAME", "VAULT", "ISSUER", "SUBJECT"], &rows))
 }
 
+pub(super) fn accounts(world: &World) -> Answer {
+    let mut rows: Vec<[String; 3]> = world
+        .state
+        .accounts
+        .values()
+        .map(|it| {
+            let vaults = world.state.vaults.values().filter(|vault| vault.account == it.id).count();
+            [it.email.clone(), format!("{:?}", it.standing), vaults.to_string()]
+        })
+        .collect();
+    rows.sort();
+    let json = rows.iter().map(|[email, standing, vaults]| {
+        json!({ "email": email, "standing": standing, "vaults": vaults.parse::<u64>().unwrap_or(0) })
+    });
+    Answer::new(json!({ "accounts": json.collect::<Vec<_>>() }), table(["ACCOUNT", "STANDING", "VAULTS"], &rows))
+}
+
 pub(super) fn agents(world: &World) -> Answer {
     let mut rows: Vec<_> = world
         .state
@@ -78,11 +96,11 @@ pub(super) fn machines(world: &World) -> Answer {
             let pod = it.pod.as_ref().map(|it| &it.pod);
             [
                 it.id.to_string(),
-                if pod.is_some() { "pod" } else { "host" }.to_owned(),
+                kind(it).to_owned(),
                 it.name.clone(),
                 it.fleet.as_ref().map(fleet_name).unwrap_or_default(),
                 pod.map(|it| it.node.clone()).unwrap_or_default(),
-                approval(it.approval).to_owned(),
+                if it.enabled { approval(it.approval) } else { "Disabled" }.to_owned(),
                 until(it.expires_at),
                 world.ledger.last_seen(&it.id).map(instant).unwrap_or_default(),
                 it.public_key.fingerprint(),
@@ -140,6 +158,14 @@ pub(super) fn secrets(world: &World) -> Answer {
     });
     let headings = ["SECRET", "PROJECT", "NAME", "VERSION", "FIELDS", "PHASE"];
     Answer::new(json!({ "secrets": json.collect::<Vec<_>>() }), table(headings, &rows))
+}
+
+fn kind(machine: &Machine) -> &'static str {
+    match (&machine.pod, &machine.enrolled_by) {
+        (Some(_), _) => "pod",
+        (None, Some(_)) => "ephemeral",
+        (None, None) => "host",
+    }
 }
 
 fn approval(approval: Approval) -> &'static str {

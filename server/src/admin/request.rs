@@ -4,8 +4,16 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::id::{AgentId, MachineId, SecretId, VaultId};
+use sikkerkey_protocol::kubernetes::Charset;
 use sikkerkey_protocol::secret_text::{self, SecretText};
 
+use super::allowlist::Allowlist;
+use super::application::Application;
+use super::canary::Canary;
+use super::enrolment_token::EnrolmentToken;
+use super::grant::Grant;
+use super::policy::PolicyRequest;
+use super::project::Project;
 use crate::model::account::Standing;
 
 /// A command, with the contents of the files it named.
@@ -55,6 +63,31 @@ pub enum Request {
         fields: Option<Vec<String>>,
     },
     SecretList,
+    SecretCreate {
+        project: String,
+        name: String,
+        content: SecretContent,
+    },
+    SecretRotate {
+        id: SecretId,
+        length: u32,
+        charset: Characters,
+    },
+    SecretDelete {
+        id: SecretId,
+    },
+    Project(Project),
+    Application(Application),
+    Grant(Grant),
+    Policy(PolicyRequest),
+    Canary(Canary),
+    IpAllowlist(Allowlist),
+    EnrolmentToken(EnrolmentToken),
+    MachineEnabled {
+        id: MachineId,
+        enabled: bool,
+    },
+    AccountList,
     Adopt {
         cluster: String,
         namespace: Option<String>,
@@ -73,4 +106,48 @@ pub enum Request {
         ip: Option<IpAddr>,
         machine: Option<MachineId>,
     },
+}
+
+/// Where a secret's first value comes from.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum SecretContent {
+    /// A file.
+    Given {
+        /// What is in it.
+        #[serde(serialize_with = "secret_text::serialize")]
+        value: SecretText,
+        /// The names of its fields; none for a plain one.
+        fields: Vec<String>,
+    },
+    /// Chance.
+    Made {
+        /// How many characters.
+        length: u32,
+        /// Which.
+        charset: Characters,
+    },
+}
+
+/// Of which characters a random value is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+pub enum Characters {
+    /// Letters, digits and signs that rarely break where a value is pasted.
+    Symbols,
+    /// Letters and digits.
+    Alphanumeric,
+    /// Digits.
+    Numbers,
+    /// A random UUID; the length does not matter.
+    Uuid,
+}
+
+impl From<Characters> for Charset {
+    fn from(it: Characters) -> Self {
+        match it {
+            Characters::Symbols => Self::Symbols,
+            Characters::Alphanumeric => Self::Alphanumeric,
+            Characters::Numbers => Self::Numeric,
+            Characters::Uuid => Self::Uuid,
+        }
+    }
 }

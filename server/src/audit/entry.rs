@@ -62,6 +62,15 @@ pub enum Action {
     LockoutLift,
     ManagementDenied,
     ServerStart,
+    ProjectUpdate,
+    ProjectMachineAdd,
+    ProjectMachineRemove,
+    ApplicationUpdate,
+    CanaryUpdate,
+    CanaryTriggered,
+    IpAllowlistUpdate,
+    EnrolmentTokenCreate,
+    EnrolmentTokenRevoke,
 }
 
 /// How much it matters.
@@ -91,6 +100,7 @@ impl Action {
             | Self::FleetApply
             | Self::PolicyApply
             | Self::ProjectCreate
+            | Self::ApplicationUpdate
             | Self::MachineUpdate => Severity::Low,
             Self::SecretReadDenied
             | Self::GrantApply
@@ -106,6 +116,10 @@ impl Action {
             | Self::LockoutLift
             | Self::SecretRetain
             | Self::VoucherRefused
+            | Self::ProjectMachineAdd
+            | Self::ProjectMachineRemove
+            | Self::EnrolmentTokenCreate
+            | Self::EnrolmentTokenRevoke
             | Self::ManagementDenied => Severity::Medium,
             Self::SecretDelete
             | Self::PolicyDelete
@@ -113,7 +127,11 @@ impl Action {
             | Self::LockoutStart
             | Self::ClusterTrust
             | Self::NamespaceAdopt
+            | Self::ProjectUpdate
+            | Self::CanaryUpdate
+            | Self::IpAllowlistUpdate
             | Self::AccountUpdate => Severity::High,
+            Self::CanaryTriggered => Severity::Critical,
         }
     }
 }

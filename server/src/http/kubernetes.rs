@@ -18,6 +18,7 @@ pub fn routes() -> Router<App> {
     Router::new()
         .route(Login::PATH, unsigned::call(login::login))
         .route(Register::PATH, unsigned::call(register::register))
+        .route("/v1/{vault}/enroll/register", unsigned::enrol())
         .route(RegisterAgent::PATH, unsigned::call(agent_register::register))
         .route(ApplyMachine::PATH, agent::call(machine::apply))
         .route(ApplySecret::PATH, agent::call(secret::apply))

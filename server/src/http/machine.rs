@@ -7,6 +7,7 @@ mod list;
 mod poll;
 mod secret;
 mod sync;
+mod verify_access;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -27,6 +28,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/v1/secrets/poll", post(poll::handle))
         .route("/v1/cli/projects", get(cli::projects))
         .route("/v1/cli/secrets", get(cli::secrets))
+        .route("/v1/verify-access", post(verify_access::handle))
         .route(Sync::PATH, post(sync::handle))
         .route(Renew::PATH, change::call(renew::renew))
         .route(Resign::PATH, change::call(resign::resign))

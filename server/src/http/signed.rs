@@ -1,7 +1,7 @@
 //! Receiving a signed request.
 //!
 //! The order of the checks: address not locked out, headers and time, signer known, signer not locked out from here,
-//! signature over the raw bytes. What comes after that (nonce, standing, grant, policy) is the writer's.
+//! address on its vault's allowlist, signature over the raw bytes. What comes after that (nonce, standing, grant, policy) is the writer's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -174,6 +174,12 @@ async fn known(app: &App, request: Request<Body>) -> Result<(Received, Signer), 
         let locks = app.lockout.failed(now, source.address, None);
         return Err(failed(app, source, Actor::Machine(id), locks).await);
     };
+    if let Signer::Machine(machine) = &signer {
+        let connects = authenticate::may_connect(&app.live.read().state, &machine.vault, source.address);
+        if let Err(refusal) = connects {
+            return Err(refuse(app, source, Actor::Machine(headers.machine_id), refusal).await);
+        }
+    }
     let limit = match &signer {
         Signer::Machine(_) => MACHINE_BODY,
         Signer::Agent(_) => AGENT_BODY,

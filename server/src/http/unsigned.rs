@@ -1,7 +1,7 @@
 //! Routes that nobody signs: what they carry is a token.
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
@@ -16,7 +16,8 @@ use super::success::ok;
 use crate::app::App;
 use crate::audit::entry::Actor;
 use crate::decision::{Context, Decided};
-use crate::refusal::RefusalKind;
+use crate::refusal::{Refusal, RefusalKind};
+use crate::usecase::enrol::{self, EnrolInVault};
 use crate::usecase::source::Source;
 use crate::writer::ChangeRequest;
 
@@ -29,16 +30,36 @@ where
     C: Call + DeserializeOwned + Send + 'static,
     C::Answer: Serialize + Send + 'static,
 {
-    post(async move |State(app): State<App>, request: Request<Body>| match run(&app, request, decide).await {
-        Ok(answer) => ok(Ok(answer)),
-        Err(response) => response,
+    post(async move |State(app): State<App>, request: Request<Body>| {
+        answer(run(&app, request, C::PATH, parse::<C>, decide).await)
     })
 }
 
-async fn run<C>(app: &App, request: Request<Body>, decide: TokenUseCase<C>) -> Result<C::Answer, Response>
+/// `POST /v1/{vault}/enroll/register`: the vault in the address has to be the token's.
+pub fn enrol() -> MethodRouter<App> {
+    post(async move |State(app): State<App>, Path(vault): Path<String>, request: Request<Body>| {
+        let parse = |body: &[u8]| parse(body).map(|enrol| EnrolInVault { vault: vault.clone(), enrol });
+        answer(run(&app, request, "/v1/{vault}/enroll/register", parse, enrol::enrol).await)
+    })
+}
+
+fn answer(done: Result<impl Serialize, Response>) -> Response {
+    match done {
+        Ok(answer) => ok(Ok(answer)),
+        Err(response) => response,
+    }
+}
+
+async fn run<R, A>(
+    app: &App,
+    request: Request<Body>,
+    what: &'static str,
+    parse: impl Fn(&[u8]) -> Result<R, Refusal>,
+    decide: fn(&Context<'_>, Source, R) -> Decided<A>,
+) -> Result<A, Response>
 where
-    C: Call + DeserializeOwned + Send + 'static,
-    C::Answer: Serialize + Send + 'static,
+    R: Send + 'static,
+    A: Send + 'static,
 {
     let (parts, body) = request.into_parts();
     let source = signed::source(app, &parts);
@@ -46,7 +67,7 @@ where
     let body = signed::read_body(&parts.headers, body, TOKEN_BODY).await.map_err(IntoResponse::into_response)?;
     // Tried first where it holds nobody up and leaves nothing behind: what is refused here never reaches the writer.
     let tried = {
-        let call: C = parse(&body).map_err(IntoResponse::into_response)?;
+        let call = parse(&body).map_err(IntoResponse::into_response)?;
         let world = app.live.read();
         let context = Context {
             state: &world.state,
@@ -64,12 +85,12 @@ where
         }
         return Err(signed::refuse(app, source, Actor::Anonymous, refusal).await);
     }
-    let call: C = parse(&body).map_err(IntoResponse::into_response)?;
+    let call = parse(&body).map_err(IntoResponse::into_response)?;
     let request = ChangeRequest {
         spend: None,
         actor: Actor::Anonymous,
         source_ip: Some(source.address),
-        what: C::PATH,
+        what,
         decide: Box::new(move |context: &Context<'_>| decide(context, source, call)),
     };
     app.writer.change(request).await.map_err(IntoResponse::into_response)

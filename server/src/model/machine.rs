@@ -34,6 +34,9 @@ pub struct Machine {
     pub pod: Option<PodOf>,
     /// Host name it gave when it registered; only for people.
     pub hostname: Option<String>,
+    /// The enrolment token that let it in, by id: then it is ephemeral and goes when its time is over.
+    #[serde(default)]
+    pub enrolled_by: Option<String>,
 }
 
 /// The pod behind a machine.

@@ -13,7 +13,7 @@ use crate::model::machine::Machine;
 use crate::model::millis::Millis;
 use crate::model::secret::{Secret, SecretPhase};
 
-/// Decides. Of several reasons the first in this order is told: account, project, machine, grant, value, policy.
+/// Decides. Of several reasons the first in this order is told: account, machine, project, grant, value, policy.
 pub fn decide(facts: &Facts<'_>) -> Verdict {
     match examine(facts) {
         Ok(grants) => Verdict::Permit(Permit {
@@ -40,7 +40,7 @@ pub fn not_granted(machine: &Machine, fleet: Option<&Fleet>, namespace: Option<&
 }
 
 fn examine(facts: &Facts<'_>) -> Result<Vec<String>, Denial> {
-    account(facts)?;
+    standing(facts.account, facts.machine, facts.fleet, facts.now)?;
     if facts.project.frozen {
         return Err(Denial::new(
             DenialReason::ProjectFrozen,
@@ -50,7 +50,6 @@ fn examine(facts: &Facts<'_>) -> Result<Vec<String>, Denial> {
             ),
         ));
     }
-    machine(facts)?;
     let grants = grants(facts)?;
     if facts.secret.version == 0 {
         return Err(Denial::new(
@@ -80,25 +79,17 @@ fn examine(facts: &Facts<'_>) -> Result<Vec<String>, Denial> {
     Ok(grants)
 }
 
-fn account(facts: &Facts<'_>) -> Result<(), Denial> {
-    let text = match facts.account {
-        Standing::Active => return Ok(()),
-        Standing::Suspended => "the account that owns this vault is suspended",
-        Standing::Banned => "the account that owns this vault is banned",
-        Standing::PendingVerification => "the account that owns this vault is not verified yet",
-    };
-    Err(Denial::new(DenialReason::AccountNotActive, format!("{text}: an administrator of the server can activate it")))
-}
-
-fn machine(facts: &Facts<'_>) -> Result<(), Denial> {
-    let machine = facts.machine;
-    let label = label(machine, facts.fleet);
+/// Whether a machine may read anything at all: looked at before what it asks for, so that one that may not learns nothing of
+/// what there is.
+pub fn standing(account: Standing, machine: &Machine, fleet: Option<&Fleet>, now: Millis) -> Result<(), Denial> {
+    in_good_standing(account)?;
+    let label = label(machine, fleet);
     // A machine of a fleet that is gone is nobody any more.
-    if facts.fleet.map(|it| &it.id) != machine.fleet.as_ref() {
+    if fleet.map(|it| &it.id) != machine.fleet.as_ref() {
         let text = format!("{label} no longer exists: apply its Machine object again");
         return Err(Denial::new(DenialReason::MachineSuspended, text));
     }
-    for approval in [Some(machine.approval), facts.fleet.map(|it| it.approval)].into_iter().flatten() {
+    for approval in [Some(machine.approval), fleet.map(|it| it.approval)].into_iter().flatten() {
         let text = match approval {
             Approval::Approved => continue,
             Approval::Pending => format!(
@@ -109,25 +100,37 @@ fn machine(facts: &Facts<'_>) -> Result<(), Denial> {
         };
         return Err(Denial::new(DenialReason::MachineNotApproved, text));
     }
+    if machine.expires_at.is_some_and(|end| end <= now) {
+        let text = format!("the identity of {label} has ended: enrol again");
+        return Err(Denial::new(DenialReason::MachineExpired, text));
+    }
     if !machine.enabled {
         let text = format!("{label} is disabled: an administrator of the server can enable it");
         return Err(Denial::new(DenialReason::MachineSuspended, text));
     }
-    if machine.expires_at.is_some_and(|end| end <= facts.now) {
-        let text = format!("the identity of {label} has ended: enrol again");
-        return Err(Denial::new(DenialReason::MachineExpired, text));
-    }
-    if facts.fleet.is_some_and(|it| it.suspended) {
+    if fleet.is_some_and(|it| it.suspended) {
         let text = format!("{label} is suspended: set spec.suspend to false to let it read again");
         return Err(Denial::new(DenialReason::MachineSuspended, text));
     }
     Ok(())
 }
 
+fn in_good_standing(account: Standing) -> Result<(), Denial> {
+    let text = match account {
+        Standing::Active => return Ok(()),
+        Standing::Suspended => "the account that owns this vault is suspended",
+        Standing::Banned => "the account that owns this vault is banned",
+        Standing::PendingVerification => "the account that owns this vault is not verified yet",
+    };
+    Err(Denial::new(DenialReason::AccountNotActive, format!("{text}: an administrator of the server can activate it")))
+}
+
 fn grants(facts: &Facts<'_>) -> Result<Vec<String>, Denial> {
     let secret = facts.secret;
     let covering: Vec<&Grant> = facts.grants.iter().copied().filter(|it| covers(it, facts.machine, secret)).collect();
-    if secret.phase != SecretPhase::Active || covering.is_empty() {
+    // Membership by itself gives nothing, and a grant without it neither. Both are told as one: from outside, a project
+    // that the machine is no member of is not there.
+    if secret.phase != SecretPhase::Active || covering.is_empty() || !facts.member {
         let namespace = secret.managed.as_ref().map(|it| it.object.key.namespace.as_str());
         return Err(not_granted(facts.machine, facts.fleet, namespace, &secret.name));
     }

@@ -27,6 +27,7 @@ struct World {
     machine: Machine,
     fleet: Option<Fleet>,
     secret: Secret,
+    member: bool,
     grants: Vec<Grant>,
     policy: Option<Policy>,
     missing: bool,
@@ -69,6 +70,7 @@ fn world() -> World {
         fleet: Some(fleet.id.clone()),
         pod: None,
         hostname: None,
+        enrolled_by: None,
     };
     let secret = Secret {
         id: "sk_db".parse().unwrap(),
@@ -108,6 +110,7 @@ fn world() -> World {
         machine,
         fleet: Some(fleet),
         secret,
+        member: true,
         grants: vec![grant],
         policy: None,
         missing: false,
@@ -144,6 +147,7 @@ impl World {
             machine: &self.machine,
             fleet: self.fleet.as_ref(),
             secret: &self.secret,
+            member: self.member,
             grants: self.grants.iter().collect(),
             policy,
             counters: self.counters,
@@ -300,6 +304,17 @@ fn each_reason_is_told_with_what_to_do() {
 }
 
 #[test]
+fn a_grant_without_membership_gives_nothing() {
+    let mut world = world();
+    (world.fleet, world.machine.fleet) = (None, None);
+    world.grants[0].grantee = world.machine.grantee();
+    assert!(world.verdict().is_ok());
+    world.member = false;
+    let text = "Secret shop/db is not granted to machine shop/web-1: add it to a Grant in namespace shop";
+    world.denied(Reason::NotGranted, text);
+}
+
+#[test]
 fn the_first_reason_in_order_is_told() {
     let mut world =
         world().guarded(PolicyDocument { ip_allowlist: Some(vec!["192.0.2.0/24".into()]), ..Default::default() });
@@ -307,9 +322,9 @@ fn the_first_reason_in_order_is_told() {
     let spoils: [fn(&mut World); 6] = [
         |w| w.secret.version = 0,
         |w| w.grants.clear(),
+        |w| w.project.frozen = true,
         |w| w.fleet.as_mut().unwrap().suspended = true,
         |w| w.machine.approval = Approval::Denied,
-        |w| w.project.frozen = true,
         |w| w.account = Standing::Banned,
     ];
     for spoil in spoils {
@@ -322,9 +337,9 @@ fn the_first_reason_in_order_is_told() {
             Reason::AddressNotAllowed,
             Reason::ValueMissing,
             Reason::NotGranted,
+            Reason::ProjectFrozen,
             Reason::MachineSuspended,
             Reason::MachineNotApproved,
-            Reason::ProjectFrozen,
             Reason::AccountNotActive
         ]
     );

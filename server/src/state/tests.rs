@@ -77,6 +77,7 @@ fn machine(id: u8, fleet: u8, pod: u8) -> Entity {
         fleet: Some(uuid(fleet).parse().unwrap()),
         pod: Some(PodOf { cluster: "c".into(), pod }),
         hostname: None,
+        enrolled_by: None,
     })
 }
 
@@ -124,6 +125,9 @@ proptest! {
                 prop_assert_eq!(state.grantees_of(&secret).any(|it| *it == grantee), !scanned.is_empty());
                 prop_assert_eq!(found, scanned);
             }
+            let given: BTreeSet<_> = state.grants_to(&grantee).into_keys().map(str::to_owned).collect();
+            let scanned = state.grants.values().filter(|g| g.grantee == grantee && !g.secrets.is_empty());
+            prop_assert_eq!(given, scanned.map(|g| g.id.clone()).collect::<BTreeSet<_>>());
             let fleet: FleetId = uuid(to).parse().unwrap();
             let members = state.machines.values().filter(|m| m.fleet.as_ref() == Some(&fleet)).count();
             prop_assert_eq!(state.machines_in(&fleet).count(), members);

@@ -32,6 +32,11 @@ impl State {
             EntityKind::Token => self.tokens.get(id).cloned().map(Entity::Token),
             EntityKind::GonePod => self.gone_pods.get(id).cloned().map(Entity::GonePod),
             EntityKind::SpentLogin => self.spent_logins.get(id).cloned().map(Entity::SpentLogin),
+            EntityKind::Application => self.applications.get(id).cloned().map(Entity::Application),
+            EntityKind::Membership => self.membership_of_id(id).cloned().map(Entity::Membership),
+            EntityKind::Canary => self.canaries.get(&parsed(id)?).cloned().map(Entity::Canary),
+            EntityKind::Allowlist => self.allowlists.get(&parsed(id)?).cloned().map(Entity::Allowlist),
+            EntityKind::EnrolmentToken => self.enrolment_tokens.get(id).cloned().map(Entity::EnrolmentToken),
         }
     }
 

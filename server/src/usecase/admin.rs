@@ -3,8 +3,15 @@
 pub mod account;
 pub mod adopt;
 pub mod agent;
+pub mod allowlist;
+pub mod application;
+pub mod canary;
 pub mod cluster;
+pub mod enrolment_token;
+pub mod grant;
 pub mod machine;
+pub mod policy;
+pub mod project;
 pub mod secret;
 pub mod vault;
 

@@ -122,8 +122,10 @@ impl Bench {
     pub(crate) fn run<T>(&mut self, decide: impl FnOnce(&Context<'_>) -> Decided<T>) -> Result<T, Refusal> {
         let decision = decide(&self.context())?;
         // What is only forgotten, because it has ended by itself, needs no row; everything else does.
-        let forgets =
-            |kind| matches!(kind, EntityKind::Token | EntityKind::SpentLogin | EntityKind::Agent | EntityKind::GonePod);
+        let forgets = |kind| {
+            use EntityKind::{Agent, EnrolmentToken, GonePod, SpentLogin, Token};
+            matches!(kind, Token | SpentLogin | Agent | GonePod | EnrolmentToken)
+        };
         let says = decision.changes.iter().any(|it| !matches!(it, Change::Remove(key) if forgets(key.kind)));
         assert!(!says || !decision.audit.is_empty(), "changed, and not audited: {:?}", decision.changes);
         self.audit = decision.audit;

@@ -2,22 +2,29 @@
 
 use crate::audit::entry::{Action, Entry};
 use crate::decision::{Context, Decided};
-use crate::model::EntityKind;
+use crate::model::machine::Machine;
 use crate::model::millis::Millis;
 use crate::model::secret::{Secret, SecretPhase};
+use crate::model::{Entity, EntityKind};
 use crate::refusal::Refusal;
 use crate::usecase::new_version;
-use crate::usecase::steps::{Steps, by_server};
+use crate::usecase::steps::{Steps, by_server, describe};
 use crate::value;
 
 /// The most secrets that one round renews: the writer does nothing else meanwhile.
 const MOST_ROTATIONS: usize = 64;
+/// The most ephemeral machines that one round ends, for the same reason.
+const MOST_ENDED: usize = 512;
 /// How long a pod that is gone is remembered, in seconds: longer than any token of it lasts.
 const TOMBSTONE_SECONDS: u64 = 24 * 3600;
 /// How long a pod that a person revoked gets no identity, unless it is gone before.
 const REVOKED_POD_SECONDS: u64 = 366 * 24 * 3600;
 /// How long an identity that ended is kept, in seconds, for those who look why something stopped.
 const ENDED_SECONDS: u64 = 3600;
+/// How long an ephemeral machine that ended is kept, disabled, with its grants, in seconds.
+const EPHEMERAL_SECONDS: u64 = 24 * 3600;
+/// How long an enrolment token that ended is kept, for those who look what let a machine in, in seconds.
+const ENROLMENT_TOKEN_SECONDS: u64 = 30 * 24 * 3600;
 /// How long the trash keeps, in seconds.
 const TRASH_SECONDS: u64 = 30 * 24 * 3600;
 
@@ -85,6 +92,30 @@ fn revoke_ended(context: &Context<'_>, steps: &mut Steps) {
             steps.revoke(machine, by_server(Action::MachineRevoke), "its identity ended and was not renewed");
         }
     }
+    let ephemeral = context.state.machines.values().filter(|it| it.enrolled_by.is_some() && it.fleet.is_none());
+    let has_ended = |it: &&std::sync::Arc<Machine>| {
+        ended(it.expires_at, if it.enabled { 0 } else { EPHEMERAL_SECONDS }, context.now)
+    };
+    for machine in ephemeral.filter(has_ended).take(MOST_ENDED) {
+        end_ephemeral(context, machine, steps);
+    }
+}
+
+/// Refused it is from its end on; what happens here is for those who look. First its row says that it has ended, a day
+/// later it is gone with its memberships and grants.
+fn end_ephemeral(context: &Context<'_>, machine: &Machine, steps: &mut Steps) {
+    if ended(machine.expires_at, EPHEMERAL_SECONDS, context.now) {
+        steps.revoke(machine, by_server(Action::MachineRevoke), "its time is over since a day");
+        steps.forget_access(context.state, machine, &by_server(Action::GrantDelete));
+    } else {
+        steps.audit.push(Entry {
+            vault: Some(machine.vault.clone()),
+            machine: Some(machine.id.clone()),
+            detail: format!("{} disabled: its time is over", describe(machine)),
+            ..by_server(Action::MachineUpdate)
+        });
+        steps.put(Entity::Machine(Machine { enabled: false, ..machine.clone() }));
+    }
 }
 
 fn empty_trash(context: &Context<'_>, steps: &mut Steps) {
@@ -99,6 +130,9 @@ fn empty_trash(context: &Context<'_>, steps: &mut Steps) {
                 detail: format!("{}: 30 days in the trash are over", secret.name),
                 ..by_server(Action::SecretDelete)
             });
+            if context.state.canaries.contains_key(&secret.id) {
+                steps.remove(EntityKind::Canary, &secret.id);
+            }
             steps.remove(EntityKind::Secret, &secret.id);
         }
     }
@@ -111,6 +145,9 @@ fn forget(context: &Context<'_>, steps: &mut Steps) {
     }
     for login in state.spent_logins.values().filter(|it| ended(Some(it.expires_at), 0, now)) {
         steps.remove(EntityKind::SpentLogin, &login.hash);
+    }
+    for token in state.enrolment_tokens.values().filter(|it| ended(Some(it.expires_at), ENROLMENT_TOKEN_SECONDS, now)) {
+        steps.remove(EntityKind::EnrolmentToken, &token.id);
     }
     for agent in state.agents.values().filter(|it| ended(it.expires_at, ENDED_SECONDS, now)) {
         steps.remove(EntityKind::Agent, &agent.id);

@@ -32,9 +32,9 @@ pub struct ProjectItem {
     pub project_id: ProjectId,
     /// The name.
     pub project_name: String,
-    /// Empty: this server groups no projects into applications.
+    /// The application it is in; empty for a project that stands alone.
     pub application_id: String,
-    /// Empty, likewise.
+    /// Its name; empty likewise.
     pub application_name: String,
 }
 
@@ -55,7 +55,7 @@ pub struct DetailedItem {
     pub name: String,
     /// See [`SecretListItem::field_names`].
     pub field_names: Option<String>,
-    /// `secret` or `structured`.
+    /// `secret` or `structured`. A canary is one of the two as well: a trap that says what it is catches nobody.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// Its project.
@@ -63,16 +63,16 @@ pub struct DetailedItem {
     pub project: ProjectItem,
 }
 
-/// `GET /v1/secrets` and `POST /v1/secrets/list`.
+/// `GET /v1/secrets` and `POST /v1/secrets/list`. Secrets of a frozen project are in it: a list has no values.
 pub async fn list_secrets(
     app: &App,
     request: Verified<Arc<Machine>>,
     selection: Selection,
 ) -> Result<SecretList, Refusal> {
-    list(app, request, |_, secrets| SecretList {
+    list(app, request, |state, secrets| SecretList {
         secrets: secrets
             .into_iter()
-            .filter(|secret| reading::selected(secret, &selection))
+            .filter(|secret| reading::selected(state, secret, &selection))
             .map(|secret| SecretListItem {
                 id: secret.id.clone(),
                 name: secret.name.clone(),
@@ -132,10 +132,11 @@ async fn list<T>(
 }
 
 fn project(state: &State, secret: &Secret) -> ProjectItem {
+    let application = state.application_of(&secret.project);
     ProjectItem {
         project_id: secret.project.clone(),
         project_name: state.projects.get(&secret.project).map(|it| it.name.clone()).unwrap_or_default(),
-        application_id: String::new(),
-        application_name: String::new(),
+        application_id: application.map(|it| it.id.clone()).unwrap_or_default(),
+        application_name: application.map(|it| it.name.clone()).unwrap_or_default(),
     }
 }

@@ -25,7 +25,8 @@ const MAX_WATCHED: usize = 1000;
 /// Compares what each watched secret is with what was delivered last.
 ///
 /// Clients take any entry for a reason to restart, so only what reading again would change is reported: a version that
-/// may be read now, or an access that is over and has not been told yet. A policy that pauses is no news.
+/// may be read now, or an access that is over and has not been told yet. A policy that pauses is no news, and a project that
+/// is frozen neither. How often a client polls is its own affair: an answer costs less than a refusal that it retries.
 pub async fn poll_secrets(app: &App, request: Verified<Arc<Machine>>, poll: Poll) -> Result<Changes, Refusal> {
     if poll.watch.len() > MAX_WATCHED {
         return Err(Refusal::new(RefusalKind::Invalid, format!("a poll watches at most {MAX_WATCHED} secrets")));

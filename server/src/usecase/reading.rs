@@ -47,6 +47,7 @@ pub fn decide(
         machine,
         fleet,
         secret,
+        member: state.may_be_granted(machine, &secret.project),
         grants: state.grants_for(&machine.grantee(), &secret.id).collect(),
         policy: guard,
         counters,
@@ -72,12 +73,13 @@ pub fn counted(policy: Option<&Policy>) -> (bool, bool) {
     cap.map_or((false, false), |cap| (cap.counted_by == CountedBy::Pod, cap.per_day.is_some()))
 }
 
-/// The denial of something that is not there: the same as of something that is not granted.
-pub fn unknown(state: &State, machine: &Machine, namespace: Option<&str>, name: &str) -> Denial {
+/// The denial of something that is not there: the same as of something in a project of others.
+pub fn unknown(state: &State, machine: &Machine, now: Millis, namespace: Option<&str>, name: &str) -> Denial {
     let fleet = machine.fleet.as_ref().and_then(|id| state.fleets.get(id));
-    let denial = policy::not_granted(machine, fleet, namespace, name);
-    debug_assert_eq!(denial.reason, DenialReason::NotGranted);
-    denial
+    match policy::standing(standing_of(state, machine), machine, fleet, now) {
+        Ok(()) => policy::not_granted(machine, fleet, namespace, name),
+        Err(denial) => denial,
+    }
 }
 
 fn counters(ledger: &Ledger, now: Millis, machine: &Machine, secret: &Secret, document: &PolicyDocument) -> Counters {
@@ -93,10 +95,12 @@ fn counters(ledger: &Ledger, now: Millis, machine: &Machine, secret: &Secret, do
 
 /// Whether a machine has to do with a project at all. One that has not is never told what there is in it.
 pub fn is_member(state: &State, machine: &Machine, project: &ProjectId) -> bool {
-    let grantee = machine.grantee();
+    if machine.fleet.is_none() {
+        return state.membership(&machine.id, project).is_some();
+    }
     let fleet = machine.fleet.as_ref().and_then(|id| state.fleets.get(id));
     fleet.is_some_and(|it| &it.project == project)
-        || state.secrets_granted_to(&grantee).any(|secret| &secret.project == project)
+        || state.secrets_granted_to(&machine.grantee()).any(|secret| &secret.project == project)
 }
 
 /// The secrets that a machine is granted now, whatever their policies say, by name.
@@ -105,6 +109,7 @@ pub fn granted<'a>(state: &'a State, machine: &Machine, now: Millis) -> Vec<&'a 
     let is_live = |secret: &Secret| {
         secret.phase == SecretPhase::Active
             && secret.vault == machine.vault
+            && state.may_be_granted(machine, &secret.project)
             && state.grants_for(&grantee, &secret.id).any(|grant| grant.expires_at.is_none_or(|end| now < end))
     };
     let mut secrets: Vec<_> = state.secrets_granted_to(&grantee).filter(|secret| is_live(secret)).collect();
@@ -125,12 +130,14 @@ pub fn is_used_up(state: &State, secret: &Secret, now: Millis, denial: &Denial) 
     }
 }
 
-/// Which secrets are asked for: all, or those of one project.
-pub fn selected(secret: &Secret, selection: &Selection) -> bool {
+/// Which secrets are asked for: all, those of one project, or those of the projects of one application. A project wins
+/// over an application; what does not exist selects nothing.
+pub fn selected(state: &State, secret: &Secret, selection: &Selection) -> bool {
     match (&selection.project_id, &selection.application_id) {
         (Some(project), _) => secret.project.as_str() == project,
-        // This server groups no projects into applications, so none has any.
-        (None, Some(_)) => false,
+        (None, Some(application)) => {
+            state.application_of(&secret.project).is_some_and(|it| it.vault == secret.vault && it.id == *application)
+        }
         (None, None) => true,
     }
 }
@@ -159,7 +166,8 @@ pub fn attempt(app: &App, machine: &Machine, source: Source, id: &SecretId) -> A
 /// The refusal that a denial is for a client that asked for one secret. `is_member`: see [`is_member`].
 pub fn refusal(denial: Denial, is_member: bool, now: Millis) -> Refusal {
     let kind = match denial.reason {
-        DenialReason::NotGranted if !is_member => {
+        // Nobody learns what there is in a project of others, nor that it is frozen.
+        DenialReason::NotGranted | DenialReason::ProjectFrozen if !is_member => {
             return Refusal::new(RefusalKind::NotFound, "no such secret").denial(denial.reason);
         }
         DenialReason::ValueMissing => RefusalKind::NotFound,

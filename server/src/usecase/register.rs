@@ -6,6 +6,7 @@ use sikkerkey_protocol::id::FleetId;
 use sikkerkey_protocol::key::PublicKey;
 use sikkerkey_protocol::kubernetes::Approval;
 
+use super::authenticate;
 use super::fresh_id::fresh_uuid;
 use super::key_owner::require_unused;
 use super::kubernetes::voucher::{require_active, require_admitted, require_there};
@@ -32,6 +33,7 @@ pub fn register(context: &Context<'_>, source: Source, request: Register) -> Dec
     if token.expires_at <= context.now {
         return Err(unauthenticated("the token has expired: ask for a new one"));
     }
+    authenticate::may_connect(context.state, &token.vault, source.address)?;
     if let Some(proof) = &request.proof {
         let message = possession(Purpose::Register, request.token.expose(), &request.public_key);
         request.public_key.verify(&message, proof).map_err(|_| {
@@ -109,6 +111,7 @@ fn pod_registers(
         fleet: Some(fleet.id.clone()),
         pod: Some(pod.clone()),
         hostname: None,
+        enrolled_by: None,
     };
     let entry = Entry {
         vault: Some(fleet.vault.clone()),
@@ -159,6 +162,7 @@ fn host_registers(
         fleet: None,
         pod: None,
         hostname,
+        enrolled_by: None,
     };
     let mut steps = Steps::default();
     steps.audit.push(Entry {
@@ -173,7 +177,10 @@ fn host_registers(
 
 /// Two hosts of one name could not be told apart by those who approve and revoke.
 fn require_free_name(context: &Context<'_>, token: &Token, name: &str) -> Result<(), Refusal> {
-    let same = |it: &&std::sync::Arc<Machine>| it.vault == token.vault && it.pod.is_none() && it.name == name;
+    // Ephemeral machines come and go under whatever name they have: nobody approves one.
+    let same = |it: &&std::sync::Arc<Machine>| {
+        it.vault == token.vault && it.pod.is_none() && it.enrolled_by.is_none() && it.name == name
+    };
     match context.state.machines.values().find(same) {
         None => Ok(()),
         Some(held) => {

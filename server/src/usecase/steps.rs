@@ -2,8 +2,10 @@
 
 use crate::audit::entry::{Action, Actor, Entry};
 use crate::decision::{Context, Decision};
-use crate::model::machine::Machine;
+use crate::model::machine::{Grantee, Machine};
+use crate::model::membership::Membership;
 use crate::model::{Change, Entity, EntityKey, EntityKind};
+use crate::state::State;
 
 /// Changes and rows for the audit, in their order.
 #[derive(Default)]
@@ -27,6 +29,23 @@ impl Steps {
         let detail = format!("{}: {why}", describe(machine));
         let (vault, id) = (Some(machine.vault.clone()), Some(machine.id.clone()));
         self.audit.push(Entry { action: Action::MachineRevoke, vault, machine: id, detail, ..entry });
+    }
+
+    /// Takes a machine that belongs to no fleet its grants and memberships. Each grant has a row; `entry` says who does it.
+    pub(crate) fn forget_access(&mut self, state: &State, machine: &Machine, entry: &Entry) {
+        for grant in state.grants_to(&Grantee::Machine(machine.id.clone())).into_values() {
+            self.audit.push(Entry {
+                action: Action::GrantDelete,
+                vault: Some(grant.vault.clone()),
+                project: Some(grant.project.clone()),
+                detail: format!("of machine {}", machine.name),
+                ..entry.clone()
+            });
+            self.remove(EntityKind::Grant, &grant.id);
+        }
+        for membership in state.memberships_of(&machine.id) {
+            self.remove(EntityKind::Membership, &Membership::id(&membership.project, &machine.id));
+        }
     }
 
     pub(crate) fn decide<T>(self, answer: impl FnOnce(&Context<'_>) -> T + Send + 'static) -> Decision<T> {

@@ -9,7 +9,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::id::SecretId;
 use sikkerkey_protocol::kubernetes::ObjectKey;
 use sikkerkey_protocol::policy::PolicyDocument;
@@ -220,7 +219,10 @@ fn look(app: &App, machine: &Machine, source: Source, sync: &Sync) -> Result<Vie
         let object = ObjectKey { namespace: key.namespace.clone(), name: key.name.clone() };
         let held = sync.held.get(key);
         let found = match state.secret_of(&fleet.managed.cluster, &object) {
-            None => (held != Some(&Held::Denied(DenialReason::NotGranted))).then_some(Fresh::Unknown),
+            None => {
+                let denial = reading::unknown(state, machine, now, Some(&key.namespace), &key.name);
+                (held != Some(&Held::Denied(denial.reason))).then_some(Fresh::Unknown)
+            }
             Some(secret) => {
                 let (is_news, change) = compare(&world, now, source, machine, secret, held);
                 until = until.into_iter().chain(change).min();

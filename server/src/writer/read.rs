@@ -17,7 +17,7 @@ use crate::model::spend::Spend;
 use crate::policy::{Denial, Guard, Permit, Verdict};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::source::Source;
-use crate::usecase::{authenticate, reading};
+use crate::usecase::{authenticate, canary, reading};
 
 /// Reads of one machine that belong together.
 pub struct ReadRequest {
@@ -144,8 +144,11 @@ fn perform(group: &mut Group<'_>, nonce: Nonce, request: ReadRequest) -> Result<
         entry.detail = format!("{}; {}", refusal.message, entry.detail);
         group.audit(entry);
     })?;
-    if let Err(refusal) = authenticate::may_ask(&group.world.state, &machine, now)
-        && (request.standing == Standing::Whole || refusal.kind == RefusalKind::Unauthenticated)
+    let state = &group.world.state;
+    let kept_out = authenticate::may_connect(state, &machine.vault, source.address);
+    let whole = kept_out.is_err() || request.standing == Standing::Whole;
+    if let Err(refusal) = kept_out.and_then(|()| authenticate::may_ask(state, &machine, now))
+        && (whole || refusal.kind == RefusalKind::Unauthenticated)
     {
         let mut entry = entry(Action::SecretReadDenied, &machine, source, "any secret");
         entry.denial = refusal.denial;
@@ -157,7 +160,20 @@ fn perform(group: &mut Group<'_>, nonce: Nonce, request: ReadRequest) -> Result<
     if let Some(kind) = request.activity {
         group.ledger().record_activity(kind, now, format!("{} from {}", machine.id, source.address));
     }
-    Ok(request.attempts.into_iter().map(|attempt| read(group, &machine, source, attempt)).collect())
+    Ok(read_all(group, &machine, source, request.attempts))
+}
+
+/// Reads canaries before everything else that is asked for at once, so that nothing else leaves the projects they freeze.
+fn read_all(group: &mut Group<'_>, machine: &Machine, source: Source, attempts: Vec<Attempt>) -> Vec<Outcome> {
+    let mut order: Vec<(usize, Attempt)> = attempts.into_iter().enumerate().collect();
+    let canaries = &group.world.state.canaries;
+    if order.len() > 1 && !canaries.is_empty() {
+        order.sort_by_key(|(_, it)| !matches!(it, Attempt::Known(id, _) if canaries.contains_key(id)));
+    }
+    let outcomes = order.into_iter().map(|(place, attempt)| (place, read(group, machine, source, attempt)));
+    let mut outcomes: Vec<(usize, Outcome)> = outcomes.collect();
+    outcomes.sort_by_key(|(place, _)| *place);
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
 /// The machine as it is now. One that was revoked since its signature was verified is nobody; one that has another key
@@ -174,7 +190,7 @@ fn read(group: &mut Group<'_>, machine: &Machine, source: Source, attempt: Attem
     let (id, withheld) = match attempt {
         Attempt::Known(id, withheld) => (id, withheld),
         Attempt::Unknown { namespace, name } => {
-            let denial = reading::unknown(&group.world.state, machine, namespace.as_deref(), &name);
+            let denial = reading::unknown(&group.world.state, machine, now, namespace.as_deref(), &name);
             let mut entry = entry(Action::SecretReadDenied, machine, source, &name);
             entry.denial = Some(denial.reason);
             entry.detail = format!("{}; {}", denial.message, entry.detail);
@@ -246,6 +262,12 @@ fn read(group: &mut Group<'_>, machine: &Machine, source: Source, attempt: Attem
     });
     entry.detail = format!("v{version} {}", entry.detail);
     group.audit(entry);
+    if let Some((changes, entry)) = canary::spring(&group.world.state, machine, source, &id) {
+        for change in changes {
+            group.change(change);
+        }
+        group.audit(entry);
+    }
     Outcome::Released(Released { permit, withheld })
 }
 

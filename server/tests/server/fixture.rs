@@ -32,6 +32,7 @@ use sikkerkey_server::model::fleet::{Fleet, FleetSubject};
 use sikkerkey_server::model::grant::Grant;
 use sikkerkey_server::model::machine::{Grantee, Machine, PodOf};
 use sikkerkey_server::model::managed::Managed;
+use sikkerkey_server::model::membership::Membership;
 use sikkerkey_server::model::millis::Millis;
 use sikkerkey_server::model::policy::Policy;
 use sikkerkey_server::model::project::{Project, ProjectNamespace};
@@ -352,6 +353,7 @@ impl Server {
         self.put(Entity::Agent(agent())).await;
         self.put_secret(secret("db", "shop"), "hunter2").await;
         self.put(Entity::Grant(grant(1, Grantee::Fleet(fleet().id), &["sk_db"]))).await;
+        self.put(Entity::Membership(member("shop"))).await;
         self.put(Entity::Grant(grant(2, Grantee::Machine(host().id), &["sk_db"]))).await;
     }
 }
@@ -440,6 +442,7 @@ pub fn pod() -> Machine {
             },
         }),
         hostname: None,
+        enrolled_by: None,
     }
 }
 
@@ -452,6 +455,16 @@ pub fn host() -> Machine {
         fleet: None,
         pod: None,
         ..pod()
+    }
+}
+
+/// The host as a member of a project.
+pub fn member(project: &str) -> Membership {
+    Membership {
+        vault: "vault_v".parse().unwrap(),
+        project: format!("proj_{project}").parse().unwrap(),
+        machine: host().id,
+        since: Millis(START),
     }
 }
 

@@ -8,18 +8,24 @@
     reason = "all of it is tests, also what is not in a test function"
 )]
 
+mod allowlist;
 mod canary;
+mod cli_routes;
 mod crash;
 mod database;
 mod disk;
 mod durability;
+mod enrolment;
 mod fixture;
+mod frozen;
 mod limits;
+mod matrix;
 mod process;
 mod reads;
 mod refusals;
 mod replay;
 mod replicas;
+mod suspended;
 mod sync;
 mod tampering;
 mod tls;

@@ -7,14 +7,38 @@ use sikkerkey_protocol::secret_text::SecretText;
 use super::{TOKEN_SECONDS, by_person, check_name, conflict, find_vault, not_found};
 use crate::audit::entry::Action;
 use crate::decision::{Context, Decided};
+use crate::model::Entity;
 use crate::model::cluster::GonePod;
 use crate::model::fleet::Fleet;
-use crate::model::machine::{Grantee, Machine};
+use crate::model::machine::Machine;
 use crate::model::millis::Millis;
 use crate::model::token::{Token, TokenPurpose};
-use crate::model::{Entity, EntityKind};
 use crate::usecase::fresh_id::fresh_token;
 use crate::usecase::steps::{Steps, describe};
+
+/// Switches a machine off, or on again: it keeps its key, its memberships and its grants.
+pub fn set_enabled(context: &Context<'_>, id: &MachineId, enabled: bool) -> Decided<()> {
+    let machine = context.state.machines.get(id);
+    let machine = machine.ok_or_else(|| not_found(format!("there is no machine {id}: machine list shows them")))?;
+    if let Some(fleet) = machine.fleet.as_ref().and_then(|it| context.state.fleets.get(it)) {
+        return Err(conflict(format!(
+            "it belongs to Machine {}: set spec.suspend there, or take one pod its identity with machine revoke",
+            fleet.managed.object.key
+        )));
+    }
+    if enabled && machine.expires_at.is_some_and(|end| end <= context.now) {
+        return Err(conflict(format!("the time of machine {} is over: let it enrol again", machine.name)));
+    }
+    let mut steps = Steps::default();
+    if machine.enabled != enabled {
+        let detail = format!("{} {}", describe(machine), if enabled { "enabled" } else { "disabled" });
+        let mut entry = by_person(Action::MachineUpdate, Some(&machine.vault), detail);
+        entry.machine = Some(machine.id.clone());
+        steps.audit.push(entry);
+        steps.put(Entity::Machine(Machine { enabled, ..Machine::clone(machine) }));
+    }
+    Ok(steps.decide(|_| ()))
+}
 
 /// Makes a one-time token with which a host registers. A person approves its key afterwards.
 pub fn bootstrap(context: &Context<'_>, vault: &VaultId, name: Option<String>) -> Decided<(SecretText, Millis)> {
@@ -81,14 +105,7 @@ pub fn revoke(context: &Context<'_>, id: &str) -> Decided<()> {
                 let (cluster, uid) = (pod.cluster.clone(), pod.pod.uid.clone());
                 steps.put(Entity::GonePod(GonePod { cluster, uid, since: context.now, revoked: true }));
             }
-            let grantee = Grantee::Machine(machine.id.clone());
-            for grant in state.grants.values().filter(|it| it.grantee == grantee) {
-                let mut entry =
-                    by_person(Action::GrantDelete, Some(&grant.vault), format!("of machine {}", machine.name));
-                entry.project = Some(grant.project.clone());
-                steps.audit.push(entry);
-                steps.remove(EntityKind::Grant, &grant.id);
-            }
+            steps.forget_access(state, machine, &by_person(Action::GrantDelete, None, String::new()));
         }
     }
     Ok(steps.decide(|_| ()))

@@ -165,3 +165,237 @@ fn every_namespace_of_a_restored_cluster_is_adopted_at_once() {
         assert_eq!(bench.apply_secret(request).unwrap().version, 1);
     }
 }
+
+fn team() -> VaultId {
+    "vault_v".parse().unwrap()
+}
+
+fn given(text: &str, fields: &[&str]) -> secret::Content {
+    let fields = fields.iter().map(|it| (*it).to_owned()).collect();
+    secret::Content::Given(sikkerkey_protocol::secret_text::SecretText::new(text.into()), fields)
+}
+
+/// A project `ci`, the plain secret `db` in it, and an approved host that is no member.
+fn plain() -> (Bench, sikkerkey_protocol::id::SecretId, sikkerkey_protocol::id::MachineId) {
+    let mut bench = Bench::new();
+    bench.run(|it| project::create(it, &team(), "ci")).unwrap();
+    let secret = bench.run(|it| secret::create(it, "ci", "db", given("hunter2", &[]))).unwrap();
+    let token = bench.run(|it| machine::bootstrap(it, &team(), Some("nas".into()))).unwrap().0;
+    let host = bench.register(token.expose(), 5).unwrap().machine_id;
+    bench.run(|it| machine::approve(it, host.as_str())).unwrap();
+    (bench, secret, host)
+}
+
+#[test]
+fn a_grant_takes_a_member_and_leaving_takes_the_grants() {
+    let (mut bench, secret, host) = plain();
+    let secrets = [secret.clone()];
+    let project = bench.state.secrets[&secret].project.clone();
+    let text =
+        format!("machine nas is no member of project ci: add it with project add-machine {project} --machine {host}");
+    refused(bench.run(|it| grant::create(it, &host, &secrets, None)), RefusalKind::Conflict, None, &text);
+    bench.run(|it| project::add_machine(it, "ci", &host)).unwrap();
+    assert_eq!(bench.actions(), [Action::ProjectMachineAdd]);
+    bench.run(|it| project::add_machine(it, "ci", &host)).unwrap();
+    assert_eq!(bench.changes, 0);
+    let ended = Some(bench.now);
+    let text = "the grant would have ended already: give a later --expires-at";
+    refused(bench.run(|it| grant::create(it, &host, &secrets, ended)), RefusalKind::Invalid, None, text);
+    let ids = bench.run(|it| grant::create(it, &host, &secrets, None)).unwrap();
+    assert_eq!((ids.len(), bench.actions()), (1, vec![Action::GrantApply]));
+    let readable = |bench: &Bench| {
+        let machine = &bench.state.machines[&host];
+        crate::usecase::reading::granted(&bench.state, machine, bench.now).len()
+    };
+    assert_eq!(readable(&bench), 1);
+    bench.run(|it| project::remove_machine(it, "ci", &host)).unwrap();
+    assert_eq!(bench.actions(), [Action::GrantDelete, Action::ProjectMachineRemove]);
+    assert_eq!((readable(&bench), bench.state.grants.len()), (0, 0));
+
+    // A revoked machine leaves nothing behind.
+    bench.run(|it| project::add_machine(it, "ci", &host)).unwrap();
+    let ids = bench.run(|it| grant::create(it, &host, &secrets, None)).unwrap();
+    bench.run(|it| machine::revoke(it, host.as_str())).unwrap();
+    assert_eq!(bench.actions(), [Action::MachineRevoke, Action::GrantDelete]);
+    assert_eq!(bench.state.memberships_of(&host).count(), 0);
+    let text = format!("there is no grant {}: grant list shows them", ids[0]);
+    refused(bench.run(|it| grant::delete(it, &ids[0])), RefusalKind::NotFound, None, &text);
+}
+
+#[test]
+fn what_an_object_stands_for_is_changed_there() {
+    let (mut bench, _, _) = plain();
+    bench.apply_machine(workload("web")).unwrap();
+    bench.apply_secret(supplied("db", "x", &[])).unwrap();
+    bench.apply_grant(super::super::fixture::grant("web-db", "web", &["db"])).unwrap();
+    bench.apply_policy(super::super::fixture::allowlist("office", "10.0.0.0/8")).unwrap();
+    let pod = bench.enrol("pod-1", 1).machine_id;
+    let managed = bench.secret("db").id.clone();
+    let held = bench.state.grants.keys().next().unwrap().clone();
+    let edit = "Secret shop/db of cluster prod stands for it: edit or delete that object";
+    refused(bench.run(|it| secret::delete(it, &managed)), RefusalKind::Conflict, None, edit);
+    let generator = sikkerkey_protocol::kubernetes::Generator {
+        length: 32,
+        charset: sikkerkey_protocol::kubernetes::Charset::Alphanumeric,
+    };
+    refused(bench.run(|it| secret::rotate(it, &managed, generator)), RefusalKind::Conflict, None, edit);
+    refused(bench.run(|it| policy::bind(it, &managed, None)), RefusalKind::Conflict, None, edit);
+    let text = "Grant shop/web-db of cluster prod says so: delete it there";
+    refused(bench.run(|it| grant::delete(it, &held)), RefusalKind::Conflict, None, text);
+    let text = "AccessPolicy shop/office of cluster prod stands for it: edit or delete that object";
+    refused(bench.run(|it| policy::delete(it, "shop", "office")), RefusalKind::Conflict, None, text);
+    let text =
+        "it belongs to Machine shop/web: set spec.suspend there, or take one pod its identity with machine revoke";
+    refused(bench.run(|it| machine::set_enabled(it, &pod, false)), RefusalKind::Conflict, None, text);
+    let text = "it belongs to Machine shop/web: grant to that by a Grant object";
+    refused(bench.run(|it| project::add_machine(it, "ci", &pod)), RefusalKind::Conflict, None, text);
+    let text = "project shop is namespace shop of cluster prod: apply a Secret object there";
+    let made = bench.run(|it| secret::create(it, "shop", "other", given("x", &[])));
+    refused(made, RefusalKind::Conflict, None, text);
+    // Freezing is a person's at any project.
+    bench.run(|it| project::set_frozen(it, "shop", true)).unwrap();
+    assert_eq!(bench.audit[0].detail, "project shop frozen");
+}
+
+#[test]
+fn a_secret_is_made_renewed_and_put_away() {
+    use sikkerkey_protocol::kubernetes::{Charset, Generator};
+    let (mut bench, id, _) = plain();
+    let text = format!("project ci has a secret db already: {id}");
+    refused(bench.run(|it| secret::create(it, "ci", "db", given("x", &[]))), RefusalKind::Conflict, None, &text);
+    let structured = bench.run(|it| secret::create(it, "ci", "conn", given(r#"{"user":"u"}"#, &["user"]))).unwrap();
+    assert_eq!(bench.state.secrets[&structured].field_names, ["user"]);
+    let wrong = bench.run(|it| secret::create(it, "ci", "bad", given(r#"{"user":1}"#, &["user"])));
+    refused(wrong, RefusalKind::Invalid, None, "a structured value is a JSON object whose values are all strings");
+    let generator = || Generator { length: 40, charset: Charset::Alphanumeric };
+    let made = bench.run(|it| secret::create(it, "ci", "made", secret::Content::Made(generator()))).unwrap();
+    let open = |bench: &Bench, id| {
+        let secret: &crate::model::secret::Secret = &bench.state.secrets[id];
+        let project = &bench.state.projects[&secret.project];
+        let sealed = bench.state.value(id).unwrap();
+        bench.keyring.open(project, id, secret.version, sealed).unwrap().expose().to_owned()
+    };
+    let first = open(&bench, &made);
+    assert_eq!((first.len(), open(&bench, &id)), (40, "hunter2".to_owned()));
+    assert_eq!(bench.run(|it| secret::rotate(it, &made, generator())).unwrap(), 2);
+    assert_ne!(open(&bench, &made), first);
+    let text = format!(
+        "conn has fields, of which a random value would be wrong for some: give the whole value with secret set {structured}"
+    );
+    refused(bench.run(|it| secret::rotate(it, &structured, generator())), RefusalKind::Conflict, None, &text);
+    let short = Generator { length: 7, charset: Charset::Symbols };
+    let text = "generate.length is from 8 to 1024, not 7";
+    refused(bench.run(|it| secret::rotate(it, &made, short)), RefusalKind::Invalid, None, text);
+    bench.run(|it| secret::delete(it, &id)).unwrap();
+    assert_eq!(bench.actions(), [Action::SecretDelete]);
+    // The name is free again; the one in the trash is another.
+    let again = bench.run(|it| secret::create(it, "ci", "db", given("x", &[]))).unwrap();
+    assert_ne!(again, id);
+    let text = format!("there is no secret {id}: secret list shows them");
+    refused(bench.run(|it| secret::delete(it, &id)), RefusalKind::NotFound, None, &text);
+}
+
+#[test]
+fn a_project_is_in_one_application_at_most() {
+    let (mut bench, _, _) = plain();
+    let store = bench.run(|it| application::create(it, &team(), "store")).unwrap();
+    let text = format!("vault vault_v has an application store already: {store}");
+    refused(bench.run(|it| application::create(it, &team(), "store")), RefusalKind::Conflict, None, &text);
+    let other = bench.run(|it| application::create(it, &team(), "other")).unwrap();
+    let project = bench.state.projects.keys().next().unwrap().clone();
+    let of = |bench: &Bench| bench.state.application_of(&project).map(|it| it.name.clone());
+    bench.run(|it| application::assign(it, "ci", Some(&store))).unwrap();
+    assert_eq!(of(&bench).as_deref(), Some("store"));
+    bench.run(|it| application::assign(it, "ci", Some("other"))).unwrap();
+    assert_eq!((of(&bench).as_deref(), bench.state.applications[&store].projects.len()), (Some("other"), 0));
+    bench.run(|it| application::assign(it, "ci", Some(&other))).unwrap();
+    assert_eq!(bench.changes, 0);
+    bench.run(|it| application::assign(it, "ci", None)).unwrap();
+    assert_eq!(of(&bench), None);
+    let text = "there is no application x: application list shows them";
+    refused(bench.run(|it| application::assign(it, "ci", Some("x"))), RefusalKind::NotFound, None, text);
+}
+
+#[test]
+fn projects_of_one_name_are_told_apart_by_id() {
+    let (mut bench, _, _) = plain();
+    let other = bench.run(|it| vault::create(it, "other", "team@example.com")).unwrap();
+    let second = bench.run(|it| project::create(it, &other, "ci")).unwrap();
+    let text = "there are several projects ci: name it by its id";
+    refused(bench.run(|it| project::set_frozen(it, "ci", true)), RefusalKind::Conflict, None, text);
+    bench.run(|it| project::set_frozen(it, second.as_str(), true)).unwrap();
+    let text = "there is no project x: project list shows them";
+    refused(bench.run(|it| project::set_frozen(it, "x", true)), RefusalKind::NotFound, None, text);
+    let held = bench.run(|it| project::create(it, &other, "ci"));
+    let text = format!("vault {other} has a project ci already: {second}");
+    refused(held, RefusalKind::Conflict, None, &text);
+}
+
+#[test]
+fn an_address_has_one_place_on_an_allowlist_however_it_is_written() {
+    let mut bench = Bench::new();
+    for (given, known) in [
+        ("10.0.0.5", "10.0.0.5/32"),
+        ("192.0.2.0/24", "192.0.2.0/24"),
+        ("2001:db8::1", "2001:db8::1/128"),
+        ("::ffff:192.0.3.0/120", "192.0.3.0/24"),
+    ] {
+        assert_eq!(bench.run(|it| allowlist::add(it, &team(), given, String::new())).unwrap(), known);
+        assert_eq!(bench.actions(), [Action::IpAllowlistUpdate]);
+    }
+    let again = bench.run(|it| allowlist::add(it, &team(), "::ffff:10.0.0.5", String::new()));
+    refused(again, RefusalKind::Conflict, None, "10.0.0.5/32 is on the list already");
+    let wide = bench.run(|it| allowlist::add(it, &team(), "10.0.0.5/8", String::new()));
+    refused(wide, RefusalKind::Invalid, None, "10.0.0.5/8 is not a CIDR in its shortest form: write 10.0.0.0/8");
+    assert_eq!(bench.run(|it| allowlist::switch(it, &team(), true)).unwrap(), 4);
+    bench.run(|it| allowlist::set_entry(it, &team(), "10.0.0.5", false)).unwrap();
+    let may = |bench: &Bench, address: &str| {
+        crate::usecase::authenticate::may_connect(&bench.state, &team(), address.parse().unwrap()).is_ok()
+    };
+    assert!(may(&bench, "192.0.2.7") && may(&bench, "::ffff:192.0.2.7") && !may(&bench, "10.0.0.5"));
+    bench.run(|it| allowlist::remove(it, &team(), "192.0.2.0/24")).unwrap();
+    assert!(!may(&bench, "192.0.2.7"));
+    let gone = bench.run(|it| allowlist::remove(it, &team(), "192.0.2.0/24"));
+    let text = "192.0.2.0/24 is not on the list: ip-allowlist list shows it";
+    refused(gone, RefusalKind::NotFound, None, text);
+    bench.run(|it| allowlist::switch(it, &team(), false)).unwrap();
+    assert!(may(&bench, "192.0.2.7") && may(&bench, "10.0.0.5"));
+}
+
+#[test]
+fn a_machine_is_switched_off_and_on_and_one_whose_time_is_over_is_not() {
+    let (mut bench, _, host) = plain();
+    bench.run(|it| machine::set_enabled(it, &host, false)).unwrap();
+    assert_eq!(
+        (bench.actions(), bench.audit[0].detail.as_str()),
+        (vec![Action::MachineUpdate], "machine nas disabled")
+    );
+    bench.run(|it| machine::set_enabled(it, &host, false)).unwrap();
+    assert_eq!(bench.changes, 0);
+    bench.run(|it| machine::set_enabled(it, &host, true)).unwrap();
+    let held = bench.state.machines[&host].clone();
+    bench.put(Entity::Machine(crate::model::machine::Machine { expires_at: Some(bench.now), ..(*held).clone() }));
+    let text = "the time of machine nas is over: let it enrol again";
+    refused(bench.run(|it| machine::set_enabled(it, &host, true)), RefusalKind::Conflict, None, text);
+}
+
+#[test]
+fn a_policy_that_guards_something_stays() {
+    use sikkerkey_protocol::policy::PolicyDocument;
+    let (mut bench, id, _) = plain();
+    let document = || PolicyDocument { ip_allowlist: Some(vec!["10.0.0.0/8".into()]), ..PolicyDocument::default() };
+    assert_eq!(bench.run(|it| policy::set(it, "ci", "office", document())).unwrap(), 1);
+    assert_eq!(bench.run(|it| policy::set(it, "ci", "office", document())).unwrap(), 1);
+    assert_eq!(bench.changes, 0);
+    let text = "the project of db has no policy home: policy list shows them";
+    refused(bench.run(|it| policy::bind(it, &id, Some("home"))), RefusalKind::NotFound, None, text);
+    bench.run(|it| policy::bind(it, &id, Some("office"))).unwrap();
+    assert_eq!(bench.audit[0].detail, "policy office guards db");
+    let text = format!("policy office guards {id}: take it off them with policy unbind");
+    refused(bench.run(|it| policy::delete(it, "ci", "office")), RefusalKind::Conflict, None, &text);
+    bench.run(|it| policy::bind(it, &id, None)).unwrap();
+    bench.run(|it| policy::delete(it, "ci", "office")).unwrap();
+    assert!(bench.state.policies.is_empty());
+    let empty = bench.run(|it| policy::set(it, "ci", "office", PolicyDocument::default()));
+    assert_eq!(empty.unwrap_err().kind, RefusalKind::Invalid);
+}

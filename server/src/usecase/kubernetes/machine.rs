@@ -191,6 +191,7 @@ fn pin(
             fleet: Some(fleet.id.clone()),
             pod: None,
             hostname: None,
+            enrolled_by: None,
         },
     };
     if waiting.is_none_or(|held| **held != machine) {
