@@ -8,6 +8,7 @@ mod answer;
 mod audit;
 mod command;
 pub(crate) mod execute;
+mod keys;
 mod listing;
 mod request;
 pub(crate) mod socket;
@@ -20,6 +21,7 @@ use anyhow::Context as _;
 pub use self::answer::Answer;
 pub use self::command::Command;
 pub use self::request::Request;
+use crate::cli::RootKeyArguments;
 
 /// The name of the socket in the data directory.
 pub const SOCKET: &str = "admin.sock";
@@ -31,8 +33,8 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     pub data_dir: PathBuf,
     /// The root key, when it is not in the data directory. Not needed while the server runs.
-    #[arg(long, value_name = "FILE")]
-    pub root_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub root_key: RootKeyArguments,
     /// How to answer.
     #[arg(long, value_enum, default_value_t = Output::Text, global = true)]
     pub output: Output,
@@ -52,12 +54,12 @@ pub enum Output {
 
 /// Runs a command and prints its answer.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let Arguments { data_dir, root_key_file, output, command } = arguments;
+    let Arguments { data_dir, root_key, output, command } = arguments;
     let request = command.into_request()?;
     let socket = data_dir.join(SOCKET);
     let answered = match socket::ask(&socket, &request).await? {
         Some(answered) => answered,
-        None => execute::alone(&data_dir, root_key_file.as_deref(), request).await?,
+        None => execute::alone(&data_dir, root_key, request).await?,
     };
     let answer = answered.map_err(|message| anyhow::anyhow!(message))?;
     let text = match output {

@@ -2,7 +2,7 @@
 //!
 //! `serve` puts listeners before it; the command line opens it for one command when no server runs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -13,8 +13,7 @@ use tokio::task::JoinHandle;
 use crate::app::{App, Parts};
 use crate::bell::Bell;
 use crate::clock::Clock;
-use crate::crypto::keyring::Keyring;
-use crate::crypto::root_key::RootKey;
+use crate::crypto::root_key::{RootKey, RootKeyError, Source};
 use crate::entropy::Entropy;
 use crate::floods::Floods;
 use crate::http::client_address::TrustedProxies;
@@ -27,11 +26,12 @@ use crate::writer::{self, WriterTask};
 const WAITING: usize = 20_000;
 
 /// What an engine is opened with.
+#[derive(Clone)]
 pub struct Options {
     /// Where the data is.
     pub data_dir: PathBuf,
-    /// Where the root key is; none: in the data directory.
-    pub root_key_file: Option<PathBuf>,
+    /// Where the root key comes from.
+    pub root_key: Source,
     /// The server's public origin, without a trailing slash.
     pub public_url: String,
     /// Proxies whose word about the client is taken.
@@ -51,17 +51,22 @@ pub struct Engine {
     stop_waiting: watch::Sender<bool>,
     stop_writer: watch::Sender<bool>,
     writer: JoinHandle<Result<(), StoreError>>,
-    _directory: DataDirectory,
+    _directory: Arc<DataDirectory>,
 }
 
 impl Engine {
     /// Locks the data, checks it, and starts the writer.
     pub async fn open(options: Options) -> anyhow::Result<Self> {
-        let directory = DataDirectory::lock(&options.data_dir)?;
-        let root = root_key(&directory, options.root_key_file.as_deref(), &*options.entropy)?;
-        let keyring = Arc::new(Keyring::new(&root));
+        let directory = Arc::new(DataDirectory::lock(&options.data_dir)?);
+        Self::open_in(directory, options).await
+    }
+
+    /// [`Engine::open`], for whoever has the lock already.
+    pub async fn open_in(directory: Arc<DataDirectory>, options: Options) -> anyhow::Result<Self> {
+        let root = root_key(&directory, &options.root_key, &*options.entropy)?;
+        let (store, loaded) = Store::open(&directory, &root, &*options.entropy).await?;
         drop(root);
-        let (store, loaded) = Store::open(&directory, Arc::clone(&keyring), &*options.entropy).await?;
+        let keyring = store.keyring();
         let records = Store::records(&directory).await?;
         let lockout = Arc::new(Lockout::new(options.shared_addresses));
         for (machine, address) in loaded.world.ledger.last_addresses() {
@@ -128,9 +133,21 @@ impl Engine {
     }
 }
 
-fn root_key(directory: &DataDirectory, file: Option<&Path>, entropy: &dyn Entropy) -> anyhow::Result<RootKey> {
-    if let Some(file) = file {
-        return Ok(RootKey::read(file)?);
+/// Why the root key cannot be had at the moment, when that is why an engine does not open.
+pub fn sealed(error: &anyhow::Error) -> Option<String> {
+    let absent = |it: &&RootKeyError| it.is_absence();
+    let error = error.chain().find_map(|it| it.downcast_ref::<RootKeyError>()).filter(absent)?;
+    Some(match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    })
+}
+
+fn root_key(directory: &DataDirectory, source: &Source, entropy: &dyn Entropy) -> anyhow::Result<Arc<RootKey>> {
+    match source {
+        Source::Given(key) => return Ok(Arc::clone(key)),
+        Source::File(path) => return Ok(Arc::new(RootKey::read(path)?)),
+        Source::Beside => {}
     }
     let path = directory.path().join("root.key");
     // Data without its key cannot be read with a new one: making one would only hide what happened.
@@ -148,5 +165,5 @@ fn root_key(directory: &DataDirectory, file: Option<&Path>, entropy: &dyn Entrop
              move the file and give it by --root-key-file"
         );
     }
-    Ok(key)
+    Ok(Arc::new(key))
 }

@@ -12,6 +12,8 @@ use std::collections::HashMap;
 
 use sikkerkey_protocol::id::MachineId;
 
+use crate::crypto::master::WrappedMaster;
+use crate::crypto::root_key::RootKeyError;
 use crate::ledger::{Dirty, Seen};
 use crate::live::World;
 use crate::model::millis::Millis;
@@ -45,6 +47,9 @@ pub enum StoreError {
     /// The root key is another than the one the data was made with.
     #[error("this root key is not the one the data was sealed with: give the right one with --root-key-file")]
     WrongRootKey,
+    /// The root key is not there, or cannot be used.
+    #[error("cannot open the master key")]
+    RootKey(#[source] RootKeyError),
     /// A row was changed, removed or added by somebody else.
     #[error("{0} in the database was not written by this server: restore a backup, or find out who changed it")]
     Tampered(String),
@@ -103,6 +108,7 @@ impl Rows {
             && self.last_seen.is_empty()
             && self.audit.is_empty()
             && self.nonce_floor.is_none()
+            && self.master.is_none()
     }
 }
 
@@ -111,7 +117,7 @@ impl Rows {
 pub struct Rows {
     /// Changed entities; none for removed ones.
     pub entities: HashMap<EntityKey, Option<Entity>>,
-    /// New versions of values.
+    /// New versions of values, and old ones under another project key.
     pub versions: Vec<Version>,
     /// Changed counters.
     pub dirty: Dirty,
@@ -121,4 +127,6 @@ pub struct Rows {
     pub audit: Vec<AuditRow>,
     /// Nonces of timestamps at or below this are forgotten, and such timestamps are refused from now on.
     pub nonce_floor: Option<i64>,
+    /// The master key, wrapped by another root key.
+    pub master: Option<WrappedMaster>,
 }

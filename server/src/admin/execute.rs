@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Answer, Request, audit, listing};
+use super::{Answer, Request, audit, keys, listing};
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
+use crate::cli::RootKeyArguments;
 use crate::clock::SystemClock;
 use crate::decision::{Context, Decided};
 use crate::engine::{Engine, Options};
@@ -30,7 +31,18 @@ pub(crate) async fn execute(desk: Desk<'_>, request: Request) -> Result<Answer, 
     match request {
         Request::Audit { limit, machine } => audit::newest(desk, limit, machine.as_ref()).await,
         Request::VerifyAudit => audit::verify(desk).await,
+        Request::RotateRootKey { file, command } => keys::rotate_root(desk, file.as_deref(), command.as_deref()).await,
+        Request::RotateProjectKey { project } => keys::rotate_projects(desk, project.as_ref()).await,
+        Request::SealStatus => keys::status(desk).await,
         other => change(desk, other).await.map_err(|refusal| refusal.message),
+    }
+}
+
+/// Answers for a server that has no root key yet.
+pub(crate) fn while_sealed(request: &Request, missing: String) -> Result<Answer, String> {
+    match request {
+        Request::SealStatus => Ok(keys::sealed(missing)),
+        _ => Err(missing),
     }
 }
 
@@ -95,7 +107,11 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
             Answer::done(done)
         }
         Request::Unlock { ip, machine } => unlock(desk, ip, machine).await?,
-        Request::Audit { .. } | Request::VerifyAudit => Answer::done("nothing to change"),
+        Request::Audit { .. }
+        | Request::VerifyAudit
+        | Request::RotateRootKey { .. }
+        | Request::RotateProjectKey { .. }
+        | Request::SealStatus => Answer::done("nothing to change"),
     })
 }
 
@@ -123,7 +139,7 @@ async fn unlock(
     Ok(Answer::new(json!({ "lifted": lifted }), text))
 }
 
-async fn through<T: Send + 'static>(
+pub(super) async fn through<T: Send + 'static>(
     desk: Desk<'_>,
     what: &'static str,
     decide: impl FnOnce(&Context<'_>) -> Decided<T> + Send + 'static,
@@ -136,7 +152,7 @@ async fn through<T: Send + 'static>(
 /// Executes a command beside the data, when no server runs. The lock on the directory keeps one from starting meanwhile.
 pub(crate) async fn alone(
     data_dir: &Path,
-    root_key_file: Option<&Path>,
+    root_key: RootKeyArguments,
     request: Request,
 ) -> anyhow::Result<Result<Answer, String>> {
     if !data_dir.is_dir() {
@@ -147,7 +163,7 @@ pub(crate) async fn alone(
     }
     let engine = Engine::open(Options {
         data_dir: data_dir.to_owned(),
-        root_key_file: root_key_file.map(Path::to_owned),
+        root_key: root_key.into_source()?,
         public_url: String::new(),
         proxies: Vec::new(),
         shared_addresses: Vec::new(),

@@ -1,9 +1,10 @@
 //! A command on its way to the one who executes it.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use sikkerkey_protocol::id::{AgentId, MachineId, SecretId, VaultId};
+use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, SecretId, VaultId};
 use sikkerkey_protocol::secret_text::{self, SecretText};
 
 use crate::model::account::Standing;
@@ -73,4 +74,12 @@ pub enum Request {
         ip: Option<IpAddr>,
         machine: Option<MachineId>,
     },
+    RotateRootKey {
+        file: Option<PathBuf>,
+        command: Option<String>,
+    },
+    RotateProjectKey {
+        project: Option<ProjectId>,
+    },
+    SealStatus,
 }

@@ -62,6 +62,8 @@ pub enum Action {
     LockoutLift,
     ManagementDenied,
     ServerStart,
+    RootKeyRotate,
+    ProjectKeyRotate,
 }
 
 /// How much it matters.
@@ -113,6 +115,8 @@ impl Action {
             | Self::LockoutStart
             | Self::ClusterTrust
             | Self::NamespaceAdopt
+            | Self::RootKeyRotate
+            | Self::ProjectKeyRotate
             | Self::AccountUpdate => Severity::High,
         }
     }

@@ -2,6 +2,7 @@
 
 pub(super) mod audit;
 mod load;
+mod meta;
 pub(super) mod save;
 
 use std::collections::HashMap;
@@ -12,10 +13,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions, Connection};
 
 use super::data_directory::DataDirectory;
-use super::head::{Head, hex};
+use super::head::Head;
 use super::{Loaded, StoreError};
 use crate::crypto::keyring::Keyring;
-use crate::entropy::{self, Entropy};
+use crate::crypto::root_key::RootKey;
+use crate::entropy::Entropy;
 use crate::model::EntityKey;
 use audit::Records;
 
@@ -32,10 +34,10 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database, makes it when there is none, brings it up to date and reads it.
+    /// Opens the database, makes it when there is none, brings it up to date, opens its master key with `root` and reads it.
     pub async fn open(
         directory: &DataDirectory,
-        keyring: Arc<Keyring>,
+        root: &RootKey,
         entropy: &dyn Entropy,
     ) -> Result<(Self, Loaded), StoreError> {
         let mut connection = options(directory).create_if_missing(true).connect().await.map_err(StoreError::Open)?;
@@ -43,10 +45,15 @@ impl Store {
             MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => StoreError::NewerSchema,
             other => StoreError::Migrate(other),
         })?;
-        check_root_key(&mut connection, &keyring, entropy).await?;
+        let keyring = Arc::new(meta::open_master(&mut connection, root, entropy).await?);
         let mut store = Self { connection, keyring, head: Head::default(), macs: HashMap::new(), is_open: false };
         let loaded = store.load().await?;
         Ok((store, loaded))
+    }
+
+    /// The keys that follow from the master key.
+    pub fn keyring(&self) -> Arc<Keyring> {
+        Arc::clone(&self.keyring)
     }
 
     /// A way to look at the audit beside the writer.
@@ -72,31 +79,4 @@ fn options(directory: &DataDirectory) -> SqliteConnectOptions {
         .pragma("trusted_schema", "OFF")
         .pragma("cell_size_check", "ON")
         .disable_statement_logging()
-}
-
-/// Ties a new database to the root key, or checks that an old one is tied to it.
-async fn check_root_key(
-    connection: &mut SqliteConnection,
-    keyring: &Keyring,
-    entropy: &dyn Entropy,
-) -> Result<(), StoreError> {
-    let stored: Option<String> = sqlx::query_scalar("select value from meta where name = 'root key check'")
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(StoreError::Read)?;
-    let Some(stored) = stored else {
-        let installation = entropy::uuid(entropy);
-        let check = format!("{installation} {}", hex(&keyring.check_value(&installation)));
-        let head = Head::default().encode(keyring.rows()).map_err(StoreError::Encode)?;
-        // Both or neither: a database that is tied to a root key and has no head looks tampered with.
-        sqlx::query("insert into meta (name, value) values ('root key check', ?1), ('head', ?2)")
-            .bind(check)
-            .bind(head)
-            .execute(connection)
-            .await
-            .map_err(StoreError::Write)?;
-        return Ok(());
-    };
-    let (installation, check) = stored.split_once(' ').unwrap_or_default();
-    if hex(&keyring.check_value(installation)) == check { Ok(()) } else { Err(StoreError::WrongRootKey) }
 }

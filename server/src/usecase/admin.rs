@@ -5,6 +5,8 @@ pub mod adopt;
 pub mod agent;
 pub mod cluster;
 pub mod machine;
+pub mod project_key;
+pub mod root_key;
 pub mod secret;
 pub mod vault;
 

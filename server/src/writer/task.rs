@@ -225,6 +225,7 @@ impl WriterTask {
             chain::append(parts.keyring.audit(), self.audit_head, now, &done.audit).map_err(StoreError::Encode)?;
         rows.entities = std::mem::take(&mut done.entities);
         rows.versions = std::mem::take(&mut done.versions);
+        rows.master = done.master.take();
         rows.dirty = parts.live.read().ledger.dirty();
         let group = match group {
             Some(group) => group,

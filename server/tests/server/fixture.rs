@@ -20,6 +20,7 @@ use sikkerkey_protocol::secret_text::SecretText;
 use sikkerkey_protocol::sync::{Delivery, File, Format, Input, OnDenied, SecretKey};
 use sikkerkey_server::audit::entry::{Action, Actor, Entry};
 use sikkerkey_server::clock::Clock;
+use sikkerkey_server::crypto::root_key::Source;
 use sikkerkey_server::decision::{Context, Decision};
 use sikkerkey_server::engine::{Engine, Options};
 use sikkerkey_server::entropy::SystemEntropy;
@@ -202,7 +203,7 @@ pub async fn send_to(router: &Router, request: Signed) -> Answer {
 pub async fn engine(directory: PathBuf, clock: Arc<dyn Clock>) -> anyhow::Result<Engine> {
     Engine::open(Options {
         data_dir: directory,
-        root_key_file: None,
+        root_key: Source::Beside,
         public_url: URL.into(),
         proxies: vec!["192.0.2.0/24".parse().unwrap()],
         shared_addresses: Vec::new(),

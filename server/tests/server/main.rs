@@ -17,6 +17,8 @@ mod process;
 mod reads;
 mod refusals;
 mod replay;
+mod root_key;
+mod sealed;
 mod sync;
 mod tampering;
 mod tls;

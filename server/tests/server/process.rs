@@ -32,15 +32,18 @@ impl Process {
 
     /// With more arguments.
     pub async fn start_with(data: &Path, log_filter: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sikkerkey-server"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sikkerkey-server"));
+        command
             .args(["serve", "--listen", "127.0.0.1:0", "--public-url", "http://localhost:1", "--data-dir"])
             .arg(data)
             .args(arguments)
-            .env("SIKKERKEY_LOG", log_filter)
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+            .env("SIKKERKEY_LOG", log_filter);
+        Self::watch(&mut command).await
+    }
+
+    /// Starts what becomes a server, and waits until it listens.
+    pub async fn watch(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let log = Arc::new(Mutex::new(String::new()));
         let (found, address) = tokio::sync::oneshot::channel();

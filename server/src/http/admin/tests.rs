@@ -5,7 +5,9 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::admin::{Answer, Command, Request};
+use crate::cli::RootKeyArguments;
 use crate::clock::SystemClock;
+use crate::crypto::root_key::Source;
 use crate::engine::{Engine, Options};
 use crate::entropy::SystemEntropy;
 
@@ -23,7 +25,7 @@ fn request(line: &str) -> Request {
 async fn open(data: &Path) -> Engine {
     let options = Options {
         data_dir: data.to_owned(),
-        root_key_file: None,
+        root_key: Source::Beside,
         public_url: "https://sikkerkey.example.com".into(),
         proxies: vec![],
         shared_addresses: vec![],
@@ -38,7 +40,7 @@ async fn ask(data: &Path, line: &str) -> Result<Answer, String> {
     let request = request(line);
     match socket::ask(&data.join(SOCKET), &request).await.unwrap() {
         Some(answered) => answered,
-        None => crate::admin::execute::alone(data, None, request).await.unwrap(),
+        None => crate::admin::execute::alone(data, RootKeyArguments::default(), request).await.unwrap(),
     }
 }
 
@@ -60,7 +62,7 @@ async fn commands_do_the_same_beside_the_server_and_without_one() {
     let engine = open(&data).await;
     let (stop, stopped) = oneshot::channel::<()>();
     let (app, at) = (engine.app.clone(), data.clone());
-    let server = tokio::spawn(async move { serve(app, &at, async move { drop(stopped.await) }).await });
+    let server = tokio::spawn(async move { serve(Door::open(app), &at, async move { drop(stopped.await) }).await });
     let ready = async {
         while !data.join(SOCKET).exists() {
             assert!(!server.is_finished());
@@ -80,7 +82,8 @@ async fn commands_do_the_same_beside_the_server_and_without_one() {
     let suspended = ask(&data, "account suspend team@example.com").await.ok().unwrap();
     assert_eq!(suspended.text, "account team@example.com: Suspended");
     // While the server has the data, nobody opens it beside it.
-    let beside = crate::admin::execute::alone(&data, None, request("vault list")).await.err().unwrap();
+    let beside =
+        crate::admin::execute::alone(&data, RootKeyArguments::default(), request("vault list")).await.err().unwrap();
     assert!(beside.to_string().starts_with("another sikkerkey-server is using"), "{beside}");
 
     stop.send(()).unwrap();
@@ -115,7 +118,7 @@ async fn what_is_no_request_is_answered_without_repeating_it() {
     ] {
         let (mut near, far) = UnixStream::pair().unwrap();
         let app = engine.app.clone();
-        let server = tokio::spawn(async move { talk(&app, far).await });
+        let server = tokio::spawn(async move { talk(&Door::open(app), far).await });
         near.write_all(sent.as_bytes()).await.unwrap();
         near.shutdown().await.unwrap();
         let mut answer = String::new();

@@ -1,14 +1,17 @@
-//! Looking at the audit, beside the writer.
+//! Looking at what is stored, beside the writer.
 
-use sikkerkey_protocol::id::MachineId;
+use sikkerkey_protocol::id::{MachineId, ProjectId};
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use tokio::sync::Mutex;
 
+use super::{load, meta};
+use crate::crypto::master::WrappedMaster;
 use crate::model::millis::Millis;
+use crate::model::version::Version;
 use crate::store::{AuditRow, StoreError};
 
-/// A view of the audit that cannot write.
+/// A view of what is stored that cannot write.
 pub struct Records {
     connection: Mutex<SqliteConnection>,
 }
@@ -25,6 +28,21 @@ impl Records {
         let query = sqlx::query(sql).bind(machine.map(MachineId::as_str)).bind(i64::from(limit));
         let rows = query.fetch_all(&mut *self.connection.lock().await).await.map_err(StoreError::Read)?;
         rows.iter().map(row).collect()
+    }
+
+    /// The master key as it is stored.
+    pub async fn master(&self) -> Result<WrappedMaster, StoreError> {
+        let text = meta::value(&mut *self.connection.lock().await, meta::MASTER).await?;
+        Ok(WrappedMaster::decode(&text.unwrap_or_default())?)
+    }
+
+    /// Every version of every secret of a project, oldest first.
+    pub async fn versions(&self, project: &ProjectId) -> Result<Vec<Version>, StoreError> {
+        let sql = "select secret, version, vault, project, time, field_names, wrapped_key, ciphertext from version
+             where project = ?1 order by secret, version";
+        let query = sqlx::query(sql).bind(project.as_str());
+        let rows = query.fetch_all(&mut *self.connection.lock().await).await.map_err(StoreError::Read)?;
+        rows.iter().map(load::version).collect()
     }
 
     /// Up to `limit` rows after `seq`, oldest first.

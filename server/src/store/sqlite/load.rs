@@ -74,21 +74,10 @@ impl Store {
              from version v join (select secret, max(version) as version from version group by secret) n
              on v.secret = n.secret and v.version = n.version";
         for row in self.rows(newest).await? {
-            let secret: String = column(&row, 0)?;
-            let tampered = |_| StoreError::Tampered(format!("the value of {secret}"));
-            let version = Version {
-                secret: secret.parse().map_err(tampered)?,
-                version: u64::try_from(column::<i64>(&row, 1)?).unwrap_or_default(),
-                vault: column::<String>(&row, 2)?.parse().map_err(tampered)?,
-                project: column::<String>(&row, 3)?.parse().map_err(tampered)?,
-                time: Millis(column(&row, 4)?),
-                field_names: serde_json::from_str(&column::<String>(&row, 5)?)
-                    .map_err(|_| StoreError::Tampered(format!("the value of {secret}")))?,
-                sealed: Arc::new(Sealed { wrapped_key: column(&row, 6)?, ciphertext: column(&row, 7)? }),
-            };
+            let version = version(&row)?;
             let known = world.state.secrets.get(&version.secret).map(|it| it.version);
             if known != Some(version.version) {
-                return Err(StoreError::Tampered(format!("the value of {secret}")));
+                return Err(StoreError::Tampered(format!("the value of {}", version.secret)));
             }
             world.state.apply(Change::PutVersion(version));
         }
@@ -166,6 +155,21 @@ impl Store {
     async fn fetch(&mut self, sql: &'static str) -> Result<Vec<String>, StoreError> {
         self.rows(sql).await?.iter().map(|row| column(row, 0)).collect()
     }
+}
+
+/// A row of the table of versions.
+pub(super) fn version(row: &SqliteRow) -> Result<Version, StoreError> {
+    let secret: String = column(row, 0)?;
+    let tampered = || StoreError::Tampered(format!("the value of {secret}"));
+    Ok(Version {
+        secret: secret.parse().map_err(|_| tampered())?,
+        version: u64::try_from(column::<i64>(row, 1)?).unwrap_or_default(),
+        vault: column::<String>(row, 2)?.parse().map_err(|_| tampered())?,
+        project: column::<String>(row, 3)?.parse().map_err(|_| tampered())?,
+        time: Millis(column(row, 4)?),
+        field_names: serde_json::from_str(&column::<String>(row, 5)?).map_err(|_| tampered())?,
+        sealed: Arc::new(Sealed { wrapped_key: column(row, 6)?, ciphertext: column(row, 7)? }),
+    })
 }
 
 fn column<'r, T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>>(

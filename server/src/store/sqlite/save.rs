@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 use sqlx::Row;
 
-use super::Store;
+use super::{Store, meta};
 use crate::model::spend::{LIFE_SECONDS, Spend};
 use crate::model::{Entity, EntityKey};
 use crate::store::head::{Head, hex};
@@ -196,7 +196,9 @@ impl Store {
         for version in &rows.versions {
             sqlx::query(
                 "insert into version (secret, version, vault, project, time, field_names, wrapped_key, ciphertext)
-                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                 on conflict (secret, version) do update
+                     set wrapped_key = excluded.wrapped_key, ciphertext = excluded.ciphertext",
             )
             .bind(version.secret.as_str())
             .bind(i64::try_from(version.version).unwrap_or(i64::MAX))
@@ -243,6 +245,10 @@ impl Store {
                 json(&seen.collect::<Vec<_>>())?,
             )
             .await?;
+        }
+        if let Some(master) = &rows.master {
+            let text = master.encode().map_err(StoreError::Encode)?;
+            meta::put(&mut self.connection, meta::MASTER, &text).await?;
         }
         if let Some(floor) = rows.nonce_floor {
             head.nonce_floor = head.nonce_floor.max(floor);
