@@ -150,6 +150,7 @@ async fn unseal(
     options: &Options,
     address: SocketAddr,
 ) -> anyhow::Result<Engine> {
+    let mut said = None;
     for attempt in 0.. {
         let missing = match open(directory, options, address).await {
             Ok(engine) => {
@@ -159,8 +160,12 @@ async fn unseal(
             }
             Err(error) => sealed(&error).ok_or(error)?,
         };
-        tracing::warn!(missing, "sealed: nothing is answered until the root key is there");
-        door.still_missing(missing);
+        // Once, and again when it is something else: every few seconds for days would hide the rest of the log.
+        if said.as_ref() != Some(&missing) {
+            tracing::warn!(missing, "sealed: nothing is answered until the root key is there");
+        }
+        door.still_missing(missing.clone());
+        said = Some(missing);
         sleep(pause(attempt)).await;
     }
     bail!("the root key never came")

@@ -36,21 +36,21 @@ pub(super) async fn rotate_root(desk: Desk<'_>, file: Option<&Path>, command: Op
     let text = format!(
         "{by} wraps the master key, and {was} does not any more.\n\
          From its next start the server needs {argument}, in the place of what it was given until now; until then it runs \
-         on. Keep the old key for as long as there are backups from before, and away from them."
+         on. A root.key beside the data has no use from then on. Keep the old key for as long as there are backups from before, and away from them."
     );
     Ok(Answer::new(json!({ "by": by, "was": was, "argument": argument }), text))
 }
 
 /// Gives one project or all a new key.
 pub(super) async fn rotate_projects(desk: Desk<'_>, project: Option<&ProjectId>) -> Result<Answer, String> {
-    let ids = match project {
-        Some(id) => vec![id.clone()],
-        None => {
+    let ids = project.map_or_else(
+        || {
             let mut ids: Vec<_> = desk.app.live.read().state.projects.keys().cloned().collect();
             ids.sort();
             ids
-        }
-    };
+        },
+        |id| vec![id.clone()],
+    );
     let mut done = Vec::with_capacity(ids.len());
     for id in &ids {
         let versions = rotate_project(desk, id).await.map_err(|message| {

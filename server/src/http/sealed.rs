@@ -70,12 +70,11 @@ impl Door {
             return "ok\n".into_response();
         }
         // What is missing is told to whoever watches the server, and no client; SDK routes carry nothing but the text.
-        let (text, code) = match path {
-            "/readyz" => (self.text(), None),
-            _ => {
-                let code = path.starts_with("/v1/ai/").then_some(ErrorCode::Sealed);
-                ("the server is sealed until it has its root key: try again later".to_owned(), code)
-            }
+        let (text, code) = if path == "/readyz" {
+            (self.text(), None)
+        } else {
+            let code = path.starts_with("/v1/ai/").then_some(ErrorCode::Sealed);
+            ("the server is sealed until it has its root key: try again later".to_owned(), code)
         };
         let mut response = refusal::body(StatusCode::SERVICE_UNAVAILABLE, text, code);
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));

@@ -123,7 +123,7 @@ async fn the_root_key_comes_by_a_file_descriptor() {
     let (done, text) = run(&format!("7 7< {other}"));
     assert!(!done && text.contains("not the one the data was sealed with"), "{text}");
     for (script, problem) in [
-        ("7".to_owned(), "cannot read the root key from file descriptor 7"),
+        ("200".to_owned(), "cannot read the root key from file descriptor 200"),
         ("0".to_owned(), "must be a pipe or a file"),
         ("7 7< /dev/null".to_owned(), "must be a pipe or a file"),
         (format!("7 7< {}", data.join("sikkerkey.db").display()), "must hold 32 bytes"),
@@ -192,7 +192,7 @@ async fn a_command_keeps_the_root_key_and_the_server_waits_for_it() {
     assert!(status == 503 && text.contains("the root key command sh unwrap"), "{text}");
     let complains = async {
         while !process.log.lock().await.contains("private.pem") {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     };
     timeout(Duration::from_secs(30), complains).await.expect("the log has what the command says");

@@ -26,21 +26,17 @@ pub(super) async fn open_master(
     if let Some(text) = value(connection, MASTER).await? {
         return Ok(WrappedMaster::decode(&text)?.open(root).await?);
     }
-    let old = value(connection, OLD_CHECK).await?;
-    let (keyring, head) = match old {
-        Some(old) => {
-            let (installation, check) = old.split_once(' ').unwrap_or_default();
-            (Master::of_old(installation, check, root)?, None)
+    let (keyring, head) = if let Some(old) = value(connection, OLD_CHECK).await? {
+        let (installation, check) = old.split_once(' ').unwrap_or_default();
+        (Master::of_old(installation, check, root)?, None)
+    } else {
+        // Making a new one would only hide that the old one is gone, and with it everything that was sealed.
+        if has_rows(connection).await? {
+            return Err(StoreError::Tampered("the missing master key".to_owned()));
         }
-        None => {
-            // Making a new one would only hide that the old one is gone, and with it everything that was sealed.
-            if has_rows(connection).await? {
-                return Err(StoreError::Tampered("the missing master key".to_owned()));
-            }
-            let keyring = Keyring::new(Master::generate(entropy));
-            let head = Head::default().encode(keyring.rows()).map_err(StoreError::Encode)?;
-            (keyring, Some(head))
-        }
+        let keyring = Keyring::new(Master::generate(entropy));
+        let head = Head::default().encode(keyring.rows()).map_err(StoreError::Encode)?;
+        (keyring, Some(head))
     };
     let wrapped = keyring.wrap_master(root, entropy).await.map_err(StoreError::RootKey)?;
     let wrapped = wrapped.encode().map_err(StoreError::Encode)?;
