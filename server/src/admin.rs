@@ -13,6 +13,7 @@ mod command;
 mod enrolment_token;
 pub(crate) mod execute;
 mod grant;
+mod keys;
 mod listing;
 mod policy;
 mod project;
@@ -27,6 +28,7 @@ use anyhow::Context as _;
 pub use self::answer::Answer;
 pub use self::command::Command;
 pub use self::request::Request;
+use crate::cli::RootKeyArguments;
 use crate::engine::DataPlace;
 
 /// The name of the socket in the data directory.
@@ -42,8 +44,8 @@ pub struct Arguments {
     #[arg(long, value_name = "URL", env = "SIKKERKEY_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
     /// The root key, when it is not in the data directory. Not needed while the server runs.
-    #[arg(long, value_name = "FILE")]
-    pub root_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub root_key: RootKeyArguments,
     /// How to answer.
     #[arg(long, value_enum, default_value_t = Output::Text, global = true)]
     pub output: Output,
@@ -63,16 +65,15 @@ pub enum Output {
 
 /// Runs a command and prints its answer.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let Arguments { data_dir, database_url, root_key_file, output, command } = arguments;
+    let Arguments { data_dir, database_url, root_key, output, command } = arguments;
     let request = command.into_request()?;
     let answered = match &data_dir {
         Some(data_dir) => socket::ask(&data_dir.join(SOCKET), &request).await?,
         None => None,
     };
-    let answered = match (answered, database_url.map(DataPlace::Postgres).or(data_dir.map(DataPlace::Directory))) {
-        (Some(answered), _) => answered,
-        (None, Some(place)) => execute::alone(place, root_key_file.as_deref(), request).await?,
-        (None, None) => anyhow::bail!("give --data-dir, or --database-url"),
+    let answered = match answered {
+        Some(answered) => answered,
+        None => execute::alone(DataPlace::new(database_url, data_dir)?, root_key, request).await?,
     };
     let answer = answered.map_err(|message| anyhow::anyhow!(message))?;
     let text = match output {

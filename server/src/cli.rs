@@ -1,11 +1,14 @@
 //! The command line.
 
+mod root_key;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
+pub use self::root_key::RootKeyArguments;
 use crate::admin;
 
 /// The SikkerKey server: machines, secrets, grants, access policies, audit.
@@ -36,16 +39,15 @@ pub struct Serve {
     /// by the environment, where other users do not see the password.
     #[arg(long, value_name = "URL", env = "SIKKERKEY_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
-    /// Where to listen. Anything but a loopback address needs a certificate and a root key file.
+    /// Where to listen. Anything but a loopback address needs a certificate and a root key from elsewhere.
     #[arg(long, value_name = "ADDR")]
     pub listen: SocketAddr,
     /// The origin by which clients reach the server, such as `https://sikkerkey.example.com`.
     #[arg(long, value_name = "URL")]
     pub public_url: String,
-    /// The root key: a file that holds 32 bytes, raw, in hex or in base64. Absent: made in the data directory, for a
-    /// loopback listener only.
-    #[arg(long, value_name = "FILE")]
-    pub root_key_file: Option<PathBuf>,
+    /// Where the root key comes from.
+    #[command(flatten)]
+    pub root_key: RootKeyArguments,
     /// The certificate chain in PEM. Read again when it changes.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,

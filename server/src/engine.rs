@@ -2,7 +2,7 @@
 //!
 //! `serve` puts listeners before it; the command line opens it for one command when no server runs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +14,7 @@ use tokio::task::JoinHandle;
 use crate::app::{App, Parts};
 use crate::bell::Bell;
 use crate::clock::Clock;
-use crate::crypto::keyring::Keyring;
-use crate::crypto::root_key::RootKey;
+use crate::crypto::root_key::{RootKey, RootKeyError, Source};
 use crate::entropy::Entropy;
 use crate::floods::Floods;
 use crate::http::client_address::TrustedProxies;
@@ -27,6 +26,9 @@ use crate::writer::{self, Writer, WriterTask};
 /// Sidecars that may wait for news at the same time. Whoever comes beyond it is told to ask again later.
 const WAITING: usize = 20_000;
 
+/// How long after the database was lost it is listened to again.
+const AWAY: Duration = Duration::from_secs(1);
+
 /// Where the data is.
 #[derive(Clone, Debug)]
 pub enum DataPlace {
@@ -37,23 +39,28 @@ pub enum DataPlace {
 }
 
 impl DataPlace {
-    fn open(self) -> Result<Database, StoreError> {
-        Ok(match self {
-            Self::Directory(path) => Database::Directory(DataDirectory::lock(&path)?),
-            Self::Postgres(url) => Database::Postgres(url),
-        })
+    /// What the command line says: a database's URL before a directory.
+    pub fn new(database_url: Option<String>, data_dir: Option<PathBuf>) -> anyhow::Result<Self> {
+        let place = database_url.map(Self::Postgres).or(data_dir.map(Self::Directory));
+        place.context("give --data-dir, or --database-url")
+    }
+
+    /// Locks the data, where one server alone may have it.
+    pub fn open(&self) -> Result<Arc<Database>, StoreError> {
+        Ok(Arc::new(match self {
+            Self::Directory(path) => Database::Directory(DataDirectory::lock(path)?),
+            Self::Postgres(url) => Database::Postgres(url.clone()),
+        }))
     }
 }
 
-/// How long after the database was lost it is listened to again.
-const AWAY: Duration = Duration::from_secs(1);
-
 /// What an engine is opened with.
+#[derive(Clone)]
 pub struct Options {
     /// Where the data is.
     pub place: DataPlace,
-    /// Where the root key is; none: in the data directory.
-    pub root_key_file: Option<PathBuf>,
+    /// Where the root key comes from.
+    pub root_key: Source,
     /// The server's public origin, without a trailing slash.
     pub public_url: String,
     /// Proxies whose word about the client is taken.
@@ -74,17 +81,21 @@ pub struct Engine {
     stop_writer: watch::Sender<bool>,
     writer: JoinHandle<Result<(), StoreError>>,
     /// Holds the lock on the data, where there is one.
-    database: Database,
+    database: Arc<Database>,
 }
 
 impl Engine {
     /// Locks the data, checks it, and starts the writer.
     pub async fn open(options: Options) -> anyhow::Result<Self> {
-        let database = options.place.open()?;
-        let root = root_key(&database, options.root_key_file.as_deref(), &*options.entropy)?;
-        let keyring = Arc::new(Keyring::new(&root));
+        Self::open_in(options.place.open()?, options).await
+    }
+
+    /// [`Engine::open`], for whoever has the lock already.
+    pub async fn open_in(database: Arc<Database>, options: Options) -> anyhow::Result<Self> {
+        let root = root_key(&database, &options.root_key, &*options.entropy)?;
+        let (store, loaded) = Store::open(&database, &root, &*options.entropy).await?;
         drop(root);
-        let (store, loaded) = Store::open(&database, Arc::clone(&keyring), &*options.entropy).await?;
+        let keyring = store.keyring();
         let records = database.records().await?;
         let lockout = Arc::new(Lockout::new(options.shared_addresses));
         for (machine, address) in loaded.world.ledger.last_addresses() {
@@ -177,9 +188,21 @@ impl Follower {
     }
 }
 
-fn root_key(database: &Database, file: Option<&Path>, entropy: &dyn Entropy) -> anyhow::Result<RootKey> {
-    if let Some(file) = file {
-        return Ok(RootKey::read(file)?);
+/// Why the root key cannot be had at the moment, when that is why an engine does not open.
+pub fn sealed(error: &anyhow::Error) -> Option<String> {
+    let absent = |it: &&RootKeyError| it.is_absence();
+    let error = error.chain().find_map(|it| it.downcast_ref::<RootKeyError>()).filter(absent)?;
+    Some(match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    })
+}
+
+fn root_key(database: &Database, source: &Source, entropy: &dyn Entropy) -> anyhow::Result<Arc<RootKey>> {
+    match source {
+        Source::Given(key) => return Ok(Arc::clone(key)),
+        Source::File(path) => return Ok(Arc::new(RootKey::read(path)?)),
+        Source::Beside => {}
     }
     let Database::Directory(directory) = database else {
         anyhow::bail!("a PostgreSQL database needs its root key from elsewhere: give --root-key-file");
@@ -200,5 +223,5 @@ fn root_key(database: &Database, file: Option<&Path>, entropy: &dyn Entropy) -> 
              move the file and give it by --root-key-file"
         );
     }
-    Ok(key)
+    Ok(Arc::new(key))
 }

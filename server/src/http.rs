@@ -11,6 +11,7 @@ pub mod kubernetes;
 pub mod listener;
 mod machine;
 pub mod refusal;
+pub mod sealed;
 pub mod signed;
 mod success;
 pub mod unsigned;

@@ -25,6 +25,7 @@
 //!
 //! * The database does not take writes: every request that needs one is answered 503 and undone, `/readyz` turns red, and
 //!   the next write that succeeds turns it green. Nothing is answered from memory alone.
+//! * The root key is not there: the server is sealed, says so, and opens when it comes ([`http::sealed`]).
 //! * A row does not verify, the root key is another, the schema is newer: the server does not start, and says why.
 //! * A stored value does not open: that one read is answered 503 and audited; the others go on.
 //! * A task panics, the writer above all: the process ends with an error, and whoever started it starts it again.

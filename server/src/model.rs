@@ -25,6 +25,8 @@ pub mod version;
 
 use serde::{Deserialize, Serialize};
 
+use crate::crypto::master::WrappedMaster;
+
 /// One stored value, by kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each variant is documented at its type")]
@@ -123,8 +125,11 @@ pub enum Change {
     Put(Box<Entity>),
     /// Removes; one that is not there is fine.
     Remove(EntityKey),
-    /// Adds a version to a secret and makes it the current one. The secret itself must be put before it.
+    /// Adds a version to a secret, or replaces how one is sealed. The one with the number that the secret says is the
+    /// current one. The secret itself must be put before it.
     PutVersion(version::Version),
+    /// Stores the master key as another root key wraps it. Nothing in memory changes.
+    WrapMaster(WrappedMaster),
 }
 
 impl Change {

@@ -11,19 +11,21 @@ use anyhow::{Context as _, bail, ensure};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing_subscriber::EnvFilter;
 
 use crate::admin;
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
 use crate::cli::{Cli, Command, LogFormat, Serve};
-use crate::clock::{Anchor, DatabaseClock, SystemClock};
+use crate::clock::{Anchor, Clock, DatabaseClock, SystemClock};
 use crate::decision::{Context, Decision};
-use crate::engine::{DataPlace, Engine, Options};
+use crate::engine::{DataPlace, Engine, Options, sealed};
 use crate::entropy::SystemEntropy;
+use crate::http::sealed::Door;
 use crate::http::{self, listener};
+use crate::store::Database;
 use crate::tls::Certificate;
 use crate::usecase::housekeeping;
 use crate::writer::ChangeRequest;
@@ -45,6 +47,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
 /// Runs the server until `stop` ends.
 pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     check(&arguments)?;
+    // Before anything is opened: it may be a descriptor.
+    let root_key = arguments.root_key.into_source()?;
     let certificate = match (&arguments.tls_cert, &arguments.tls_key) {
         (Some(cert), Some(key)) => Some(Arc::new(Certificate::read(cert, key)?)),
         _ => None,
@@ -52,77 +56,137 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
     let listener =
         TcpListener::bind(arguments.listen).await.with_context(|| format!("cannot listen on {}", arguments.listen))?;
     let address = listener.local_addr().context("the listener has no address")?;
-    let mut engine = Engine::open(Options {
-        place: place(&arguments)?,
-        root_key_file: arguments.root_key_file,
+    let place = DataPlace::new(arguments.database_url, arguments.data_dir.clone())?;
+    let database = place.open()?;
+    let clock: Arc<dyn Clock> =
+        if database.is_shared() { Arc::new(DatabaseClock::new(SystemClock)) } else { Arc::new(SystemClock) };
+    let options = Options {
+        place,
+        root_key,
         public_url: arguments.public_url.trim_end_matches('/').to_owned(),
         proxies: arguments.trusted_proxies,
         shared_addresses: arguments.shared_addresses,
-        clock: if arguments.database_url.is_some() {
-            Arc::new(DatabaseClock::new(SystemClock))
-        } else {
-            Arc::new(SystemClock)
-        },
+        clock,
         entropy: Arc::new(SystemEntropy),
-    })
-    .await?;
-    let app = engine.app.clone();
-    announce(&app, address).await?;
+    };
+    let (door, opened) = match open(&database, &options, address).await {
+        Ok(engine) => (Door::open(engine.app.clone()), Some(engine)),
+        Err(error) => (Door::shut(sealed(&error).ok_or(error)?), None),
+    };
 
     let (stopping, stopped) = watch::channel(false);
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
     let tls = certificate.as_ref().map(Certificate::config).transpose()?;
-    let router = http::router(app.clone());
-    let (connections, house) = (stopped.clone(), stopped.clone());
-    tasks.spawn(always(listener::serve(listener, tls, router, connections)));
+    tasks.spawn(always(listener::serve(listener, tls, door.router(), stopped.clone())));
     if let Some(certificate) = certificate {
         tasks.spawn(always(certificate.follow(stopped.clone())));
     }
-    tasks.spawn(always(keep_house(app.clone(), house)));
-    let follower = engine.follow().await?;
-    let mut follower_stopped = stopped.clone();
-    tasks.spawn(async move {
-        tokio::select! {
-            () = follower.run() => {}
-            _ = follower_stopped.wait_for(|it| *it) => {}
-        }
-        Ok(())
-    });
-    if let Some(data_dir) = arguments.data_dir.clone() {
-        let (socket_app, mut socket_stopped) = (app.clone(), stopped.clone());
+    if let Some(data_dir) = arguments.data_dir {
+        let (socket_door, mut socket_stopped) = (Arc::clone(&door), stopped.clone());
         tasks.spawn(async move {
-            let stop = async move { drop(socket_stopped.wait_for(|it| *it).await) };
-            http::admin::serve(socket_app, &data_dir, stop).await
+            let stopped = async move { drop(socket_stopped.wait_for(|it| *it).await) };
+            http::admin::serve(socket_door, &data_dir, stopped).await
         });
     }
     tracing::info!(%address, "listening");
 
-    let failure = tokio::select! {
-        () = stop => None,
-        error = engine.writer_ended() => return Err(error),
-        Some(ended) = tasks.join_next() => Some(match ended {
-            Ok(Ok(())) => anyhow::anyhow!("a task ended by itself"),
-            Ok(Err(error)) => error,
-            Err(error) => anyhow::Error::new(error).context("a task panicked"),
-        }),
+    tokio::pin!(stop);
+    let mut engine = None;
+    let mut failure = None;
+    let unsealed = async {
+        match opened {
+            Some(engine) => Ok(engine),
+            None => unseal(&door, &database, &options, address).await,
+        }
     };
+    tokio::select! {
+        () = &mut stop => {}
+        opened = unsealed => match opened {
+            Ok(opened) => {
+                tasks.spawn(always(keep_house(opened.app.clone(), stopped.clone())));
+                tasks.spawn(always(until(stopped.clone(), opened.follow().await?.run())));
+                engine = Some(opened);
+            }
+            Err(error) => failure = Some(error),
+        },
+        Some(ended) = tasks.join_next() => failure = Some(untimely(ended)),
+    }
+    if let Some(engine) = &mut engine {
+        failure = tokio::select! {
+            () = stop => None,
+            error = engine.writer_ended() => return Err(error),
+            Some(ended) = tasks.join_next() => Some(untimely(ended)),
+        };
+    }
     tracing::info!("ending");
-    engine.stop_waiting();
+    if let Some(engine) = &engine {
+        engine.stop_waiting();
+    }
     stopping.send_replace(true);
     while let Some(ended) = tasks.join_next().await {
         ended.context("a task panicked")??;
     }
-    drop(app);
-    engine.close().await?;
+    drop(door);
+    if let Some(engine) = engine {
+        engine.close().await?;
+    }
     failure.map_or(Ok(()), Err)
 }
 
-/// Where the data is.
-fn place(arguments: &Serve) -> anyhow::Result<DataPlace> {
-    match (&arguments.database_url, &arguments.data_dir) {
-        (Some(url), _) => Ok(DataPlace::Postgres(url.clone())),
-        (None, Some(directory)) => Ok(DataPlace::Directory(directory.clone())),
-        (None, None) => bail!("give --data-dir, or --database-url"),
+/// What it means that a task has ended which should not.
+fn untimely(ended: Result<anyhow::Result<()>, JoinError>) -> anyhow::Error {
+    match ended {
+        Ok(Ok(())) => anyhow::anyhow!("a task ended by itself"),
+        Ok(Err(error)) => error,
+        Err(error) => anyhow::Error::new(error).context("a task panicked"),
+    }
+}
+
+/// Opens the data and writes the first row.
+async fn open(database: &Arc<Database>, options: &Options, address: SocketAddr) -> anyhow::Result<Engine> {
+    let engine = Engine::open_in(Arc::clone(database), options.clone()).await?;
+    announce(&engine.app, address).await?;
+    Ok(engine)
+}
+
+/// Tries until the root key is there. Ends with an error when it is there and is wrong, or when something else fails.
+async fn unseal(
+    door: &Door,
+    database: &Arc<Database>,
+    options: &Options,
+    address: SocketAddr,
+) -> anyhow::Result<Engine> {
+    let mut said = None;
+    for attempt in 0.. {
+        let missing = match open(database, options, address).await {
+            Ok(engine) => {
+                door.unseal(engine.app.clone());
+                tracing::info!("the root key is there: the server is open");
+                return Ok(engine);
+            }
+            Err(error) => sealed(&error).ok_or(error)?,
+        };
+        // Once, and again when it is something else: every few seconds for days would hide the rest of the log.
+        if said.as_ref() != Some(&missing) {
+            tracing::warn!(missing, "sealed: nothing is answered until the root key is there");
+        }
+        door.still_missing(missing.clone());
+        said = Some(missing);
+        sleep(pause(attempt)).await;
+    }
+    bail!("the root key never came")
+}
+
+/// How long a sealed server waits before it tries again.
+fn pause(attempt: u32) -> Duration {
+    Duration::from_millis(250).saturating_mul(2_u32.saturating_pow(attempt)).min(Duration::from_secs(5))
+}
+
+/// Does something that never ends, until it is told to.
+async fn until(mut stopped: watch::Receiver<bool>, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        _ = stopped.wait_for(|it| *it) => {}
     }
 }
 
@@ -150,8 +214,9 @@ fn check(arguments: &Serve) -> anyhow::Result<()> {
         arguments.listen
     );
     ensure!(
-        arguments.root_key_file.is_some(),
-        "{} is not a loopback address: give --root-key-file, kept elsewhere than the data; `openssl rand -hex 32` makes a key",
+        arguments.root_key.are_given(),
+        "{} is not a loopback address: give --root-key-file, kept elsewhere than the data (`openssl rand -hex 32` makes a \
+         key), --root-key-fd or --root-key-command",
         arguments.listen
     );
     Ok(())

@@ -106,8 +106,12 @@ impl State {
                 }
             }
             Change::PutVersion(version) => {
-                self.values.insert(version.secret, version.sealed);
+                // Sealing an old one anew does not bring its value back.
+                if self.secrets.get(&version.secret).is_none_or(|it| it.version <= version.version) {
+                    self.values.insert(version.secret, version.sealed);
+                }
             }
+            Change::WrapMaster(_) => {}
         }
     }
 

@@ -13,6 +13,7 @@ mod data_directory;
 mod delta;
 mod head;
 mod load;
+mod meta;
 mod postgres;
 mod records;
 mod row;
@@ -29,6 +30,8 @@ use self::postgres::Postgres;
 use self::row::{Bind, Row};
 use self::sqlite::Sqlite;
 use crate::crypto::keyring::Keyring;
+use crate::crypto::master::WrappedMaster;
+use crate::crypto::root_key::{RootKey, RootKeyError};
 use crate::entropy::{self, Entropy};
 use crate::ledger::{Dirty, Seen};
 use crate::live::World;
@@ -63,6 +66,9 @@ pub enum StoreError {
     /// The root key is another than the one the data was made with.
     #[error("this root key is not the one the data was sealed with: give the right one with --root-key-file")]
     WrongRootKey,
+    /// The root key is not there, or cannot be used.
+    #[error("cannot open the master key")]
+    RootKey(#[source] RootKeyError),
     /// A row was changed, removed or added by somebody else.
     #[error("{0} in the database was not written by this server: restore a backup, or find out who changed it")]
     Tampered(String),
@@ -184,17 +190,18 @@ impl Backend {
 }
 
 impl Store {
-    /// Opens the database, makes it when there is none, brings it up to date and reads it.
+    /// Opens the database, makes it when there is none, brings it up to date, opens its master key with `root` and reads
+    /// it.
     pub async fn open(
         database: &Database,
-        keyring: Arc<Keyring>,
+        root: &RootKey,
         entropy: &dyn Entropy,
     ) -> Result<(Self, Loaded), StoreError> {
         let mut backend = match database {
             Database::Directory(directory) => Backend::Sqlite(Sqlite::open(directory).await?),
             Database::Postgres(url) => Backend::Postgres(Postgres::open(url).await?),
         };
-        check_root_key(&mut backend, &keyring, entropy).await?;
+        let keyring = Arc::new(meta::open_master(&mut backend, root, entropy).await?);
         let mut book = Book::new(keyring, database.is_shared(), entropy::uuid(entropy));
         if let Backend::Postgres(postgres) = &mut backend {
             postgres.begin_reading().await.map_err(StoreError::Read)?;
@@ -210,6 +217,11 @@ impl Store {
         };
         let nonce_floor = book.nonce_floor();
         Ok((Self { backend, book, news: Vec::new() }, Loaded { world, nonces, nonce_floor }))
+    }
+
+    /// The keys that follow from the master key.
+    pub fn keyring(&self) -> Arc<Keyring> {
+        self.book.keyring()
     }
 
     /// Whether other servers write to the same database.
@@ -338,25 +350,6 @@ impl Store {
     }
 }
 
-/// Ties a new database to the root key, or checks that an old one is tied to it.
-async fn check_root_key(backend: &mut Backend, keyring: &Keyring, entropy: &dyn Entropy) -> Result<(), StoreError> {
-    const CHECK: &str = "select value from meta where name = 'root key check'";
-    let mut stored = backend.fetch(CHECK, &[]).await.map_err(StoreError::Read)?;
-    if stored.is_empty() {
-        let installation = entropy::uuid(entropy);
-        let check = format!("{installation} {}", book::hex(&keyring.check_value(&installation)));
-        let head = Book::first_head(keyring)?;
-        // Both or neither: a database that is tied to a root key and has no head looks tampered with. Of two servers
-        // that begin at once, one is first.
-        let found = "insert into meta (name, value) values ('root key check', $1), ('head', $2) on conflict do nothing";
-        backend.fetch(found, &[Bind::Text(&check), Bind::Text(&head)]).await.map_err(StoreError::Write)?;
-        stored = backend.fetch(CHECK, &[]).await.map_err(StoreError::Read)?;
-    }
-    let stored = stored.first().map(|row| row.text(0)).transpose()?.unwrap_or_default();
-    let (installation, check) = stored.split_once(' ').unwrap_or_default();
-    if book::hex(&keyring.check_value(installation)) == check { Ok(()) } else { Err(StoreError::WrongRootKey) }
-}
-
 fn migrate_error(error: MigrateError) -> StoreError {
     match error {
         MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => StoreError::NewerSchema,
@@ -406,6 +399,7 @@ impl Rows {
             && self.last_seen.is_empty()
             && self.audit.is_empty()
             && self.nonce_floor.is_none()
+            && self.master.is_none()
     }
 }
 
@@ -414,7 +408,7 @@ impl Rows {
 pub struct Rows {
     /// Changed entities; none for removed ones.
     pub entities: HashMap<EntityKey, Option<Entity>>,
-    /// New versions of values.
+    /// New versions of values, and old ones under another project key.
     pub versions: Vec<Version>,
     /// Changed counters.
     pub dirty: Dirty,
@@ -424,4 +418,6 @@ pub struct Rows {
     pub audit: Vec<AuditRow>,
     /// Nonces of timestamps at or below this are forgotten, and such timestamps are refused from now on.
     pub nonce_floor: Option<i64>,
+    /// The master key, wrapped by another root key.
+    pub master: Option<WrappedMaster>,
 }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use clap::Subcommand;
-use sikkerkey_protocol::id::{AgentId, MachineId, SecretId, VaultId};
+use clap::{ArgGroup, Subcommand};
+use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, SecretId, VaultId};
 use sikkerkey_protocol::secret_text::SecretText;
 use zeroize::Zeroizing;
 
@@ -94,6 +94,36 @@ pub enum Command {
         #[arg(long)]
         machine: Option<MachineId>,
     },
+    /// Wraps the master key by another root key, at once and while the server runs. The next start needs the new one.
+    #[command(group(ArgGroup::new("new").required(true)))]
+    RotateRootKey {
+        /// A file with the new root key, which the server can read: `openssl rand -hex 32` makes one.
+        #[arg(long, value_name = "FILE", group = "new")]
+        new_root_key_file: Option<PathBuf>,
+        /// A command that wraps and unwraps, see --root-key-command.
+        #[arg(long, value_name = "COMMAND", group = "new")]
+        new_root_key_command: Option<String>,
+    },
+    /// Gives a project a new key and wraps the keys of all its values by it, while the server runs.
+    #[command(group(ArgGroup::new("which").required(true)))]
+    RotateProjectKey {
+        /// The project, by id.
+        #[arg(long, group = "which")]
+        project: Option<ProjectId>,
+        /// Every project.
+        #[arg(long, group = "which")]
+        all: bool,
+    },
+    /// The root key: whether the server has it, and which it is.
+    #[command(subcommand)]
+    Seal(Seal),
+}
+
+/// The root key.
+#[derive(Debug, Subcommand)]
+pub enum Seal {
+    /// Whether the server has its root key, and which one wraps the master key.
+    Status,
 }
 
 /// Vaults.
@@ -349,6 +379,16 @@ impl Command {
             }
             Self::Account(Account::List) => Request::AccountList,
             Self::Unlock { ip, machine } => Request::Unlock { ip, machine },
+            Self::RotateRootKey { new_root_key_file, new_root_key_command } => Request::RotateRootKey {
+                // The server stands elsewhere.
+                file: new_root_key_file
+                    .map(std::path::absolute)
+                    .transpose()
+                    .context("cannot find the root key file")?,
+                command: new_root_key_command,
+            },
+            Self::RotateProjectKey { project, .. } => Request::RotateProjectKey { project },
+            Self::Seal(Seal::Status) => Request::SealStatus,
         })
     }
 }

@@ -1,15 +1,17 @@
 //! Executing a command, in the server that runs or beside the data.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
 use sikkerkey_protocol::kubernetes::Generator;
 
 use super::request::SecretContent;
-use super::{Answer, Request, allowlist, application, audit, canary, enrolment_token, grant, listing, policy, project};
+use super::{
+    Answer, Request, allowlist, application, audit, canary, enrolment_token, grant, keys, listing, policy, project,
+};
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
+use crate::cli::RootKeyArguments;
 use crate::clock::{Clock, DatabaseClock, SystemClock};
 use crate::decision::{Context, Decided};
 use crate::engine::{DataPlace, Engine, Options};
@@ -32,6 +34,9 @@ pub(crate) async fn execute(desk: Desk<'_>, request: Request) -> Result<Answer, 
     match request {
         Request::Audit { limit, machine } => audit::newest(desk, limit, machine.as_ref()).await,
         Request::VerifyAudit => audit::verify(desk).await,
+        Request::RotateRootKey { file, command } => keys::rotate_root(desk, file.as_deref(), command.as_deref()).await,
+        Request::RotateProjectKey { project } => keys::rotate_projects(desk, project.as_ref()).await,
+        Request::SealStatus => keys::status(desk).await,
         other => dispatch(desk, other).await.map_err(|refusal| refusal.message),
     }
 }
@@ -46,6 +51,14 @@ async fn dispatch(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         Request::IpAllowlist(it) => allowlist::execute(desk, it).await,
         Request::EnrolmentToken(it) => enrolment_token::execute(desk, it).await,
         other => change(desk, other).await,
+    }
+}
+
+/// Answers for a server that has no root key yet.
+pub(crate) fn while_sealed(request: &Request, missing: String) -> Result<Answer, String> {
+    match request {
+        Request::SealStatus => Ok(keys::sealed(missing)),
+        _ => Err(missing),
     }
 }
 
@@ -146,7 +159,10 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         | Request::Policy(_)
         | Request::Canary(_)
         | Request::IpAllowlist(_)
-        | Request::EnrolmentToken(_) => Answer::done("nothing to change"),
+        | Request::EnrolmentToken(_)
+        | Request::RotateRootKey { .. }
+        | Request::RotateProjectKey { .. }
+        | Request::SealStatus => Answer::done("nothing to change"),
     })
 }
 
@@ -188,7 +204,7 @@ pub(super) async fn through<T: Send + 'static>(
 /// from starting meanwhile; on a shared database as one more of its servers.
 pub(crate) async fn alone(
     place: DataPlace,
-    root_key_file: Option<&Path>,
+    root_key: RootKeyArguments,
     request: Request,
 ) -> anyhow::Result<Result<Answer, String>> {
     if let DataPlace::Directory(directory) = &place
@@ -205,7 +221,7 @@ pub(crate) async fn alone(
     };
     let engine = Engine::open(Options {
         place,
-        root_key_file: root_key_file.map(Path::to_owned),
+        root_key: root_key.into_source()?,
         public_url: String::new(),
         proxies: Vec::new(),
         shared_addresses: Vec::new(),

@@ -1,9 +1,10 @@
 //! A command on its way to the one who executes it.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use sikkerkey_protocol::id::{AgentId, MachineId, SecretId, VaultId};
+use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, SecretId, VaultId};
 use sikkerkey_protocol::kubernetes::Charset;
 use sikkerkey_protocol::secret_text::{self, SecretText};
 
@@ -106,6 +107,14 @@ pub enum Request {
         ip: Option<IpAddr>,
         machine: Option<MachineId>,
     },
+    RotateRootKey {
+        file: Option<PathBuf>,
+        command: Option<String>,
+    },
+    RotateProjectKey {
+        project: Option<ProjectId>,
+    },
+    SealStatus,
 }
 
 /// Where a secret's first value comes from.

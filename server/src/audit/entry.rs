@@ -71,6 +71,8 @@ pub enum Action {
     IpAllowlistUpdate,
     EnrolmentTokenCreate,
     EnrolmentTokenRevoke,
+    RootKeyRotate,
+    ProjectKeyRotate,
 }
 
 /// How much it matters.
@@ -130,6 +132,8 @@ impl Action {
             | Self::ProjectUpdate
             | Self::CanaryUpdate
             | Self::IpAllowlistUpdate
+            | Self::RootKeyRotate
+            | Self::ProjectKeyRotate
             | Self::AccountUpdate => Severity::High,
             Self::CanaryTriggered => Severity::Critical,
         }

@@ -20,7 +20,9 @@ pub type Key = Zeroizing<[u8; 32]>;
 /// Where a sealed text belongs.
 #[derive(Clone, Copy, Debug)]
 pub enum Place<'a> {
-    /// A project's key, under the root's.
+    /// An installation's master key, under the root's.
+    Master(&'a str),
+    /// A project's key, under the master key.
     ProjectKey(&'a VaultId, &'a ProjectId),
     /// A version's data key, under the project's.
     DataKey(&'a VaultId, &'a ProjectId, &'a SecretId, u64),
@@ -31,25 +33,25 @@ pub enum Place<'a> {
 impl Place<'_> {
     /// Every part has its length before it, so no two places have the same bytes.
     fn associated_data(&self) -> Vec<u8> {
-        let (label, vault, project, rest) = match self {
-            Self::ProjectKey(vault, project) => ("sikkerkey-project-key-v1", vault, project, None),
+        let (parts, version): ([&str; 4], _) = match self {
+            Self::Master(installation) => (["sikkerkey-master-key-v1", installation, "", ""], None),
+            Self::ProjectKey(vault, project) => {
+                (["sikkerkey-project-key-v1", vault.as_str(), project.as_str(), ""], None)
+            }
             Self::DataKey(vault, project, secret, version) => {
-                ("sikkerkey-data-key-v1", vault, project, Some((secret, version)))
+                (["sikkerkey-data-key-v1", vault.as_str(), project.as_str(), secret.as_str()], Some(version))
             }
             Self::Value(vault, project, secret, version) => {
-                ("sikkerkey-value-v1", vault, project, Some((secret, version)))
+                (["sikkerkey-value-v1", vault.as_str(), project.as_str(), secret.as_str()], Some(version))
             }
         };
         let mut bytes = Vec::with_capacity(128);
-        let mut part = |text: &str| {
-            bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
-            bytes.extend_from_slice(text.as_bytes());
-        };
-        part(label);
-        part(vault.as_str());
-        part(project.as_str());
-        if let Some((secret, version)) = rest {
-            part(secret.as_str());
+        // What a place does not have is left out, and its label says how many there are.
+        for part in parts.into_iter().filter(|it| !it.is_empty()) {
+            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(part.as_bytes());
+        }
+        if let Some(version) = version {
             bytes.extend_from_slice(&version.to_be_bytes());
         }
         bytes

@@ -1,4 +1,4 @@
-//! The keys that follow from the root key, and what they are used for.
+//! The keys that follow from the master key, and what they are used for.
 
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -9,14 +9,15 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::CryptoError;
 use super::envelope::{self, Key, Place};
-use super::root_key::RootKey;
+use super::master::Master;
 use super::row_mac::MacKey;
 use crate::entropy::{self, Entropy};
 use crate::model::project::Project;
 use crate::model::version::Sealed;
 
-/// The keys that follow from the root key. The root key itself is not kept.
+/// The keys that follow from the master key, and that key itself, to be wrapped by another root key.
 pub struct Keyring {
+    master: Master,
     wrap: Key,
     rows: MacKey,
     audit: MacKey,
@@ -25,12 +26,12 @@ pub struct Keyring {
 
 impl Keyring {
     /// Derives the keys.
-    pub fn new(root: &RootKey) -> Self {
+    pub fn new(master: Master) -> Self {
         let derive = |purpose: &str| {
             let mut key = Zeroizing::new([0; 32]);
             // 32 bytes are far below what HKDF can expand to, so this cannot fail; a zero key must not come of it.
             let expanded =
-                Hkdf::<Sha256>::new(Some(b"sikkerkey-root-v1"), root.bytes()).expand(purpose.as_bytes(), &mut *key);
+                Hkdf::<Sha256>::new(Some(b"sikkerkey-root-v1"), &*master.key).expand(purpose.as_bytes(), &mut *key);
             debug_assert!(expanded.is_ok());
             key
         };
@@ -39,7 +40,13 @@ impl Keyring {
             rows: MacKey::new(derive("authenticate rows")),
             audit: MacKey::new(derive("chain the audit")),
             check: MacKey::new(derive("tell root keys apart")),
+            master,
         }
+    }
+
+    /// What everything here follows from.
+    pub(super) fn master(&self) -> &Master {
+        &self.master
     }
 
     /// A new project's key, wrapped.
@@ -51,6 +58,25 @@ impl Keyring {
     ) -> Result<Vec<u8>, CryptoError> {
         let key = entropy::bytes::<32>(entropy);
         envelope::seal(&self.wrap, Place::ProjectKey(vault, project), &*key, entropy)
+    }
+
+    /// Takes a version's data key from under the key that `from` holds to under the one that `to` holds: the same project
+    /// before and after its key was changed. The value itself stays as it is sealed.
+    pub fn rewrap(
+        &self,
+        from: &Project,
+        to: &Project,
+        secret: &SecretId,
+        version: u64,
+        sealed: &Sealed,
+        entropy: &dyn Entropy,
+    ) -> Result<Sealed, CryptoError> {
+        let place = Place::DataKey(&from.vault, &from.id, secret, version);
+        let data_key = envelope::open_key(&self.project_key(from)?, place, &sealed.wrapped_key)?;
+        Ok(Sealed {
+            wrapped_key: envelope::seal(&self.project_key(to)?, place, &*data_key, entropy)?,
+            ciphertext: sealed.ciphertext.clone(),
+        })
     }
 
     /// Seals one version of a value under a fresh data key.
@@ -130,7 +156,7 @@ impl Keyring {
         &self.audit
     }
 
-    /// Tells whether this is the root key that the data of `installation` was made with.
+    /// Tells whether this is the master key that the data of `installation` was made with.
     pub fn check_value(&self, installation: &str) -> [u8; 32] {
         self.check.mac(&[installation.as_bytes()])
     }

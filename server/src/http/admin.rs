@@ -11,9 +11,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::admin::execute::{Desk, execute};
+use super::sealed::Door;
+use crate::admin::execute::{Desk, execute, while_sealed};
 use crate::admin::{SOCKET, socket};
-use crate::app::App;
 
 /// How long a client may take to say what it wants.
 const ASK_TIME: Duration = Duration::from_secs(10);
@@ -22,7 +22,7 @@ const CLIENTS: usize = 8;
 
 /// Serves the socket in the data directory until `shutdown` resolves. The caller holds the lock on the directory, so a
 /// socket that is there was left by a server that has ended.
-pub async fn serve(app: App, data_dir: &Path, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+pub async fn serve(door: Arc<Door>, data_dir: &Path, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
     let path = data_dir.join(SOCKET);
     let listener = bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
     let places = Arc::new(Semaphore::new(CLIENTS));
@@ -33,10 +33,10 @@ pub async fn serve(app: App, data_dir: &Path, shutdown: impl Future<Output = ()>
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    let (app, places) = (app.clone(), Arc::clone(&places));
+                    let (door, places) = (Arc::clone(&door), Arc::clone(&places));
                     clients.spawn(async move {
                         let _place = places.acquire_owned().await;
-                        if let Err(error) = talk(&app, stream).await {
+                        if let Err(error) = talk(&door, stream).await {
                             tracing::debug!(%error, "a client of the administration socket went away");
                         }
                     });
@@ -69,13 +69,16 @@ fn bind(path: &Path) -> std::io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn talk(app: &App, mut stream: UnixStream) -> anyhow::Result<()> {
+async fn talk(door: &Door, mut stream: UnixStream) -> anyhow::Result<()> {
     let request = match timeout(ASK_TIME, socket::receive(&mut stream)).await {
         Ok(request) => request,
         Err(_) => Err("the request took too long to arrive".to_owned()),
     };
     let answer = match request {
-        Ok(request) => execute(Desk { app, serves: true }, request).await,
+        Ok(request) => match door.app() {
+            Ok(app) => execute(Desk { app, serves: true }, request).await,
+            Err(missing) => while_sealed(&request, missing),
+        },
         Err(text) => Err(text),
     };
     socket::reply(&mut stream, answer).await

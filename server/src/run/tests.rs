@@ -18,7 +18,28 @@ fn plain_http_and_a_root_key_beside_the_data_are_for_loopback_only() {
     assert!(check_of(&open).unwrap_err().contains("give --tls-cert and --tls-key"));
     let tls = [&open[..], &["--tls-cert", "c", "--tls-key", "k"]].concat();
     assert!(check_of(&tls).unwrap_err().contains("give --root-key-file"));
-    assert_eq!(check_of(&[&tls[..], &["--root-key-file", "r"]].concat()), Ok(()));
+    for elsewhere in [["--root-key-file", "r"], ["--root-key-fd", "3"], ["--root-key-command", "kms"]] {
+        assert_eq!(check_of(&[&tls[..], &elsewhere].concat()), Ok(()), "{elsewhere:?}");
+    }
+}
+
+#[test]
+fn the_root_key_comes_from_one_place() {
+    let given = ["--root-key-file=r", "--root-key-fd=3", "--root-key-command=kms"];
+    for (i, one) in given.iter().enumerate() {
+        for other in &given[i + 1..] {
+            let line =
+                ["server", "serve", "--data-dir=d", "--listen=[::1]:1", "--public-url=http://localhost", one, other];
+            let error = Cli::try_parse_from(line).unwrap_err().to_string();
+            assert!(error.contains("cannot be used with"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_sealed_server_tries_again_every_few_seconds() {
+    let pauses: Vec<_> = [0, 1, 4, 5, 40, u32::MAX].map(|it| pause(it).as_millis()).into();
+    assert_eq!(pauses, [250, 500, 4000, 5000, 5000, 5000]);
 }
 
 #[test]

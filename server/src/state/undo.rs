@@ -48,6 +48,7 @@ impl State {
             Change::Remove(key) if key.kind == EntityKind::Secret => (Some(key.clone()), parsed(&key.id)),
             Change::Remove(key) => (Some(key.clone()), None),
             Change::PutVersion(version) => (None, Some(version.secret.clone())),
+            Change::WrapMaster(_) => (None, None),
         };
         let entity = key.map(|key| {
             let entity = self.entity(&key).map(Box::new);

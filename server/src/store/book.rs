@@ -56,6 +56,7 @@ pub(super) struct Rare {
     pub(super) last_seen: Option<String>,
     /// Nonces that expire at or before this second are forgotten.
     pub(super) purge: Option<i64>,
+    pub(super) master: Option<String>,
 }
 
 /// A [`Delta`] for the log.
@@ -70,6 +71,10 @@ pub(super) struct LogRow {
 impl Book {
     pub(super) fn new(keyring: Arc<Keyring>, is_shared: bool, writer: String) -> Self {
         Self { keyring, head: Head::default(), tried: 0, macs: HashMap::new(), is_shared, writer }
+    }
+
+    pub(super) fn keyring(&self) -> Arc<Keyring> {
+        Arc::clone(&self.keyring)
     }
 
     /// The end of the audit.
@@ -181,6 +186,7 @@ impl Book {
             delivered_gone: some_json(&delivered_gone.map(|(key, _)| key).collect::<Vec<_>>())?,
             last_seen: some_json(&seen.collect::<Vec<_>>())?,
             purge,
+            master: rows.master.map(|it| it.encode()).transpose().map_err(StoreError::Encode)?,
         };
         let mut page = Page {
             tallies: json(&tallies.collect::<Vec<_>>())?,
@@ -229,7 +235,7 @@ impl Book {
             let put = delta.entities.iter().map(|row| {
                 let mac = unhex(&row.4).unwrap_or_default();
                 let (entity, mac) = self.entity(&row.0, &row.1, &row.2, row.3, &mac)?;
-                Ok((entity.key(), Some(mac)))
+                Ok::<_, StoreError>((entity.key(), Some(mac)))
             });
             let steps = delta.removed.iter().map(|key| Ok((key.clone(), None))).chain(put);
             for step in steps {

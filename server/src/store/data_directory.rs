@@ -11,7 +11,7 @@ use super::StoreError;
 pub struct DataDirectory {
     path: PathBuf,
     /// The kernel lets go of the lock when the process ends, however it ends.
-    _lock: File,
+    lock: File,
 }
 
 impl DataDirectory {
@@ -31,7 +31,7 @@ impl DataDirectory {
             .map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {
-                let directory = Self { path: path.to_owned(), _lock: lock };
+                let directory = Self { path: path.to_owned(), lock };
                 // SQLite would make it readable by others; its companion files take their mode from it.
                 let database = OpenOptions::new().append(true).create(true).mode(0o600).open(directory.database());
                 database.map_err(failed)?;
@@ -55,5 +55,13 @@ impl DataDirectory {
     /// The database.
     pub fn database(&self) -> PathBuf {
         self.path.join("sikkerkey.db")
+    }
+}
+
+impl Drop for DataDirectory {
+    fn drop(&mut self) {
+        // Closing alone is not enough: a process that is being started has the descriptor until it runs its program. What
+        // fails here is made good when the process ends.
+        drop(self.lock.unlock());
     }
 }

@@ -61,11 +61,10 @@ impl Backend {
              from version v join (select secret, max(version) as version from version group by secret) n
              on v.secret = n.secret and v.version = n.version";
         for row in &self.rows(newest).await? {
-            let secret = row.text(0)?;
-            let version = version(row)?.ok_or_else(|| StoreError::Tampered(format!("the value of {secret}")))?;
+            let version = version(row)?;
             let known = world.state.secrets.get(&version.secret).map(|it| it.version);
             if known != Some(version.version) {
-                return Err(StoreError::Tampered(format!("the value of {secret}")));
+                return Err(StoreError::Tampered(format!("the value of {}", version.secret)));
             }
             world.state.apply(Change::PutVersion(version));
         }
@@ -123,21 +122,17 @@ impl Backend {
     }
 }
 
-/// A version from the columns in their order; none when they hold no version.
-pub(super) fn version(row: &Row) -> Result<Option<Version>, StoreError> {
-    let (secret, vault, project, names) = (row.text(0)?, row.text(2)?, row.text(3)?, row.text(5)?);
-    let (version, time) = (row.count(1)?, Millis(row.integer(4)?));
-    let sealed = Arc::new(Sealed { wrapped_key: row.bytes(6)?, ciphertext: row.bytes(7)? });
-    let parsed = || {
-        Some(Version {
-            secret: secret.parse().ok()?,
-            version,
-            vault: vault.parse().ok()?,
-            project: project.parse().ok()?,
-            time,
-            field_names: serde_json::from_str(&names).ok()?,
-            sealed,
-        })
-    };
-    Ok(parsed())
+/// A row of the table of versions.
+pub(super) fn version(row: &Row) -> Result<Version, StoreError> {
+    let secret = row.text(0)?;
+    let tampered = || StoreError::Tampered(format!("the value of {secret}"));
+    Ok(Version {
+        secret: secret.parse().map_err(|_| tampered())?,
+        version: row.count(1)?,
+        vault: row.text(2)?.parse().map_err(|_| tampered())?,
+        project: row.text(3)?.parse().map_err(|_| tampered())?,
+        time: Millis(row.integer(4)?),
+        field_names: serde_json::from_str(&row.text(5)?).map_err(|_| tampered())?,
+        sealed: Arc::new(Sealed { wrapped_key: row.bytes(6)?, ciphertext: row.bytes(7)? }),
+    })
 }

@@ -76,6 +76,8 @@ const LAST_SEEN: &str = "insert into last_seen (machine, time, address)
     select value ->> 0, (value ->> 1)::bigint, value ->> 2 from json_array_elements($1::json)
     on conflict (machine) do update set time = excluded.time, address = excluded.address";
 
+const MASTER: &str = "update meta set value = $1 where name = 'master key'";
+
 /// A connection to a shared database, made again when it is lost.
 pub(super) struct Postgres {
     options: PgConnectOptions,
@@ -172,6 +174,7 @@ impl Postgres {
             delivered_gone,
             last_seen,
             purge,
+            master,
         } = &page.rare;
         let rare = [
             (ENTITIES, entities),
@@ -182,6 +185,7 @@ impl Postgres {
             (DELIVERED_GONE, delivered_gone),
             (REMOVED_MACHINES, removed_machines),
             (LAST_SEEN, last_seen),
+            (MASTER, master),
         ];
         for (sql, rows) in rare {
             if let Some(rows) = rows {

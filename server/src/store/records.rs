@@ -1,11 +1,13 @@
 //! Looking at what was written, beside the writer.
 
-use sikkerkey_protocol::id::MachineId;
+use sikkerkey_protocol::id::{MachineId, ProjectId};
 use tokio::sync::Mutex;
 
 use super::row::{Bind, Row};
-use super::{AuditRow, Backend, StoreError};
+use super::{AuditRow, Backend, StoreError, load, meta};
+use crate::crypto::master::WrappedMaster;
 use crate::model::millis::Millis;
+use crate::model::version::Version;
 
 /// A view of the audit that cannot write.
 pub struct Records {
@@ -31,6 +33,20 @@ impl Records {
         };
         let machine = machine.map(MachineId::as_str);
         self.rows(sql, &[Bind::OptionalText(machine), Bind::Integer(limit.into())]).await
+    }
+
+    /// The wrapped master key.
+    pub async fn master(&self) -> Result<WrappedMaster, StoreError> {
+        let text = meta::value(&mut *self.backend.lock().await, meta::MASTER).await?;
+        Ok(WrappedMaster::decode(&text.unwrap_or_default())?)
+    }
+
+    /// Every version of every secret of a project, as it is sealed.
+    pub async fn versions(&self, project: &ProjectId) -> Result<Vec<Version>, StoreError> {
+        let sql = "select secret, version, vault, project, time, field_names, wrapped_key, ciphertext from version
+             where project = $1 order by secret, version";
+        let rows = self.backend.lock().await.fetch(sql, &[Bind::Text(project.as_str())]).await;
+        rows.map_err(StoreError::Read)?.iter().map(load::version).collect()
     }
 
     /// Up to `limit` rows after `seq`, oldest first.

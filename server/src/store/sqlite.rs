@@ -56,6 +56,8 @@ const LAST_SEEN: &str = "insert into last_seen (machine, time, address)
     select value ->> 0, value ->> 1, value ->> 2 from json_each(?1) where true
     on conflict (machine) do update set time = excluded.time, address = excluded.address";
 
+const MASTER: &str = "update meta set value = $1 where name = 'master key'";
+
 /// A connection to the embedded database.
 pub(super) struct Sqlite {
     connection: SqliteConnection,
@@ -108,6 +110,7 @@ impl Sqlite {
             delivered_gone,
             last_seen,
             purge,
+            master,
         } = &page.rare;
         let rare = [
             (ENTITIES, entities),
@@ -118,6 +121,7 @@ impl Sqlite {
             (DELIVERED_GONE, delivered_gone),
             (REMOVED_MACHINES, removed_machines),
             (LAST_SEEN, last_seen),
+            (MASTER, master),
         ];
         for (sql, rows) in rare {
             if let Some(rows) = rows {

@@ -12,6 +12,8 @@ pub mod grant;
 pub mod machine;
 pub mod policy;
 pub mod project;
+pub mod project_key;
+pub mod root_key;
 pub mod secret;
 pub mod vault;
 

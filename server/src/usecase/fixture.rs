@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::audit::entry::{Action, Entry};
 use crate::crypto::keyring::Keyring;
-use crate::crypto::root_key::RootKey;
+use crate::crypto::master::Master;
 use crate::decision::{Context, Decided};
 use crate::entropy::Entropy;
 use crate::ledger::Ledger;
@@ -66,7 +66,7 @@ impl Bench {
         let mut bench = Self {
             state: State::default(),
             ledger: Ledger::default(),
-            keyring: Keyring::new(&RootKey::from_bytes(Zeroizing::new([9; 32]))),
+            keyring: Keyring::new(Master::new("test".into(), Zeroizing::new([9; 32]))),
             entropy: CountingEntropy::default(),
             now: Millis("2026-03-04T12:00:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond()),
             audit: Vec::new(),

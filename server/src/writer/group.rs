@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::audit::entry::Entry;
 use crate::bell::{self, Topic};
 use crate::crypto::keyring::Keyring;
+use crate::crypto::master::WrappedMaster;
 use crate::decision::Context;
 use crate::entropy::Entropy;
 use crate::ledger::Ledger;
@@ -68,6 +69,7 @@ pub(super) struct Done {
     /// The last thing that happened to each entity: its value, or none for removed.
     pub(super) entities: HashMap<EntityKey, Option<Entity>>,
     pub(super) versions: Vec<Version>,
+    pub(super) master: Option<WrappedMaster>,
     pub(super) audit: Vec<Entry>,
     pub(super) undo: Vec<Undo>,
     /// Whom it concerns.
@@ -110,6 +112,7 @@ impl Group<'_> {
                 live::forget(&mut self.world.ledger, key);
             }
             Change::PutVersion(version) => self.done.versions.push(version.clone()),
+            Change::WrapMaster(master) => self.done.master = Some(master.clone()),
         }
         self.done.undo.push(self.world.state.apply_with_undo(change));
     }

@@ -250,6 +250,7 @@ impl WriterTask {
             .map_err(StoreError::Encode)?;
         rows.entities = std::mem::take(&mut done.entities);
         rows.versions = std::mem::take(&mut done.versions);
+        rows.master = done.master.take();
         rows.dirty = parts.live.read().ledger.dirty();
         if !has_begun {
             // An idle server writes nothing; but one that failed has to find out whether it can write again.

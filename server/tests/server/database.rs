@@ -151,6 +151,16 @@ impl TestDatabase {
     }
 }
 
+/// The first column of each row of an embedded database.
+pub async fn query(path: &Path, sql: &str) -> Vec<String> {
+    TestDatabase::Sqlite(path.to_owned()).query(sql).await
+}
+
+/// Does something to an embedded database.
+pub async fn execute(path: &Path, sql: &str) {
+    TestDatabase::Sqlite(path.to_owned()).execute(sql).await;
+}
+
 pub async fn sqlite(path: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(path).connect().await.unwrap()
 }

@@ -70,7 +70,7 @@ async fn on_a_full_or_broken_disk_nothing_leaves_and_it_recovers_by_itself() {
     let TestDatabase::Sqlite(_) = server.database() else { return };
     let clock = server.clock.clone();
     let directory = server.stop().await;
-    let process = disk.start(directory.path()).await;
+    let mut process = disk.start(directory.path()).await;
     let mut connection = process.connect().await;
     assert_eq!(status(&mut connection, read("before")).await, (200, true));
     for how in ["full", "broken"] {
@@ -86,7 +86,7 @@ async fn on_a_full_or_broken_disk_nothing_leaves_and_it_recovers_by_itself() {
         assert_eq!(status(&mut connection, read(&nonce)).await, (200, true), "{how}");
         assert_eq!(status(&mut connection, plain("/readyz")).await.0, 200, "{how}");
     }
-    drop(process);
+    process.child.kill().await.unwrap();
     let server = Server::open(directory, clock).await.unwrap();
     let reads = server.audit().await.iter().filter(|it| it.action == Action::SecretRead).count();
     assert_eq!(reads, 3);

@@ -20,6 +20,7 @@ use sikkerkey_protocol::secret_text::SecretText;
 use sikkerkey_protocol::sync::{Delivery, File, Format, Input, OnDenied, SecretKey};
 use sikkerkey_server::audit::entry::{Action, Actor, Entry};
 use sikkerkey_server::clock::Clock;
+use sikkerkey_server::crypto::root_key::Source;
 use sikkerkey_server::decision::{Context, Decision};
 use sikkerkey_server::engine::{Engine, Options};
 use sikkerkey_server::entropy::SystemEntropy;
@@ -206,7 +207,7 @@ pub async fn engine(directory: &Path, clock: Arc<dyn Clock>) -> anyhow::Result<E
     let (place, root_key_file) = TestDatabase::of(directory).place(directory);
     Engine::open(Options {
         place,
-        root_key_file,
+        root_key: root_key_file.map_or(Source::Beside, Source::File),
         public_url: URL.into(),
         proxies: vec!["192.0.2.0/24".parse().unwrap()],
         shared_addresses: Vec::new(),

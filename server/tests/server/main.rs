@@ -25,6 +25,8 @@ mod reads;
 mod refusals;
 mod replay;
 mod replicas;
+mod root_key;
+mod sealed;
 mod suspended;
 mod sync;
 mod tampering;

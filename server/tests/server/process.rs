@@ -37,16 +37,19 @@ impl Process {
 
     /// With more arguments and a changed environment.
     pub async fn spawn(data: &Path, log_filter: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sikkerkey-server"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sikkerkey-server"));
+        command
             .args(["serve", "--listen", "127.0.0.1:0", "--public-url", "http://localhost:1"])
             .args(TestDatabase::of(data).arguments(data))
             .args(arguments)
             .env("SIKKERKEY_LOG", log_filter)
-            .envs(environment.iter().copied())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+            .envs(environment.iter().copied());
+        Self::watch(&mut command).await
+    }
+
+    /// Starts what becomes a server, and waits until it listens.
+    pub async fn watch(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let log = Arc::new(Mutex::new(String::new()));
         let (found, address) = tokio::sync::oneshot::channel();

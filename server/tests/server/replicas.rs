@@ -10,6 +10,7 @@ use sikkerkey_server::audit::entry::Action;
 use sikkerkey_server::audit::verify::Verifier;
 use sikkerkey_server::clock::{Clock as _, SystemClock};
 use sikkerkey_server::model::machine::{Grantee, Machine};
+use sikkerkey_server::model::membership::Membership;
 use sikkerkey_server::model::secret::Secret;
 use sikkerkey_server::model::{Change, Entity, EntityKind};
 use tempfile::TempDir;
@@ -240,10 +241,12 @@ async fn what_one_server_learns_another_knows_at_once() {
     for n in 0x40..0x48_u8 {
         let machine = Machine { id: uuid(n).parse().unwrap(), public_key: key(n).public_key(), ..host() };
         let id = machine.id.clone();
+        let membership = Membership { machine: id.clone(), ..member("shop") };
         replicas
             .here
             .apply(vec![
                 Change::put(Entity::Machine(machine)),
+                Change::put(Entity::Membership(membership)),
                 Change::put(Entity::Grant(grant(n, Grantee::Machine(id), &["sk_db"]))),
             ])
             .await

@@ -1,8 +1,10 @@
 //! Whoever can only write the database gains nothing, and is found.
 
 use sikkerkey_protocol::id::MachineId;
+use sikkerkey_protocol::policy::{PolicyDocument, Ttl};
 use sikkerkey_server::audit::verify::{Break, Verifier};
 use sikkerkey_server::model::machine::Grantee;
+use sikkerkey_server::model::secret::Secret;
 use sikkerkey_server::model::{Entity, EntityKind};
 use sikkerkey_server::store::StoreError;
 
@@ -180,4 +182,60 @@ async fn the_audit_verifies_and_an_edit_is_found_at_its_row() {
     let rows = server.engine.app.records.after(0, 1000).await.unwrap();
     let mut verifier = Verifier::new(server.engine.app.keyring.audit());
     assert_eq!(rows.iter().try_for_each(|row| verifier.next(row)), Err(Break::Changed(3)));
+}
+
+#[tokio::test]
+async fn rows_put_into_a_running_servers_database_do_nothing_and_refuse_the_next_start() {
+    type Still = (fn() -> Client, &'static str, u16);
+    let copy = |kind: &str, from: &str, to: &str, doc: &str| {
+        format!(
+            "insert into entity select kind, '{to}', {doc}, seq, mac from entity where kind = '{kind}' and id = '{from}'"
+        )
+    };
+    let stranger: fn() -> Client = || Client { id: uuid(0x77), ..Client::host() };
+    let cases: [(String, Still, String); 4] = [
+        (
+            copy(
+                "Grant",
+                &uuid(2),
+                &uuid(9),
+                &format!("replace(replace(doc, 'sk_db', 'sk_other'), '{}', '{}')", uuid(2), uuid(9)),
+            ),
+            (Client::host, "/v1/secret/sk_other", 403),
+            format!("the Grant {}", uuid(9)),
+        ),
+        (
+            copy("Machine", &uuid(0x12), &uuid(0x77), &format!("replace(doc, '{}', '{}')", uuid(0x12), uuid(0x77))),
+            (stranger, "/v1/secret/sk_db", 401),
+            format!("the Machine {}", uuid(0x77)),
+        ),
+        (
+            "update entity set doc = replace(doc, '\"max_reads\":1', '\"max_reads\":9'),
+                 mac = substr(mac, 2) where kind = 'Policy'"
+                .to_owned(),
+            (Client::pod, "/v1/secret/sk_db", 403),
+            format!("the Policy {}", uuid(0x51)),
+        ),
+        (
+            "delete from entity where kind = 'Policy'".to_owned(),
+            (Client::pod, "/v1/secret/sk_db", 403),
+            "a row that was removed".to_owned(),
+        ),
+    ];
+    for (sql, (client, target, status), names) in cases {
+        let server = Server::new().await;
+        server.put_secret(secret("other", "shop"), "theirs").await;
+        let ttl = Ttl { expires_at: None, max_reads: Some(1) };
+        server.put(Entity::Policy(policy(PolicyDocument { ttl: Some(ttl), ..PolicyDocument::default() }))).await;
+        server.put(Entity::Secret(Secret { policy: Some("guard".into()), version: 1, ..secret("db", "shop") })).await;
+        assert_eq!(server.get(&Client::pod(), "/v1/secret/sk_db").await.status, 200);
+
+        server.database().execute(&sql).await;
+        assert_eq!(server.get(&client(), target).await.status, status, "{sql}");
+        // What is written afterwards does not make it good either.
+        server.put(Entity::Grant(grant(5, Grantee::Machine(host().id), &["sk_db"]))).await;
+        assert_eq!(server.get(&client(), target).await.status, status, "{sql}");
+        let error = server.restart().await.err().unwrap().to_string();
+        assert!(error.contains(&names), "{sql}: {error}");
+    }
 }

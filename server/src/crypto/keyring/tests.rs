@@ -4,7 +4,7 @@ use super::*;
 use crate::entropy::SystemEntropy;
 
 fn keyring(seed: u8) -> Keyring {
-    Keyring::new(&RootKey::from_bytes(Zeroizing::new([seed; 32])))
+    Keyring::new(Master::new("i".into(), Zeroizing::new([seed; 32])))
 }
 
 fn project(keyring: &Keyring, vault: &str, id: &str) -> Project {
@@ -33,7 +33,7 @@ fn the_same_value_is_never_sealed_the_same_way_twice() {
 }
 
 #[test]
-fn each_root_key_has_keys_of_its_own_for_each_purpose() {
+fn each_master_key_has_keys_of_its_own_for_each_purpose() {
     let (one, other) = (keyring(1), keyring(2));
     let macs = [one.rows(), one.audit(), other.rows(), other.audit()].map(|key| key.mac(&[b"x"]));
     for (i, mac) in macs.iter().enumerate() {
@@ -44,7 +44,7 @@ fn each_root_key_has_keys_of_its_own_for_each_purpose() {
 }
 
 proptest! {
-    /// A row that is moved to another vault, project, secret, version or root key does not open, and neither does one in
+    /// A row that is moved to another vault, project, secret, version or master key does not open, and neither does one in
     /// which any byte has changed.
     #[test]
     fn a_value_opens_in_its_own_place_only(value in ".{0,200}", place in 0usize..6, at in any::<prop::sample::Index>()) {

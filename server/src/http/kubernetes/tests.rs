@@ -53,7 +53,7 @@ impl Server {
         let data = tempfile::tempdir().unwrap();
         let options = Options {
             place: DataPlace::Directory(data.path().join("data")),
-            root_key_file: None,
+            root_key: crate::crypto::root_key::Source::Beside,
             public_url: "https://sikkerkey.example.com".into(),
             proxies: vec![],
             shared_addresses: vec![],

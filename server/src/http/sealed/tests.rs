@@ -1,0 +1,69 @@
+use std::path::Path;
+
+use axum::http::HeaderMap;
+use http_body_util::BodyExt as _;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::crypto::root_key::Source;
+use crate::engine::{Engine, Options};
+use crate::entropy::SystemEntropy;
+
+async fn get(router: &Router, path: &str) -> (u16, HeaderMap, String) {
+    let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+    let (parts, body) = router.clone().call(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap().to_bytes().to_vec();
+    (parts.status.as_u16(), parts.headers, String::from_utf8(body).unwrap())
+}
+
+async fn engine(data: &Path) -> Engine {
+    let options = Options {
+        place: crate::engine::DataPlace::Directory(data.to_owned()),
+        root_key: Source::Beside,
+        public_url: "https://sikkerkey.example.com".into(),
+        proxies: vec![],
+        shared_addresses: vec![],
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+    };
+    Engine::open(options).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_shut_door_says_what_is_missing_to_whoever_watches_and_no_client() {
+    let door = Door::shut("the root key file /keys/root is not there".into());
+    let router = door.router();
+    assert_eq!(get(&router, "/healthz").await.0, 200);
+    let watches = r#"{"error":"the server is sealed: the root key file /keys/root is not there"}"#;
+    let client = r#"{"error":"the server is sealed until it has its root key: try again later"}"#;
+    let operator = client.replace('}', r#","code":"Sealed"}"#);
+    for (path, text) in [
+        ("/readyz", watches),
+        ("/v1/secret/sk_db", client),
+        ("/metrics", client),
+        ("/nowhere", client),
+        ("/v1/ai/kubernetes/inventory", &operator),
+    ] {
+        let (status, headers, body) = get(&router, path).await;
+        assert_eq!((status, body.as_str()), (503, text), "{path}");
+        assert_eq!(headers.get(RETRY_AFTER).unwrap(), "5", "{path}");
+    }
+    door.still_missing("the root key file /keys/root is empty".into());
+    assert!(get(&router, "/readyz").await.2.contains("is empty"));
+    assert!(door.app().err().unwrap().contains("is empty"));
+}
+
+#[tokio::test]
+async fn the_same_routes_are_the_servers_once_it_opens() {
+    let directory = tempfile::tempdir().unwrap();
+    let door = Door::shut("the root key".into());
+    let router = door.router();
+    assert_eq!(get(&router, "/readyz").await.0, 503);
+    let engine = engine(directory.path()).await;
+    door.unseal(engine.app.clone());
+    for router in [router, door.router()] {
+        assert_eq!(get(&router, "/readyz").await.2, "ok\n");
+        assert_eq!(get(&router, "/v1/secret/sk_db").await.0, 401);
+        assert_eq!(get(&router, "/nowhere").await.0, 404);
+    }
+}
