@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
 use crate::admin;
+use crate::anchor::Target;
 
 /// The SikkerKey server: machines, secrets, grants, access policies, audit.
 #[derive(Debug, Parser)]
@@ -55,6 +56,14 @@ pub struct Serve {
     /// times.
     #[arg(long = "shared-address", value_name = "CIDR")]
     pub shared_addresses: Vec<IpNet>,
+    /// Where a signed checkpoint of the audit goes once a minute when rows were added: `file:/path`, to which lines are
+    /// appended, or `https://…`, to which they are posted. Best on another host. May be given several times. A server
+    /// whose database knows less than its file anchor does not start.
+    #[arg(long = "audit-anchor", value_name = "ANCHOR")]
+    pub audit_anchors: Vec<Target>,
+    /// Accepts, once, that the database was restored from a backup that knows less than its anchor.
+    #[arg(long, requires = "audit_anchors")]
+    pub accept_restored: bool,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

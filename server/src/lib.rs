@@ -35,6 +35,7 @@
 //! happened: [`ledger`]. [`run`] wires everything together, [`engine`] the part without listeners.
 
 pub mod admin;
+pub mod anchor;
 pub mod app;
 pub mod audit;
 pub mod bell;

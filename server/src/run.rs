@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +13,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing_subscriber::EnvFilter;
 
 use crate::admin;
+use crate::anchor::{Keeper, Known, Means, Target};
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
 use crate::cli::{Cli, Command, LogFormat, Serve};
@@ -30,6 +32,9 @@ use crate::writer::ChangeRequest;
 
 /// How often values that are due are renewed and what has no use any more is forgotten.
 const HOUSEKEEPING: Duration = Duration::from_secs(15);
+
+/// How long the last checkpoint may take.
+const LAST_CHECKPOINT: Duration = Duration::from_secs(5);
 
 /// Runs the command.
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
@@ -63,6 +68,7 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
     })
     .await?;
     let app = engine.app.clone();
+    let keeper = keeper(&app, &arguments.data_dir, &arguments.audit_anchors, arguments.accept_restored).await?;
     announce(&app, address).await?;
 
     let (stopping, stopped) = watch::channel(false);
@@ -75,6 +81,11 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
         tasks.spawn(always(certificate.follow(stopped.clone())));
     }
     tasks.spawn(always(keep_house(app.clone(), house)));
+    let (checkpoints, checkpoints_stopped) = (Arc::clone(&keeper), stopped.clone());
+    tasks.spawn(async move {
+        checkpoints.run(checkpoints_stopped).await;
+        Ok(())
+    });
     let (socket_app, data_dir, mut socket_stopped) = (app.clone(), arguments.data_dir.clone(), stopped.clone());
     tasks.spawn(async move {
         http::admin::serve(socket_app, &data_dir, async move { drop(socket_stopped.wait_for(|it| *it).await) }).await
@@ -96,6 +107,8 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
     while let Some(ended) = tasks.join_next().await {
         ended.context("a task panicked")??;
     }
+    // Of everything that was answered; an anchor that is away does not hold up the end.
+    drop(timeout(LAST_CHECKPOINT, keeper.now()).await);
     drop(app);
     engine.close().await?;
     failure.map_or(Ok(()), Err)
@@ -141,6 +154,24 @@ async fn announce(app: &App, address: SocketAddr) -> anyhow::Result<()> {
     });
     let request = ChangeRequest { spend: None, actor: Actor::System, source_ip: None, what: "start", decide };
     app.writer.change(request).await.context("cannot write the first row of the audit")
+}
+
+/// What makes checkpoints; refuses a database that knows less than its anchor.
+async fn keeper(app: &App, data_dir: &Path, anchors: &[Target], accept_restored: bool) -> anyhow::Result<Arc<Keeper>> {
+    let head = app.writer.audit_head();
+    let end = *head.borrow();
+    let means = Means {
+        keyring: Arc::clone(&app.keyring),
+        clock: Arc::clone(&app.clock),
+        metrics: Arc::clone(&app.metrics),
+        head,
+        known: Known::read(&app.records, end).await?,
+        directory: data_dir.join("audit"),
+    };
+    let keeper = Arc::new(Keeper::open(means, anchors, &app.records, accept_restored).await?);
+    // Set once, here.
+    drop(app.checkpoints.set(Arc::clone(&keeper)));
+    Ok(keeper)
 }
 
 async fn keep_house(app: App, mut stopped: watch::Receiver<bool>) {

@@ -21,12 +21,13 @@ mod task;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::change::ChangeRequest;
 pub use self::read::{Attempt, Claim, Committed, Outcome, ReadRequest, Receipt, Released, Standing};
 pub use self::task::{Parts, WriterTask};
 use crate::refusal::{Refusal, RefusalKind};
+use crate::store::ChainHead;
 
 /// How many requests may wait for the writer. Beyond it, whoever comes has to wait for a place.
 const QUEUE: usize = 4096;
@@ -36,6 +37,7 @@ const QUEUE: usize = 4096;
 pub struct Writer {
     queue: mpsc::Sender<Box<dyn group::Job>>,
     health: Arc<AtomicBool>,
+    audit_head: watch::Receiver<ChainHead>,
 }
 
 impl Writer {
@@ -49,6 +51,11 @@ impl Writer {
     pub async fn read(&self, request: ReadRequest) -> Result<Receipt, Refusal> {
         let (reply, answer) = oneshot::channel();
         self.submit(Box::new(read::ReadJob::new(request, reply)), answer).await
+    }
+
+    /// The end of the audit, as it is committed.
+    pub fn audit_head(&self) -> watch::Receiver<ChainHead> {
+        self.audit_head.clone()
     }
 
     /// Whether the last write succeeded.

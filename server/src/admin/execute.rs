@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::audit::{export, verify};
 use super::{Answer, Request, audit, listing};
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
@@ -29,7 +30,15 @@ pub(crate) struct Desk<'a> {
 pub(crate) async fn execute(desk: Desk<'_>, request: Request) -> Result<Answer, String> {
     match request {
         Request::Audit { limit, machine } => audit::newest(desk, limit, machine.as_ref()).await,
-        Request::VerifyAudit => audit::verify(desk).await,
+        Request::VerifyAudit { anchor } => {
+            let (records, keyring) = (&desk.app.records, &desk.app.keyring);
+            verify::database(records, keyring, anchor.as_deref()).await
+        }
+        Request::AuditKey => Ok(audit::key(desk)),
+        Request::AuditStatus => audit::status(desk),
+        Request::AuditCheckpoint => audit::checkpoint(desk).await,
+        Request::AuditExport { from, to, out } => export::export(desk, from, to, &out).await,
+        Request::Activity { from, to } => audit::activity(desk, from, to).await,
         other => change(desk, other).await.map_err(|refusal| refusal.message),
     }
 }
@@ -95,7 +104,13 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
             Answer::done(done)
         }
         Request::Unlock { ip, machine } => unlock(desk, ip, machine).await?,
-        Request::Audit { .. } | Request::VerifyAudit => Answer::done("nothing to change"),
+        Request::Audit { .. }
+        | Request::VerifyAudit { .. }
+        | Request::AuditKey
+        | Request::AuditStatus
+        | Request::AuditCheckpoint
+        | Request::AuditExport { .. }
+        | Request::Activity { .. } => Answer::done("nothing to change"),
     })
 }
 

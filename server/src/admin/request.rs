@@ -1,12 +1,15 @@
 //! A command on its way to the one who executes it.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::id::{AgentId, MachineId, SecretId, VaultId};
 use sikkerkey_protocol::secret_text::{self, SecretText};
 
+use super::audit::Bound;
 use crate::model::account::Standing;
+use crate::model::millis::Millis;
 
 /// A command, with the contents of the files it named.
 #[derive(Debug, Serialize, Deserialize)]
@@ -64,7 +67,21 @@ pub enum Request {
         limit: u32,
         machine: Option<MachineId>,
     },
-    VerifyAudit,
+    VerifyAudit {
+        anchor: Option<PathBuf>,
+    },
+    AuditKey,
+    AuditStatus,
+    AuditCheckpoint,
+    AuditExport {
+        from: Option<Bound>,
+        to: Option<Bound>,
+        out: PathBuf,
+    },
+    Activity {
+        from: Option<Millis>,
+        to: Option<Millis>,
+    },
     AccountStanding {
         email: String,
         standing: Standing,

@@ -5,6 +5,7 @@ mod load;
 pub(super) mod save;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -55,6 +56,18 @@ impl Store {
         Ok(Records::new(connection))
     }
 
+    /// The same without the lock on the data, beside a server that runs or not.
+    pub async fn records_beside(directory: &Path) -> Result<Records, StoreError> {
+        let database = directory.join("sikkerkey.db");
+        let options = configured(SqliteConnectOptions::new().filename(&database).read_only(true));
+        let opened = match options.clone().connect().await {
+            // A copy on a medium that cannot be written has no place for what readers share, and nobody to share it with.
+            Err(_) if !directory.join("sikkerkey.db-wal").exists() => options.immutable(true).connect().await,
+            opened => opened,
+        };
+        opened.map(Records::new).map_err(StoreError::Open)
+    }
+
     /// Lets go of the database, and leaves it as one file.
     pub async fn close(mut self) -> Result<(), StoreError> {
         // Whoever looks at the audit may still have it open: then the log stays, which is as safe and only less tidy.
@@ -64,8 +77,11 @@ impl Store {
 }
 
 fn options(directory: &DataDirectory) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(directory.database())
+    configured(SqliteConnectOptions::new().filename(directory.database()))
+}
+
+fn configured(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    options
         .journal_mode(SqliteJournalMode::Wal)
         // A commit that was answered survives a power failure.
         .synchronous(SqliteSynchronous::Full)

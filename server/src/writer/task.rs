@@ -68,7 +68,7 @@ pub struct WriterTask {
     queue: mpsc::Receiver<Box<dyn Job>>,
     health: Arc<AtomicBool>,
     nonces: Nonces,
-    audit_head: ChainHead,
+    audit_head: watch::Sender<ChainHead>,
     anchor: Anchor,
 }
 
@@ -79,8 +79,8 @@ impl WriterTask {
         let health = Arc::new(AtomicBool::new(true));
         let mut nonces = Nonces::new(parts.nonce_floor);
         parts.nonces.iter().for_each(|spend| nonces.remember(spend));
-        let audit_head = parts.audit_head;
-        let writer = Writer { queue: sender, health: Arc::clone(&health) };
+        let (audit_head, committed) = watch::channel(parts.audit_head);
+        let writer = Writer { queue: sender, health: Arc::clone(&health), audit_head: committed };
         (writer, Self { anchor: Anchor::new(&*parts.clock), parts, queue, health, nonces, audit_head })
     }
 
@@ -221,8 +221,8 @@ impl WriterTask {
             let mut world = parts.live.write();
             job.perform(&mut Group { world: &mut world, means: &means, now, done }, nonce);
         }
-        rows.audit =
-            chain::append(parts.keyring.audit(), self.audit_head, now, &done.audit).map_err(StoreError::Encode)?;
+        let head = *self.audit_head.borrow();
+        rows.audit = chain::append(parts.keyring.audit(), head, now, &done.audit).map_err(StoreError::Encode)?;
         rows.entities = std::mem::take(&mut done.entities);
         rows.versions = std::mem::take(&mut done.versions);
         rows.dirty = parts.live.read().ledger.dirty();
@@ -235,7 +235,9 @@ impl WriterTask {
         let head = rows.audit.last().map(|row| ChainHead { seq: row.seq, hash: row.hash });
         let floor = rows.nonce_floor;
         group.save(rows).await?;
-        self.audit_head = head.unwrap_or(self.audit_head);
+        if let Some(head) = head {
+            self.audit_head.send_replace(head);
+        }
         for spend in &candidates {
             self.nonces.remember(spend);
         }

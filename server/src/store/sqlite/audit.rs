@@ -5,8 +5,11 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use tokio::sync::Mutex;
 
+use crate::crypto::row_mac::MacKey;
+use crate::ledger::{Activity, ActivityKey, ActivityKind};
 use crate::model::millis::Millis;
-use crate::store::{AuditRow, StoreError};
+use crate::store::head::Head;
+use crate::store::{AuditRow, ChainHead, StoreError};
 
 /// A view of the audit that cannot write.
 pub struct Records {
@@ -34,6 +37,36 @@ impl Records {
             .bind(i64::from(limit));
         let rows = query.fetch_all(&mut *self.connection.lock().await).await.map_err(StoreError::Read)?;
         rows.iter().map(row).collect()
+    }
+
+    /// What stands in `meta` under a name.
+    pub async fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let query = sqlx::query_scalar("select value from meta where name = ?1").bind(name);
+        query.fetch_optional(&mut *self.connection.lock().await).await.map_err(StoreError::Read)
+    }
+
+    /// The end of the audit, by the database's own word; none when nobody with this key wrote it.
+    pub async fn audit_end(&self, key: &MacKey) -> Result<Option<ChainHead>, StoreError> {
+        let head = self.meta("head").await?;
+        Ok(head.and_then(|it| Head::decode(key, &it)).map(|it| it.audit))
+    }
+
+    /// Counters of requests of the minutes from `from` to before `to`, oldest first.
+    pub async fn activity(&self, from: i64, to: i64) -> Result<Vec<(ActivityKey, Activity)>, StoreError> {
+        let sql = "select minute, kind, count, first_of, last_of from activity
+             where minute >= ?1 and minute < ?2 order by minute, kind";
+        let query = sqlx::query(sql).bind(from).bind(to);
+        let rows = query.fetch_all(&mut *self.connection.lock().await).await.map_err(StoreError::Read)?;
+        let activity = rows.iter().filter_map(|row| {
+            let read = || {
+                let Some(kind) = ActivityKind::named(&row.try_get::<String, _>(1)?) else { return Ok(None) };
+                let count = u64::try_from(row.try_get::<i64, _>(2)?).unwrap_or_default();
+                let activity = Activity { count, first: row.try_get(3)?, last: row.try_get(4)? };
+                Ok(Some((ActivityKey { minute: row.try_get(0)?, kind }, activity)))
+            };
+            read().transpose()
+        });
+        activity.collect::<Result<_, _>>().map_err(StoreError::Read)
     }
 }
 

@@ -1,0 +1,115 @@
+//! Checking the audit.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde_json::json;
+use sikkerkey_protocol::key::PublicKey;
+
+use super::super::Answer;
+use super::super::command::VerifyAudit;
+use super::{PAGE, failed};
+use crate::anchor::Known;
+use crate::audit::report::{Check, Report};
+use crate::audit::{anchored, export};
+use crate::crypto::keyring::Keyring;
+use crate::crypto::root_key::RootKey;
+use crate::policy::window::instant;
+use crate::store::{Records, Store};
+
+/// Checks without the server and without its lock: a file that was exported, or the data with its root key. None when the
+/// root key is not here: then only the server can check.
+pub(in crate::admin) async fn beside(
+    data_dir: Option<&Path>,
+    root_key_file: Option<&Path>,
+    what: &VerifyAudit,
+) -> anyhow::Result<Option<Answer>> {
+    let own = data_dir.map(|it| it.join("root.key")).filter(|it| it.exists());
+    let file = root_key_file.or(own.as_deref());
+    let keyring = file.map(RootKey::read).transpose()?.map(|root| Keyring::new(&root));
+    if let Some(path) = &what.from_export {
+        let key = what.public_key.or_else(|| keyring.as_ref().map(|it| it.audit_signer().public_key()));
+        let key = key.context("give the server's key: --public-key, as `admin audit-key` prints it")?;
+        return exported(path, &key, keyring.as_ref()).map(Some);
+    }
+    let Some((directory, keyring)) = data_dir.zip(keyring) else { return Ok(None) };
+    let records = Store::records_beside(directory).await?;
+    let answer = database(&records, &keyring, what.anchor.as_deref()).await;
+    answer.map(Some).map_err(anyhow::Error::msg)
+}
+
+/// Checks the rows of the database, and compares them with an anchor.
+pub(in crate::admin) async fn database(
+    records: &Records,
+    keyring: &Keyring,
+    anchor: Option<&Path>,
+) -> Result<Answer, String> {
+    // Before the rows: a server that runs adds some meanwhile.
+    let head = records.audit_end(keyring.rows()).await.map_err(|error| failed(&error))?;
+    let known = Known::read(records, head.unwrap_or_default()).await.map_err(|error| failed(&error))?;
+    let check = Check::new(keyring.audit(), known.base, head);
+    let report = follow(records, keyring, check, &known, anchor).await?;
+    let json = serde_json::to_value(&report).map_err(|error| error.to_string())?;
+    Ok(Answer::new(json, report.text()))
+}
+
+async fn follow(
+    records: &Records,
+    keyring: &Keyring,
+    mut check: Check<'_>,
+    known: &Known,
+    anchor: Option<&Path>,
+) -> Result<Report, String> {
+    if let Some(path) = anchor {
+        let text =
+            std::fs::read(path).map_err(|error| format!("cannot read the anchor {}: {error}", path.display()))?;
+        let key = keyring.audit_signer().public_key();
+        let lines = anchored::read(&key, Some(&known.installation.id), &String::from_utf8_lossy(&text));
+        check.compare(lines, known.installation.epoch);
+    }
+    loop {
+        let rows = records.after(check.at(), PAGE).await.map_err(|error| failed(&error))?;
+        rows.iter().for_each(|row| check.next(row));
+        if u32::try_from(rows.len()).unwrap_or(0) < PAGE {
+            return Ok(check.finish());
+        }
+    }
+}
+
+fn exported(path: &Path, key: &PublicKey, keyring: Option<&Keyring>) -> anyhow::Result<Answer> {
+    let file = File::open(path).with_context(|| format!("cannot read the export {}", path.display()))?;
+    let checked = export::check(BufReader::new(file), key, keyring.map(Keyring::audit))
+        .with_context(|| format!("cannot read the export {}", path.display()))?;
+    let holds = checked.findings.is_empty();
+    let mut lines = Vec::new();
+    let range = checked.statement.as_ref().map(|it| (it.after.seq + 1, it.last.seq));
+    if let Some((it, (first, last))) = checked.statement.as_ref().zip(range).filter(|_| holds) {
+        lines.push(format!(
+            "the export holds: the server with this key wrote rows {first} to {last} as they stand here, at {}",
+            instant(it.time)
+        ));
+        lines.push(
+            if keyring.is_some() {
+                "  proven: each row follows the one before it, by the root key"
+            } else {
+                "  not proven without the root key: that each row follows the one before it; the signature covers the file"
+            }
+            .to_owned(),
+        );
+    } else {
+        lines.push("the export does not hold".to_owned());
+    }
+    lines.extend(checked.findings.iter().map(|it| format!("  wrong: {}", it.text)));
+    let json = json!({
+        "holds": holds,
+        "statement": checked.statement,
+        "rows": checked.statement.as_ref().map(|it| it.rows),
+        "first": range.map(|it| it.0),
+        "last": range.map(|it| it.1),
+        "chainFollowed": keyring.is_some(),
+        "findings": checked.findings,
+    });
+    Ok(Answer::new(json, lines.join("\n")))
+}
