@@ -8,6 +8,7 @@
     reason = "all of it is tests, also what is not in a test function"
 )]
 
+mod audit;
 mod canary;
 mod crash;
 mod durability;
