@@ -20,9 +20,9 @@ use crate::store::{ChainHead, Records};
 /// How often it is looked at whether there is something to do.
 const TICK: Duration = Duration::from_secs(5);
 /// The least time between two checkpoints that nobody asked for.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_mins(1);
 /// The longest time between two tries to reach an anchor.
-const LONGEST_REST: Duration = Duration::from_secs(300);
+const LONGEST_REST: Duration = Duration::from_mins(5);
 
 /// What a keeper works with.
 pub struct Means {

@@ -28,6 +28,8 @@ const MAX_WATCHED: usize = 1000;
 /// may be read now, or an access that is over and has not been told yet. A policy that pauses is no news.
 pub async fn poll_secrets(app: &App, request: Verified<Arc<Machine>>, poll: Poll) -> Result<Changes, Refusal> {
     if poll.watch.len() > MAX_WATCHED {
+        let now = app.clock.now();
+        app.floods.count(ActivityKind::Malformed, now, &request.source().address.to_string());
         return Err(Refusal::new(RefusalKind::Invalid, format!("a poll watches at most {MAX_WATCHED} secrets")));
     }
     let (machine, spend, source) = request.into_parts();

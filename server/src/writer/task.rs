@@ -166,7 +166,7 @@ impl WriterTask {
         {
             let mut world = self.parts.live.write();
             if committed {
-                world.ledger.settle(self.parts.clock.now());
+                world.ledger.settle();
             } else {
                 for undo in done.undo.drain(..).rev() {
                     world.state.undo(undo);

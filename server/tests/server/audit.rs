@@ -157,19 +157,21 @@ async fn an_anchor_that_is_added_later_begins_with_a_line_that_names_none() {
 }
 
 type Spoil = fn(&Anchored);
+/// SQL, a change to the anchor, and what is found: kind, row counted from the first checkpoint's, line.
+type Tampering = (&'static str, Spoil, &'static str, Option<i64>, Option<u64>);
+type Edit = fn(&mut Vec<String>);
 
 /// Changes the lines of the anchor.
 fn edit(it: &Anchored, change: impl FnOnce(&mut Vec<String>)) {
     let mut lines: Vec<_> = std::fs::read_to_string(it.anchor()).unwrap().lines().map(str::to_owned).collect();
     change(&mut lines);
-    std::fs::write(it.anchor(), lines.iter().map(|it| format!("{it}\n")).collect::<String>()).unwrap();
+    std::fs::write(it.anchor(), lines.join("\n") + "\n").unwrap();
 }
 
 #[tokio::test]
 async fn what_was_tampered_with_is_named_with_its_row_or_line() {
     const UNLOCK: &str = "drop trigger audit_is_never_changed; drop trigger audit_is_never_deleted;";
-    // SQL, change to the anchor, kind, row counted from the first checkpoint's, line.
-    let cases: [(&str, Spoil, &str, Option<i64>, Option<u64>); 12] = [
+    let cases: [Tampering; 12] = [
         ("", |_| {}, "", None, None),
         ("update audit set entry = replace(entry, 'read', 'seen') where seq = $", |_| {}, "row_changed", Some(0), None),
         ("update audit set time = time + 1 where seq = $ + 1", |_| {}, "row_changed", Some(1), None),
@@ -414,7 +416,6 @@ async fn an_export_is_checked_by_whoever_has_the_public_key_and_shows_each_chang
 
     let text = std::fs::read_to_string(&out).unwrap();
     // What is changed, what is found without the root key, and at which row with it.
-    type Edit = fn(&mut Vec<String>);
     let cases: [(Edit, &str, Option<u64>); 6] = [
         (
             |lines| lines[2] = lines[2].replace("administrator", "system").replace("Administrator", "System"),
@@ -430,7 +431,7 @@ async fn an_export_is_checked_by_whoever_has_the_public_key_and_shows_each_chang
     for (number, (edit, kind, row)) in cases.into_iter().enumerate() {
         let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
         edit(&mut lines);
-        let changed = lines.iter().map(|it| format!("{it}\n")).collect::<String>();
+        let changed = lines.join("\n") + "\n";
         assert_ne!(changed, text, "{number}");
         std::fs::write(&out, changed).unwrap();
         let (holds, report, _) = admin(None, &verify).await;

@@ -14,6 +14,7 @@ mod crash;
 mod durability;
 mod fixture;
 mod limits;
+mod outcomes;
 mod process;
 mod reads;
 mod refusals;

@@ -71,7 +71,9 @@ async fn follow(
     }
     loop {
         let rows = records.after(check.at(), PAGE).await.map_err(|error| failed(&error))?;
-        rows.iter().for_each(|row| check.next(row));
+        for row in &rows {
+            check.next(row);
+        }
         if u32::try_from(rows.len()).unwrap_or(0) < PAGE {
             return Ok(check.finish());
         }

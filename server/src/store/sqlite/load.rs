@@ -6,7 +6,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::Store;
-use crate::ledger::{Activity, ActivityKey, ActivityKind, Seen, Stored};
+use crate::ledger::{Seen, Stored};
 use crate::live::World;
 use crate::model::millis::Millis;
 use crate::model::spend::Spend;
@@ -123,19 +123,6 @@ impl Store {
                 machine.parse().map_err(|_| StoreError::Tampered(format!("the last request of {machine}")))?;
             let address = column::<Option<String>>(&row, 2)?.and_then(|it| it.parse().ok());
             world.ledger.restore(Stored::LastSeen(machine, Seen { at: Millis(column(&row, 1)?), address }));
-        }
-        let newest = "select minute, kind, count, first_of, last_of from activity
-             where minute = (select max(minute) from activity)";
-        for row in self.rows(newest).await? {
-            let Some(kind) = ActivityKind::named(&column::<String>(&row, 1)?) else { continue };
-            world.ledger.restore(Stored::Activity(
-                ActivityKey { minute: column(&row, 0)?, kind },
-                Activity {
-                    count: u64::try_from(column::<i64>(&row, 2)?).unwrap_or_default(),
-                    first: column(&row, 3)?,
-                    last: column(&row, 4)?,
-                },
-            ));
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ const SAVE: &str = "
         on conflict (machine, secret) do update set version = excluded.version;
     insert into activity (minute, kind, count, first_of, last_of)
         select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 from json_each(?) where true
-        on conflict (minute, kind) do update set count = excluded.count, last_of = excluded.last_of;
+        on conflict (minute, kind) do update set count = count + excluded.count, last_of = excluded.last_of;
     insert into audit (seq, time, entry, hash)
         select value ->> 0, value ->> 1, value ->> 2, unhex(value ->> 3) from json_each(?);
     update meta set value = ? where name = 'head';
