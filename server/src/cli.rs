@@ -64,6 +64,13 @@ pub struct Serve {
     /// Accepts, once, that the database was restored from a backup that knows less than its anchor.
     #[arg(long, requires = "audit_anchors")]
     pub accept_restored: bool,
+    /// Keeps rows of the audit in the database for this many days after the day they are of. Then they are exported, a
+    /// file for each day, and dropped. Left out: for ever.
+    #[arg(long, value_name = "DAYS")]
+    pub audit_retention_days: Option<u64>,
+    /// Where those files go; left out: `audit` in the data directory.
+    #[arg(long, value_name = "DIR", requires = "audit_retention_days")]
+    pub audit_archive: Option<PathBuf>,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

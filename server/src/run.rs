@@ -4,7 +4,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,12 +27,14 @@ use crate::engine::{Engine, Options};
 use crate::entropy::SystemEntropy;
 use crate::http::{self, listener};
 use crate::tls::Certificate;
-use crate::usecase::housekeeping;
+use crate::usecase::{archive, housekeeping};
 use crate::writer::ChangeRequest;
 
 /// How often values that are due are renewed and what has no use any more is forgotten.
 const HOUSEKEEPING: Duration = Duration::from_secs(15);
 
+/// How often it is looked at whether a day of the audit is to be archived.
+const ARCHIVING: Duration = Duration::from_mins(30);
 /// How long the last checkpoint may take.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(5);
 
@@ -81,6 +83,10 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
         tasks.spawn(always(certificate.follow(stopped.clone())));
     }
     tasks.spawn(always(keep_house(app.clone(), house)));
+    if let Some(days) = arguments.audit_retention_days {
+        let directory = arguments.audit_archive.unwrap_or_else(|| arguments.data_dir.join("audit"));
+        tasks.spawn(always(retain(app.clone(), days, directory, stopped.clone())));
+    }
     let (checkpoints, checkpoints_stopped) = (Arc::clone(&keeper), stopped.clone());
     tasks.spawn(async move {
         checkpoints.run(checkpoints_stopped).await;
@@ -165,7 +171,7 @@ async fn keeper(app: &App, data_dir: &Path, anchors: &[Target], accept_restored:
         clock: Arc::clone(&app.clock),
         metrics: Arc::clone(&app.metrics),
         head,
-        known: Known::read(&app.records, end).await?,
+        known: Known::read(&app.records, app.keyring.rows(), end).await?,
         directory: data_dir.join("audit"),
     };
     let keeper = Arc::new(Keeper::open(means, anchors, &app.records, accept_restored).await?);
@@ -198,6 +204,23 @@ async fn keep_house(app: App, mut stopped: watch::Receiver<bool>) {
             ChangeRequest { spend: None, actor: Actor::System, source_ip: None, what: "housekeeping", decide };
         if let Err(refusal) = app.writer.change(request).await {
             tracing::warn!(%refusal, "housekeeping is put off");
+        }
+    }
+}
+
+/// Archives days of the audit that are old enough.
+async fn retain(app: App, days: u64, directory: PathBuf, mut stopped: watch::Receiver<bool>) {
+    let mut tick = interval(ARCHIVING);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let anchor = Anchor::new(&*app.clock);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            _ = stopped.wait_for(|it| *it) => return,
+        }
+        if let Err(error) = archive::retain(&app, anchor.bounded_now(&*app.clock), days, &directory).await {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "archiving the audit is put off: its rows stay in the database");
         }
     }
 }

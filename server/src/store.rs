@@ -4,6 +4,7 @@
 //! [`Group::save`]; dropping a [`Group`] takes it back. People who look at the audit use [`Records`], which can only
 //! read.
 
+mod base;
 mod data_directory;
 mod head;
 mod sqlite;
@@ -101,7 +102,7 @@ impl Rows {
             && self.versions.is_empty()
             && (tallies.is_empty() && delivered.is_empty() && activity.is_empty())
             && self.last_seen.is_empty()
-            && self.audit.is_empty()
+            && (self.audit.is_empty() && self.audit_base.is_none())
             && self.nonce_floor.is_none()
     }
 }
@@ -119,6 +120,8 @@ pub struct Rows {
     pub last_seen: Vec<(MachineId, Seen)>,
     /// New rows of the audit.
     pub audit: Vec<AuditRow>,
+    /// Rows of the audit up to this one are dropped.
+    pub audit_base: Option<ChainHead>,
     /// Nonces of timestamps at or below this are forgotten, and such timestamps are refused from now on.
     pub nonce_floor: Option<i64>,
 }

@@ -12,6 +12,7 @@
 //! unavailable, and the server is not ready until a write succeeds. A panic in here ends the process: a server that
 //! cannot write must not pretend.
 
+mod archived;
 mod change;
 mod group;
 mod nonces;
@@ -26,6 +27,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use self::change::ChangeRequest;
 pub use self::read::{Attempt, Claim, Committed, Outcome, ReadRequest, Receipt, Released, Standing};
 pub use self::task::{Parts, WriterTask};
+use crate::audit::entry::Entry;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::store::ChainHead;
 
@@ -56,6 +58,12 @@ impl Writer {
     /// The end of the audit, as it is committed.
     pub fn audit_head(&self) -> watch::Receiver<ChainHead> {
         self.audit_head.clone()
+    }
+
+    /// Drops the rows of the audit up to `base`, which must have been exported, and says so in a row.
+    pub async fn drop_audit(&self, base: ChainHead, entry: Option<Entry>) -> Result<(), Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.submit(Box::new(archived::DropJob { base, entry, reply }), answer).await
     }
 
     /// Whether the last write succeeded.

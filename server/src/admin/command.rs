@@ -113,6 +113,10 @@ pub struct VerifyAudit {
     /// Compares with the checkpoints in this file, too: a file anchor, or what a webhook has kept.
     #[arg(long, value_name = "FILE")]
     pub anchor: Option<PathBuf>,
+    /// Follows the rows from the files in this directory into the database, too, when the database does not have the
+    /// first ones any more.
+    #[arg(long, value_name = "DIR", conflicts_with = "from_export")]
+    pub archive: Option<PathBuf>,
     /// Checks a file that was exported, instead of the database.
     #[arg(long, value_name = "FILE", conflicts_with = "anchor")]
     pub from_export: Option<PathBuf>,
@@ -282,7 +286,10 @@ impl Command {
                 Request::AuditExport { from, to, out: absolute(&out)? }
             }
             Self::AuditKey => Request::AuditKey,
-            Self::VerifyAudit(it) => Request::VerifyAudit { anchor: it.anchor.as_deref().map(absolute).transpose()? },
+            Self::VerifyAudit(it) => Request::VerifyAudit {
+                anchor: it.anchor.as_deref().map(absolute).transpose()?,
+                archive: it.archive.as_deref().map(absolute).transpose()?,
+            },
             Self::Activity { from, to } => Request::Activity { from, to },
             Self::Account(Account::Suspend { email }) => {
                 Request::AccountStanding { email, standing: Standing::Suspended }

@@ -30,9 +30,9 @@ pub(crate) struct Desk<'a> {
 pub(crate) async fn execute(desk: Desk<'_>, request: Request) -> Result<Answer, String> {
     match request {
         Request::Audit { limit, machine } => audit::newest(desk, limit, machine.as_ref()).await,
-        Request::VerifyAudit { anchor } => {
+        Request::VerifyAudit { anchor, archive } => {
             let (records, keyring) = (&desk.app.records, &desk.app.keyring);
-            verify::database(records, keyring, anchor.as_deref()).await
+            verify::database(records, keyring, anchor.as_deref(), archive.as_deref()).await
         }
         Request::AuditKey => Ok(audit::key(desk)),
         Request::AuditStatus => audit::status(desk),

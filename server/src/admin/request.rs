@@ -69,6 +69,7 @@ pub enum Request {
     },
     VerifyAudit {
         anchor: Option<PathBuf>,
+        archive: Option<PathBuf>,
     },
     AuditKey,
     AuditStatus,

@@ -6,6 +6,7 @@ use crate::audit::anchored;
 use crate::audit::checkpoint::{Checkpoint, Epoch, Installation, Line};
 use crate::audit::digest::Digest;
 use crate::audit::report::Kind;
+use crate::crypto::row_mac::MacKey;
 use crate::store::{ChainHead, Records, StoreError};
 
 /// What the database says about itself.
@@ -20,13 +21,13 @@ pub struct Known {
 }
 
 impl Known {
-    /// Asks the database. `head` is the end of its audit.
-    pub async fn read(records: &Records, head: ChainHead) -> Result<Self, StoreError> {
+    /// Asks the database. `key` authenticates its rows; `head` is the end of its audit.
+    pub async fn read(records: &Records, key: &MacKey, head: ChainHead) -> Result<Self, StoreError> {
         let check = records.meta("root key check").await?.unwrap_or_default();
         let epoch = records.meta(Epoch::META).await?;
         let epoch = Epoch::parse(epoch.as_deref()).map_err(|_| StoreError::Tampered("the epoch".to_owned()))?;
         let id = check.split_once(' ').map_or("", |(id, _)| id).to_owned();
-        Ok(Self { installation: Installation { id, epoch }, base: ChainHead::default(), head })
+        Ok(Self { installation: Installation { id, epoch }, base: records.audit_base(key).await?, head })
     }
 }
 

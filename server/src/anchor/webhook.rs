@@ -76,6 +76,10 @@ impl Webhook {
         }
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Self::trusting(url, roots)
+    }
+
+    fn trusting(url: WebhookUrl, roots: RootCertStore) -> Result<Self, AnchorError> {
         if roots.is_empty() {
             return Err(AnchorError::NoRoots(url.to_string()));
         }
@@ -125,13 +129,14 @@ impl Webhook {
             .map_err(|error| AnchorError::Connect(self.url.to_string(), std::io::Error::other(error)))?;
         // The connection works only while somebody polls it, and ends with this exchange.
         tokio::pin!(connection);
+        let response = sender.send_request(request);
+        tokio::pin!(response);
         let response = tokio::select! {
-            response = sender.send_request(request) => response.map_err(failed)?,
-            ended = &mut connection => {
-                ended.map_err(failed)?;
-                return Err(AnchorError::Connect(self.url.to_string(), std::io::ErrorKind::UnexpectedEof.into()));
-            }
+            response = &mut response => response,
+            // The answer may have come with the end; if it did not, this says why.
+            _ = &mut connection => response.await,
         };
+        let response = response.map_err(failed)?;
         let status = response.status();
         if status.is_success() { Ok(()) } else { Err(AnchorError::Refused(self.url.to_string(), status.as_u16())) }
     }
@@ -140,5 +145,68 @@ impl Webhook {
 impl fmt::Debug for Webhook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Webhook({})", self.url)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+    use rustls::ServerConfig;
+    use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+
+    /// Answers one request, and gives back what came.
+    async fn answer_one(listener: TcpListener, tls: TlsAcceptor) -> std::io::Result<String> {
+        let (stream, _) = listener.accept().await?;
+        let mut stream = tls.accept(stream).await?;
+        let mut request = Vec::new();
+        while !request.ends_with(b"{}\n") {
+            if stream.read_buf(&mut request).await? == 0 {
+                break;
+            }
+        }
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await?;
+        stream.shutdown().await?;
+        Ok(String::from_utf8_lossy(&request).into_owned())
+    }
+
+    #[tokio::test]
+    async fn a_line_is_posted_over_tls_to_whom_the_system_trusts_and_to_nobody_else() {
+        for is_trusted in [true, false] {
+            let key = KeyPair::generate().unwrap();
+            let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+            let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+            let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.der().clone()], private)
+                .unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("https://localhost:{}/hooks/secret?a=b", listener.local_addr().unwrap().port());
+            let serving = tokio::spawn(answer_one(listener, TlsAcceptor::from(Arc::new(config))));
+
+            let mut roots = RootCertStore::empty();
+            let other_key = KeyPair::generate().unwrap();
+            let other = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&other_key).unwrap();
+            roots.add(if is_trusted { certificate.der().clone() } else { other.der().clone() }).unwrap();
+            let posted = Webhook::trusting(url.parse().unwrap(), roots).unwrap().post("{}").await;
+            let served = serving.await.unwrap();
+            if is_trusted {
+                posted.unwrap();
+                let request = served.unwrap();
+                assert!(request.starts_with("POST /hooks/secret?a=b HTTP/1.1\r\nhost: localhost:"), "{request}");
+                assert!(request.contains("content-type: application/json\r\n"), "{request}");
+            } else {
+                let error = posted.unwrap_err();
+                assert!(matches!(error, AnchorError::Connect(..)), "{error:?}");
+                assert!(!error.to_string().contains("secret"), "{error}");
+                served.unwrap_err();
+            }
+        }
     }
 }

@@ -49,3 +49,37 @@ pub fn read(key: &PublicKey, installation: Option<&str>, text: &str) -> Anchored
     }
     anchored
 }
+
+#[cfg(test)]
+mod tests {
+    use sikkerkey_protocol::key::MachineKey;
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::audit::checkpoint::{Epoch, Installation};
+    use crate::model::millis::Millis;
+    use crate::store::ChainHead;
+
+    #[test]
+    fn several_servers_may_share_an_anchor_and_a_line_may_come_twice() {
+        let key = MachineKey::from_seed(&Zeroizing::new([7; 32]));
+        let of = Installation { id: "i".into(), epoch: Epoch { number: 1, continues: None } };
+        let next = |last: Option<&Line>, seq| {
+            Line::next(&key, &of, last, ChainHead { seq, hash: [1; 32] }, Millis(0)).unwrap()
+        };
+        let (a1, b1) = (next(None, 1), next(None, 2));
+        let (a2, b2) = (next(Some(&a1), 3), next(Some(&b1), 4));
+        let read = |lines: &[&Line]| {
+            let text: Vec<_> = lines.iter().map(|it| it.text.as_str()).collect();
+            let found = read(&key.public_key(), Some("i"), &text.join("\n")).findings;
+            found.into_iter().map(|it| (it.kind, it.line.unwrap())).collect::<Vec<_>>()
+        };
+        assert_eq!(read(&[&a1, &b1, &b2, &b2, &a2]), []);
+        assert_eq!(read(&[&b1, &a1, &a2, &b2, &a2]), []);
+        assert_eq!(read(&[&a1, &b2, &a2]), [(Kind::CheckpointMissing, 2)]);
+        assert_eq!(read(&[&a2, &a1]), [(Kind::CheckpointMissing, 1)]);
+        let foreign = Installation { id: "other".into(), ..of.clone() };
+        let foreign = Line::next(&key, &foreign, None, ChainHead { seq: 1, hash: [1; 32] }, Millis(0)).unwrap();
+        assert_eq!(read(&[&a1, &foreign]), [(Kind::CheckpointNotGenuine, 2)]);
+    }
+}

@@ -62,6 +62,7 @@ pub enum Action {
     LockoutLift,
     ManagementDenied,
     ServerStart,
+    AuditArchive,
 }
 
 /// How much it matters.
@@ -80,9 +81,12 @@ impl Action {
     /// How much it matters.
     pub fn severity(self) -> Severity {
         match self {
-            Self::SecretRead | Self::MachineRenew | Self::VoucherIssue | Self::PodGone | Self::ServerStart => {
-                Severity::Info
-            }
+            Self::SecretRead
+            | Self::MachineRenew
+            | Self::VoucherIssue
+            | Self::PodGone
+            | Self::ServerStart
+            | Self::AuditArchive => Severity::Info,
             Self::MachineRegister
             | Self::AgentLogin
             | Self::SecretCreate

@@ -15,7 +15,7 @@ use super::checkpoint::{Installation, Link};
 use super::digest::Digest;
 use super::report::{Finding, Kind};
 use super::signed::{self, Signable};
-use super::verify::{Break, Verifier};
+use super::verify::Verifier;
 use crate::crypto::row_mac::MacKey;
 use crate::model::millis::Millis;
 use crate::store::{AuditRow, ChainHead};
@@ -103,8 +103,8 @@ impl<W: Write> Exporter<W> {
         Ok(())
     }
 
-    /// Writes the statement, and gives back where everything went.
-    pub fn finish(mut self, key: &MachineKey, of: &Installation, time: Millis) -> io::Result<(W, Statement)> {
+    /// Writes the statement.
+    pub fn finish(mut self, key: &MachineKey, of: &Installation, time: Millis) -> io::Result<()> {
         let mut statement = Statement {
             statement: Statement::KIND.to_owned(),
             installation: of.id.clone(),
@@ -118,8 +118,7 @@ impl<W: Write> Exporter<W> {
         };
         let line = signed::sign(key, &mut statement)?;
         writeln!(self.out, "{line}")?;
-        self.out.flush()?;
-        Ok((self.out, statement))
+        self.out.flush()
     }
 }
 
@@ -132,85 +131,103 @@ pub struct Checked {
     pub findings: Vec<Finding>,
 }
 
-/// Checks a file: its form, its statement and, with the chain's key, each row.
-pub fn check(mut file: impl BufRead, key: &PublicKey, chain: Option<&MacKey>) -> io::Result<Checked> {
-    let mut checked = Checked::default();
-    let mut sum = Sha256::new();
-    let (mut number, mut rows, mut first, mut last) = (0, 0, None, None);
-    let mut held: Vec<AuditRow> = Vec::new();
-    let mut text = String::new();
-    loop {
-        text.clear();
-        number += 1;
-        if io::Read::take(&mut file, LONGEST).read_line(&mut text)? == 0 {
-            let text = "the file has no statement at its end: it was cut off".to_owned();
-            checked.findings.push(Finding::line(Kind::FileChanged, number, text));
-            return Ok(checked);
-        }
-        let line = text.strip_suffix('\n').unwrap_or(&text);
-        let Ok(row) = serde_json::from_str::<RowLine>(line) else {
-            break;
-        };
-        let row = AuditRow { seq: row.seq, time: row.time, entry: row.entry.get().to_owned(), hash: row.hash.0 };
-        if let Some(previous) = last.map(|it: ChainHead| it.seq)
-            && row.seq != previous + 1
-        {
-            let text = format!("line {number}: row {} follows row {previous}", row.seq);
-            checked.findings.push(Finding {
-                kind: Kind::RowsMissing,
-                row: Some(previous + 1),
-                line: Some(number),
-                text,
-            });
-        }
-        sum.update(text.as_bytes());
-        last = Some(ChainHead { seq: row.seq, hash: row.hash });
-        first = first.or(Some(row.seq));
-        rows += 1;
-        // Kept only where they are needed: without the chain's key a file of any size is read in one go.
-        if chain.is_some() {
-            held.push(row);
-        }
+/// Reads the lines of a file one by one: it may be larger than the memory.
+struct Lines<R> {
+    file: R,
+    sum: Sha256,
+    number: u64,
+    text: String,
+}
+
+impl<R: BufRead> Lines<R> {
+    fn new(file: R) -> Self {
+        Self { file, sum: Sha256::new(), number: 0, text: String::new() }
     }
-    let line = text.strip_suffix('\n').unwrap_or(&text);
-    let statement: Statement = match signed::open(key, line) {
+
+    /// The next row; none at the first line that is no row, which stays in `text`.
+    fn row(&mut self) -> io::Result<Option<AuditRow>> {
+        self.read()?;
+        let Ok(row) = serde_json::from_str::<RowLine>(self.line()) else { return Ok(None) };
+        let entry = row.entry.get().to_owned();
+        self.sum.update(self.text.as_bytes());
+        Ok(Some(AuditRow { seq: row.seq, time: row.time, entry, hash: row.hash.0 }))
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        self.text.clear();
+        self.number += 1;
+        io::Read::take(&mut self.file, LONGEST).read_line(&mut self.text).map(drop)
+    }
+
+    fn line(&self) -> &str {
+        self.text.strip_suffix('\n').unwrap_or(&self.text)
+    }
+}
+
+/// Gives each row of a file to `each`. What is wrong with the file is for [`check`] to find.
+pub fn rows(file: impl BufRead, mut each: impl FnMut(&AuditRow)) -> io::Result<()> {
+    let mut lines = Lines::new(file);
+    while let Some(row) = lines.row()? {
+        each(&row);
+    }
+    Ok(())
+}
+
+/// Checks a file: its form, its statement and, with the chain's key, each row.
+pub fn check(file: impl BufRead, key: &PublicKey, chain: Option<&MacKey>) -> io::Result<Checked> {
+    let mut checked = Checked::default();
+    let mut lines = Lines::new(file);
+    let (mut first, mut last, mut rows) = (None::<AuditRow>, None::<ChainHead>, 0);
+    while let Some(row) = lines.row()? {
+        if let Some(last) = last {
+            let previous = last.seq;
+            if row.seq != previous + 1 {
+                let text = format!("line {}: row {} follows row {previous}", lines.number, row.seq);
+                let (row, line) = (Some(previous + 1), Some(lines.number));
+                checked.findings.push(Finding { kind: Kind::RowsMissing, row, line, text });
+            } else if let Some(chain) = chain {
+                checked.findings.extend(changed(chain, last, &row));
+            }
+        }
+        last = Some(ChainHead { seq: row.seq, hash: row.hash });
+        rows += 1;
+        // What it follows stands in the statement.
+        first.get_or_insert(row);
+    }
+    let number = lines.number;
+    let mut wrong = |text: String| checked.findings.push(Finding::line(Kind::FileChanged, number, text));
+    if lines.text.is_empty() {
+        wrong("the file has no statement at its end: it was cut off".to_owned());
+        return Ok(checked);
+    }
+    let statement: Statement = match signed::open(key, lines.line()) {
         Ok(statement) => statement,
         Err(error) => {
-            let text = format!("line {number} is neither a row nor a genuine statement: {error}");
-            checked.findings.push(Finding::line(Kind::FileChanged, number, text));
+            wrong(format!("line {number} is neither a row nor a genuine statement: {error}"));
             return Ok(checked);
         }
     };
-    if let Some(chain) = chain {
-        let after = ChainHead { seq: statement.after.seq, hash: statement.after.hash.0 };
-        follow(chain, after, &held, &mut checked.findings);
-    }
-    let mut wrong = |text: &str| checked.findings.push(Finding::line(Kind::FileChanged, number, text));
-    if Digest(sum.finalize().into()) != statement.sha256 {
-        wrong("the rows are not those that were signed: at least one was changed, added or removed");
+    if Digest(lines.sum.clone().finalize().into()) != statement.sha256 {
+        wrong("the rows are not those that were signed: at least one was changed, added or removed".to_owned());
     }
     let end = last.map_or(statement.after, Link::from);
-    let begins = first.is_none_or(|it| it == statement.after.seq + 1);
+    let begins = first.as_ref().is_none_or(|it| it.seq == statement.after.seq + 1);
     if !begins || end != statement.last || rows != statement.rows {
-        wrong("the statement is about other rows than those in the file");
+        wrong("the statement is about other rows than those in the file".to_owned());
     }
-    text.clear();
-    if io::Read::take(&mut file, LONGEST).read_line(&mut text)? != 0 {
-        wrong("there is something after the statement");
+    lines.read()?;
+    if !lines.text.is_empty() {
+        wrong("there is something after the statement".to_owned());
+    }
+    let after = ChainHead { seq: statement.after.seq, hash: statement.after.hash.0 };
+    if let Some((chain, first)) = chain.zip(first).filter(|_| begins) {
+        checked.findings.extend(changed(chain, after, &first));
     }
     checked.statement = Some(statement);
     Ok(checked)
 }
 
-fn follow(chain: &MacKey, after: ChainHead, rows: &[AuditRow], findings: &mut Vec<Finding>) {
-    let mut verifier = Verifier::after(chain, after);
-    for row in rows {
-        if let Err(found) = verifier.next(row) {
-            // A gap was found already.
-            if let Break::Changed(seq) = found {
-                findings.push(Finding::row(Kind::RowChanged, seq, found.to_string()));
-            }
-            verifier.resume(row);
-        }
-    }
+fn changed(chain: &MacKey, after: ChainHead, row: &AuditRow) -> Option<Finding> {
+    let found = Verifier::after(chain, after).next(row).err()?;
+    Some(Finding::row(Kind::RowChanged, row.seq, found.to_string()))
 }

@@ -160,6 +160,11 @@ impl<'k> Check<'k> {
         }
     }
 
+    /// What was found elsewhere.
+    pub fn find(&mut self, findings: Vec<Finding>) {
+        self.findings.extend(findings);
+    }
+
     /// The last row that was looked at.
     pub fn at(&self) -> u64 {
         self.verifier.head().seq
@@ -237,6 +242,12 @@ impl<'k> Check<'k> {
             )),
             None => cannot_prove.push("anything by the anchor: it has no checkpoint of this epoch".to_owned()),
             Some(_) => {}
+        }
+        if self.first > 1 {
+            cannot_prove.push(format!(
+                "anything about rows 1 to {}, which were exported and dropped: give their files (--archive)",
+                self.first - 1
+            ));
         }
         cannot_prove.push("that whoever has the root key did not write another history".to_owned());
         self.findings.truncate(MOST);

@@ -15,6 +15,7 @@ use crate::model::version::Version;
 use crate::model::{Change, Entity, EntityKey, EntityKind};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::state::undo::Undo;
+use crate::store::ChainHead;
 
 /// One request in the writer's queue.
 pub(super) trait Job: Send {
@@ -69,6 +70,8 @@ pub(super) struct Done {
     pub(super) entities: HashMap<EntityKey, Option<Entity>>,
     pub(super) versions: Vec<Version>,
     pub(super) audit: Vec<Entry>,
+    /// Rows of the audit up to this one are to be dropped.
+    pub(super) audit_base: Option<ChainHead>,
     pub(super) undo: Vec<Undo>,
     /// Whom it concerns.
     pub(super) topics: HashSet<Topic>,

@@ -225,6 +225,7 @@ impl WriterTask {
         rows.audit = chain::append(parts.keyring.audit(), head, now, &done.audit).map_err(StoreError::Encode)?;
         rows.entities = std::mem::take(&mut done.entities);
         rows.versions = std::mem::take(&mut done.versions);
+        rows.audit_base = done.audit_base;
         rows.dirty = parts.live.read().ledger.dirty();
         let group = match group {
             Some(group) => group,

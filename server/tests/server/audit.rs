@@ -11,7 +11,10 @@ use serde_json::Value;
 use sikkerkey_server::anchor::{Keeper, Known, Means, Refused, Target};
 use sikkerkey_server::audit::anchored;
 use sikkerkey_server::audit::checkpoint::{Checkpoint, Line};
+use sikkerkey_server::audit::entry::Action;
+use sikkerkey_server::clock::Clock;
 use sikkerkey_server::store::ChainHead;
+use sikkerkey_server::usecase::archive;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -29,7 +32,7 @@ async fn keeper(server: &Server, anchors: &[Target], accept_restored: bool) -> a
         clock: app.clock.clone(),
         metrics: app.metrics.clone(),
         head,
-        known: Known::read(&app.records, end).await.unwrap(),
+        known: Known::read(&app.records, app.keyring.rows(), end).await.unwrap(),
         directory: server.directory.path().join("audit"),
     };
     Keeper::open(means, anchors, &app.records, accept_restored).await
@@ -170,7 +173,7 @@ fn edit(it: &Anchored, change: impl FnOnce(&mut Vec<String>)) {
 
 #[tokio::test]
 async fn what_was_tampered_with_is_named_with_its_row_or_line() {
-    const UNLOCK: &str = "drop trigger audit_is_never_changed; drop trigger audit_is_never_deleted;";
+    const UNLOCK: &str = "drop trigger audit_is_never_changed; drop trigger audit_is_deleted_up_to_its_base_only;";
     let cases: [Tampering; 12] = [
         ("", |_| {}, "", None, None),
         ("update audit set entry = replace(entry, 'read', 'seen') where seq = $", |_| {}, "row_changed", Some(0), None),
@@ -264,7 +267,7 @@ async fn another_history_and_another_installation_are_refused() {
     let it = Anchored::new().await;
     let server = Server::open(it.data.clone(), it.clock.clone()).await.unwrap();
     let app = &server.engine.app;
-    let known = Known::read(&app.records, *app.writer.audit_head().borrow()).await.unwrap();
+    let known = Known::read(&app.records, app.keyring.rows(), *app.writer.audit_head().borrow()).await.unwrap();
     // What the anchor would hold of a history that whoever has the root key wrote anew.
     let head = ChainHead { seq: known.head.seq, hash: [9; 32] };
     let signer = app.keyring.audit_signer();
@@ -492,4 +495,125 @@ async fn a_range_is_given_by_rows_or_by_time() {
         let (done, _, error) = admin(Some(data.path()), &all).await;
         assert!(!done && error.contains(part) && !out.exists(), "{part}: {error}");
     }
+}
+
+/// Three days with reads, of which two are archived; the data, the archive and how many rows went.
+async fn archived() -> (Server, PathBuf, u64) {
+    let server = Server::new().await;
+    for _ in 0..2 {
+        server.clock.advance_seconds(86_400);
+        assert_eq!(server.get(&Client::host(), "/v1/secret/sk_db").await.status, 200);
+    }
+    let directory = server.directory.path().join("audit");
+    let (app, now) = (&server.engine.app, server.clock.now());
+    let before = *app.writer.audit_head().borrow();
+    // Noon of the third day: the first day has been over for one day, the second for half a day.
+    archive::retain(app, now, 1, &directory).await.unwrap();
+    assert_eq!(app.records.audit_base(app.keyring.rows()).await.unwrap().seq, before.seq - 2);
+    archive::retain(app, now, 0, &directory).await.unwrap();
+    (server, directory, before.seq - 1)
+}
+
+#[tokio::test]
+async fn days_that_are_old_enough_go_to_files_and_the_chain_goes_on_from_there() {
+    let (server, directory, dropped) = archived().await;
+    let rows = server.engine.app.records.after(0, 100).await.unwrap();
+    assert_eq!(rows[0].seq, dropped + 1);
+    let archived: Vec<_> = server.audit().await.into_iter().filter(|it| it.action == Action::AuditArchive).collect();
+    assert_eq!(archived.len(), 2);
+    assert!(
+        archived[1].detail.starts_with(&format!("rows {dropped} to {dropped} are in 2026-03-05.jsonl")),
+        "{archived:?}"
+    );
+    let anchor = server.directory.path().join("anchor");
+    keeper(&server, &[file(&anchor)], false).await.unwrap().now().await;
+
+    let server = server.restart().await.unwrap();
+    keeper(&server, &[file(&anchor)], false).await.unwrap();
+    assert_eq!(server.get(&Client::host(), "/v1/secret/sk_db").await.status, 200);
+    let data = server.stop().await;
+    let (holds, report, error) = admin(Some(data.path()), &["verify-audit"]).await;
+    assert_eq!((holds, report["first"].as_u64()), (true, Some(dropped + 1)), "{report} {error}");
+    assert!(report["cannotProve"].to_string().contains("exported and dropped"), "{report}");
+    let with_archive = ["verify-audit", "--archive", directory.to_str().unwrap(), "--anchor", anchor.to_str().unwrap()];
+    let (holds, report, error) = admin(Some(data.path()), &with_archive).await;
+    assert_eq!((holds, report["first"].as_u64()), (true, Some(1)), "{report} {error}");
+    assert_eq!(report["rows"], report["last"]);
+    std::fs::remove_file(directory.join("2026-03-05.jsonl")).unwrap();
+    let (holds, report, _) = admin(Some(data.path()), &with_archive).await;
+    let finding = &report["findings"][0];
+    assert_eq!((holds, &finding["kind"], finding["row"].as_u64()), (false, &"rows_missing".into(), Some(dropped)));
+}
+
+#[tokio::test]
+async fn only_the_server_can_drop_rows_and_only_those_it_has_archived() {
+    let (server, _, dropped) = archived().await;
+    let database = server.database();
+    for sql in ["delete from audit", "update audit set time = 1"] {
+        let refused =
+            sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut crate::tampering::connect(&database).await).await;
+        assert!(refused.unwrap_err().to_string().contains("append-only"), "{sql}");
+    }
+    let data = server.stop().await;
+    // Who moves the base by hand is found, in one way or the other.
+    let moved = format!(
+        "update meta set value = replace(value, '\"seq\":{dropped}', '\"seq\":{}') where name = 'audit base';
+         delete from audit where seq <= {}",
+        dropped + 1,
+        dropped + 1
+    );
+    for (sql, part) in
+        [(moved.as_str(), "the beginning of the audit"), ("delete from meta where name = 'audit base'", "")]
+    {
+        execute(&database, sql).await;
+        let (holds, report, error) = admin(Some(data.path()), &["verify-audit"]).await;
+        assert!(!holds, "{sql}: {report}");
+        match part {
+            "" => assert_eq!(report["findings"][0]["kind"], "rows_missing", "{report}"),
+            part => assert!(error.contains(part), "{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn archiving_goes_on_where_it_was_cut_off_and_replaces_no_file() {
+    let server = Server::new().await;
+    server.clock.advance_seconds(86_400);
+    let (app, now) = (&server.engine.app, server.clock.now());
+    let directory = server.directory.path().join("audit");
+    let path = directory.join("2026-03-04.jsonl");
+    std::fs::create_dir_all(&directory).unwrap();
+    let known = archive::known(app).await.unwrap();
+    // A file with fewer rows than the day has is somebody's.
+    archive::write(app, &known, 1, 3, &path).await.unwrap();
+    let refused = archive::retain(app, now, 0, &directory).await.err().unwrap();
+    assert!(refused.to_string().contains("holds other rows"), "{refused}");
+    assert_eq!(app.records.audit_base(app.keyring.rows()).await.unwrap(), ChainHead::default());
+    std::fs::remove_file(&path).unwrap();
+    // One with all of them was written before the server ended, which had begun to drop rows.
+    archive::write(app, &known, 1, known.head.seq, &path).await.unwrap();
+    let rows = app.records.after(0, 100).await.unwrap();
+    app.writer.drop_audit(ChainHead { seq: 2, hash: rows[1].hash }, None).await.unwrap();
+    archive::retain(app, now, 0, &directory).await.unwrap();
+    let base = app.records.audit_base(app.keyring.rows()).await.unwrap();
+    assert_eq!(base, known.head);
+}
+
+#[tokio::test]
+async fn whoever_has_no_root_key_asks_the_server_that_runs() {
+    let (data, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let key = elsewhere.path().join("key");
+    std::fs::write(&key, "ab".repeat(32)).unwrap();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o400)).unwrap();
+    let key = key.to_str().unwrap();
+    let mut process = Process::start_with(data.path(), "info", &["--root-key-file", key]).await;
+    let (holds, report, error) = admin(Some(data.path()), &["verify-audit"]).await;
+    assert!(holds && report["rows"] == 1, "{report} {error}");
+    process.child.kill().await.unwrap();
+    let (holds, _, error) = admin(Some(data.path()), &["verify-audit"]).await;
+    assert!(!holds && error.contains("no root key"), "{error}");
+    let (holds, report, error) = admin(Some(data.path()), &["--root-key-file", key, "verify-audit"]).await;
+    assert!(holds && report["rows"] == 1, "after kill -9: {report} {error}");
+    let (holds, _, error) = admin(None, &["verify-audit"]).await;
+    assert!(!holds && error.contains("--data-dir"), "{error}");
 }

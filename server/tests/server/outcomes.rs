@@ -272,8 +272,16 @@ async fn requests_that_are_counted_late_are_added_to_their_minute() {
     let [(key, activity)] = &found[..] else { panic!("{found:?}") };
     assert_eq!(key.kind, ActivityKind::Unauthenticated);
     assert_eq!((activity.count, &*activity.first, &*activity.last), (3, "first", "third"));
-    let all = server.engine.app.records.activity(0, i64::MAX).await.unwrap();
-    assert_eq!(all.len(), 2);
+    let directory = server.stop().await;
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_sikkerkey-server"));
+    command.args(["admin", "--output", "json", "--data-dir"]).arg(directory.path());
+    command.args(["activity", "--from", "2026-03-04", "--to", "2026-03-04T12:10:00Z"]);
+    let output = command.output().await.unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let expected = serde_json::json!([{
+        "minute": "2026-03-04T12:00:00Z", "kind": "unauthenticated", "count": 3, "first": "first", "last": "third"
+    }]);
+    assert_eq!(answer["activity"], expected, "the list is of ten minutes later");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

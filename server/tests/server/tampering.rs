@@ -61,7 +61,7 @@ async fn a_row_that_was_changed_by_hand_is_named_and_refuses_to_start() {
         ),
         ("delete from meta where name = 'head'", "the head".to_owned()),
         (
-            "drop trigger audit_is_never_deleted; delete from audit where seq = (select max(seq) from audit)",
+            "drop trigger audit_is_deleted_up_to_its_base_only; delete from audit where seq = (select max(seq) from audit)",
             "the end of the audit".to_owned(),
         ),
     ];

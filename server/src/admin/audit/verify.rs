@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::BufReader;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde_json::json;
@@ -12,12 +12,12 @@ use super::super::Answer;
 use super::super::command::VerifyAudit;
 use super::{PAGE, failed};
 use crate::anchor::Known;
-use crate::audit::report::{Check, Report};
+use crate::audit::report::{Check, Finding, Report};
 use crate::audit::{anchored, export};
 use crate::crypto::keyring::Keyring;
 use crate::crypto::root_key::RootKey;
 use crate::policy::window::instant;
-use crate::store::{Records, Store};
+use crate::store::{ChainHead, Records, Store};
 
 /// Checks without the server and without its lock: a file that was exported, or the data with its root key. None when the
 /// root key is not here: then only the server can check.
@@ -36,7 +36,7 @@ pub(in crate::admin) async fn beside(
     }
     let Some((directory, keyring)) = data_dir.zip(keyring) else { return Ok(None) };
     let records = Store::records_beside(directory).await?;
-    let answer = database(&records, &keyring, what.anchor.as_deref()).await;
+    let answer = database(&records, &keyring, what.anchor.as_deref(), what.archive.as_deref()).await;
     answer.map(Some).map_err(anyhow::Error::msg)
 }
 
@@ -45,12 +45,13 @@ pub(in crate::admin) async fn database(
     records: &Records,
     keyring: &Keyring,
     anchor: Option<&Path>,
+    archive: Option<&Path>,
 ) -> Result<Answer, String> {
     // Before the rows: a server that runs adds some meanwhile.
     let head = records.audit_end(keyring.rows()).await.map_err(|error| failed(&error))?;
-    let known = Known::read(records, head.unwrap_or_default()).await.map_err(|error| failed(&error))?;
-    let check = Check::new(keyring.audit(), known.base, head);
-    let report = follow(records, keyring, check, &known, anchor).await?;
+    let known = Known::read(records, keyring.rows(), head.unwrap_or_default()).await.map_err(|error| failed(&error))?;
+    let archived = archive.map(|it| archived(it, keyring)).transpose()?;
+    let report = follow(records, keyring, archived.unwrap_or_default(), head, &known, anchor).await?;
     let json = serde_json::to_value(&report).map_err(|error| error.to_string())?;
     Ok(Answer::new(json, report.text()))
 }
@@ -58,10 +59,13 @@ pub(in crate::admin) async fn database(
 async fn follow(
     records: &Records,
     keyring: &Keyring,
-    mut check: Check<'_>,
+    archived: Archived,
+    head: Option<ChainHead>,
     known: &Known,
     anchor: Option<&Path>,
 ) -> Result<Report, String> {
+    let base = archived.after.unwrap_or(known.base);
+    let mut check = Check::new(keyring.audit(), base, head);
     if let Some(path) = anchor {
         let text =
             std::fs::read(path).map_err(|error| format!("cannot read the anchor {}: {error}", path.display()))?;
@@ -69,6 +73,19 @@ async fn follow(
         let lines = anchored::read(&key, Some(&known.installation.id), &String::from_utf8_lossy(&text));
         check.compare(lines, known.installation.epoch);
     }
+    check.find(archived.findings);
+    for path in &archived.files {
+        let failed = |error| format!("cannot read {}: {error}", path.display());
+        let file = BufReader::new(File::open(path).map_err(failed)?);
+        // Files may overlap: each was checked by itself.
+        export::rows(file, |row| {
+            if row.seq > check.at() {
+                check.next(row);
+            }
+        })
+        .map_err(failed)?;
+    }
+    // What is in a file may be in the database still, and is looked at once.
     loop {
         let rows = records.after(check.at(), PAGE).await.map_err(|error| failed(&error))?;
         for row in &rows {
@@ -78,6 +95,36 @@ async fn follow(
             return Ok(check.finish());
         }
     }
+}
+
+/// The files of rows, in their order.
+#[derive(Default)]
+struct Archived {
+    after: Option<ChainHead>,
+    files: Vec<PathBuf>,
+    findings: Vec<Finding>,
+}
+
+fn archived(directory: &Path, keyring: &Keyring) -> Result<Archived, String> {
+    let failed = |error: std::io::Error| format!("cannot read the archive {}: {error}", directory.display());
+    let key = keyring.audit_signer().public_key();
+    let (mut archived, mut files) = (Archived::default(), Vec::new());
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_none_or(|it| it != "jsonl") {
+            continue;
+        }
+        let file = BufReader::new(File::open(&path).map_err(failed)?);
+        let checked = export::check(file, &key, Some(keyring.audit())).map_err(failed)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let findings = checked.findings.into_iter();
+        archived.findings.extend(findings.map(|it| Finding { text: format!("{name}: {}", it.text), ..it }));
+        files.extend(checked.statement.map(|it| (it.after, path)));
+    }
+    files.sort_by_key(|(after, _)| after.seq);
+    archived.after = files.first().map(|(after, _)| ChainHead { seq: after.seq, hash: after.hash.0 });
+    archived.files = files.into_iter().map(|(_, path)| path).collect();
+    Ok(archived)
 }
 
 fn exported(path: &Path, key: &PublicKey, keyring: Option<&Keyring>) -> anyhow::Result<Answer> {

@@ -9,7 +9,7 @@ use crate::crypto::row_mac::MacKey;
 use crate::ledger::{Activity, ActivityKey, ActivityKind};
 use crate::model::millis::Millis;
 use crate::store::head::Head;
-use crate::store::{AuditRow, ChainHead, StoreError};
+use crate::store::{AuditRow, ChainHead, StoreError, base};
 
 /// A view of the audit that cannot write.
 pub struct Records {
@@ -49,6 +49,12 @@ impl Records {
     pub async fn audit_end(&self, key: &MacKey) -> Result<Option<ChainHead>, StoreError> {
         let head = self.meta("head").await?;
         Ok(head.and_then(|it| Head::decode(key, &it)).map(|it| it.audit))
+    }
+
+    /// The last row that was exported and dropped.
+    pub async fn audit_base(&self, key: &MacKey) -> Result<ChainHead, StoreError> {
+        let Some(text) = self.meta("audit base").await? else { return Ok(ChainHead::default()) };
+        base::decode(key, &text).ok_or_else(|| StoreError::Tampered("the beginning of the audit".to_owned()))
     }
 
     /// Counters of requests of the minutes from `from` to before `to`, oldest first.

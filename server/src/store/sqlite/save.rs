@@ -13,7 +13,7 @@ use super::Store;
 use crate::model::spend::{LIFE_SECONDS, Spend};
 use crate::model::{Entity, EntityKey};
 use crate::store::head::{Head, hex};
-use crate::store::{ChainHead, Rows, StoreError};
+use crate::store::{ChainHead, Rows, StoreError, base};
 
 const BEGIN_AND_BURN: &str = "begin immediate;
     insert into nonce (expiry, signer, nonce)
@@ -243,6 +243,18 @@ impl Store {
                 json(&seen.collect::<Vec<_>>())?,
             )
             .await?;
+        }
+        if let Some(it) = rows.audit_base {
+            // In this order: the table gives up only what lies below its base.
+            let base = base::encode(self.keyring.rows(), it).map_err(StoreError::Encode)?;
+            let sql = "insert into meta (name, value) values ('audit base', ?1)
+                 on conflict (name) do update set value = excluded.value";
+            self.run(sql, base).await?;
+            sqlx::query("delete from audit where seq <= ?1")
+                .bind(i64::try_from(it.seq).unwrap_or_default())
+                .execute(&mut self.connection)
+                .await
+                .map_err(StoreError::Write)?;
         }
         if let Some(floor) = rows.nonce_floor {
             head.nonce_floor = head.nonce_floor.max(floor);
