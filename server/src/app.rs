@@ -1,9 +1,10 @@
 //! What request handlers share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{Semaphore, watch};
 
+use crate::anchor::Keeper;
 use crate::bell::Bell;
 use crate::clock::Clock;
 use crate::crypto::keyring::Keyring;
@@ -48,6 +49,8 @@ pub struct Parts {
     pub public_url: String,
     /// Places for sidecars that wait for news.
     pub waiting: Semaphore,
+    /// Makes checkpoints of the audit, in a server that serves.
+    pub checkpoints: OnceLock<Arc<Keeper>>,
     /// Turns true when the server is about to end: whoever waits is answered.
     pub shutdown: watch::Receiver<bool>,
 }

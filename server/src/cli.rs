@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 pub use self::root_key::RootKeyArguments;
 use crate::admin;
+use crate::anchor::Target;
 
 /// The SikkerKey server: machines, secrets, grants, access policies, audit.
 #[derive(Debug, Parser)]
@@ -61,6 +62,21 @@ pub struct Serve {
     /// times.
     #[arg(long = "shared-address", value_name = "CIDR")]
     pub shared_addresses: Vec<IpNet>,
+    /// Where a signed checkpoint of the audit goes once a minute when rows were added: `file:/path`, to which lines are
+    /// appended, or `https://…`, to which they are posted. Best on another host. May be given several times. A server
+    /// whose database knows less than its file anchor does not start.
+    #[arg(long = "audit-anchor", value_name = "ANCHOR")]
+    pub audit_anchors: Vec<Target>,
+    /// Accepts, once, that the database was restored from a backup that knows less than its anchor.
+    #[arg(long, requires = "audit_anchors")]
+    pub accept_restored: bool,
+    /// Keeps rows of the audit in the database for this many days after the day they are of. Then they are exported, a
+    /// file for each day, and dropped. Left out: for ever.
+    #[arg(long, value_name = "DAYS")]
+    pub audit_retention_days: Option<u64>,
+    /// Where those files go; left out: `audit` in the data directory.
+    #[arg(long, value_name = "DIR", requires = "audit_retention_days")]
+    pub audit_archive: Option<PathBuf>,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

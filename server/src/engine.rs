@@ -3,7 +3,7 @@
 //! `serve` puts listeners before it; the command line opens it for one command when no server runs.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -133,6 +133,7 @@ impl Engine {
             proxies: TrustedProxies::new(options.proxies),
             public_url: options.public_url,
             waiting: Semaphore::new(WAITING),
+            checkpoints: OnceLock::new(),
             shutdown,
         });
         let writer = tokio::spawn(task.run(stopped));

@@ -7,7 +7,7 @@
 mod activity;
 mod tally;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque, btree_map};
 use std::net::IpAddr;
 
 use sikkerkey_protocol::denial::DenialReason;
@@ -29,7 +29,6 @@ pub struct Ledger {
     unsaved_last_seen: HashSet<MachineId>,
     /// On their way to the database.
     saving_last_seen: HashSet<MachineId>,
-    activity: BTreeMap<ActivityKey, Activity>,
     gone: Gone,
     journal: Journal,
 }
@@ -97,7 +96,8 @@ pub struct Delivered<'a> {
 struct Journal {
     tallies: HashMap<(SecretId, Reader), Option<Tally>>,
     delivered: HashMap<(MachineId, SecretId), Option<u64>>,
-    activity: BTreeMap<ActivityKey, Option<Activity>>,
+    /// What is to be added to the database's counters.
+    activity: BTreeMap<ActivityKey, Activity>,
 }
 
 /// A row to be written: the key, and the value or none for a row to be removed.
@@ -110,7 +110,7 @@ pub struct Dirty {
     pub tallies: Vec<Row<(SecretId, Reader), Tally>>,
     /// Delivered versions.
     pub delivered: Vec<Row<(MachineId, SecretId), u64>>,
-    /// Counters of requests.
+    /// Requests to be added to the counters: what is there already stays, whoever counted it and however long ago.
     pub activity: Vec<(ActivityKey, Activity)>,
 }
 
@@ -209,12 +209,10 @@ impl Ledger {
 
     /// Adds requests that were counted elsewhere.
     pub fn add_activity(&mut self, key: ActivityKey, later: Activity) {
-        let old = self.activity.get(&key).cloned();
-        match self.activity.get_mut(&key) {
-            Some(known) => known.add(later),
-            None => drop(self.activity.insert(key, later)),
+        match self.journal.activity.entry(key) {
+            btree_map::Entry::Occupied(mut known) => known.get_mut().add(later),
+            btree_map::Entry::Vacant(place) => drop(place.insert(later)),
         }
-        self.journal.activity.entry(key).or_insert(old);
     }
 
     /// Whether a machine or agent of that id was removed lately. In memory only, and bounded.
@@ -254,7 +252,7 @@ impl Ledger {
     pub fn dirty(&self) -> Dirty {
         let tallies = self.journal.tallies.keys().map(|key| (key.clone(), self.tally(&key.0, &key.1).cloned()));
         let delivered = self.journal.delivered.keys().map(|key| (key.clone(), self.delivered(&key.0, &key.1)));
-        let activity = self.journal.activity.keys().filter_map(|key| Some((*key, self.activity.get(key)?.clone())));
+        let activity = self.journal.activity.iter().map(|(key, it)| (*key, it.clone()));
         let mut dirty =
             Dirty { tallies: tallies.collect(), delivered: delivered.collect(), activity: activity.collect() };
         // Sorted by key, so that two writers never wait for each other in a circle.
@@ -264,11 +262,9 @@ impl Ledger {
     }
 
     /// What has changed is written.
-    pub fn settle(&mut self, now: Millis) {
+    pub fn settle(&mut self) {
         self.journal = Journal::default();
         self.saving_last_seen.clear();
-        let current = now.0.div_euclid(60_000);
-        self.activity.retain(|key, _| key.minute >= current - 1);
     }
 
     /// What has changed could not be written: everything is as it was.
@@ -287,12 +283,6 @@ impl Ledger {
             match old {
                 Some(old) => drop(versions.insert(secret, old)),
                 None => drop(versions.remove(&secret)),
-            }
-        }
-        for (key, old) in journal.activity {
-            match old {
-                Some(old) => drop(self.activity.insert(key, old)),
-                None => drop(self.activity.remove(&key)),
             }
         }
     }
@@ -340,7 +330,6 @@ impl Ledger {
 
     /// Takes over what is not in the database yet from the ledger that this one replaces.
     pub fn carry_over(&mut self, old: Self) {
-        self.activity = old.activity;
         self.journal.activity = old.journal.activity;
         self.gone = old.gone;
         for machine in old.unsaved_last_seen {

@@ -19,6 +19,7 @@
 //! * Whoever has the database without the root key has no value; whoever can only write it cannot make, change, remove
 //!   or bring back a row without the next start refusing ([`store`]).
 //! * An agent manages and never reads a value; a machine reads and never manages.
+//! * Every request leaves a row in the audit or one more in a counter ([`audit`], [`ledger`]).
 //! * The clock and randomness are arguments ([`clock`], [`entropy`]).
 //!
 //! # When something fails
@@ -27,6 +28,8 @@
 //!   the next write that succeeds turns it green. Nothing is answered from memory alone.
 //! * The root key is not there: the server is sealed, says so, and opens when it comes ([`http::sealed`]).
 //! * A row does not verify, the root key is another, the schema is newer: the server does not start, and says why.
+//! * The database knows less than its anchor ([`anchor`]): the server does not start. An anchor that is away holds up no
+//!   read: it is counted, shown by `admin audit status`, and tried again.
 //! * A stored value does not open: that one read is answered 503 and audited; the others go on.
 //! * A task panics, the writer above all: the process ends with an error, and whoever started it starts it again.
 //!
@@ -36,6 +39,7 @@
 //! happened: [`ledger`]. [`run`] wires everything together, [`engine`] the part without listeners.
 
 pub mod admin;
+pub mod anchor;
 pub mod app;
 pub mod audit;
 pub mod bell;

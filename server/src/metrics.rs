@@ -28,6 +28,10 @@ pub struct Metrics {
     pub waiting: Gauge,
     /// Commits that failed.
     pub failed_commits: Counter,
+    /// Checkpoints of the audit that were signed.
+    pub checkpoints: Counter,
+    /// Times that an anchor did not take a checkpoint.
+    pub anchor_failures: Counter,
 }
 
 impl Default for Metrics {
@@ -43,7 +47,10 @@ impl Default for Metrics {
         registry.register("commit_seconds", "Time that one commit took", commit_seconds.clone());
         registry.register("waiting_sidecars", "Sidecars that wait for news", waiting.clone());
         registry.register("failed_commits", "Commits that failed: nothing of them was done", failed_commits.clone());
-        Self { registry, responses, group_size, commit_seconds, waiting, failed_commits }
+        let (checkpoints, anchor_failures) = (Counter::default(), Counter::default());
+        registry.register("audit_checkpoints", "Checkpoints of the audit that were signed", checkpoints.clone());
+        registry.register("anchor_failures", "Checkpoints that an anchor did not take", anchor_failures.clone());
+        Self { registry, responses, group_size, commit_seconds, waiting, failed_commits, checkpoints, anchor_failures }
     }
 }
 

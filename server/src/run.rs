@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +13,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing_subscriber::EnvFilter;
 
 use crate::admin;
+use crate::anchor::{Keeper, Known, Means, Target};
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
 use crate::cli::{Cli, Command, LogFormat, Serve};
@@ -27,11 +29,15 @@ use crate::http::sealed::Door;
 use crate::http::{self, listener};
 use crate::store::Database;
 use crate::tls::Certificate;
-use crate::usecase::housekeeping;
+use crate::usecase::{archive, housekeeping};
 use crate::writer::ChangeRequest;
 
 /// How often values that are due are renewed and what has no use any more is forgotten.
 const HOUSEKEEPING: Duration = Duration::from_secs(15);
+/// How often it is looked at whether a day of the audit is to be archived.
+const ARCHIVING: Duration = Duration::from_mins(30);
+/// How long the last checkpoint may take.
+const LAST_CHECKPOINT: Duration = Duration::from_secs(5);
 
 /// Runs the command.
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
@@ -69,7 +75,18 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
         clock,
         entropy: Arc::new(SystemEntropy),
     };
-    let (door, opened) = match open(&database, &options, address).await {
+    let audit = AuditArguments {
+        directory: arguments.data_dir.as_ref().map(|it| it.join("audit")),
+        anchors: arguments.audit_anchors,
+        accept_restored: arguments.accept_restored,
+    };
+    let archive = arguments.audit_archive.or(audit.directory.clone());
+    let retention = arguments.audit_retention_days.map(|days| {
+        Ok::<_, anyhow::Error>((days, archive.context("give --audit-archive: there is no data directory")?))
+    });
+    let retention = retention.transpose()?;
+    let opening = Opening { database, options, address, audit };
+    let (door, opened) = match opening.open().await {
         Ok(engine) => (Door::open(engine.app.clone()), Some(engine)),
         Err(error) => (Door::shut(sealed(&error).ok_or(error)?), None),
     };
@@ -96,7 +113,7 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
     let unsealed = async {
         match opened {
             Some(engine) => Ok(engine),
-            None => unseal(&door, &database, &options, address).await,
+            None => opening.unseal(&door).await,
         }
     };
     tokio::select! {
@@ -105,6 +122,13 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
             Ok(opened) => {
                 tasks.spawn(always(keep_house(opened.app.clone(), stopped.clone())));
                 tasks.spawn(always(until(stopped.clone(), opened.follow().await?.run())));
+                if let Some(keeper) = opened.app.checkpoints.get().cloned() {
+                    let stopped = stopped.clone();
+                    tasks.spawn(always(async move { keeper.run(stopped).await }));
+                }
+                if let Some((days, directory)) = retention {
+                    tasks.spawn(always(retain(opened.app.clone(), days, directory, stopped.clone())));
+                }
                 engine = Some(opened);
             }
             Err(error) => failure = Some(error),
@@ -128,6 +152,10 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
     }
     drop(door);
     if let Some(engine) = engine {
+        if let Some(keeper) = engine.app.checkpoints.get() {
+            // Of everything that was answered; an anchor that is away does not hold up the end.
+            drop(timeout(LAST_CHECKPOINT, keeper.now()).await);
+        }
         engine.close().await?;
     }
     failure.map_or(Ok(()), Err)
@@ -142,39 +170,59 @@ fn untimely(ended: Result<anyhow::Result<()>, JoinError>) -> anyhow::Error {
     }
 }
 
-/// Opens the data and writes the first row.
-async fn open(database: &Arc<Database>, options: &Options, address: SocketAddr) -> anyhow::Result<Engine> {
-    let engine = Engine::open_in(Arc::clone(database), options.clone()).await?;
-    announce(&engine.app, address).await?;
-    Ok(engine)
+/// What is done about checkpoints of the audit.
+struct AuditArguments {
+    /// Where this server keeps what it needs to go on from its last one.
+    directory: Option<PathBuf>,
+    anchors: Vec<Target>,
+    accept_restored: bool,
 }
 
-/// Tries until the root key is there. Ends with an error when it is there and is wrong, or when something else fails.
-async fn unseal(
-    door: &Door,
-    database: &Arc<Database>,
-    options: &Options,
+/// What the data is opened with, now or when the root key is there.
+struct Opening {
+    database: Arc<Database>,
+    options: Options,
     address: SocketAddr,
-) -> anyhow::Result<Engine> {
-    let mut said = None;
-    for attempt in 0.. {
-        let missing = match open(database, options, address).await {
-            Ok(engine) => {
-                door.unseal(engine.app.clone());
-                tracing::info!("the root key is there: the server is open");
-                return Ok(engine);
-            }
-            Err(error) => sealed(&error).ok_or(error)?,
+    audit: AuditArguments,
+}
+
+impl Opening {
+    /// Opens the data, compares it with its anchors and writes the first row.
+    async fn open(&self) -> anyhow::Result<Engine> {
+        let engine = Engine::open_in(Arc::clone(&self.database), self.options.clone()).await?;
+        let compared = match keeper(&engine.app, &self.audit).await {
+            Ok(()) => announce(&engine.app, self.address).await,
+            Err(error) => Err(error),
         };
-        // Once, and again when it is something else: every few seconds for days would hide the rest of the log.
-        if said.as_ref() != Some(&missing) {
-            tracing::warn!(missing, "sealed: nothing is answered until the root key is there");
+        if let Err(error) = compared {
+            engine.close().await?;
+            return Err(error);
         }
-        door.still_missing(missing.clone());
-        said = Some(missing);
-        sleep(pause(attempt)).await;
+        Ok(engine)
     }
-    bail!("the root key never came")
+
+    /// Tries until the root key is there. Ends with an error when it is there and is wrong, or when something else fails.
+    async fn unseal(&self, door: &Door) -> anyhow::Result<Engine> {
+        let mut said = None;
+        for attempt in 0.. {
+            let missing = match self.open().await {
+                Ok(engine) => {
+                    door.unseal(engine.app.clone());
+                    tracing::info!("the root key is there: the server is open");
+                    return Ok(engine);
+                }
+                Err(error) => sealed(&error).ok_or(error)?,
+            };
+            // Once, and again when it is something else: every few seconds for days would hide the rest of the log.
+            if said.as_ref() != Some(&missing) {
+                tracing::warn!(missing, "sealed: nothing is answered until the root key is there");
+            }
+            door.still_missing(missing.clone());
+            said = Some(missing);
+            sleep(pause(attempt)).await;
+        }
+        bail!("the root key never came")
+    }
 }
 
 /// How long a sealed server waits before it tries again.
@@ -233,6 +281,24 @@ async fn announce(app: &App, address: SocketAddr) -> anyhow::Result<()> {
     app.writer.change(request).await.context("cannot write the first row of the audit")
 }
 
+/// What makes checkpoints; refuses a database that knows less than its anchor.
+async fn keeper(app: &App, audit: &AuditArguments) -> anyhow::Result<()> {
+    let head = app.writer.audit_head();
+    let end = *head.borrow();
+    let means = Means {
+        keyring: Arc::clone(&app.keyring),
+        clock: Arc::clone(&app.clock),
+        metrics: Arc::clone(&app.metrics),
+        head,
+        known: Known::read(&app.records, app.keyring.rows(), end).await?,
+        directory: audit.directory.clone(),
+    };
+    let keeper = Arc::new(Keeper::open(means, &audit.anchors, &app.records, audit.accept_restored).await?);
+    // Set once, here.
+    drop(app.checkpoints.set(keeper));
+    Ok(())
+}
+
 async fn keep_house(app: App, mut stopped: watch::Receiver<bool>) {
     let mut tick = interval(HOUSEKEEPING);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -257,6 +323,23 @@ async fn keep_house(app: App, mut stopped: watch::Receiver<bool>) {
             ChangeRequest { spend: None, actor: Actor::System, source_ip: None, what: "housekeeping", decide };
         if let Err(refusal) = app.writer.change(request).await {
             tracing::warn!(%refusal, "housekeeping is put off");
+        }
+    }
+}
+
+/// Archives days of the audit that are old enough.
+async fn retain(app: App, days: u64, directory: PathBuf, mut stopped: watch::Receiver<bool>) {
+    let mut tick = interval(ARCHIVING);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let anchor = Anchor::new(&*app.clock);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            _ = stopped.wait_for(|it| *it) => return,
+        }
+        if let Err(error) = archive::retain(&app, anchor.bounded_now(&*app.clock), days, &directory).await {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "archiving the audit is put off: its rows stay in the database");
         }
     }
 }

@@ -8,6 +8,7 @@
 //! database a group begins by taking over what the groups of other servers have done since ([`delta`]), so every server
 //! decides with all that was acknowledged by any.
 
+mod base;
 mod book;
 mod data_directory;
 mod delta;
@@ -32,7 +33,7 @@ use self::sqlite::Sqlite;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::master::WrappedMaster;
 use crate::crypto::root_key::{RootKey, RootKeyError};
-use crate::entropy::{self, Entropy};
+use crate::entropy::Entropy;
 use crate::ledger::{Dirty, Seen};
 use crate::live::World;
 use crate::model::millis::Millis;
@@ -166,7 +167,7 @@ impl Database {
     /// A way to look at the audit beside the writer.
     pub async fn records(&self) -> Result<Records, StoreError> {
         Ok(Records::new(match self {
-            Self::Directory(directory) => Backend::Sqlite(Sqlite::read_only(directory).await?),
+            Self::Directory(directory) => Backend::Sqlite(Sqlite::read_only(directory.path()).await?),
             Self::Postgres(url) => Backend::Postgres(Postgres::connect(url)?),
         }))
     }
@@ -202,7 +203,7 @@ impl Store {
             Database::Postgres(url) => Backend::Postgres(Postgres::open(url).await?),
         };
         let keyring = Arc::new(meta::open_master(&mut backend, root, entropy).await?);
-        let mut book = Book::new(keyring, database.is_shared(), entropy::uuid(entropy));
+        let mut book = Book::new(keyring, database.is_shared());
         if let Backend::Postgres(postgres) = &mut backend {
             postgres.begin_reading().await.map_err(StoreError::Read)?;
         }
@@ -400,6 +401,7 @@ impl Rows {
             && self.audit.is_empty()
             && self.nonce_floor.is_none()
             && self.master.is_none()
+            && self.audit_base.is_none()
     }
 }
 
@@ -420,4 +422,6 @@ pub struct Rows {
     pub nonce_floor: Option<i64>,
     /// The master key, wrapped by another root key.
     pub master: Option<WrappedMaster>,
+    /// Rows of the audit up to this one, which were exported, are dropped.
+    pub audit_base: Option<ChainHead>,
 }

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod agent_register;
+pub mod archive;
 pub mod authenticate;
 pub(crate) mod canary;
 pub mod enrol;

@@ -14,6 +14,7 @@
 //! unavailable, and the server is not ready until a write succeeds. A panic in here ends the process: a server that
 //! cannot write must not pretend.
 
+mod archived;
 mod catch_up;
 mod change;
 mod group;
@@ -25,13 +26,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 pub use self::change::ChangeRequest;
 pub use self::read::{Attempt, Claim, Committed, Outcome, ReadRequest, Receipt, Released, Standing};
 pub use self::task::{Parts, WriterTask};
+use crate::audit::entry::Entry;
 use crate::refusal::{Refusal, RefusalKind};
+use crate::store::ChainHead;
 
 /// How many requests may wait for the writer. Beyond it, whoever comes has to wait for a place.
 const QUEUE: usize = 4096;
@@ -46,6 +49,7 @@ pub struct Writer {
     is_shared: bool,
     /// When a look for somebody unknown began last.
     last_look: Arc<Mutex<Option<Instant>>>,
+    audit_head: watch::Receiver<ChainHead>,
 }
 
 impl Writer {
@@ -86,6 +90,17 @@ impl Writer {
         }
         *last = Some(Instant::now());
         self.catch_up().await
+    }
+
+    /// The end of the audit, as it is committed.
+    pub fn audit_head(&self) -> watch::Receiver<ChainHead> {
+        self.audit_head.clone()
+    }
+
+    /// Drops the rows of the audit up to `base`, which must have been exported, and says so in a row.
+    pub async fn drop_audit(&self, base: ChainHead, entry: Option<Entry>) -> Result<(), Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.submit(Box::new(archived::DropJob { base, entry, reply }), answer).await
     }
 
     /// Whether the last write succeeded.

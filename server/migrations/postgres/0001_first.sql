@@ -53,8 +53,21 @@ begin
 end
 $$;
 
-create trigger audit_is_never_changed before update or delete on audit
+-- Rows that were exported may go, and no others: those up to the base, which is in the hands of the server (its row in
+-- meta has a MAC).
+create function audit_is_deleted_up_to_its_base_only() returns trigger language plpgsql as $$
+begin
+    if old.seq > coalesce((select (value::json ->> 'seq')::bigint from meta where name = 'audit base'), 0) then
+        raise exception 'the audit is append-only';
+    end if;
+    return old;
+end
+$$;
+
+create trigger audit_is_never_changed before update on audit
     for each row execute function audit_is_append_only();
+create trigger audit_is_deleted_up_to_its_base_only before delete on audit
+    for each row execute function audit_is_deleted_up_to_its_base_only();
 create trigger audit_is_never_emptied before truncate on audit
     for each statement execute function audit_is_append_only();
 
@@ -81,15 +94,14 @@ create table last_seen (
     address text
 ) with (fillfactor = 70);
 
--- Requests that are counted instead of audited one by one. Each run of a server counts for itself; the sum is exact.
+-- Requests that are counted instead of audited one by one.
 create table activity (
     minute   bigint not null,
     kind     text not null,
-    writer   text not null,
     count    bigint not null,
     first_of text not null,
     last_of  text not null,
-    primary key (minute, kind, writer)
+    primary key (minute, kind)
 ) with (fillfactor = 70);
 
 -- What each group has changed, for the servers that did not write it. Kept for minutes: who comes later reads it all.

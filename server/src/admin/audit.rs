@@ -1,8 +1,13 @@
 //! The audit for a person.
 
-use std::net::IpAddr;
+pub(super) mod export;
+pub(super) mod verify;
 
-use serde::Serialize;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::id::{MachineId, ProjectId, SecretId, VaultId};
@@ -11,13 +16,14 @@ use super::Answer;
 use super::execute::Desk;
 use super::table::table;
 use crate::audit::entry::{Action, Actor, Entry, Severity};
-use crate::audit::verify::Verifier;
-use crate::policy::window::instant;
+use crate::model::millis::Millis;
+use crate::policy::window::instant as instant_text;
 use crate::state::State;
 use crate::store::{AuditRow, StoreError};
 
-/// How many rows are checked at a time.
+/// How many rows are read at a time.
 const PAGE: u32 = 1000;
+const MINUTE: i64 = 60_000;
 
 /// One row, with names beside the ids where they are still known.
 #[derive(Serialize)]
@@ -56,25 +62,97 @@ pub(super) async fn newest(desk: Desk<'_>, limit: u32, machine: Option<&MachineI
     Ok(Answer::new(json!({ "rows": lines }), table(headings, &cells)))
 }
 
-pub(super) async fn verify(desk: Desk<'_>) -> Result<Answer, String> {
-    let mut verifier = Verifier::new(desk.app.keyring.audit());
-    loop {
-        let rows = desk.app.records.after(verifier.head().seq, PAGE).await.map_err(|error| failed(&error))?;
-        for row in &rows {
-            verifier.next(row).map_err(|found| format!("the audit does not hold: {found}"))?;
+pub(super) fn key(desk: Desk<'_>) -> Answer {
+    let key = desk.app.keyring.audit_signer().public_key();
+    Answer::new(json!({ "publicKey": key, "fingerprint": key.fingerprint() }), key.to_string())
+}
+
+pub(super) fn status(desk: Desk<'_>) -> Result<Answer, String> {
+    let keeper = keeper(desk)?;
+    let (status, head) = (keeper.status(), desk.app.writer.audit_head().borrow().seq);
+    let mut lines = vec![match &status.last {
+        Some(it) => {
+            format!("the last checkpoint is of row {} at {}, the audit is at row {head}", it.seq, instant_text(it.time))
         }
-        if u32::try_from(rows.len()).unwrap_or(0) < PAGE {
-            break;
-        }
+        None => format!("there is no checkpoint yet, the audit is at row {head}"),
+    }];
+    lines.extend(status.local_failure.as_ref().map(|it| format!("it cannot be kept beside the data: {it}")));
+    if status.anchors.is_empty() {
+        lines.push(
+            "no anchor is given (--audit-anchor): a database that is put back as a whole is not found".to_owned(),
+        );
     }
-    let head = verifier.head();
-    let hash = hex(&head.hash);
-    let text = format!(
-        "rows 1 to {} follow each other and none was changed; the last has the hash {hash}.\n\
-         Rows that were cut off after it can be told only by comparing with a hash that was kept elsewhere.",
-        head.seq
-    );
-    Ok(Answer::new(json!({ "holds": true, "rows": head.seq, "head": hash }), text))
+    lines.extend(status.anchors.iter().map(|it| {
+        let seq = it.seq.map_or_else(|| "nothing yet".to_owned(), |seq| format!("row {seq}"));
+        let why = it.failure.as_ref().map(|why| format!("; it does not take the last checkpoint: {why}"));
+        format!("{} has {seq}, {} failures{}", it.anchor, it.failures, why.unwrap_or_default())
+    }));
+    let installation = keeper.installation();
+    let json = json!({
+        "row": head,
+        "installation": installation.id,
+        "epoch": installation.epoch,
+        "last": status.last,
+        "anchors": status.anchors,
+        "localFailure": status.local_failure,
+    });
+    Ok(Answer::new(json, lines.join("\n")))
+}
+
+pub(super) async fn checkpoint(desk: Desk<'_>) -> Result<Answer, String> {
+    keeper(desk)?.now().await;
+    status(desk)
+}
+
+fn keeper(desk: Desk<'_>) -> Result<&crate::anchor::Keeper, String> {
+    let keeper = desk.app.checkpoints.get().map(|it| &**it);
+    keeper.ok_or_else(|| "no server runs here: it makes checkpoints when it runs and when it ends".to_owned())
+}
+
+pub(super) async fn activity(desk: Desk<'_>, from: Option<Millis>, to: Option<Millis>) -> Result<Answer, String> {
+    let now = desk.app.clock.now();
+    let to = to.unwrap_or(Millis(now.0.saturating_add(MINUTE)));
+    let from = from.unwrap_or(Millis(to.0.saturating_sub(61 * MINUTE)));
+    let minute = |at: Millis| at.0.div_euclid(MINUTE);
+    let found = desk.app.records.activity(minute(from), minute(to)).await.map_err(|error| failed(&error))?;
+    let minutes = found.iter().map(|(key, it)| {
+        let time = instant_text(Millis(key.minute.saturating_mul(MINUTE)));
+        json!({ "minute": time, "kind": key.kind.as_str(), "count": it.count, "first": it.first, "last": it.last })
+    });
+    let cells = found.iter().map(|(key, it)| {
+        let time = instant_text(Millis(key.minute.saturating_mul(MINUTE)));
+        [time, key.kind.as_str().to_owned(), it.count.to_string(), it.first.clone(), it.last.clone()]
+    });
+    let text = table(["MINUTE", "KIND", "COUNT", "FIRST", "LAST"], &cells.collect::<Vec<_>>());
+    Ok(Answer::new(json!({ "activity": minutes.collect::<Vec<_>>() }), text))
+}
+
+/// Where an export begins or ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Bound {
+    /// At a row.
+    Row(u64),
+    /// At an instant.
+    Time(Millis),
+}
+
+impl FromStr for Bound {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self::Row).or_else(|_| instant(text).map(Self::Time))
+    }
+}
+
+/// A day in UTC, or RFC 3339.
+pub(super) fn instant(text: &str) -> Result<Millis, String> {
+    let day = || {
+        let date: jiff::civil::Date = text.parse().ok()?;
+        TimeZone::UTC.to_timestamp(date.to_datetime(jiff::civil::Time::midnight())).ok()
+    };
+    let at = text.parse::<jiff::Timestamp>().ok().or_else(day);
+    at.map(|it| Millis(it.as_millisecond()))
+        .ok_or_else(|| "give a day such as 2026-03-04, or an instant such as 2026-03-04T12:00:00Z".to_owned())
 }
 
 fn line(state: &State, row: &AuditRow) -> Result<Line, String> {
@@ -96,7 +174,7 @@ fn line(state: &State, row: &AuditRow) -> Result<Line, String> {
     Ok(Line {
         seq: row.seq,
         timestamp: row.time.0,
-        time: instant(row.time),
+        time: instant_text(row.time),
         action: entry.action,
         severity: entry.action.severity(),
         actor_kind,
@@ -132,15 +210,6 @@ fn cells(line: &Line) -> [String; 10] {
         line.reason.map(|it| it.as_str().to_owned()).unwrap_or_default(),
         line.detail.clone(),
     ]
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing into a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn failed(error: &StoreError) -> String {

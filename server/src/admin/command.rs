@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{ArgGroup, Subcommand};
 use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, SecretId, VaultId};
+use sikkerkey_protocol::key::PublicKey;
 use sikkerkey_protocol::secret_text::SecretText;
 use zeroize::Zeroizing;
 
 use super::allowlist::Allowlist;
 use super::application::Application;
+use super::audit::{Bound, instant};
 use super::canary::Canary;
 use super::enrolment_token::EnrolmentToken;
 use super::grant::Grant;
@@ -19,6 +21,7 @@ use super::project::Project;
 use super::request::SecretContent;
 use super::{Request, request};
 use crate::model::account::Standing;
+use crate::model::millis::Millis;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -71,7 +74,8 @@ pub enum Command {
         #[arg(long, requires = "namespace")]
         uid: Option<String>,
     },
-    /// The newest rows of the audit, newest first.
+    /// The newest rows of the audit, newest first; or what is to be done with it.
+    #[command(args_conflicts_with_subcommands = true)]
     Audit {
         /// How many.
         #[arg(long, default_value_t = 50)]
@@ -79,9 +83,24 @@ pub enum Command {
         /// Only those of one machine, by id.
         #[arg(long)]
         machine: Option<MachineId>,
+        /// What is to be done.
+        #[command(subcommand)]
+        command: Option<Audit>,
     },
-    /// Checks that no row of the audit was changed, removed or added.
-    VerifyAudit,
+    /// Prints the public key with which checkpoints and exports of the audit are checked.
+    AuditKey,
+    /// Checks that no row of the audit was changed, removed or added, and says what that proves. Works while the server
+    /// runs and while it does not.
+    VerifyAudit(VerifyAudit),
+    /// How often machines polled, listed and synced, and how often nobody known was refused, by the minute.
+    Activity {
+        /// From this instant on: a day (YYYY-MM-DD, in UTC) or RFC 3339; left out: the last hour.
+        #[arg(long, value_parser = instant)]
+        from: Option<Millis>,
+        /// Up to this instant, not included; left out: now.
+        #[arg(long, value_parser = instant)]
+        to: Option<Millis>,
+    },
     /// Accounts: the owners of vaults.
     #[command(subcommand)]
     Account(Account),
@@ -124,6 +143,45 @@ pub enum Command {
 pub enum Seal {
     /// Whether the server has its root key, and which one wraps the master key.
     Status,
+}
+
+/// The audit.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// How checkpoints and anchors stand.
+    Status,
+    /// Makes a checkpoint now.
+    Checkpoint,
+    /// Writes rows to a file that can be checked by itself: `verify-audit --from-export FILE --public-key KEY`.
+    Export {
+        /// From here on: the number of a row, a day (YYYY-MM-DD, in UTC) or RFC 3339; left out: from the first row.
+        #[arg(long)]
+        from: Option<Bound>,
+        /// Up to here: the number of a row, included; or an instant, not included; left out: up to the last row.
+        #[arg(long)]
+        to: Option<Bound>,
+        /// The new file. Made by the server when it runs, for its owner alone.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+/// What is checked.
+#[derive(Debug, clap::Args)]
+pub struct VerifyAudit {
+    /// Compares with the checkpoints in this file, too: a file anchor, or what a webhook has kept.
+    #[arg(long, value_name = "FILE")]
+    pub anchor: Option<PathBuf>,
+    /// Follows the rows from the files in this directory into the database, too, when the database does not have the
+    /// first ones any more.
+    #[arg(long, value_name = "DIR", conflicts_with = "from_export")]
+    pub archive: Option<PathBuf>,
+    /// Checks a file that was exported, instead of the database.
+    #[arg(long, value_name = "FILE", conflicts_with = "anchor")]
+    pub from_export: Option<PathBuf>,
+    /// The server's key, as `admin audit-key` printed it: then neither data nor root key are needed.
+    #[arg(long, value_name = "KEY", requires = "from_export")]
+    pub public_key: Option<PublicKey>,
 }
 
 /// Vaults.
@@ -365,8 +423,18 @@ impl Command {
             Self::IpAllowlist(it) => Request::IpAllowlist(it),
             Self::EnrolmentToken(it) => Request::EnrolmentToken(it),
             Self::Adopt { cluster, namespace, uid } => Request::Adopt { cluster, namespace, uid },
-            Self::Audit { limit, machine } => Request::Audit { limit, machine },
-            Self::VerifyAudit => Request::VerifyAudit,
+            Self::Audit { limit, machine, command: None } => Request::Audit { limit, machine },
+            Self::Audit { command: Some(Audit::Status), .. } => Request::AuditStatus,
+            Self::Audit { command: Some(Audit::Checkpoint), .. } => Request::AuditCheckpoint,
+            Self::Audit { command: Some(Audit::Export { from, to, out }), .. } => {
+                Request::AuditExport { from, to, out: absolute(&out)? }
+            }
+            Self::AuditKey => Request::AuditKey,
+            Self::VerifyAudit(it) => Request::VerifyAudit {
+                anchor: it.anchor.as_deref().map(absolute).transpose()?,
+                archive: it.archive.as_deref().map(absolute).transpose()?,
+            },
+            Self::Activity { from, to } => Request::Activity { from, to },
             Self::Account(Account::Suspend { email }) => {
                 Request::AccountStanding { email, standing: Standing::Suspended }
             }
@@ -391,6 +459,11 @@ impl Command {
             Self::Seal(Seal::Status) => Request::SealStatus,
         })
     }
+}
+
+/// The server works in another directory.
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))
 }
 
 fn read_value(path: &Path) -> anyhow::Result<SecretText> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use sikkerkey_protocol::kubernetes::Generator;
 
+use super::audit::{export, verify};
 use super::request::SecretContent;
 use super::{
     Answer, Request, allowlist, application, audit, canary, enrolment_token, grant, keys, listing, policy, project,
@@ -33,7 +34,15 @@ pub(crate) struct Desk<'a> {
 pub(crate) async fn execute(desk: Desk<'_>, request: Request) -> Result<Answer, String> {
     match request {
         Request::Audit { limit, machine } => audit::newest(desk, limit, machine.as_ref()).await,
-        Request::VerifyAudit => audit::verify(desk).await,
+        Request::VerifyAudit { anchor, archive } => {
+            let (records, keyring) = (&desk.app.records, &desk.app.keyring);
+            verify::database(records, keyring, anchor.as_deref(), archive.as_deref()).await
+        }
+        Request::AuditKey => Ok(audit::key(desk)),
+        Request::AuditStatus => audit::status(desk),
+        Request::AuditCheckpoint => audit::checkpoint(desk).await,
+        Request::AuditExport { from, to, out } => export::export(desk, from, to, &out).await,
+        Request::Activity { from, to } => audit::activity(desk, from, to).await,
         Request::RotateRootKey { file, command } => keys::rotate_root(desk, file.as_deref(), command.as_deref()).await,
         Request::RotateProjectKey { project } => keys::rotate_projects(desk, project.as_ref()).await,
         Request::SealStatus => keys::status(desk).await,
@@ -152,7 +161,6 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         }
         Request::Unlock { ip, machine } => unlock(desk, ip, machine).await?,
         Request::Audit { .. }
-        | Request::VerifyAudit
         | Request::Project(_)
         | Request::Application(_)
         | Request::Grant(_)
@@ -162,7 +170,13 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         | Request::EnrolmentToken(_)
         | Request::RotateRootKey { .. }
         | Request::RotateProjectKey { .. }
-        | Request::SealStatus => Answer::done("nothing to change"),
+        | Request::SealStatus
+        | Request::VerifyAudit { .. }
+        | Request::AuditKey
+        | Request::AuditStatus
+        | Request::AuditCheckpoint
+        | Request::AuditExport { .. }
+        | Request::Activity { .. } => Answer::done("nothing to change"),
     })
 }
 

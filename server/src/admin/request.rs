@@ -10,12 +10,14 @@ use sikkerkey_protocol::secret_text::{self, SecretText};
 
 use super::allowlist::Allowlist;
 use super::application::Application;
+use super::audit::Bound;
 use super::canary::Canary;
 use super::enrolment_token::EnrolmentToken;
 use super::grant::Grant;
 use super::policy::PolicyRequest;
 use super::project::Project;
 use crate::model::account::Standing;
+use crate::model::millis::Millis;
 
 /// A command, with the contents of the files it named.
 #[derive(Debug, Serialize, Deserialize)]
@@ -98,7 +100,22 @@ pub enum Request {
         limit: u32,
         machine: Option<MachineId>,
     },
-    VerifyAudit,
+    VerifyAudit {
+        anchor: Option<PathBuf>,
+        archive: Option<PathBuf>,
+    },
+    AuditKey,
+    AuditStatus,
+    AuditCheckpoint,
+    AuditExport {
+        from: Option<Bound>,
+        to: Option<Bound>,
+        out: PathBuf,
+    },
+    Activity {
+        from: Option<Millis>,
+        to: Option<Millis>,
+    },
     AccountStanding {
         email: String,
         standing: Standing,

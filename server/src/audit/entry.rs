@@ -73,6 +73,7 @@ pub enum Action {
     EnrolmentTokenRevoke,
     RootKeyRotate,
     ProjectKeyRotate,
+    AuditArchive,
 }
 
 /// How much it matters.
@@ -91,9 +92,12 @@ impl Action {
     /// How much it matters.
     pub fn severity(self) -> Severity {
         match self {
-            Self::SecretRead | Self::MachineRenew | Self::VoucherIssue | Self::PodGone | Self::ServerStart => {
-                Severity::Info
-            }
+            Self::SecretRead
+            | Self::MachineRenew
+            | Self::VoucherIssue
+            | Self::PodGone
+            | Self::ServerStart
+            | Self::AuditArchive => Severity::Info,
             Self::MachineRegister
             | Self::AgentLogin
             | Self::SecretCreate

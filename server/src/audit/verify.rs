@@ -29,7 +29,17 @@ pub struct Verifier<'k> {
 impl<'k> Verifier<'k> {
     /// Begins before the first row.
     pub fn new(key: &'k MacKey) -> Self {
-        Self { key, head: ChainHead::default() }
+        Self::after(key, ChainHead::default())
+    }
+
+    /// Begins after a row that is known.
+    pub fn after(key: &'k MacKey, head: ChainHead) -> Self {
+        Self { key, head }
+    }
+
+    /// Goes on behind a row that did not fit, as if it had.
+    pub fn resume(&mut self, row: &AuditRow) {
+        self.head = ChainHead { seq: row.seq, hash: row.hash };
     }
 
     /// The last row that held. Rows cut off at the end are found by comparing this with a head that is known.

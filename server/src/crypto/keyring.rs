@@ -3,6 +3,7 @@
 use hkdf::Hkdf;
 use sha2::Sha256;
 use sikkerkey_protocol::id::{ProjectId, SecretId, VaultId};
+use sikkerkey_protocol::key::MachineKey;
 use sikkerkey_protocol::secret_text::SecretText;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
@@ -21,6 +22,7 @@ pub struct Keyring {
     wrap: Key,
     rows: MacKey,
     audit: MacKey,
+    audit_signer: MachineKey,
     check: MacKey,
 }
 
@@ -39,6 +41,7 @@ impl Keyring {
             wrap: derive("wrap project keys"),
             rows: MacKey::new(derive("authenticate rows")),
             audit: MacKey::new(derive("chain the audit")),
+            audit_signer: MachineKey::from_seed(&derive("audit checkpoint signing")),
             check: MacKey::new(derive("tell root keys apart")),
             master,
         }
@@ -154,6 +157,11 @@ impl Keyring {
     /// Chains the audit.
     pub fn audit(&self) -> &MacKey {
         &self.audit
+    }
+
+    /// Signs checkpoints and exports of the audit, so that whoever has its public half can check them.
+    pub fn audit_signer(&self) -> &MachineKey {
+        &self.audit_signer
     }
 
     /// Tells whether this is the master key that the data of `installation` was made with.

@@ -41,7 +41,8 @@ where
     C::Answer: Serialize + Send + 'static,
 {
     let verified = signed::agent(app, request).await?;
-    let call: C = parse(verified.body()).map_err(IntoResponse::into_response)?;
+    let source = verified.source();
+    let call: C = parse(verified.body()).map_err(|it| signed::malformed(app, source, it))?;
     let (agent, spend, source) = verified.into_parts();
     let id = agent.id.clone();
     let decide = Box::new(move |context: &Context<'_>| {

@@ -113,6 +113,12 @@ pub async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<
     }
 }
 
+/// Counts and answers a request that no route understands.
+pub fn malformed(app: &App, source: Source, refusal: Refusal) -> Response {
+    app.floods.count(ActivityKind::Malformed, app.clock.now(), &source.address.to_string());
+    refusal.into_response()
+}
+
 /// Audits a refusal and answers it. Beyond a few a minute from one address it is counted instead, so that nobody grows
 /// the disk without having signed anything.
 pub async fn refuse(app: &App, source: Source, actor: Actor, refusal: Refusal) -> Response {
@@ -147,7 +153,7 @@ async fn known(app: &App, request: Request<Body>) -> Result<(Received, Signer), 
     let target = parts.uri.path().to_owned();
     if parts.uri.query().is_some() || parts.uri.scheme().is_some() {
         let text = "a signed route takes no query and no absolute target: what is not signed is not read";
-        return Err(Refusal::new(RefusalKind::Invalid, text).into_response());
+        return Err(malformed(app, source, Refusal::new(RefusalKind::Invalid, text)));
     }
     let headers = match headers(&parts.headers) {
         Ok(headers) => headers,
@@ -184,7 +190,7 @@ async fn known(app: &App, request: Request<Body>) -> Result<(Received, Signer), 
         Signer::Machine(_) => MACHINE_BODY,
         Signer::Agent(_) => AGENT_BODY,
     };
-    let body = read_body(&parts.headers, body, limit).await.map_err(IntoResponse::into_response)?;
+    let body = read_body(&parts.headers, body, limit).await.map_err(|it| malformed(app, source, it))?;
     Ok((Received { method: parts.method.to_string(), target, headers, body, source }, signer))
 }
 

@@ -64,10 +64,11 @@ where
     let (parts, body) = request.into_parts();
     let source = signed::source(app, &parts);
     app.lockout.check_tokens(app.clock.now(), source.address).map_err(|lock| signed::locked(app, source, &lock))?;
-    let body = signed::read_body(&parts.headers, body, TOKEN_BODY).await.map_err(IntoResponse::into_response)?;
+    let body = signed::read_body(&parts.headers, body, TOKEN_BODY).await;
+    let body = body.map_err(|it| signed::malformed(app, source, it))?;
     // Tried first where it holds nobody up and leaves nothing behind: what is refused here never reaches the writer.
     let tried = {
-        let call = parse(&body).map_err(IntoResponse::into_response)?;
+        let call = parse(&body).map_err(|it| signed::malformed(app, source, it))?;
         let world = app.live.read();
         let context = Context {
             state: &world.state,

@@ -15,11 +15,14 @@ pub enum ActivityKind {
     Unauthenticated,
     /// Requests refused because the address or machine is locked out.
     LockedOut,
+    /// Requests that no route could understand: nothing was asked that could be audited.
+    Malformed,
 }
 
 impl ActivityKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::List, Self::Poll, Self::Sync, Self::Unauthenticated, Self::LockedOut];
+    pub const ALL: [Self; 6] =
+        [Self::List, Self::Poll, Self::Sync, Self::Unauthenticated, Self::LockedOut, Self::Malformed];
 
     /// The kind of that name.
     pub fn named(name: &str) -> Option<Self> {
@@ -34,6 +37,7 @@ impl ActivityKind {
             Self::Sync => "sync",
             Self::Unauthenticated => "unauthenticated",
             Self::LockedOut => "locked_out",
+            Self::Malformed => "malformed",
         }
     }
 }

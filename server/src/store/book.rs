@@ -10,7 +10,7 @@ use sikkerkey_protocol::id::SecretId;
 
 use super::delta::{Delta, EntityRow, VersionRow};
 use super::head::Head;
-use super::{ChainHead, Rows, StoreError};
+use super::{ChainHead, Rows, StoreError, base};
 use crate::crypto::keyring::Keyring;
 use crate::model::spend::{LIFE_SECONDS, Spend};
 use crate::model::version::Version;
@@ -26,8 +26,6 @@ pub(super) struct Book {
     macs: HashMap<EntityKey, [u8; 32]>,
     /// Whether other servers have to learn what is written.
     is_shared: bool,
-    /// This run of the server.
-    writer: String,
 }
 
 /// The rows of one group in JSON, as the statements take them.
@@ -57,6 +55,8 @@ pub(super) struct Rare {
     /// Nonces that expire at or before this second are forgotten.
     pub(super) purge: Option<i64>,
     pub(super) master: Option<String>,
+    /// The new base of the audit, and its number.
+    pub(super) audit_base: Option<(String, i64)>,
 }
 
 /// A [`Delta`] for the log.
@@ -69,8 +69,8 @@ pub(super) struct LogRow {
 }
 
 impl Book {
-    pub(super) fn new(keyring: Arc<Keyring>, is_shared: bool, writer: String) -> Self {
-        Self { keyring, head: Head::default(), tried: 0, macs: HashMap::new(), is_shared, writer }
+    pub(super) fn new(keyring: Arc<Keyring>, is_shared: bool) -> Self {
+        Self { keyring, head: Head::default(), tried: 0, macs: HashMap::new(), is_shared }
     }
 
     pub(super) fn keyring(&self) -> Arc<Keyring> {
@@ -166,8 +166,7 @@ impl Book {
         let delivered = dirty.delivered.iter();
         let delivered = delivered.filter_map(|((machine, secret), version)| Some((machine, secret, (*version)?)));
         let activity = dirty.activity.iter();
-        let activity =
-            activity.map(|(key, it)| (key.minute, key.kind.as_str(), &self.writer, it.count, &it.first, &it.last));
+        let activity = activity.map(|(key, it)| (key.minute, key.kind.as_str(), it.count, &it.first, &it.last));
         let audit = rows.audit.iter().map(|row| (row.seq, row.time, &row.entry, hex(&row.hash)));
         let tallies_gone = dirty.tallies.iter().filter(|(_, it)| it.is_none());
         let delivered_gone = dirty.delivered.iter().filter(|(_, it)| it.is_none());
@@ -186,6 +185,7 @@ impl Book {
             delivered_gone: some_json(&delivered_gone.map(|(key, _)| key).collect::<Vec<_>>())?,
             last_seen: some_json(&seen.collect::<Vec<_>>())?,
             purge,
+            audit_base: rows.audit_base.map(|it| self.audit_base(it)).transpose()?,
             master: rows.master.map(|it| it.encode()).transpose().map_err(StoreError::Encode)?,
         };
         let mut page = Page {
@@ -281,6 +281,11 @@ impl Book {
         next.toggle(key, &mac);
         entities.push(EntityRow(kind, id.id.clone(), doc, seq, hex(&mac)));
         Ok(Some(mac))
+    }
+
+    fn audit_base(&self, it: ChainHead) -> Result<(String, i64), StoreError> {
+        let text = base::encode(self.keyring.rows(), it).map_err(StoreError::Encode)?;
+        Ok((text, i64::try_from(it.seq).unwrap_or_default()))
     }
 
     fn log_row(&self, delta: &Delta, prev: u64, seq: i64, time: i64) -> Result<LogRow, StoreError> {

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::StoreError;
 
+/// The name of the database in a data directory.
+pub(super) const DATABASE: &str = "sikkerkey.db";
+
 /// A data directory that belongs to this process until it is dropped.
 #[derive(Debug)]
 pub struct DataDirectory {
@@ -54,7 +57,7 @@ impl DataDirectory {
 
     /// The database.
     pub fn database(&self) -> PathBuf {
-        self.path.join("sikkerkey.db")
+        self.path.join(DATABASE)
     }
 }
 

@@ -20,8 +20,8 @@ pub(super) async fn open_master(
     root: &RootKey,
     entropy: &dyn Entropy,
 ) -> Result<Keyring, StoreError> {
-    if let Some(text) = value(backend, MASTER).await? {
-        return Ok(WrappedMaster::decode(&text)?.open(root).await?);
+    if value(backend, MASTER).await?.is_some() {
+        return keyring(backend, root).await;
     }
     if let Some(old) = value(backend, OLD_CHECK).await? {
         let (installation, check) = old.split_once(' ').unwrap_or_default();
@@ -43,8 +43,13 @@ pub(super) async fn open_master(
     // once, one is first, and the other takes what that one has made.
     let sql = "insert into meta (name, value) values ('master key', $1), ('head', $2) on conflict do nothing";
     write(backend, sql, &[Bind::Text(&wrapped), Bind::Text(&head)]).await?;
-    let stored = value(backend, MASTER).await?.unwrap_or_default();
-    Ok(WrappedMaster::decode(&stored)?.open(root).await?)
+    self::keyring(backend, root).await
+}
+
+/// The keys that follow from the master key that is there.
+pub(super) async fn keyring(backend: &mut Backend, root: &RootKey) -> Result<Keyring, StoreError> {
+    let text = value(backend, MASTER).await?.unwrap_or_default();
+    Ok(WrappedMaster::decode(&text)?.open(root).await?)
 }
 
 /// One value.

@@ -44,10 +44,11 @@ const SAVE: &str = "with
     deliveries as (insert into delivered (machine, secret, version)
         select value ->> 0, value ->> 1, (value ->> 2)::bigint from json_array_elements($2::json)
         on conflict (machine, secret) do update set version = excluded.version),
-    activities as (insert into activity (minute, kind, writer, count, first_of, last_of)
-        select (value ->> 0)::bigint, value ->> 1, value ->> 2, (value ->> 3)::bigint, value ->> 4, value ->> 5
+    activities as (insert into activity (minute, kind, count, first_of, last_of)
+        select (value ->> 0)::bigint, value ->> 1, (value ->> 2)::bigint, value ->> 3, value ->> 4
         from json_array_elements($3::json)
-        on conflict (minute, kind, writer) do update set count = excluded.count, last_of = excluded.last_of),
+        on conflict (minute, kind) do update
+            set count = activity.count + excluded.count, last_of = excluded.last_of),
     records as (insert into audit (seq, time, entry, hash)
         select (value ->> 0)::bigint, (value ->> 1)::bigint, value ->> 2, decode(value ->> 3, 'hex')
         from json_array_elements($4::json)),
@@ -77,6 +78,10 @@ const LAST_SEEN: &str = "insert into last_seen (machine, time, address)
     on conflict (machine) do update set time = excluded.time, address = excluded.address";
 
 const MASTER: &str = "update meta set value = $1 where name = 'master key'";
+
+const BASE: &str = "insert into meta (name, value) values ('audit base', $1)
+    on conflict (name) do update set value = excluded.value";
+const ARCHIVED: &str = "delete from audit where seq <= $1";
 
 /// A connection to a shared database, made again when it is lost.
 pub(super) struct Postgres {
@@ -175,6 +180,7 @@ impl Postgres {
             last_seen,
             purge,
             master,
+            audit_base,
         } = &page.rare;
         let rare = [
             (ENTITIES, entities),
@@ -191,6 +197,11 @@ impl Postgres {
             if let Some(rows) = rows {
                 sqlx::query(sql).bind(rows).execute(&mut *connection).await?;
             }
+        }
+        if let Some((base, seq)) = audit_base {
+            // In this order: the table gives up only what lies below its base.
+            sqlx::query(BASE).bind(base).execute(&mut *connection).await?;
+            sqlx::query(ARCHIVED).bind(seq).execute(&mut *connection).await?;
         }
         let log = page.log.as_ref();
         if let Some(expiry) = purge {

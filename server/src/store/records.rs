@@ -1,11 +1,20 @@
 //! Looking at what was written, beside the writer.
 
+use std::path::Path;
+
 use sikkerkey_protocol::id::{MachineId, ProjectId};
 use tokio::sync::Mutex;
 
+use super::head::Head;
+use super::postgres::Postgres;
 use super::row::{Bind, Row};
-use super::{AuditRow, Backend, StoreError, load, meta};
+use super::sqlite::Sqlite;
+use super::{AuditRow, Backend, ChainHead, StoreError, base, load, meta};
+use crate::crypto::keyring::Keyring;
 use crate::crypto::master::WrappedMaster;
+use crate::crypto::root_key::RootKey;
+use crate::crypto::row_mac::MacKey;
+use crate::ledger::{Activity, ActivityKey, ActivityKind};
 use crate::model::millis::Millis;
 use crate::model::version::Version;
 
@@ -35,10 +44,57 @@ impl Records {
         self.rows(sql, &[Bind::OptionalText(machine), Bind::Integer(limit.into())]).await
     }
 
+    /// Those of the data in a directory, beside a server that runs there or not.
+    pub async fn beside(directory: &Path) -> Result<Self, StoreError> {
+        Ok(Self::new(Backend::Sqlite(Sqlite::read_only(directory).await?)))
+    }
+
+    /// Those of a shared database.
+    pub fn shared(url: &str) -> Result<Self, StoreError> {
+        Ok(Self::new(Backend::Postgres(Postgres::connect(url)?)))
+    }
+
+    /// What stands in `meta` under a name.
+    pub async fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
+        meta::value(&mut *self.backend.lock().await, name).await
+    }
+
+    /// The end of the audit, by the database's own word; none when nobody with this key wrote it.
+    pub async fn audit_end(&self, key: &MacKey) -> Result<Option<ChainHead>, StoreError> {
+        let head = self.meta("head").await?;
+        Ok(head.and_then(|it| Head::decode(key, &it)).map(|it| it.audit))
+    }
+
+    /// The last row that was exported and dropped.
+    pub async fn audit_base(&self, key: &MacKey) -> Result<ChainHead, StoreError> {
+        let Some(text) = self.meta("audit base").await? else { return Ok(ChainHead::default()) };
+        base::decode(key, &text).ok_or_else(|| StoreError::Tampered("the beginning of the audit".to_owned()))
+    }
+
+    /// Counters of requests of the minutes from `from` to before `to`, oldest first.
+    pub async fn activity(&self, from: i64, to: i64) -> Result<Vec<(ActivityKey, Activity)>, StoreError> {
+        let sql = "select minute, kind, count, first_of, last_of from activity
+             where minute >= $1 and minute < $2 order by minute, kind";
+        let rows = self.backend.lock().await.fetch(sql, &[Bind::Integer(from), Bind::Integer(to)]).await;
+        let mut activity = Vec::new();
+        for row in rows.map_err(StoreError::Read)? {
+            // A kind of a newer release is not for this one to name.
+            let Some(kind) = ActivityKind::named(&row.text(1)?) else { continue };
+            let it = Activity { count: row.count(2)?, first: row.text(3)?, last: row.text(4)? };
+            activity.push((ActivityKey { minute: row.integer(0)?, kind }, it));
+        }
+        Ok(activity)
+    }
+
     /// The wrapped master key.
     pub async fn master(&self) -> Result<WrappedMaster, StoreError> {
-        let text = meta::value(&mut *self.backend.lock().await, meta::MASTER).await?;
+        let text = self.meta(meta::MASTER).await?;
         Ok(WrappedMaster::decode(&text.unwrap_or_default())?)
+    }
+
+    /// The keys that follow from the master key.
+    pub async fn keyring(&self, root: &RootKey) -> Result<Keyring, StoreError> {
+        meta::keyring(&mut *self.backend.lock().await, root).await
     }
 
     /// Every version of every secret of a project, as it is sealed.

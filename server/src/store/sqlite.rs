@@ -5,13 +5,14 @@
 //! Rows travel as JSON arrays, so the statements are always the same and stay prepared.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection as _, Row as _};
 
 use super::book::{Page, Rare};
-use super::data_directory::DataDirectory;
+use super::data_directory::{DATABASE, DataDirectory};
 use super::row::{Bind, Row};
 use super::{StoreError, migrate_error};
 
@@ -30,9 +31,9 @@ const SAVE: &str = "
     insert into delivered (machine, secret, version)
         select value ->> 0, value ->> 1, value ->> 2 from json_each(?) where true
         on conflict (machine, secret) do update set version = excluded.version;
-    insert into activity (minute, kind, writer, count, first_of, last_of)
-        select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 from json_each(?) where true
-        on conflict (minute, kind, writer) do update set count = excluded.count, last_of = excluded.last_of;
+    insert into activity (minute, kind, count, first_of, last_of)
+        select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 from json_each(?) where true
+        on conflict (minute, kind) do update set count = count + excluded.count, last_of = excluded.last_of;
     insert into audit (seq, time, entry, hash)
         select value ->> 0, value ->> 1, value ->> 2, unhex(value ->> 3) from json_each(?);
     update meta set value = ? where name = 'head';
@@ -58,6 +59,10 @@ const LAST_SEEN: &str = "insert into last_seen (machine, time, address)
 
 const MASTER: &str = "update meta set value = $1 where name = 'master key'";
 
+const BASE: &str = "insert into meta (name, value) values ('audit base', $1)
+    on conflict (name) do update set value = excluded.value";
+const ARCHIVED: &str = "delete from audit where seq <= $1";
+
 /// A connection to the embedded database.
 pub(super) struct Sqlite {
     connection: SqliteConnection,
@@ -68,15 +73,21 @@ pub(super) struct Sqlite {
 impl Sqlite {
     /// Opens the database, makes it when there is none, and brings it up to date.
     pub(super) async fn open(directory: &DataDirectory) -> Result<Self, StoreError> {
-        let mut connection = options(directory).create_if_missing(true).connect().await.map_err(StoreError::Open)?;
+        let mut connection =
+            options(&directory.database()).create_if_missing(true).connect().await.map_err(StoreError::Open)?;
         MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(migrate_error)?;
         Ok(Self { connection, is_open: false })
     }
 
-    /// A connection that cannot write.
-    pub(super) async fn read_only(directory: &DataDirectory) -> Result<Self, StoreError> {
-        let connection = options(directory).read_only(true).connect().await.map_err(StoreError::Open)?;
-        Ok(Self { connection, is_open: false })
+    /// A connection that cannot write, and needs no lock on the data.
+    pub(super) async fn read_only(directory: &Path) -> Result<Self, StoreError> {
+        let options = options(&directory.join(DATABASE)).read_only(true);
+        let opened = match options.clone().connect().await {
+            // A copy on a medium that cannot be written has no place for what readers share, and nobody to share it with.
+            Err(_) if !directory.join(format!("{DATABASE}-wal")).exists() => options.immutable(true).connect().await,
+            opened => opened,
+        };
+        Ok(Self { connection: opened.map_err(StoreError::Open)?, is_open: false })
     }
 
     pub(super) async fn fetch(&mut self, sql: &'static str, binds: &[Bind<'_>]) -> Result<Vec<Row>, sqlx::Error> {
@@ -111,6 +122,7 @@ impl Sqlite {
             last_seen,
             purge,
             master,
+            audit_base,
         } = &page.rare;
         let rare = [
             (ENTITIES, entities),
@@ -127,6 +139,11 @@ impl Sqlite {
             if let Some(rows) = rows {
                 sqlx::query(sql).bind(rows.clone()).execute(&mut self.connection).await?;
             }
+        }
+        if let Some((base, seq)) = audit_base {
+            // In this order: the table gives up only what lies below its base.
+            sqlx::query(BASE).bind(base.clone()).execute(&mut self.connection).await?;
+            sqlx::query(ARCHIVED).bind(*seq).execute(&mut self.connection).await?;
         }
         if let Some(expiry) = purge {
             sqlx::query("delete from nonce where expiry <= ?1").bind(*expiry).execute(&mut self.connection).await?;
@@ -159,9 +176,9 @@ impl Sqlite {
     }
 }
 
-fn options(directory: &DataDirectory) -> SqliteConnectOptions {
+fn options(database: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
-        .filename(directory.database())
+        .filename(database)
         .journal_mode(SqliteJournalMode::Wal)
         // A commit that was answered survives a power failure.
         .synchronous(SqliteSynchronous::Full)

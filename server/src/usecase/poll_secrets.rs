@@ -29,6 +29,8 @@ const MAX_WATCHED: usize = 1000;
 /// is frozen neither. How often a client polls is its own affair: an answer costs less than a refusal that it retries.
 pub async fn poll_secrets(app: &App, request: Verified<Arc<Machine>>, poll: Poll) -> Result<Changes, Refusal> {
     if poll.watch.len() > MAX_WATCHED {
+        let now = app.clock.now();
+        app.floods.count(ActivityKind::Malformed, now, &request.source().address.to_string());
         return Err(Refusal::new(RefusalKind::Invalid, format!("a poll watches at most {MAX_WATCHED} secrets")));
     }
     let (machine, spend, source) = request.into_parts();

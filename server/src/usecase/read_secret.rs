@@ -18,8 +18,9 @@ pub async fn read_secret(app: &App, request: Verified<Arc<Machine>>, id: &str) -
     let known = id.parse::<SecretId>();
     let attempt = match &known {
         Ok(id) => reading::attempt(app, &machine, source, id),
-        // What is no id is as unknown as one that nobody has. Bounded: it comes from outside and stands in the audit.
-        Err(_) => Attempt::Unknown { namespace: None, name: id.chars().take(80).collect() },
+        // What is no id is as unknown as one that nobody has. Not repeated: it may be a value, in a place where none
+        // belongs, and would stand in the audit for ever.
+        Err(_) => Attempt::Unknown { namespace: None, name: "something that is no id of a secret".to_owned() },
     };
     let request = ReadRequest {
         claim: Claim::Fresh(spend),

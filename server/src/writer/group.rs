@@ -16,6 +16,7 @@ use crate::model::version::Version;
 use crate::model::{Change, Entity, EntityKey};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::state::undo::Undo;
+use crate::store::ChainHead;
 
 /// One request in the writer's queue.
 pub(super) trait Job: Send {
@@ -71,6 +72,8 @@ pub(super) struct Done {
     pub(super) versions: Vec<Version>,
     pub(super) master: Option<WrappedMaster>,
     pub(super) audit: Vec<Entry>,
+    /// Rows of the audit up to this one are to be dropped.
+    pub(super) audit_base: Option<ChainHead>,
     pub(super) undo: Vec<Undo>,
     /// Whom it concerns.
     pub(super) topics: HashSet<Topic>,

@@ -21,7 +21,7 @@ use crate::live::Live;
 use crate::lockout::Lockout;
 use crate::metrics::Metrics;
 use crate::model::spend::{LIFE_SECONDS, Spend};
-use crate::store::{Begun, Rows, Store, StoreError};
+use crate::store::{Begun, ChainHead, Rows, Store, StoreError};
 
 /// The most requests that are written together.
 const GROUP: usize = 256;
@@ -66,6 +66,8 @@ pub struct WriterTask {
     queue: mpsc::Receiver<Box<dyn Job>>,
     health: Arc<AtomicBool>,
     nonces: Nonces,
+    /// The end of the audit, as it is committed.
+    audit_head: watch::Sender<ChainHead>,
     anchor: Anchor,
 }
 
@@ -76,13 +78,15 @@ impl WriterTask {
         let health = Arc::new(AtomicBool::new(true));
         let mut nonces = Nonces::new(parts.nonce_floor);
         parts.nonces.iter().for_each(|spend| nonces.remember(spend));
+        let (audit_head, committed) = watch::channel(parts.store.audit_head());
         let writer = Writer {
+            audit_head: committed,
             queue: sender,
             health: Arc::clone(&health),
             is_shared: parts.store.is_shared(),
             last_look: Arc::default(),
         };
-        (writer, Self { anchor: Anchor::new(&*parts.clock), parts, queue, health, nonces })
+        (writer, Self { anchor: Anchor::new(&*parts.clock), parts, queue, health, nonces, audit_head })
     }
 
     /// Works until `stop` changes or its sender is gone, then finishes what waits and lets go of the database.
@@ -169,7 +173,7 @@ impl WriterTask {
         {
             let mut world = self.parts.live.write();
             if committed {
-                world.ledger.settle(self.parts.clock.now());
+                world.ledger.settle();
             } else {
                 for undo in done.undo.drain(..).rev() {
                     world.state.undo(undo);
@@ -251,6 +255,7 @@ impl WriterTask {
         rows.entities = std::mem::take(&mut done.entities);
         rows.versions = std::mem::take(&mut done.versions);
         rows.master = done.master.take();
+        rows.audit_base = done.audit_base;
         rows.dirty = parts.live.read().ledger.dirty();
         if !has_begun {
             // An idle server writes nothing; but one that failed has to find out whether it can write again.
@@ -261,6 +266,10 @@ impl WriterTask {
         }
         let floor = rows.nonce_floor;
         parts.store.save(rows, now).await?;
+        self.audit_head.send_if_modified(|it| {
+            let head = parts.store.audit_head();
+            std::mem::replace(it, head) != head
+        });
         for spend in &candidates {
             self.nonces.remember(spend);
         }

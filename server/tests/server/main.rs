@@ -9,6 +9,7 @@
 )]
 
 mod allowlist;
+mod audit;
 mod canary;
 mod cli_routes;
 mod crash;
@@ -20,6 +21,7 @@ mod fixture;
 mod frozen;
 mod limits;
 mod matrix;
+mod outcomes;
 mod process;
 mod reads;
 mod refusals;

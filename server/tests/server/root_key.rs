@@ -436,7 +436,7 @@ async fn a_master_key_that_was_changed_by_hand_refuses_to_start() {
         ("update meta set value = '{}' where name = 'master key'".to_owned(), "the master key in the database"),
         ("delete from meta where name = 'master key'".to_owned(), "the missing master key"),
         (
-            "delete from meta; drop trigger audit_is_never_deleted; delete from audit".to_owned(),
+            "delete from meta; drop trigger audit_is_deleted_up_to_its_base_only; delete from audit".to_owned(),
             "the missing master key",
         ),
         // Of an installation with another root key.

@@ -23,10 +23,10 @@ async fn after(server: Server, sql: &str) -> Result<Server, String> {
 }
 
 /// What whoever owns the database does first.
-fn unlocked(database: &TestDatabase) -> &'static str {
+pub fn unlocked(database: &TestDatabase) -> &'static str {
     database.by(
-        "drop trigger audit_is_never_changed; drop trigger audit_is_never_deleted",
-        "drop trigger audit_is_never_changed on audit",
+        "drop trigger audit_is_never_changed; drop trigger audit_is_deleted_up_to_its_base_only",
+        "drop trigger audit_is_never_changed on audit; drop trigger audit_is_deleted_up_to_its_base_only on audit",
     )
 }
 

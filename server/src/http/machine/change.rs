@@ -3,7 +3,6 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
-use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, post};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,7 +33,7 @@ where
         };
         let call: C = match agent::parse(verified.body()) {
             Ok(call) => call,
-            Err(refusal) => return refusal.into_response(),
+            Err(refusal) => return signed::malformed(&app, verified.source(), refusal),
         };
         let (machine, spend, source) = verified.into_parts();
         let id = machine.id.clone();

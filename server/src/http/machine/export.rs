@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use super::list::selection;
 use crate::app::App;
@@ -15,7 +15,7 @@ pub(super) async fn handle(State(app): State<App>, request: Request<Body>) -> Re
     match signed::machine(&app, request).await {
         Ok(verified) => match selection(verified.body()) {
             Ok(selection) => ok(export_secrets(&app, verified, selection).await),
-            Err(refusal) => refusal.into_response(),
+            Err(refusal) => signed::malformed(&app, verified.source(), refusal),
         },
         Err(response) => response,
     }

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use sikkerkey_protocol::machine_plane::Selection;
 
 use crate::app::App;
@@ -23,7 +23,7 @@ pub(super) async fn selected(State(app): State<App>, request: Request<Body>) -> 
     match signed::machine(&app, request).await {
         Ok(verified) => match selection(verified.body()) {
             Ok(selection) => ok(list_secrets(&app, verified, selection).await),
-            Err(refusal) => refusal.into_response(),
+            Err(refusal) => signed::malformed(&app, verified.source(), refusal),
         },
         Err(response) => response,
     }

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use crate::app::App;
 use crate::http::success::ok;
@@ -14,7 +14,7 @@ pub(super) async fn handle(State(app): State<App>, request: Request<Body>) -> Re
     match signed::machine(&app, request).await {
         Ok(verified) => match agent::parse(verified.body()) {
             Ok(poll) => ok(poll_secrets(&app, verified, poll).await),
-            Err(refusal) => refusal.into_response(),
+            Err(refusal) => signed::malformed(&app, verified.source(), refusal),
         },
         Err(response) => response,
     }
