@@ -11,7 +11,7 @@ use crate::fixture::*;
 use crate::tampering::{execute, query};
 
 /// The audit takes no rows: the last statement of each group fails.
-const BREAK: &str = "create trigger full before insert on audit begin select raise(abort, 'disk full'); end";
+pub const BREAK: &str = "create trigger full before insert on audit begin select raise(abort, 'disk full'); end";
 
 #[tokio::test]
 async fn when_the_group_cannot_be_written_nothing_leaves_and_nothing_has_happened() {
