@@ -57,7 +57,7 @@ pub enum Command {
     #[command(subcommand)]
     IpAllowlist(Allowlist),
     /// Enrolment tokens: machines that share one enrol by themselves, for a while.
-    #[command(subcommand)]
+    #[command(subcommand, visible_alias = "enrollment-token")]
     EnrolmentToken(EnrolmentToken),
     /// Secrets whose values a person sets.
     #[command(subcommand)]

@@ -10,11 +10,11 @@ use sikkerkey_server::refusal::RefusalKind;
 use crate::fixture::*;
 
 /// The audit takes no rows: the last statement of each group fails.
-const BREAK: [&str; 2] = [
+pub const BREAK: [&str; 2] = [
     "create trigger broken before insert on audit begin select raise(abort, 'disk full'); end",
     "create trigger broken before insert on audit for each row execute function audit_is_append_only()",
 ];
-const MEND: [&str; 2] = ["drop trigger broken", "drop trigger broken on audit"];
+pub const MEND: [&str; 2] = ["drop trigger broken", "drop trigger broken on audit"];
 
 #[tokio::test]
 async fn when_the_group_cannot_be_written_nothing_leaves_and_nothing_has_happened() {

@@ -10,7 +10,9 @@ use sikkerkey_server::model::enrolment::EnrolmentToken;
 use sikkerkey_server::model::millis::Millis;
 use tokio::task::JoinSet;
 
+use crate::durability::BREAK;
 use crate::fixture::*;
+use crate::tampering::execute;
 
 const TOKEN: &str = "5f9c0e3a-a-token";
 const PATH: &str = "/v1/vault_v/enroll/register";
@@ -173,4 +175,21 @@ async fn static_routes_win_over_the_one_with_a_vault_in_it() {
         assert!(!answer.error().is_empty());
     }
     assert_eq!(server.get(&Client::host(), "/v1/secret/sk_db").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_enrolment_that_cannot_be_written_spends_nothing_and_lets_nobody_in() {
+    let server = server(EnrolmentToken { max_uses: 1, ..token() }).await;
+    execute(&server.database(), BREAK).await;
+    assert_eq!(server.send(request(PATH, &body(40, "ci-1"))).await.status, 503);
+    execute(&server.database(), "drop trigger full").await;
+    let state = |server: &Server| {
+        let world = server.engine.app.live.read();
+        (world.state.enrolment_tokens[&uuid(0xe1)].uses, world.state.machines.len(), world.state.grants.len())
+    };
+    assert_eq!(state(&server), (0, 2, 2));
+    // Another key takes the one use.
+    assert_eq!(server.send(request(PATH, &body(41, "ci-1"))).await.status, 200);
+    let server = server.restart().await.unwrap();
+    assert_eq!(state(&server), (1, 3, 3));
 }

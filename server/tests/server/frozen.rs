@@ -1,5 +1,7 @@
 //! Canaries, and projects that answer nobody.
 
+use std::sync::Arc;
+
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::sync::{Held, News, Sync, Synced};
 use sikkerkey_server::audit::entry::{Action, Severity};
@@ -9,8 +11,11 @@ use sikkerkey_server::model::grant::Grant;
 use sikkerkey_server::model::machine::Grantee;
 use sikkerkey_server::model::project::Project;
 use sikkerkey_server::model::secret::Secret;
+use tokio::task::JoinSet;
 
+use crate::durability::BREAK;
 use crate::fixture::*;
+use crate::tampering::execute;
 
 const NOTHING: &str = r#"{"changes":{}}"#;
 
@@ -171,4 +176,42 @@ async fn a_structured_canary_is_structured_in_lists() {
         (found["type"].as_str(), found["fieldNames"].as_str()),
         (Some("structured"), Some(r#"["user","password"]"#))
     );
+}
+
+#[tokio::test]
+async fn a_trap_whose_group_cannot_be_written_gives_nothing_and_freezes_nothing() {
+    let server = trapped(true).await;
+    let host = Client::host();
+    execute(&server.database(), BREAK).await;
+    let answer = server.get(&host, "/v1/secret/sk_trap").await;
+    assert_eq!((answer.status.as_u16(), answer.text().contains("bait")), (503, false));
+    execute(&server.database(), "drop trigger full").await;
+    assert_eq!(server.get(&host, "/v1/secret/sk_db").await.status, 200);
+    // What was taken back in memory is what is on the disk.
+    let server = server.restart().await.unwrap();
+    assert_eq!(server.get(&host, "/v1/secret/sk_ledger").await.status, 200);
+    assert!(server.audit().await.iter().all(|it| it.action != Action::CanaryTriggered));
+}
+
+#[tokio::test]
+async fn of_those_who_read_at_once_nobody_gets_a_value_after_the_trap_has_sprung() {
+    let server = Arc::new(trapped(false).await);
+    let mut tasks = JoinSet::new();
+    for n in 0..60 {
+        let server = Arc::clone(&server);
+        tasks.spawn(async move {
+            let client = if n % 2 == 0 { Client::pod() } else { Client::host() };
+            let target = if n == 30 { "/v1/secret/sk_trap" } else { "/v1/secret/sk_db" };
+            let client = if n == 30 { Client::host() } else { client };
+            server.get(&client, target).await.status.as_u16()
+        });
+    }
+    let statuses = tasks.join_all().await;
+    assert!(statuses.iter().all(|it| [200, 423].contains(it)), "{statuses:?}");
+    let rows = server.audit().await;
+    let sprung = rows.iter().position(|it| it.action == Action::CanaryTriggered).unwrap();
+    let later: Vec<_> = rows[sprung..].iter().filter(|it| it.action == Action::SecretRead).collect();
+    assert!(later.is_empty(), "{later:?}");
+    let released = rows.iter().filter(|it| it.action == Action::SecretRead).count();
+    assert_eq!(statuses.iter().filter(|it| **it == 200).count(), released);
 }

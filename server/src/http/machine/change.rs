@@ -40,7 +40,9 @@ where
         let decide = Box::new(move |context: &Context<'_>| {
             // As it is now: it may have been revoked, or have another key, since its signature was verified.
             let now = context.state.machines.get(&machine.id).filter(|it| it.public_key == machine.public_key);
-            decide(context, now.ok_or_else(authenticate::unknown)?, source, call)
+            let now = now.ok_or_else(authenticate::unknown)?;
+            authenticate::may_connect(context.state, &now.vault, source.address)?;
+            decide(context, now, source, call)
         });
         ok(app
             .writer

@@ -112,13 +112,10 @@ pub(super) fn find_machine<'a>(context: &Context<'a>, id: &MachineId) -> Result<
     let state = context.state;
     let machine = state.machines.get(id);
     let machine = machine.ok_or_else(|| not_found(format!("there is no machine {id}: machine list shows them")))?;
-    match machine.fleet.as_ref().and_then(|it| state.fleets.get(it)) {
-        None => Ok(machine),
-        Some(fleet) => Err(conflict(format!(
-            "it belongs to Machine {}: grant to that by a Grant object",
-            fleet.managed.object.key
-        ))),
-    }
+    let Some(fleet) = &machine.fleet else { return Ok(machine) };
+    let object =
+        state.fleets.get(fleet).map_or_else(|| "that is gone".to_owned(), |it| it.managed.object.key.to_string());
+    Err(conflict(format!("it belongs to Machine {object}: grant to that by a Grant object")))
 }
 
 fn about(action: Action, project: &Project, detail: String) -> Entry {

@@ -74,8 +74,37 @@ pub fn render(pattern: &str, hostname: &str, entropy: &dyn Entropy) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::entropy::SystemEntropy;
+
+    const BRACES: [char; 2] = ['{', '}'];
+
+    proptest! {
+        /// Whatever is written, it is refused or leaves no brace behind; and a pattern without places is the name.
+        #[test]
+        fn a_name_pattern_is_filled_whole(pattern in "([a-z -]{0,4}|[{}]|\\{uuid8\\}|\\{uuid\\}|\\{hostname\\}){0,6}") {
+            if check_name_pattern(&pattern).is_ok() {
+                let name = render(&pattern, "h", &SystemEntropy);
+                let left = name.contains(BRACES);
+                prop_assert!(!left, "{}", name);
+                let is_plain = !pattern.contains(BRACES);
+                prop_assert!(!is_plain || name == pattern);
+            } else {
+                let is_odd = pattern.is_empty() || pattern.contains(BRACES);
+                prop_assert!(is_odd, "{}", pattern);
+            }
+        }
+
+        #[test]
+        fn a_host_name_without_signs_fits_itself_alone(pattern in "[a-z0-9.-]{1,12}", other in "[a-z0-9.-]{1,12}") {
+            prop_assert!(fits(&pattern, &pattern));
+            prop_assert_eq!(fits(&pattern, &other), pattern == other);
+            let (wide, longer) = (format!("{pattern}*"), format!("{pattern}{other}"));
+            prop_assert!(fits(&wide, &longer));
+        }
+    }
 
     #[test]
     fn a_host_name_fits_as_a_whole_and_in_either_case() {
