@@ -86,26 +86,19 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
     tracing::info!(%address, "listening");
 
     tokio::pin!(stop);
-    let mut engine = None;
-    let mut failure = None;
-    let unsealed = async {
-        match opened {
-            Some(engine) => Ok(engine),
-            None => unseal(&door, &directory, &options, address).await,
+    let (mut engine, mut failure) = (opened, None);
+    if engine.is_none() {
+        tokio::select! {
+            () = &mut stop => {}
+            unsealed = unseal(&door, &directory, &options, address) => match unsealed {
+                Ok(unsealed) => engine = Some(unsealed),
+                Err(error) => failure = Some(error),
+            },
+            Some(ended) = tasks.join_next() => failure = Some(untimely(ended)),
         }
-    };
-    tokio::select! {
-        () = &mut stop => {}
-        opened = unsealed => match opened {
-            Ok(opened) => {
-                tasks.spawn(always(keep_house(opened.app.clone(), stopped.clone())));
-                engine = Some(opened);
-            }
-            Err(error) => failure = Some(error),
-        },
-        Some(ended) = tasks.join_next() => failure = Some(untimely(ended)),
     }
     if let Some(engine) = &mut engine {
+        tasks.spawn(always(keep_house(engine.app.clone(), stopped.clone())));
         failure = tokio::select! {
             () = stop => None,
             error = engine.writer_ended() => return Err(error),
