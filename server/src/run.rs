@@ -108,34 +108,27 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
     tracing::info!(%address, "listening");
 
     tokio::pin!(stop);
-    let mut engine = None;
-    let mut failure = None;
-    let unsealed = async {
-        match opened {
-            Some(engine) => Ok(engine),
-            None => opening.unseal(&door).await,
+    let (mut engine, mut failure) = (opened, None);
+    if engine.is_none() {
+        tokio::select! {
+            () = &mut stop => {}
+            unsealed = opening.unseal(&door) => match unsealed {
+                Ok(unsealed) => engine = Some(unsealed),
+                Err(error) => failure = Some(error),
+            },
+            Some(ended) = tasks.join_next() => failure = Some(untimely(ended)),
         }
-    };
-    tokio::select! {
-        () = &mut stop => {}
-        opened = unsealed => match opened {
-            Ok(opened) => {
-                tasks.spawn(always(keep_house(opened.app.clone(), stopped.clone())));
-                tasks.spawn(always(until(stopped.clone(), opened.follow().await?.run())));
-                if let Some(keeper) = opened.app.checkpoints.get().cloned() {
-                    let stopped = stopped.clone();
-                    tasks.spawn(always(async move { keeper.run(stopped).await }));
-                }
-                if let Some((days, directory)) = retention {
-                    tasks.spawn(always(retain(opened.app.clone(), days, directory, stopped.clone())));
-                }
-                engine = Some(opened);
-            }
-            Err(error) => failure = Some(error),
-        },
-        Some(ended) = tasks.join_next() => failure = Some(untimely(ended)),
     }
     if let Some(engine) = &mut engine {
+        tasks.spawn(always(keep_house(engine.app.clone(), stopped.clone())));
+        tasks.spawn(always(until(stopped.clone(), engine.follow().await?.run())));
+        if let Some(keeper) = engine.app.checkpoints.get().cloned() {
+            let stopped = stopped.clone();
+            tasks.spawn(always(async move { keeper.run(stopped).await }));
+        }
+        if let Some((days, directory)) = retention {
+            tasks.spawn(always(retain(engine.app.clone(), days, directory, stopped.clone())));
+        }
         failure = tokio::select! {
             () = stop => None,
             error = engine.writer_ended() => return Err(error),

@@ -10,9 +10,8 @@ use sikkerkey_server::model::enrolment::EnrolmentToken;
 use sikkerkey_server::model::millis::Millis;
 use tokio::task::JoinSet;
 
-use crate::durability::BREAK;
+use crate::durability::{BREAK, MEND};
 use crate::fixture::*;
-use crate::tampering::execute;
 
 const TOKEN: &str = "5f9c0e3a-a-token";
 const PATH: &str = "/v1/vault_v/enroll/register";
@@ -180,9 +179,9 @@ async fn static_routes_win_over_the_one_with_a_vault_in_it() {
 #[tokio::test]
 async fn an_enrolment_that_cannot_be_written_spends_nothing_and_lets_nobody_in() {
     let server = server(EnrolmentToken { max_uses: 1, ..token() }).await;
-    execute(&server.database(), BREAK).await;
+    server.database().execute(server.database().by(BREAK[0], BREAK[1])).await;
     assert_eq!(server.send(request(PATH, &body(40, "ci-1"))).await.status, 503);
-    execute(&server.database(), "drop trigger full").await;
+    server.database().execute(server.database().by(MEND[0], MEND[1])).await;
     let state = |server: &Server| {
         let world = server.engine.app.live.read();
         (world.state.enrolment_tokens[&uuid(0xe1)].uses, world.state.machines.len(), world.state.grants.len())

@@ -13,9 +13,8 @@ use sikkerkey_server::model::project::Project;
 use sikkerkey_server::model::secret::Secret;
 use tokio::task::JoinSet;
 
-use crate::durability::BREAK;
+use crate::durability::{BREAK, MEND};
 use crate::fixture::*;
-use crate::tampering::execute;
 
 const NOTHING: &str = r#"{"changes":{}}"#;
 
@@ -182,10 +181,10 @@ async fn a_structured_canary_is_structured_in_lists() {
 async fn a_trap_whose_group_cannot_be_written_gives_nothing_and_freezes_nothing() {
     let server = trapped(true).await;
     let host = Client::host();
-    execute(&server.database(), BREAK).await;
+    server.database().execute(server.database().by(BREAK[0], BREAK[1])).await;
     let answer = server.get(&host, "/v1/secret/sk_trap").await;
     assert_eq!((answer.status.as_u16(), answer.text().contains("bait")), (503, false));
-    execute(&server.database(), "drop trigger full").await;
+    server.database().execute(server.database().by(MEND[0], MEND[1])).await;
     assert_eq!(server.get(&host, "/v1/secret/sk_db").await.status, 200);
     // What was taken back in memory is what is on the disk.
     let server = server.restart().await.unwrap();

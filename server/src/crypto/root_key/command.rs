@@ -23,6 +23,8 @@ const TIME: Duration = Duration::from_secs(10);
 const ANSWER: usize = 16 * 1024;
 /// How much of what it complains about goes to the log, in bytes.
 const COMPLAINT: u64 = 2048;
+/// How many characters of a key in a row are too many for the log.
+const PART: usize = 16;
 
 /// A command that wraps and unwraps.
 pub(super) struct Command {
@@ -56,9 +58,11 @@ impl Command {
         let Ok(answered) = timeout(self.time, self.talk(operation, input)).await else {
             return Err(RootKeyError::CommandTime(program(), self.time.as_secs()));
         };
-        let (answer, complaint, status) = answered.map_err(|error| RootKeyError::CommandStart(program(), error))?;
-        let decoded =
-            std::str::from_utf8(&answer).ok().and_then(|it| STANDARD.decode(it.trim()).ok()).map(Zeroizing::new);
+        let (mut answer, complaint, status) = answered.map_err(|error| RootKeyError::CommandStart(program(), error))?;
+        let is_bounded = answer.len() <= ANSWER;
+        // Many tools break base64 into lines.
+        answer.retain(|it| !it.is_ascii_whitespace());
+        let decoded = STANDARD.decode(&*answer).ok().map(Zeroizing::new);
         if !complaint.trim_ascii().is_empty() {
             let key = if operation == Operation::Wrap { Some(input) } else { decoded.as_deref().map(Vec::as_slice) };
             let said = without(&String::from_utf8_lossy(&complaint), key.unwrap_or(&answer));
@@ -69,7 +73,7 @@ impl Command {
             return Err(RootKeyError::CommandFailed(program(), operation.name(), status.to_string()));
         }
         decoded
-            .filter(|it| answer.len() <= ANSWER && !it.is_empty())
+            .filter(|it| is_bounded && !it.is_empty())
             .ok_or_else(|| RootKeyError::CommandAnswer(program(), operation.name()))
     }
 
@@ -126,21 +130,23 @@ impl Operation {
     }
 }
 
-/// The text, unless it repeats a key: then nothing of it.
+/// The text, unless it repeats a key or a part of one: then nothing of it.
 fn without(text: &str, key: &[u8]) -> String {
-    let folded: String = text.chars().filter(|it| !it.is_whitespace()).collect();
-    let folded = Zeroizing::new(folded);
+    let folded = Zeroizing::new(text.chars().filter(|it| !it.is_whitespace()).collect::<String>());
     let lower = Zeroizing::new(folded.to_ascii_lowercase());
-    let forms = [STANDARD_NO_PAD.encode(key), URL_SAFE_NO_PAD.encode(key)].map(Zeroizing::new);
-    let raw = Zeroizing::new(String::from_utf8_lossy(key.trim_ascii()).into_owned());
-    let repeats = |form: &str| !form.is_empty() && folded.contains(form);
-    if forms.iter().any(|it| repeats(it))
-        || repeats(&raw)
-        || (!key.is_empty() && lower.contains(&*Zeroizing::new(hex(key))))
-    {
+    let forms = [STANDARD_NO_PAD.encode(key), URL_SAFE_NO_PAD.encode(key), String::from_utf8_lossy(key).into_owned()];
+    let (forms, hexed) = (forms.map(Zeroizing::new), Zeroizing::new(hex(key)));
+    if forms.iter().any(|it| repeats(&folded, it)) || repeats(&lower, &hexed) {
         return "(withheld: it repeats the key)".to_owned();
     }
     text.trim().to_owned()
+}
+
+/// Whether some of `form` stands in the text. What is cut off in the middle of a key has a part of it.
+fn repeats(text: &str, form: &str) -> bool {
+    let form: Vec<char> = form.chars().collect();
+    let part = PART.min(form.len());
+    part > 0 && form.windows(part).any(|it| text.contains(&*Zeroizing::new(it.iter().collect::<String>())))
 }
 
 #[cfg(test)]
@@ -166,6 +172,7 @@ mod tests {
     #[tokio::test]
     async fn a_command_gets_base64_and_answers_base64() {
         assert_eq!(answer(r#"[ "$1" = unwrap ] && cat"#, TIME).await.unwrap(), b"wrapped");
+        assert_eq!(answer("cat >&2; printf 'a2\\nV5\\n'", TIME).await.unwrap(), b"key");
         // One that knows the answer without listening.
         assert_eq!(answer("echo a2V5", TIME).await.unwrap(), b"key");
     }
@@ -193,7 +200,8 @@ mod tests {
         let key: [u8; 32] = core::array::from_fn(|i| u8::try_from(250 - i).unwrap());
         let (base64, hexed) = (STANDARD.encode(key), hex(&key));
         let broken = format!("{}\n{}", &base64[..20], &base64[20..]);
-        for text in [&base64, &hexed, &hexed.to_uppercase(), &URL_SAFE_NO_PAD.encode(key), &broken] {
+        let cut = base64[..PART].to_owned();
+        for text in [&base64, &cut, &hexed, &hexed.to_uppercase(), &URL_SAFE_NO_PAD.encode(key), &broken] {
             assert_eq!(without(&format!("+ echo {text} |"), &key), "(withheld: it repeats the key)", "{text}");
         }
         assert_eq!(without("no network\n", &key), "no network");
