@@ -1,12 +1,13 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
-use crate::admin;
+use crate::{admin, writer};
 
 /// The SikkerKey server: machines, secrets, grants, access policies, audit.
 #[derive(Debug, Parser)]
@@ -55,6 +56,9 @@ pub struct Serve {
     /// times.
     #[arg(long = "shared-address", value_name = "CIDR")]
     pub shared_addresses: Vec<IpNet>,
+    /// The most requests that one transaction writes. 1 is what the benchmarks compare with.
+    #[arg(long, value_name = "N", hide = true, default_value_t = writer::MAX_GROUP, value_parser = at_least_one)]
+    pub max_group: usize,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -67,4 +71,9 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// A group of nothing would be taken for a queue that has ended.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse::<NonZeroUsize>().map(NonZeroUsize::get).map_err(|error| error.to_string())
 }

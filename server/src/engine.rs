@@ -38,6 +38,8 @@ pub struct Options {
     pub proxies: Vec<IpNet>,
     /// Addresses that stand for many clients.
     pub shared_addresses: Vec<IpNet>,
+    /// The most requests that are written together: [`writer::MAX_GROUP`], or 1 to compare with.
+    pub max_group: usize,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -80,6 +82,7 @@ impl Engine {
             lockout: Arc::clone(&lockout),
             bell: Arc::clone(&bell),
             metrics: Arc::clone(&metrics),
+            max_group: options.max_group,
             nonces: loaded.nonces,
             nonce_floor: loaded.nonce_floor,
             audit_head: loaded.audit_head,

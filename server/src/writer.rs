@@ -28,6 +28,8 @@ pub use self::read::{Attempt, Claim, Committed, Outcome, ReadRequest, Receipt, R
 pub use self::task::{Parts, WriterTask};
 use crate::refusal::{Refusal, RefusalKind};
 
+/// The most requests that are written together.
+pub const MAX_GROUP: usize = 256;
 /// How many requests may wait for the writer. Beyond it, whoever comes has to wait for a place.
 const QUEUE: usize = 4096;
 

@@ -151,6 +151,7 @@ pub(crate) async fn alone(
         public_url: String::new(),
         proxies: Vec::new(),
         shared_addresses: Vec::new(),
+        max_group: crate::writer::MAX_GROUP,
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
     })

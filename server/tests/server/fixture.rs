@@ -206,6 +206,7 @@ pub async fn engine(directory: PathBuf, clock: Arc<dyn Clock>) -> anyhow::Result
         public_url: URL.into(),
         proxies: vec!["192.0.2.0/24".parse().unwrap()],
         shared_addresses: Vec::new(),
+        max_group: sikkerkey_server::writer::MAX_GROUP,
         clock,
         entropy: Arc::new(SystemEntropy),
     })

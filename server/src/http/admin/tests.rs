@@ -27,6 +27,7 @@ async fn open(data: &Path) -> Engine {
         public_url: "https://sikkerkey.example.com".into(),
         proxies: vec![],
         shared_addresses: vec![],
+        max_group: crate::writer::MAX_GROUP,
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
     };
