@@ -40,12 +40,14 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Row> {
     Ok(Row {
         point: "P6",
         what: format!("restart storm: 10,000 machines read {} secrets each", fleet.per_machine),
-        measured: format!("{} s for {} machines", short(answered.elapsed.as_secs_f64()), fleet.machines),
-        reference: format!(
-            "{} rows/s, {} µs CPU each",
+        measured: format!(
+            "{} s for {} machines, {} rows/s, {} µs CPU each",
+            short(answered.elapsed.as_secs_f64()),
+            fleet.machines,
             short(reads / answered.elapsed.as_secs_f64()),
             short(used.cpu.as_secs_f64() / reads * 1e6)
         ),
+        reference: String::new(),
         figure: scaled,
         unit: Unit::Seconds,
         better: Better::Less,
