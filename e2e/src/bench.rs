@@ -127,14 +127,13 @@ pub async fn run(arguments: Arguments, report: &Report) -> Result<Outcome> {
         _ => Scale::FULL,
     };
     let own = std::env::current_exe().context("this program does not know where it is")?;
-    let server = match arguments.server {
-        Some(server) => server,
-        None => {
-            report.line("building the server as it is released");
-            tokio::task::spawn_blocking(|| cargo::build_release("sikkerkey-server"))
-                .await
-                .context("the build panicked")??
-        }
+    let server = if let Some(server) = arguments.server {
+        server
+    } else {
+        report.line("building the server as it is released");
+        tokio::task::spawn_blocking(|| cargo::build_release("sikkerkey-server"))
+            .await
+            .context("the build panicked")??
     };
     let place = arguments.dir.as_deref().or(own.parent()).unwrap_or(Path::new("."));
     let directory = tempfile::Builder::new().prefix("sikkerkey-bench-").tempdir_in(place);

@@ -17,8 +17,7 @@ const BAR: f64 = 16.0;
 
 /// Draws all rows. Text stays text, so that it can be read, searched and copied.
 pub(super) fn svg(rows: &[Row], host: &Host) -> String {
-    let mut height = TOP;
-    rows.iter().for_each(|_| height += LINE);
+    let height = rows.iter().fold(TOP, |height, _| height + LINE);
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = write!(
@@ -59,20 +58,18 @@ fn bar(out: &mut String, row: &Row, y: f64) {
     };
     let drawn = length.clamp(0.004, CUT) * FLOOR;
     let middle = y + BAR / 2.0 + 4.5;
-    let _ = write!(
+    let _ = writeln!(
         out,
-        r##"<text x="16" y="{middle}"><tspan font-weight="600">{}</tspan> {}</text>
-<rect x="{LEFT}" y="{y}" width="{drawn:.1}" height="{BAR}" fill="{colour}"/>
-"##,
+        r#"<text x="16" y="{middle}"><tspan font-weight="600">{}</tspan> {}</text>
+<rect x="{LEFT}" y="{y}" width="{drawn:.1}" height="{BAR}" fill="{colour}"/>"#,
         row.point,
         escape(&row.what),
     );
     if length > CUT {
         let end = LEFT + drawn;
-        let _ = write!(
+        let _ = writeln!(
             out,
-            r##"<path d="M{} {} l6 {BAR} M{} {} l6 {BAR}" stroke="#ffffff" stroke-width="2"/>
-"##,
+            r##"<path d="M{} {} l6 {BAR} M{} {} l6 {BAR}" stroke="#ffffff" stroke-width="2"/>"##,
             end - 18.0,
             y,
             end - 12.0,
@@ -81,18 +78,16 @@ fn bar(out: &mut String, row: &Row, y: f64) {
     }
     if let Some(stretch) = stretch {
         let x = LEFT + stretch * FLOOR;
-        let _ = write!(
+        let _ = writeln!(
             out,
-            r##"<line x1="{x:.1}" y1="{}" x2="{x:.1}" y2="{}" stroke="#1f2430" stroke-width="2" stroke-dasharray="2 2"/>
-"##,
+            r##"<line x1="{x:.1}" y1="{}" x2="{x:.1}" y2="{}" stroke="#1f2430" stroke-width="2" stroke-dasharray="2 2"/>"##,
             y - 4.0,
             y + BAR + 4.0,
         );
     }
-    let _ = write!(
+    let _ = writeln!(
         out,
-        r##"<text x="{}" y="{middle}">{} <tspan fill="{colour}">{}</tspan></text>
-"##,
+        r#"<text x="{}" y="{middle}">{} <tspan fill="{colour}">{}</tspan></text>"#,
         LEFT + FLOOR * CUT + 10.0,
         escape(&row.figure_text()),
         row.verdict(),

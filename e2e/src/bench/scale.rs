@@ -39,7 +39,7 @@ impl Scale {
         rounds: 5,
         primitive: Duration::from_secs(2),
         idle: 2000,
-        loaded: Duration::from_secs(60),
+        loaded: Duration::from_mins(1),
         saturation: Duration::from_mins(10),
         fleet: Fleet { machines: 1000, secrets: 1000, per_machine: 10 },
         storm: Fleet { machines: 10_000, secrets: 10_000, per_machine: 150 },

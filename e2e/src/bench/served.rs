@@ -16,7 +16,7 @@ use super::meter::Meter;
 use crate::log_file::LogFile;
 
 /// Until it answers, and until it has ended.
-const BOUND: Duration = Duration::from_secs(120);
+const BOUND: Duration = Duration::from_mins(2);
 /// How often it is asked whether it answers. Start to serving is measured with this.
 const INTERVAL: Duration = Duration::from_millis(1);
 
