@@ -54,6 +54,16 @@ impl Workspace {
     }
 }
 
+/// Builds the program of a package as it is released, for this machine. Blocks.
+pub fn build_release(package: &str) -> Result<PathBuf, CargoError> {
+    // This package is selected as well: with the same features as a `cargo run` of it, every dependency is there already.
+    let messages = run(
+        package,
+        command().args(["--release", "--package", package, "--package", env!("CARGO_PKG_NAME"), "--bin", package]),
+    )?;
+    program(&messages, package).ok_or_else(|| CargoError::NoProgram { package: package.to_owned() })
+}
+
 /// Builds the program of a package as one static file, as an image without a system needs it. Blocks.
 pub fn build_static(package: &str, profile: &str) -> Result<PathBuf, CargoError> {
     let triple = host_triple().map_err(|source| CargoError::Run { what: package.to_owned(), source })?;

@@ -1,7 +1,10 @@
 //! The command line.
 
+use std::net::SocketAddr;
+
 use clap::{Parser, Subcommand};
 
+use crate::bench;
 use crate::claim::RunName;
 
 /// Real Kubernetes clusters on this machine, for tests and for looking around.
@@ -20,11 +23,19 @@ pub(crate) enum Command {
         #[arg(long)]
         keep: bool,
     },
+    /// Measure the server against its targets, beside what is timed in the same run
+    Bench(bench::Arguments),
     /// A cluster with a real node, for work by hand
     #[command(subcommand)]
     Node(NodeCommand),
     /// Build the binaries of the control plane and the kubelet, unless they are there
     Assets,
+    /// Answers nothing, which the benchmarks compare with (internal)
+    #[command(hide = true)]
+    BenchHello {
+        /// Where to listen
+        address: SocketAddr,
+    },
     /// Keeps processes for a harness (internal)
     #[command(hide = true)]
     Keep {

@@ -18,6 +18,7 @@
 //! configurations beside [`node`]'s namespaces → etcd, API server and containerd at once → kubelet, scheduler, controllers → ready.
 
 pub mod assets;
+pub mod bench;
 mod build_command;
 pub mod cargo;
 pub mod certificates;

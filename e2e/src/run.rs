@@ -15,7 +15,7 @@ use crate::cluster::{Cluster, Options};
 use crate::leftovers::Leftovers;
 use crate::node::{self, install_command, requirements};
 use crate::report::{Level, Report};
-use crate::{assets, build_command, demo, keeper, take_down};
+use crate::{assets, bench, build_command, demo, keeper, take_down};
 
 /// Runs a command. The keepers get a runtime on the main thread alone: the kernel ties their children to the thread that spawned them.
 pub fn run(cli: Cli) -> ExitCode {
@@ -58,6 +58,11 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
             say(&mut io::stdout(), &format!("Kubernetes {} is in {}", assets::version(), built.directory().display()));
             Ok(ExitCode::SUCCESS)
         }
+        Command::Bench(arguments) => measure(arguments).await,
+        Command::BenchHello { address } => {
+            bench::hello::serve(address).await?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Demo { keep } => demo(keep).await,
         Command::Node(NodeCommand::Up { control_plane_only, api_server_flags, verbose, check }) => {
             let options =
@@ -93,6 +98,21 @@ impl Told {
             _ = self.hangup.recv() => {}
         }
     }
+}
+
+async fn measure(arguments: bench::Arguments) -> anyhow::Result<ExitCode> {
+    let mut told = Told::new()?;
+    let report = terminal(false);
+    let outcome = tokio::select! {
+        outcome = bench::run(arguments, &report) => outcome?,
+        () = told.wait() => {
+            build_command::end_all();
+            report.line("stopped before everything was measured; everything is removed");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    say(&mut io::stdout(), &outcome.text);
+    Ok(if outcome.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 async fn demo(keep: bool) -> anyhow::Result<ExitCode> {

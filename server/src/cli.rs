@@ -3,14 +3,15 @@
 mod root_key;
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
 pub use self::root_key::RootKeyArguments;
-use crate::admin;
 use crate::anchor::Target;
+use crate::{admin, writer};
 
 /// The SikkerKey server: machines, secrets, grants, access policies, audit.
 #[derive(Debug, Parser)]
@@ -77,6 +78,9 @@ pub struct Serve {
     /// Where those files go; left out: `audit` in the data directory.
     #[arg(long, value_name = "DIR", requires = "audit_retention_days")]
     pub audit_archive: Option<PathBuf>,
+    /// The most requests that one transaction writes. 1 is what the benchmarks compare with.
+    #[arg(long, value_name = "N", hide = true, default_value_t = writer::MAX_GROUP, value_parser = at_least_one)]
+    pub max_group: usize,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -89,4 +93,9 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// A group of nothing would be taken for a queue that has ended.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse::<NonZeroUsize>().map(NonZeroUsize::get).map_err(|error| error.to_string())
 }

@@ -13,9 +13,9 @@ use tokio::task::JoinHandle;
 
 use crate::app::{App, Parts};
 use crate::bell::Bell;
-use crate::clock::Clock;
+use crate::clock::{Clock, SystemClock};
 use crate::crypto::root_key::{RootKey, RootKeyError, Source};
-use crate::entropy::Entropy;
+use crate::entropy::{Entropy, SystemEntropy};
 use crate::floods::Floods;
 use crate::http::client_address::TrustedProxies;
 use crate::live::Live;
@@ -67,10 +67,28 @@ pub struct Options {
     pub proxies: Vec<IpNet>,
     /// Addresses that stand for many clients.
     pub shared_addresses: Vec<IpNet>,
+    /// The most requests that are written together: [`writer::MAX_GROUP`], or 1 to compare with.
+    pub max_group: usize,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+}
+
+impl Options {
+    /// Ordinary ones, for whoever answers no requests from outside.
+    pub fn new(place: DataPlace, root_key: Source) -> Self {
+        Self {
+            place,
+            root_key,
+            public_url: String::new(),
+            proxies: Vec::new(),
+            shared_addresses: Vec::new(),
+            max_group: writer::MAX_GROUP,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+        }
+    }
 }
 
 /// The server without its faces.
@@ -114,6 +132,7 @@ impl Engine {
             lockout: Arc::clone(&lockout),
             bell: Arc::clone(&bell),
             metrics: Arc::clone(&metrics),
+            max_group: options.max_group,
             nonces: loaded.nonces,
             nonce_floor: loaded.nonce_floor,
         });

@@ -72,6 +72,7 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
         public_url: arguments.public_url.trim_end_matches('/').to_owned(),
         proxies: arguments.trusted_proxies,
         shared_addresses: arguments.shared_addresses,
+        max_group: arguments.max_group,
         clock,
         entropy: Arc::new(SystemEntropy),
     };

@@ -36,6 +36,8 @@ use crate::audit::entry::Entry;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::store::ChainHead;
 
+/// The most requests that are written together.
+pub const MAX_GROUP: usize = 256;
 /// How many requests may wait for the writer. Beyond it, whoever comes has to wait for a place.
 const QUEUE: usize = 4096;
 /// The least time between two looks for somebody unknown.

@@ -16,7 +16,6 @@ use crate::cli::RootKeyArguments;
 use crate::clock::{Clock, DatabaseClock, SystemClock};
 use crate::decision::{Context, Decided};
 use crate::engine::{DataPlace, Engine, Options};
-use crate::entropy::SystemEntropy;
 use crate::refusal::Refusal;
 use crate::usecase::admin::{account, adopt, agent, cluster, machine, secret, vault};
 use crate::usecase::steps::{Steps, answer};
@@ -233,16 +232,7 @@ pub(crate) async fn alone(
         DataPlace::Directory(_) => Arc::new(SystemClock),
         DataPlace::Postgres(_) => Arc::new(DatabaseClock::new(SystemClock)),
     };
-    let engine = Engine::open(Options {
-        place,
-        root_key: root_key.into_source()?,
-        public_url: String::new(),
-        proxies: Vec::new(),
-        shared_addresses: Vec::new(),
-        clock,
-        entropy: Arc::new(SystemEntropy),
-    })
-    .await?;
+    let engine = Engine::open(Options { clock, ..Options::new(place, root_key.into_source()?) }).await?;
     let answer = execute(Desk { app: &engine.app, serves: false }, request).await;
     engine.close().await?;
     Ok(answer)

@@ -23,8 +23,6 @@ use crate::metrics::Metrics;
 use crate::model::spend::{LIFE_SECONDS, Spend};
 use crate::store::{Begun, ChainHead, Rows, Store, StoreError};
 
-/// The most requests that are written together.
-const GROUP: usize = 256;
 /// The weight at which a group is full: a thousand pods that start at once ask for a hundred values each.
 const WEIGHT: usize = 2048;
 /// How many times those who are ready to run are let into a group that has begun.
@@ -54,6 +52,8 @@ pub struct Parts {
     pub bell: Arc<Bell>,
     /// What is measured.
     pub metrics: Arc<Metrics>,
+    /// The most requests that are written together.
+    pub max_group: usize,
     /// Nonces that can still matter.
     pub nonces: Vec<Spend>,
     /// Timestamps at or below it are refused.
@@ -93,11 +93,11 @@ impl WriterTask {
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), StoreError> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut jobs = Vec::with_capacity(GROUP);
+        let mut jobs = Vec::with_capacity(self.parts.max_group);
         loop {
             // Only the waiting is cancelled here, never the writing.
             tokio::select! {
-                taken = self.queue.recv_many(&mut jobs, GROUP) => {
+                taken = self.queue.recv_many(&mut jobs, self.parts.max_group) => {
                     if taken == 0 {
                         break;
                     }
@@ -128,12 +128,12 @@ impl WriterTask {
         for _ in 0..GATHERING {
             let before = jobs.len();
             tokio::task::yield_now().await;
-            while jobs.len() < GROUP
+            while jobs.len() < self.parts.max_group
                 && let Ok(job) = self.queue.try_recv()
             {
                 jobs.push(job);
             }
-            if jobs.len() == before || jobs.len() >= GROUP {
+            if jobs.len() == before || jobs.len() >= self.parts.max_group {
                 return;
             }
         }

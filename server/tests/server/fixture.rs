@@ -205,14 +205,12 @@ pub async fn send_to(router: &Router, request: Signed) -> Answer {
 
 pub async fn engine(directory: &Path, clock: Arc<dyn Clock>) -> anyhow::Result<Engine> {
     let (place, root_key_file) = TestDatabase::of(directory).place(directory);
+    let root_key = root_key_file.map_or(Source::Beside, Source::File);
     Engine::open(Options {
-        place,
-        root_key: root_key_file.map_or(Source::Beside, Source::File),
         public_url: URL.into(),
         proxies: vec!["192.0.2.0/24".parse().unwrap()],
-        shared_addresses: Vec::new(),
         clock,
-        entropy: Arc::new(SystemEntropy),
+        ..Options::new(place, root_key)
     })
     .await
 }

@@ -92,16 +92,8 @@ pub async fn refusal(data: &Path, arguments: &[&str]) -> String {
 }
 
 async fn open(data: &Path, root_key: Source) -> anyhow::Result<Engine> {
-    Engine::open(Options {
-        place: DataPlace::Directory(data.to_owned()),
-        root_key,
-        public_url: URL.into(),
-        proxies: Vec::new(),
-        shared_addresses: Vec::new(),
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(SystemEntropy),
-    })
-    .await
+    let place = DataPlace::Directory(data.to_owned());
+    Engine::open(Options { public_url: URL.into(), ..Options::new(place, root_key) }).await
 }
 
 async fn opens(data: &Path, key: &str) -> bool {

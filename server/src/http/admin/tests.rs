@@ -6,10 +6,8 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::admin::{Answer, Command, Request};
 use crate::cli::RootKeyArguments;
-use crate::clock::SystemClock;
 use crate::crypto::root_key::Source;
 use crate::engine::{DataPlace, Engine, Options};
-use crate::entropy::SystemEntropy;
 
 #[derive(clap::Parser)]
 struct Line {
@@ -23,15 +21,8 @@ fn request(line: &str) -> Request {
 }
 
 async fn open(data: &Path) -> Engine {
-    let options = Options {
-        place: DataPlace::Directory(data.to_owned()),
-        root_key: Source::Beside,
-        public_url: "https://sikkerkey.example.com".into(),
-        proxies: vec![],
-        shared_addresses: vec![],
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(SystemEntropy),
-    };
+    let public_url = "https://sikkerkey.example.com".into();
+    let options = Options { public_url, ..Options::new(DataPlace::Directory(data.to_owned()), Source::Beside) };
     Engine::open(options).await.unwrap()
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
@@ -19,7 +18,6 @@ use crate::audit::entry::Actor;
 use crate::clock::{Clock as _, SystemClock};
 use crate::decision::{Context, Decided};
 use crate::engine::{DataPlace, Engine, Options};
-use crate::entropy::SystemEntropy;
 use crate::usecase::admin::{agent, cluster, machine, vault};
 use crate::writer::ChangeRequest;
 
@@ -51,15 +49,9 @@ fn key(n: u8) -> MachineKey {
 impl Server {
     async fn open() -> Self {
         let data = tempfile::tempdir().unwrap();
-        let options = Options {
-            place: DataPlace::Directory(data.path().join("data")),
-            root_key: crate::crypto::root_key::Source::Beside,
-            public_url: "https://sikkerkey.example.com".into(),
-            proxies: vec![],
-            shared_addresses: vec![],
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
-        };
+        let place = DataPlace::Directory(data.path().join("data"));
+        let public_url = "https://sikkerkey.example.com".into();
+        let options = Options { public_url, ..Options::new(place, crate::crypto::root_key::Source::Beside) };
         let engine = Engine::open(options).await.unwrap();
         let router = super::super::router(engine.app.clone());
         Self { router, engine, nonce: AtomicU64::new(0), _data: data }

@@ -4,10 +4,8 @@ use axum::http::HeaderMap;
 use http_body_util::BodyExt as _;
 
 use super::*;
-use crate::clock::SystemClock;
 use crate::crypto::root_key::Source;
-use crate::engine::{Engine, Options};
-use crate::entropy::SystemEntropy;
+use crate::engine::{DataPlace, Engine, Options};
 
 async fn get(router: &Router, path: &str) -> (u16, HeaderMap, String) {
     let request = Request::builder().uri(path).body(Body::empty()).unwrap();
@@ -17,15 +15,8 @@ async fn get(router: &Router, path: &str) -> (u16, HeaderMap, String) {
 }
 
 async fn engine(data: &Path) -> Engine {
-    let options = Options {
-        place: crate::engine::DataPlace::Directory(data.to_owned()),
-        root_key: Source::Beside,
-        public_url: "https://sikkerkey.example.com".into(),
-        proxies: vec![],
-        shared_addresses: vec![],
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(SystemEntropy),
-    };
+    let public_url = "https://sikkerkey.example.com".into();
+    let options = Options { public_url, ..Options::new(DataPlace::Directory(data.to_owned()), Source::Beside) };
     Engine::open(options).await.unwrap()
 }
 

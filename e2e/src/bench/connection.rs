@@ -1,0 +1,122 @@
+//! A connection of the load generator: HTTP/1.1, kept alive, one request at a time. It does as little as is correct, because it runs on the
+//! cores of what it measures.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A head is smaller than this.
+const HEAD: usize = 4096;
+/// What is read at once of a body.
+const CHUNK: usize = 64 * 1024;
+
+/// A connection that is kept alive.
+pub(super) struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+/// The head of an answer.
+struct Head {
+    status: u16,
+    /// Bytes of the head itself.
+    length: usize,
+    body: usize,
+}
+
+impl Connection {
+    /// Connects.
+    pub(super) async fn open(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
+        stream.set_nodelay(true).context("cannot switch off Nagle's algorithm")?;
+        Ok(Self { stream, buffer: Vec::with_capacity(HEAD) })
+    }
+
+    /// Sends a request, and answers how many bytes the body of a 200 has. Anything but a 200 is an error: what is refused is not measured.
+    pub(super) async fn exchange(&mut self, request: &[u8]) -> Result<usize> {
+        self.stream.write_all(request).await.context("cannot send a request")?;
+        self.buffer.clear();
+        let head = loop {
+            self.fill().await?;
+            if let Some(head) = parse(&self.buffer)? {
+                break head;
+            }
+            ensure!(self.buffer.len() < HEAD, "the head of an answer is larger than {HEAD} bytes");
+        };
+        let mut got = self.buffer.len() - head.length;
+        if head.status == 200 {
+            // A body is counted, not kept.
+            while got < head.body {
+                self.buffer.clear();
+                got += self.fill().await?;
+            }
+            return Ok(head.body);
+        }
+        while got < head.body {
+            got += self.fill().await?;
+        }
+        let body = self.buffer.get(head.length..).unwrap_or_default();
+        bail!("the answer was {} {}", head.status, String::from_utf8_lossy(body));
+    }
+
+    async fn fill(&mut self) -> Result<usize> {
+        self.buffer.reserve(if self.buffer.is_empty() { CHUNK.min(self.buffer.capacity().max(HEAD)) } else { CHUNK });
+        let count = self.stream.read_buf(&mut self.buffer).await.context("cannot read an answer")?;
+        ensure!(count > 0, "the connection was closed before the answer was complete");
+        Ok(count)
+    }
+}
+
+/// Reads a head; none while it is not complete.
+fn parse(bytes: &[u8]) -> Result<Option<Head>> {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut response = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(length) = response.parse(bytes).context("the answer is not HTTP/1.1")? else {
+        return Ok(None);
+    };
+    let status = response.code.context("the answer has no status")?;
+    let header = response.headers.iter().find(|it| it.name.eq_ignore_ascii_case("content-length"));
+    let body = header.and_then(|it| std::str::from_utf8(it.value).ok()).and_then(|it| it.parse().ok());
+    // Both ends are ours, and neither sends in chunks.
+    let body = body.context("the answer has no Content-Length")?;
+    Ok(Some(Head { status, length, body }))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_head_is_read_when_it_is_whole() {
+        let text = b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nhel";
+        assert!(parse(&text[..30]).unwrap().is_none());
+        let head = parse(text).unwrap().unwrap();
+        assert_eq!((head.status, head.length, head.body), (200, text.len() - 3, 12));
+        assert_eq!(parse(b"HTTP/1.1 200 OK\r\n\r\n").err().unwrap().to_string(), "the answer has no Content-Length");
+    }
+
+    #[tokio::test]
+    async fn a_body_in_pieces_is_counted_and_a_refusal_is_an_error_with_its_text() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let peer = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4];
+            stream.read_exact(&mut request).await.unwrap();
+            for piece in ["HTTP/1.1 200 OK\r\ncontent-", "length: 8\r\n\r\nabcd", "efgh"] {
+                stream.write_all(piece.as_bytes()).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            stream.read_exact(&mut request).await.unwrap();
+            stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno").await.unwrap();
+        });
+        let mut connection = Connection::open(address).await.unwrap();
+        assert_eq!(connection.exchange(b"ping").await.unwrap(), 8);
+        assert_eq!(connection.exchange(b"ping").await.unwrap_err().to_string(), "the answer was 403 no");
+        peer.await.unwrap();
+    }
+}

@@ -1,0 +1,76 @@
+//! How long and how much is measured.
+
+use std::time::Duration;
+
+use super::clients::Fleet;
+
+/// How long and how much is measured.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scale {
+    /// In words.
+    pub(super) name: &'static str,
+    /// Of one measurement of throughput or latency.
+    pub(super) round: Duration,
+    /// Measurements of which the middle one counts.
+    pub(super) rounds: usize,
+    /// Of each primitive.
+    pub(super) primitive: Duration,
+    /// Reads one after the other on an idle server; and times the device is waited for.
+    pub(super) idle: usize,
+    /// Of the latencies under load.
+    pub(super) loaded: Duration,
+    /// Of the saturation during which the log is watched.
+    pub(super) saturation: Duration,
+    /// Reads of P1 to P5.
+    pub(super) fleet: Fleet,
+    /// The restart storm.
+    pub(super) storm: Fleet,
+    /// What is in memory.
+    pub(super) crowd: Fleet,
+    /// Bytes of the database that is started with.
+    pub(super) database: u64,
+}
+
+impl Scale {
+    /// As the targets say.
+    pub(super) const FULL: Self = Self {
+        name: "full",
+        round: Duration::from_secs(10),
+        rounds: 5,
+        primitive: Duration::from_secs(2),
+        idle: 2000,
+        loaded: Duration::from_mins(1),
+        saturation: Duration::from_mins(10),
+        fleet: Fleet { machines: 1000, secrets: 1000, per_machine: 10 },
+        storm: Fleet { machines: 10_000, secrets: 10_000, per_machine: 150 },
+        crowd: Fleet { machines: 10_000, secrets: 10_000, per_machine: 10 },
+        database: 1_000_000_000,
+    };
+    /// In two minutes. Good for ratios, not for the last percent.
+    pub(super) const QUICK: Self = Self {
+        name: "quick",
+        round: Duration::from_secs(3),
+        rounds: 3,
+        primitive: Duration::from_millis(500),
+        idle: 500,
+        loaded: Duration::from_secs(6),
+        saturation: Duration::from_secs(20),
+        storm: Fleet { machines: 1000, secrets: 1000, per_machine: 150 },
+        database: 100_000_000,
+        ..Self::FULL
+    };
+    /// Only to see that it works: the figures mean nothing.
+    pub(super) const SMOKE: Self = Self {
+        name: "smoke",
+        round: Duration::from_millis(100),
+        rounds: 1,
+        primitive: Duration::from_millis(20),
+        idle: 10,
+        loaded: Duration::from_millis(200),
+        saturation: Duration::from_millis(200),
+        fleet: Fleet { machines: 10, secrets: 10, per_machine: 2 },
+        storm: Fleet { machines: 10, secrets: 20, per_machine: 15 },
+        crowd: Fleet { machines: 20, secrets: 20, per_machine: 2 },
+        database: 3_000_000,
+    };
+}
