@@ -55,6 +55,17 @@ pub struct Serve {
     /// times.
     #[arg(long = "shared-address", value_name = "CIDR")]
     pub shared_addresses: Vec<IpNet>,
+    /// Requests a second that one machine may send, twice as many at once; an agent may ten times that. Beyond it the
+    /// answer is 429. 0: no limit.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub machine_rate: u32,
+    /// Connections at the same time. Beyond it, new ones wait.
+    #[arg(long, value_name = "N", default_value_t = 30_000, value_parser = at_least_one)]
+    pub max_connections: usize,
+    /// Connections of one address at the same time; loopback, trusted proxies and shared addresses may have more. Beyond
+    /// it, new ones are closed.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = at_least_one)]
+    pub max_connections_per_address: usize,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -67,4 +78,10 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// With none, nobody could ever connect; and more than the runtime can count is a slip of the pen.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    let number: usize = text.parse().map_err(|_| "must be a number".to_owned())?;
+    if (1..=1_000_000).contains(&number) { Ok(number) } else { Err("must be between 1 and 1000000".to_owned()) }
 }

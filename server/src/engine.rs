@@ -17,10 +17,15 @@ use crate::crypto::keyring::Keyring;
 use crate::crypto::root_key::RootKey;
 use crate::entropy::Entropy;
 use crate::floods::Floods;
+use crate::health::Health;
+use crate::http::body::Memory;
 use crate::http::client_address::TrustedProxies;
 use crate::live::Live;
 use crate::lockout::Lockout;
+use crate::metrics::Metrics;
+use crate::rates::Rates;
 use crate::store::{DataDirectory, Store, StoreError};
+use crate::verify::Verifier;
 use crate::writer::{self, WriterTask};
 
 /// Sidecars that may wait for news at the same time. Whoever comes beyond it is told to ask again later.
@@ -68,7 +73,8 @@ impl Engine {
             lockout.succeeded(address, machine.as_str());
         }
         let live = Arc::new(Live::new(loaded.world));
-        let (floods, bell, metrics) = (Arc::new(Floods::default()), Arc::new(Bell::default()), Arc::default());
+        let (floods, bell, metrics) =
+            (Arc::new(Floods::default()), Arc::new(Bell::default()), Arc::<Metrics>::default());
         let (writer, task) = WriterTask::new(writer::Parts {
             store,
             live: Arc::clone(&live),
@@ -91,6 +97,10 @@ impl Engine {
             writer,
             keyring,
             lockout,
+            verifier: Verifier::start(&metrics),
+            rates: Rates::default(),
+            bodies: Memory::default(),
+            health: Arc::new(Health::default()),
             clock: options.clock,
             entropy: options.entropy,
             records,

@@ -17,6 +17,7 @@ use std::sync::{Mutex, PoisonError};
 
 use ipnet::IpNet;
 
+use crate::metrics::LockKind;
 use crate::model::millis::Millis;
 
 const FAILURES: usize = 3;
@@ -44,6 +45,18 @@ pub enum Locked {
     Signer(String),
     /// Tokens from an address.
     Tokens(IpAddr),
+}
+
+impl Locked {
+    /// The kind, for metrics.
+    pub fn kind(&self) -> LockKind {
+        match self {
+            Self::Address(_) => LockKind::Address,
+            Self::Pair(..) => LockKind::Pair,
+            Self::Signer(_) => LockKind::Signer,
+            Self::Tokens(_) => LockKind::Tokens,
+        }
+    }
 }
 
 impl fmt::Display for Locked {
@@ -241,7 +254,7 @@ impl Inner {
 }
 
 /// Who has one IPv6 address has its whole /64.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(it) => IpAddr::V6(Ipv6Addr::from_bits(it.to_bits() & (u128::MAX << 64))),
         it @ IpAddr::V4(_) => it,

@@ -23,7 +23,9 @@ use crate::clock::{Anchor, SystemClock};
 use crate::decision::{Context, Decision};
 use crate::engine::{Engine, Options};
 use crate::entropy::SystemEntropy;
-use crate::http::{self, listener};
+use crate::http;
+use crate::http::listener::{self, Limits};
+use crate::rates::Rate;
 use crate::tls::Certificate;
 use crate::usecase::housekeeping;
 use crate::writer::ChangeRequest;
@@ -52,6 +54,7 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
     let listener =
         TcpListener::bind(arguments.listen).await.with_context(|| format!("cannot listen on {}", arguments.listen))?;
     let address = listener.local_addr().context("the listener has no address")?;
+    let shared = [&arguments.trusted_proxies[..], &arguments.shared_addresses[..]].concat();
     let mut engine = Engine::open(Options {
         data_dir: arguments.data_dir.clone(),
         root_key_file: arguments.root_key_file,
@@ -69,8 +72,15 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
     let tls = certificate.as_ref().map(Certificate::config).transpose()?;
     let router = http::router(app.clone());
+    app.rates.set(Rate { per_second: arguments.machine_rate });
+    let limits = Limits {
+        connections: arguments.max_connections,
+        per_address: arguments.max_connections_per_address,
+        shared,
+        ..Limits::default()
+    };
     let (connections, house) = (stopped.clone(), stopped.clone());
-    tasks.spawn(always(listener::serve(listener, tls, router, connections)));
+    tasks.spawn(always(listener::serve(listener, tls, router, limits, Arc::clone(&app.metrics), connections)));
     if let Some(certificate) = certificate {
         tasks.spawn(always(certificate.follow(stopped.clone())));
     }

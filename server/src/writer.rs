@@ -15,6 +15,7 @@
 mod change;
 mod group;
 mod nonces;
+mod pressure;
 mod read;
 mod task;
 
@@ -24,11 +25,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::change::ChangeRequest;
+use self::pressure::Pressure;
+pub(crate) use self::pressure::overloaded;
 pub use self::read::{Attempt, Claim, Committed, Outcome, ReadRequest, Receipt, Released, Standing};
 pub use self::task::{Parts, WriterTask};
 use crate::refusal::{Refusal, RefusalKind};
 
-/// How many requests may wait for the writer. Beyond it, whoever comes has to wait for a place.
+/// How many requests may wait for the writer. Reads are refused before it is full; beyond it, changes wait for a place.
 const QUEUE: usize = 4096;
 
 /// The way to the one task that changes anything. Cheap to clone.
@@ -36,6 +39,7 @@ const QUEUE: usize = 4096;
 pub struct Writer {
     queue: mpsc::Sender<Box<dyn group::Job>>,
     health: Arc<AtomicBool>,
+    pressure: Pressure,
 }
 
 impl Writer {
@@ -47,6 +51,9 @@ impl Writer {
 
     /// Decides reads, burns the nonce, writes the audit. The receipt is what revealing a value asks for.
     pub async fn read(&self, request: ReadRequest) -> Result<Receipt, Refusal> {
+        if self.is_overloaded() {
+            return Err(overloaded());
+        }
         let (reply, answer) = oneshot::channel();
         self.submit(Box::new(read::ReadJob::new(request, reply)), answer).await
     }
@@ -56,13 +63,26 @@ impl Writer {
         self.health.load(Ordering::Relaxed)
     }
 
+    /// Whether a read would have to wait too long.
+    pub fn is_overloaded(&self) -> bool {
+        self.pressure.is_too_much()
+    }
+
+    /// How many requests wait for their answer.
+    pub fn waiting(&self) -> usize {
+        self.pressure.waiting()
+    }
+
     async fn submit<T>(
         &self,
         job: Box<dyn group::Job>,
         answer: oneshot::Receiver<Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
+        let waiting = self.pressure.enter(job.spend().map(|it| it.signer.as_str()))?;
         self.queue.send(job).await.map_err(|_| unavailable())?;
-        answer.await.map_err(|_| unavailable())?
+        let answer = answer.await.map_err(|_| unavailable())?;
+        waiting.answered();
+        answer
     }
 }
 

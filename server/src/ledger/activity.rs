@@ -15,11 +15,23 @@ pub enum ActivityKind {
     Unauthenticated,
     /// Requests refused because the address or machine is locked out.
     LockedOut,
+    /// Requests refused because their signer asked too often.
+    RateLimited,
+    /// Requests refused because the server had too much to do.
+    Overloaded,
 }
 
 impl ActivityKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::List, Self::Poll, Self::Sync, Self::Unauthenticated, Self::LockedOut];
+    pub const ALL: [Self; 7] = [
+        Self::List,
+        Self::Poll,
+        Self::Sync,
+        Self::Unauthenticated,
+        Self::LockedOut,
+        Self::RateLimited,
+        Self::Overloaded,
+    ];
 
     /// The kind of that name.
     pub fn named(name: &str) -> Option<Self> {
@@ -34,6 +46,8 @@ impl ActivityKind {
             Self::Sync => "sync",
             Self::Unauthenticated => "unauthenticated",
             Self::LockedOut => "locked_out",
+            Self::RateLimited => "rate_limited",
+            Self::Overloaded => "overloaded",
         }
     }
 }

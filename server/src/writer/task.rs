@@ -80,7 +80,7 @@ impl WriterTask {
         let mut nonces = Nonces::new(parts.nonce_floor);
         parts.nonces.iter().for_each(|spend| nonces.remember(spend));
         let audit_head = parts.audit_head;
-        let writer = Writer { queue: sender, health: Arc::clone(&health) };
+        let writer = Writer { queue: sender, health: Arc::clone(&health), pressure: super::pressure::Pressure::new() };
         (writer, Self { anchor: Anchor::new(&*parts.clock), parts, queue, health, nonces, audit_head })
     }
 
@@ -207,6 +207,7 @@ impl WriterTask {
         }
         let means = Means { keyring: &parts.keyring, entropy: &*parts.entropy, public_url: &parts.public_url };
         let mut authenticated = Vec::with_capacity(jobs.len());
+        let deciding = tokio::time::Instant::now();
         for job in jobs {
             let nonce = match job.spend() {
                 None => Nonce::None,
@@ -221,6 +222,7 @@ impl WriterTask {
             let mut world = parts.live.write();
             job.perform(&mut Group { world: &mut world, means: &means, now, done }, nonce);
         }
+        parts.metrics.decide_seconds.observe(deciding.elapsed().as_secs_f64());
         rows.audit =
             chain::append(parts.keyring.audit(), self.audit_head, now, &done.audit).map_err(StoreError::Encode)?;
         rows.entities = std::mem::take(&mut done.entities);

@@ -11,12 +11,16 @@
 mod canary;
 mod crash;
 mod durability;
+mod edge;
 mod fixture;
+mod http2;
 mod limits;
+mod overload;
 mod process;
 mod reads;
 mod refusals;
 mod replay;
+mod slow_clients;
 mod sync;
 mod tampering;
 mod tls;

@@ -36,6 +36,8 @@ impl Process {
             .args(["serve", "--listen", "127.0.0.1:0", "--public-url", "http://localhost:1", "--data-dir"])
             .arg(data)
             .args(arguments)
+            // One client asks for many here.
+            .args(if arguments.contains(&"--machine-rate") { &[][..] } else { &["--machine-rate", "0"] })
             .env("SIKKERKEY_LOG", log_filter)
             .stderr(Stdio::piped())
             .kill_on_drop(true)
