@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use ipnet::IpNet;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::app::{App, Parts};
 use crate::bell::Bell;
@@ -56,6 +56,7 @@ pub struct Engine {
     stop_waiting: watch::Sender<bool>,
     stop_writer: watch::Sender<bool>,
     writer: JoinHandle<Result<(), StoreError>>,
+    verifiers: JoinSet<()>,
     _directory: DataDirectory,
 }
 
@@ -92,12 +93,13 @@ impl Engine {
         });
         let (stop_writer, stopped) = watch::channel(false);
         let (stop_waiting, shutdown) = watch::channel(false);
+        let (verifier, verifiers) = Verifier::start(&metrics);
         let app = App::new(Parts {
             live,
             writer,
             keyring,
             lockout,
-            verifier: Verifier::start(&metrics),
+            verifier,
             rates: Rates::default(),
             bodies: Memory::default(),
             health: Arc::new(Health::default()),
@@ -113,7 +115,7 @@ impl Engine {
             shutdown,
         });
         let writer = tokio::spawn(task.run(stopped));
-        Ok(Self { app, stop_waiting, stop_writer, writer, _directory: directory })
+        Ok(Self { app, stop_waiting, stop_writer, writer, verifiers, _directory: directory })
     }
 
     /// Answers whoever waits for news, so that their connections can end.
@@ -121,9 +123,18 @@ impl Engine {
         self.stop_waiting.send_replace(true);
     }
 
-    /// Ends when the writer does, which it should not do before it is told to.
+    /// Ends when the writer does, or whoever verifies signatures, which they should not do before they are told to.
     pub async fn writer_ended(&mut self) -> anyhow::Error {
-        match (&mut self.writer).await {
+        let ended = tokio::select! {
+            ended = &mut self.writer => ended,
+            Some(ended) = self.verifiers.join_next() => {
+                return match ended {
+                    Ok(()) => anyhow::anyhow!("a task that verifies signatures ended by itself"),
+                    Err(error) => anyhow::Error::new(error).context("a task that verifies signatures panicked"),
+                };
+            }
+        };
+        match ended {
             Ok(Ok(())) => anyhow::anyhow!("the writer ended by itself"),
             Ok(Err(error)) => anyhow::Error::new(error).context("the writer ended"),
             Err(error) => anyhow::Error::new(error).context("the writer panicked"),

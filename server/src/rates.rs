@@ -90,8 +90,7 @@ impl Inner {
         };
         let Some(each) = Duration::from_secs(1).checked_div(per_second) else { return Ok(None) };
         let burst = Duration::from_secs(u64::from(BURST));
-        let asked = self.asked.get(signer).copied().unwrap_or_default().max(now);
-        let next = asked + each;
+        let next = self.asked.get(signer).copied().unwrap_or_default().max(now) + each;
         match next.checked_sub(now + burst) {
             None | Some(Duration::ZERO) => Ok(Some(next)),
             Some(wait) => Err(wait),

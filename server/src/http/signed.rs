@@ -225,6 +225,11 @@ fn shed(app: &App, now: Millis, source: Source, cause: ShedCause) -> Response {
 async fn failed(app: &App, source: Source, actor: Actor, locks: Vec<Lock>) -> Response {
     for lock in locks {
         app.metrics.lockouts.get_or_create(&LockLabel { what: lock.what.kind() }).inc();
+        let now = app.clock.now();
+        if !app.lockout.may_audit_lock(now) {
+            app.floods.count(ActivityKind::LockedOut, now, &source.address.to_string());
+            continue;
+        }
         let mut entry = Entry::new(Action::LockoutStart, Actor::System);
         entry.source_ip = Some(source.address);
         entry.denial = Some(DenialReason::LockedOut);

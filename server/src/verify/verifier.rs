@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use sikkerkey_protocol::key::{Claim, PublicKey, Signature, verify_all};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use crate::metrics::Metrics;
 
@@ -45,15 +46,18 @@ struct Job {
 }
 
 impl Verifier {
-    /// Starts the tasks: one for every two cores, because the other half of the work is not theirs.
-    pub fn start(metrics: &Arc<Metrics>) -> Self {
+    /// Starts the tasks: one for every two cores, because the other half of the work is not theirs. None of them ends
+    /// before this is dropped.
+    pub fn start(metrics: &Arc<Metrics>) -> (Self, JoinSet<()>) {
+        let mut tasks = JoinSet::new();
         let count = std::thread::available_parallelism().map_or(1, NonZero::get).div_ceil(2);
-        let lanes = std::iter::repeat_with(|| {
+        let lanes = (0..count).map(|_| {
             let (lane, jobs) = mpsc::channel(WAITING);
-            tokio::spawn(work(jobs, Arc::clone(metrics)));
+            tasks.spawn(work(jobs, Arc::clone(metrics)));
             lane
         });
-        Self { lanes: lanes.take(count).collect(), next: AtomicUsize::new(0), metrics: Arc::clone(metrics) }
+        let lanes = lanes.collect();
+        (Self { lanes, next: AtomicUsize::new(0), metrics: Arc::clone(metrics) }, tasks)
     }
 
     /// Verifies a signature.

@@ -7,11 +7,15 @@ use axum::http::Request;
 use http_body_util::BodyExt;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
 use sikkerkey_server::audit::entry::Action;
 use sikkerkey_server::clock::SystemClock;
 use sikkerkey_server::model::Entity;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::fixture::*;
 use crate::process::Process;
@@ -89,6 +93,32 @@ async fn many_requests_share_one_connection_and_only_the_path_is_signed() {
 }
 
 #[tokio::test]
+async fn under_tls_the_client_chooses_http_2_in_the_handshake() {
+    let directory = prepared().await;
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(vec!["server.test".into()]).unwrap();
+    let (cert_file, key_file) = (directory.path().join("tls.crt"), directory.path().join("tls.key"));
+    std::fs::write(&cert_file, cert.pem()).unwrap();
+    std::fs::write(&key_file, signing_key.serialize_pem()).unwrap();
+    let arguments = ["--tls-cert", cert_file.to_str().unwrap(), "--tls-key", key_file.to_str().unwrap()];
+    let process = Process::start_with(directory.path(), "info", &arguments).await;
+    let mut roots = RootCertStore::empty();
+    roots.add(cert.der().clone()).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let stream = TcpStream::connect(&process.address).await.unwrap();
+    let name = ServerName::try_from("server.test").unwrap();
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let request = Client::pod().request(&SystemClock, "GET", "/v1/secret/sk_db", b"");
+    let (status, body) = send(&mut over(stream).await, absolute(request)).await.unwrap();
+    assert_eq!((status, &body[..]), (200, &br#"{"value":"hunter2"}"#[..]));
+}
+
+#[tokio::test]
 async fn huge_headers_are_refused_and_the_server_goes_on() {
     let directory = prepared().await;
     let process = Process::start(directory.path(), "info").await;
@@ -147,7 +177,7 @@ async fn a_server_that_ends_answers_what_has_begun_and_loses_no_row_of_it() {
                 let Ok((status, _)) = send(&mut sender, absolute(request)).await else { return good };
                 assert_eq!(status, 200);
                 good += 1;
-                drop(answered.send(()));
+                answered.send(()).unwrap();
             }
         });
     }

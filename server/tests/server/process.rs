@@ -85,6 +85,8 @@ impl Connection {
 
     /// The whole answer, or that there was none.
     pub async fn send(&mut self, request: Signed) -> Result<(u16, Bytes), hyper::Error> {
+        // The last answer may be here before the connection has noticed that it is done with it.
+        self.0.ready().await?;
         let response = self.0.send_request(request.build()).await?;
         let status = response.status().as_u16();
         Ok((status, response.into_body().collect().await?.to_bytes()))

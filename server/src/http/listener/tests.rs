@@ -48,6 +48,8 @@ async fn rest(mut stream: TcpStream) -> Vec<u8> {
     answer
 }
 
+const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+const HALF: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nx-half: ";
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
 
 #[tokio::test]
@@ -106,7 +108,6 @@ async fn a_connection_that_works_is_not_idle() {
 #[tokio::test]
 async fn connections_beyond_the_limit_wait_for_a_place() {
     let server = served(Limits { connections: 3, ..Limits::default() }, router()).await;
-    const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let idle = [server.connect(b"").await, server.connect(b"G").await, server.connect(PREFACE).await];
     let mut late = server.connect(ASK).await;
     let mut byte = [0];
@@ -122,7 +123,6 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
 #[tokio::test]
 async fn a_server_that_ends_waits_for_no_connection_that_asks_nothing() {
     let server = served(Limits { shutdown: Duration::from_secs(4), ..Limits::default() }, router()).await;
-    const HALF: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nx-half: ";
     let idle = [server.connect(b"").await, server.connect(HALF).await, server.connect(PREFACE).await];
     while server.metrics.connections.get() < 3 {
         tokio::task::yield_now().await;

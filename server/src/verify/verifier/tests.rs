@@ -6,7 +6,8 @@ use super::*;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_at_once_each_gets_the_answer_of_its_own() {
     let metrics = Arc::default();
-    let verifier = Arc::new(Verifier::start(&metrics));
+    let (verifier, _tasks) = Verifier::start(&metrics);
+    let verifier = Arc::new(verifier);
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..500_u32 {
         let verifier = Arc::clone(&verifier);
@@ -27,7 +28,7 @@ async fn of_many_at_once_each_gets_the_answer_of_its_own() {
 #[tokio::test]
 async fn what_waits_at_the_same_moment_is_verified_together_and_beyond_the_queue_nothing_is() {
     let metrics = Arc::default();
-    let verifier = Verifier::start(&metrics);
+    let (verifier, _tasks) = Verifier::start(&metrics);
     let key = MachineKey::from_seed(&Zeroizing::new([1; 32]));
     let one = || verifier.verify(key.public_key(), b"message".to_vec(), key.sign(b"message"));
     let places = verifier.lanes.len() * WAITING;
