@@ -44,6 +44,8 @@ pub enum ShedCause {
     Verifier,
     /// Its signer asked too often.
     Rate,
+    /// Too many of its signer waited for the writer.
+    Share,
 }
 
 /// Why a request was refused before anything was done for it.

@@ -52,7 +52,7 @@ impl Writer {
     /// Decides reads, burns the nonce, writes the audit. The receipt is what revealing a value asks for.
     pub async fn read(&self, request: ReadRequest) -> Result<Receipt, Refusal> {
         if self.is_overloaded() {
-            return Err(overloaded());
+            return Err(self.pressure.shed(request.source.address));
         }
         let (reply, answer) = oneshot::channel();
         self.submit(Box::new(read::ReadJob::new(request, reply)), answer).await

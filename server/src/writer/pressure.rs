@@ -5,6 +5,7 @@
 //! anything, and one signer never has more than a part of the queue.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,6 +13,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::QUEUE;
+use super::task::{GROUP, Parts};
+use crate::clock::Clock;
+use crate::floods::Floods;
+use crate::ledger::ActivityKind;
+use crate::metrics::{Metrics, ShedCause};
 use crate::refusal::{Refusal, RefusalKind};
 
 /// Reads that would wait longer are refused. Official clients give up after 15 s.
@@ -20,7 +26,7 @@ const TOO_LONG: Duration = Duration::from_secs(3);
 const FULL: usize = QUEUE - QUEUE / 8;
 /// The part of the queue that one signer may have.
 const SHARE: usize = QUEUE / 4;
-/// Of how many requests the cost of one is an average.
+/// Of how many requests the time of a group is an average.
 const SMOOTHING: u64 = 16;
 
 /// How much waits for the writer. Cheap to clone.
@@ -33,9 +39,13 @@ struct Inner {
     waiting: AtomicUsize,
     /// Since the beginning, in microseconds: when the writer was last known to get on.
     progress: AtomicU64,
-    /// Microseconds that one request adds to the wait of those behind it.
-    each: AtomicU64,
+    /// Microseconds that one group takes. What is written together costs hardly more than one alone, so this times the
+    /// groups ahead is the wait, and not the time of one request times the requests.
+    group: AtomicU64,
     by_signer: Mutex<HashMap<String, usize>>,
+    floods: Arc<Floods>,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
 }
 
 /// One request that waits. Dropped when it is answered, or when nobody waits for the answer any more.
@@ -47,13 +57,20 @@ pub(super) struct Waiting {
 }
 
 impl Pressure {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(parts: &Parts) -> Self {
+        Self::with(Arc::clone(&parts.floods), Arc::clone(&parts.metrics), Arc::clone(&parts.clock))
+    }
+
+    fn with(floods: Arc<Floods>, metrics: Arc<Metrics>, clock: Arc<dyn Clock>) -> Self {
         Self(Arc::new(Inner {
             beginning: Instant::now(),
             waiting: AtomicUsize::new(0),
             progress: AtomicU64::new(0),
-            each: AtomicU64::new(0),
+            group: AtomicU64::new(0),
             by_signer: Mutex::default(),
+            floods,
+            metrics,
+            clock,
         }))
     }
 
@@ -68,8 +85,7 @@ impl Pressure {
         if waiting == 0 {
             return false;
         }
-        let each = self.0.each.load(Ordering::Relaxed);
-        let estimate = each.saturating_mul(u64::try_from(waiting).unwrap_or(u64::MAX));
+        let estimate = self.0.group.load(Ordering::Relaxed).saturating_mul(groups(waiting));
         // A writer that hangs gives no answer from which one could estimate.
         let stuck = self.now().saturating_sub(self.0.progress.load(Ordering::Relaxed));
         waiting >= FULL || Duration::from_micros(estimate.max(stuck)) >= TOO_LONG
@@ -80,7 +96,11 @@ impl Pressure {
         if let Some(signer) = signer {
             let mut by_signer = self.0.by_signer.lock().unwrap_or_else(PoisonError::into_inner);
             match by_signer.get_mut(signer) {
-                Some(SHARE..) => return Err(too_many()),
+                Some(SHARE..) => {
+                    self.0.metrics.count_shed(ShedCause::Share);
+                    self.0.floods.count(ActivityKind::RateLimited, self.0.clock.now(), signer);
+                    return Err(too_many());
+                }
                 Some(count) => *count += 1,
                 None => drop(by_signer.insert(signer.to_owned(), 1)),
             }
@@ -93,6 +113,13 @@ impl Pressure {
         Ok(Waiting { pressure: self.clone(), signer: signer.map(str::to_owned), begun, ahead })
     }
 
+    /// Refuses a read that would have to wait too long. Counted: each answer stands somewhere.
+    pub(super) fn shed(&self, address: IpAddr) -> Refusal {
+        self.0.metrics.count_shed(ShedCause::Writer);
+        self.0.floods.count(ActivityKind::Overloaded, self.0.clock.now(), &address.to_string());
+        overloaded()
+    }
+
     fn now(&self) -> u64 {
         u64::try_from(self.0.beginning.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
@@ -103,11 +130,10 @@ impl Waiting {
     pub(super) fn answered(self) {
         let (now, inner) = (self.pressure.now(), &self.pressure.0);
         inner.progress.store(now, Ordering::Relaxed);
-        let ahead = u64::try_from(self.ahead).unwrap_or(u64::MAX);
-        let each = now.saturating_sub(self.begun) / (ahead + 1);
-        let before = inner.each.load(Ordering::Relaxed);
+        let group = now.saturating_sub(self.begun) / groups(self.ahead);
+        let before = inner.group.load(Ordering::Relaxed);
         // Two at once may overwrite each other: it is an estimate.
-        inner.each.store((before * (SMOOTHING - 1) + each) / SMOOTHING, Ordering::Relaxed);
+        inner.group.store((before * (SMOOTHING - 1) + group) / SMOOTHING, Ordering::Relaxed);
     }
 }
 
@@ -121,6 +147,11 @@ impl Drop for Waiting {
             _ => drop(by_signer.remove(signer)),
         }
     }
+}
+
+/// In how many groups so many are written, and the one that is under way.
+fn groups(waiting: usize) -> u64 {
+    u64::try_from(waiting / GROUP + 1).unwrap_or(u64::MAX)
 }
 
 /// What a client hears whose read would have to wait too long.
@@ -141,13 +172,20 @@ fn too_many() -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SystemClock;
+
+    fn pressure() -> Pressure {
+        Pressure::with(Arc::default(), Arc::default(), Arc::new(SystemClock))
+    }
 
     #[tokio::test(start_paused = true)]
     async fn one_signer_has_a_part_of_the_queue_and_the_others_theirs() {
-        let pressure = Pressure::new();
+        let pressure = pressure();
         let mut places: Vec<_> = (0..SHARE).map(|_| pressure.enter(Some("loop")).unwrap()).collect();
         let refusal = pressure.enter(Some("loop")).err().unwrap();
         assert_eq!((refusal.kind, refusal.retry_after_seconds), (RefusalKind::TooMany, Some(1)));
+        let counted: Vec<_> = pressure.0.floods.take().into_iter().map(|(key, it)| (key.kind, it.count)).collect();
+        assert_eq!(counted, [(ActivityKind::RateLimited, 1)]);
         places.push(pressure.enter(Some("web")).unwrap());
         places.push(pressure.enter(None).unwrap());
         assert_eq!(pressure.waiting(), SHARE + 2);
@@ -159,17 +197,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_would_wait_too_long_is_too_much() {
-        let pressure = Pressure::new();
+        let pressure = pressure();
         assert!(!pressure.is_too_much());
-        // A writer that takes 20 ms each: 150 of them are three seconds.
+        // A writer that takes 400 ms for a group, whether one asks or many: eight groups are three seconds.
         for _ in 0..200 {
             let one = pressure.enter(None).unwrap();
-            tokio::time::advance(Duration::from_millis(20)).await;
+            tokio::time::advance(Duration::from_millis(400)).await;
             one.answered();
         }
-        let mut places: Vec<_> = (0..140).map(|_| pressure.enter(None).unwrap()).collect();
+        let mut places: Vec<_> = (0..6 * GROUP).map(|_| pressure.enter(None).unwrap()).collect();
         assert!(!pressure.is_too_much());
-        places.extend((0..30).map(|_| pressure.enter(None).unwrap()));
+        places.extend((0..2 * GROUP).map(|_| pressure.enter(None).unwrap()));
         assert!(pressure.is_too_much());
         drop(places);
         assert!(!pressure.is_too_much());
@@ -177,7 +215,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_writer_that_hangs_is_too_much_and_an_idle_one_is_not() {
-        let pressure = Pressure::new();
+        let pressure = pressure();
         tokio::time::advance(Duration::from_hours(1)).await;
         let one = pressure.enter(None).unwrap();
         assert!(!pressure.is_too_much());
@@ -191,7 +229,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn changes_find_a_place_where_reads_do_not() {
-        let pressure = Pressure::new();
+        let pressure = pressure();
         let places: Vec<_> = (0..FULL).map(|_| pressure.enter(None).unwrap()).collect();
         assert!(pressure.is_too_much());
         assert!(pressure.enter(Some("agent")).is_ok());

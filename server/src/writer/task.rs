@@ -24,7 +24,7 @@ use crate::model::spend::{LIFE_SECONDS, Spend};
 use crate::store::{ChainHead, Rows, Store, StoreError};
 
 /// The most requests that are written together.
-const GROUP: usize = 256;
+pub(super) const GROUP: usize = 256;
 /// The weight at which a group is full: a thousand pods that start at once ask for a hundred values each.
 const WEIGHT: usize = 2048;
 /// How many times those who are ready to run are let into a group that has begun.
@@ -80,7 +80,8 @@ impl WriterTask {
         let mut nonces = Nonces::new(parts.nonce_floor);
         parts.nonces.iter().for_each(|spend| nonces.remember(spend));
         let audit_head = parts.audit_head;
-        let writer = Writer { queue: sender, health: Arc::clone(&health), pressure: super::pressure::Pressure::new() };
+        let writer =
+            Writer { queue: sender, health: Arc::clone(&health), pressure: super::pressure::Pressure::new(&parts) };
         (writer, Self { anchor: Anchor::new(&*parts.clock), parts, queue, health, nonces, audit_head })
     }
 

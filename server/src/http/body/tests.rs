@@ -27,3 +27,25 @@ async fn what_is_too_large_is_refused_and_gives_back_its_place() {
     assert_eq!((refusal.kind, &*refusal.message), (RefusalKind::Invalid, "the body is larger than 128 KiB"));
     assert_eq!(memory.0.available_permits(), 1_000_000);
 }
+
+/// A body of which nothing more comes.
+struct Stuck;
+
+impl axum::body::HttpBody for Stuck {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
+        std::task::Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_arrive_is_given_up() {
+    let begun = tokio::time::Instant::now();
+    let refusal = Memory::default().receive(&HeaderMap::new(), Body::new(Stuck), 1000).await.err().unwrap();
+    assert_eq!((refusal.kind, &*refusal.message), (RefusalKind::Invalid, "the body took too long to arrive"));
+    assert_eq!(begun.elapsed().as_secs(), BODY_TIME.as_secs());
+}
