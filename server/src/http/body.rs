@@ -50,10 +50,12 @@ impl Memory {
         Self(Arc::new(Semaphore::new(bytes)))
     }
 
-    /// Receives a body of at most `limit` bytes.
-    pub async fn receive(&self, headers: &HeaderMap, body: Body, limit: usize) -> Result<Received, Refusal> {
+    /// Receives a body of at most `limit` bytes. The headers go: a client that sends its body slowly must not have the
+    /// server keep kilobytes of headers for it meanwhile.
+    pub async fn receive(&self, headers: HeaderMap, body: Body, limit: usize) -> Result<Received, Refusal> {
         let too_large = || Refusal::new(RefusalKind::Invalid, format!("the body is larger than {} KiB", limit / 1024));
         let announced = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()).and_then(|it| it.parse().ok());
+        drop(headers);
         if announced.is_some_and(|length: usize| length > limit) {
             return Err(too_large());
         }

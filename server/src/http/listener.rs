@@ -65,7 +65,7 @@ impl Default for Limits {
 const HEADER_BYTES: usize = 16 * 1024;
 const HEADERS: usize = 64;
 /// Requests that one HTTP/2 connection may have under way.
-const STREAMS: u32 = 128;
+const STREAMS: u32 = 100;
 /// Streams that a client may open and reset at once before its connection is closed ("rapid reset").
 const RESETS: usize = 64;
 /// How many bytes of bodies may arrive on an HTTP/2 connection before they are read.

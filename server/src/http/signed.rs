@@ -34,6 +34,9 @@ use crate::usecase::source::Source;
 use crate::verify::{Received, Unverified, Verified};
 use crate::writer::{ChangeRequest, overloaded};
 
+/// The longest target, in bytes: an id and what stands around it. It is kept until the body is there.
+const TARGET: usize = 1024;
+
 /// Who may have signed.
 enum Signer {
     Machine(Arc<Machine>),
@@ -147,6 +150,10 @@ async fn known(app: &App, request: Request<Body>) -> Result<(Received, Signer), 
         let text = "a signed route takes no query and no absolute target: what is not signed is not read";
         return Err(Refusal::new(RefusalKind::Invalid, text).into_response());
     }
+    if parts.uri.path().len() > TARGET {
+        let text = format!("no route has a target of more than {TARGET} bytes");
+        return Err(Refusal::new(RefusalKind::Invalid, text).into_response());
+    }
     let headers = match headers {
         Ok(headers) => headers,
         Err(error) => {
@@ -178,7 +185,7 @@ async fn known(app: &App, request: Request<Body>) -> Result<(Received, Signer), 
         Signer::Machine(_) => MACHINE_BODY,
         Signer::Agent(_) => AGENT_BODY,
     };
-    let body = app.bodies.receive(&parts.headers, body, limit).await.map_err(IntoResponse::into_response)?;
+    let body = app.bodies.receive(parts.headers, body, limit).await.map_err(IntoResponse::into_response)?;
     Ok((Received { method: parts.method, target: parts.uri, headers, body, source }, signer))
 }
 

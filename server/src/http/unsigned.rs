@@ -43,7 +43,7 @@ where
     let (parts, body) = request.into_parts();
     let source = signed::source(app, &parts);
     app.lockout.check_tokens(app.clock.now(), source.address).map_err(|lock| signed::locked(app, source, &lock))?;
-    let body = app.bodies.receive(&parts.headers, body, TOKEN_BODY).await.map_err(IntoResponse::into_response)?;
+    let body = app.bodies.receive(parts.headers, body, TOKEN_BODY).await.map_err(IntoResponse::into_response)?;
     // Tried first where it holds nobody up and leaves nothing behind: what is refused here never reaches the writer.
     let tried = {
         let call: C = parse(&body).map_err(IntoResponse::into_response)?;

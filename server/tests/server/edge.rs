@@ -47,6 +47,7 @@ fn assert_answer(answer: &str, status: u16, part: &str) {
 #[tokio::test]
 async fn the_target_counts_as_it_stands_on_the_wire() {
     let (_directory, process) = started().await;
+    let long = format!("/v1/secret/{}", "s".repeat(1200));
     for (line, target, status, part) in [
         (DB, DB, 200, "hunter2"),
         // What is escaped is another target, signed as it is sent, and nothing decodes it.
@@ -64,6 +65,7 @@ async fn the_target_counts_as_it_stands_on_the_wire() {
         ("http://x/v1/secret/sk_db", DB, 400, "no absolute target"),
         ("http://x/v1/secret/sk_db", "http://x/v1/secret/sk_db", 400, "no absolute target"),
         ("*", "*", 404, "no such route"),
+        (&long, &long, 400, "more than 1024 bytes"),
     ] {
         let answer = talk(&process, &text("GET", line, target, "", "")).await;
         assert_answer(&answer, status, part);

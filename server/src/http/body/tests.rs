@@ -1,7 +1,7 @@
 use super::*;
 
 async fn receive(memory: &Memory, size: usize) -> Result<Received, Refusal> {
-    memory.receive(&HeaderMap::new(), Body::from(vec![7; size]), 128 * 1024).await
+    memory.receive(HeaderMap::new(), Body::from(vec![7; size]), 128 * 1024).await
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ impl axum::body::HttpBody for Stuck {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_does_not_arrive_is_given_up() {
     let begun = tokio::time::Instant::now();
-    let refusal = Memory::default().receive(&HeaderMap::new(), Body::new(Stuck), 1000).await.err().unwrap();
+    let refusal = Memory::default().receive(HeaderMap::new(), Body::new(Stuck), 1000).await.err().unwrap();
     assert_eq!((refusal.kind, &*refusal.message), (RefusalKind::Invalid, "the body took too long to arrive"));
     assert_eq!(begun.elapsed().as_secs(), BODY_TIME.as_secs());
 }
