@@ -10,11 +10,15 @@ use crate::clock::Clock;
 use crate::crypto::keyring::Keyring;
 use crate::entropy::Entropy;
 use crate::floods::Floods;
+use crate::health::Health;
+use crate::http::body::Memory;
 use crate::http::client_address::TrustedProxies;
 use crate::live::Live;
 use crate::lockout::Lockout;
 use crate::metrics::Metrics;
+use crate::rates::Rates;
 use crate::store::Records;
+use crate::verify::Verifier;
 use crate::writer::Writer;
 
 /// What request handlers share. Cheap to clone.
@@ -31,6 +35,14 @@ pub struct Parts {
     pub keyring: Arc<Keyring>,
     /// Who failed to authenticate too often.
     pub lockout: Arc<Lockout>,
+    /// Verifies signatures.
+    pub verifier: Verifier,
+    /// How often each signer has asked lately.
+    pub rates: Rates,
+    /// The memory that bodies may take.
+    pub bodies: Memory,
+    /// What keeps the server from being ready.
+    pub health: Arc<Health>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.

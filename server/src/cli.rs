@@ -3,7 +3,6 @@
 mod root_key;
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -81,6 +80,17 @@ pub struct Serve {
     /// The most requests that one transaction writes. 1 is what the benchmarks compare with.
     #[arg(long, value_name = "N", hide = true, default_value_t = writer::MAX_GROUP, value_parser = at_least_one)]
     pub max_group: usize,
+    /// Requests a second that one machine may send, twice as many at once; an agent may ten times that. Beyond it the
+    /// answer is 429. 0: no limit.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub machine_rate: u32,
+    /// Connections at the same time. Beyond it, new ones wait.
+    #[arg(long, value_name = "N", default_value_t = 30_000, value_parser = at_least_one)]
+    pub max_connections: usize,
+    /// Connections of one address at the same time; loopback, trusted proxies and shared addresses may have more. Beyond
+    /// it, new ones are closed.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = at_least_one)]
+    pub max_connections_per_address: usize,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -95,7 +105,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// A group of nothing would be taken for a queue that has ended.
+/// With none, nobody could ever connect; and more than the runtime can count is a slip of the pen.
 fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse::<NonZeroUsize>().map(NonZeroUsize::get).map_err(|error| error.to_string())
+    let number: usize = text.parse().map_err(|_| "must be a number".to_owned())?;
+    if (1..=1_000_000).contains(&number) { Ok(number) } else { Err("must be between 1 and 1000000".to_owned()) }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use ipnet::IpNet;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::app::{App, Parts};
 use crate::bell::Bell;
@@ -17,10 +17,15 @@ use crate::clock::{Clock, SystemClock};
 use crate::crypto::root_key::{RootKey, RootKeyError, Source};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::floods::Floods;
+use crate::health::Health;
+use crate::http::body::Memory;
 use crate::http::client_address::TrustedProxies;
 use crate::live::Live;
 use crate::lockout::Lockout;
+use crate::metrics::Metrics;
+use crate::rates::{Rate, Rates};
 use crate::store::{DataDirectory, Database, Listener, Store, StoreError};
+use crate::verify::Verifier;
 use crate::writer::{self, Writer, WriterTask};
 
 /// Sidecars that may wait for news at the same time. Whoever comes beyond it is told to ask again later.
@@ -69,6 +74,10 @@ pub struct Options {
     pub shared_addresses: Vec<IpNet>,
     /// The most requests that are written together: [`writer::MAX_GROUP`], or 1 to compare with.
     pub max_group: usize,
+    /// How often one machine may ask.
+    pub rate: Rate,
+    /// What is measured.
+    pub metrics: Arc<Metrics>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -85,6 +94,8 @@ impl Options {
             proxies: Vec::new(),
             shared_addresses: Vec::new(),
             max_group: writer::MAX_GROUP,
+            rate: Rate::default(),
+            metrics: Arc::default(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
         }
@@ -98,6 +109,7 @@ pub struct Engine {
     stop_waiting: watch::Sender<bool>,
     stop_writer: watch::Sender<bool>,
     writer: JoinHandle<Result<(), StoreError>>,
+    verifiers: JoinSet<()>,
     /// Holds the lock on the data, where there is one.
     database: Arc<Database>,
 }
@@ -120,7 +132,9 @@ impl Engine {
             lockout.succeeded(address, machine.as_str());
         }
         let live = Arc::new(Live::new(loaded.world));
-        let (floods, bell, metrics) = (Arc::new(Floods::default()), Arc::new(Bell::default()), Arc::default());
+        let (floods, bell, metrics) = (Arc::new(Floods::default()), Arc::new(Bell::default()), options.metrics);
+        let rates = Rates::default();
+        rates.set(options.rate);
         let (writer, task) = WriterTask::new(writer::Parts {
             store,
             live: Arc::clone(&live),
@@ -138,11 +152,16 @@ impl Engine {
         });
         let (stop_writer, stopped) = watch::channel(false);
         let (stop_waiting, shutdown) = watch::channel(false);
+        let (verifier, verifiers) = Verifier::start(&metrics);
         let app = App::new(Parts {
             live,
             writer,
             keyring,
             lockout,
+            verifier,
+            rates,
+            bodies: Memory::default(),
+            health: Arc::new(Health::default()),
             clock: options.clock,
             entropy: options.entropy,
             records,
@@ -156,7 +175,7 @@ impl Engine {
             shutdown,
         });
         let writer = tokio::spawn(task.run(stopped));
-        Ok(Self { app, stop_waiting, stop_writer, writer, database })
+        Ok(Self { app, stop_waiting, stop_writer, writer, verifiers, database })
     }
 
     /// A way to hear of what other servers on the same data do.
@@ -169,9 +188,18 @@ impl Engine {
         self.stop_waiting.send_replace(true);
     }
 
-    /// Ends when the writer does, which it should not do before it is told to.
+    /// Ends when the writer does, or whoever verifies signatures, which they should not do before they are told to.
     pub async fn writer_ended(&mut self) -> anyhow::Error {
-        match (&mut self.writer).await {
+        let ended = tokio::select! {
+            ended = &mut self.writer => ended,
+            Some(ended) = self.verifiers.join_next() => {
+                return match ended {
+                    Ok(()) => anyhow::anyhow!("a task that verifies signatures ended by itself"),
+                    Err(error) => anyhow::Error::new(error).context("a task that verifies signatures panicked"),
+                };
+            }
+        };
+        match ended {
             Ok(Ok(())) => anyhow::anyhow!("the writer ended by itself"),
             Ok(Err(error)) => anyhow::Error::new(error).context("the writer ended"),
             Err(error) => anyhow::Error::new(error).context("the writer panicked"),

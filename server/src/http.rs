@@ -5,7 +5,9 @@
 
 pub mod admin;
 pub mod agent;
+pub mod body;
 pub mod client_address;
+
 mod health;
 pub mod kubernetes;
 pub mod listener;
@@ -47,9 +49,13 @@ pub fn router(app: App) -> Router {
 }
 
 async fn measure(State(app): State<App>, request: Request<axum::body::Body>, next: Next) -> Response {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    // Copied only when somebody reads it.
+    let asked =
+        tracing::enabled!(tracing::Level::DEBUG).then(|| (request.method().clone(), request.uri().path().to_owned()));
     let response = next.run(request).await.into_response();
-    tracing::debug!(%method, path, status = response.status().as_u16(), "answered");
+    if let Some((method, path)) = asked {
+        tracing::debug!(%method, path, status = response.status().as_u16(), "answered");
+    }
     app.metrics.responses.get_or_create(&StatusLabel { status: response.status().as_u16() }).inc();
     response
 }

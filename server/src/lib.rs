@@ -3,7 +3,8 @@
 //! # The way of one read
 //!
 //! 1. [`http::listener`] accepts the connection; [`http::signed`] finds out who may have signed, and [`verify`] turns
-//!    the received request into a [`verify::Verified`] one. No handler takes anything else.
+//!    the received request into a [`verify::Verified`] one, together with whatever else waits to be verified at that
+//!    moment. No handler takes anything else.
 //! 2. The use case ([`usecase::read_secret`]) looks at what is known ([`live`]), asks the policy
 //!    ([`policy::decide`], pure and total) whether the value might leave, and decrypts it into a buffer that is wiped
 //!    ([`crypto::withheld`]).
@@ -29,6 +30,9 @@
 //! * The database does not take writes: every request that needs one is answered 503 and undone, `/readyz` turns red, and
 //!   the next write that succeeds turns it green. Nothing is answered from memory alone.
 //! * The root key is not there: the server is sealed, says so, and opens when it comes ([`http::sealed`]).
+//! * More is asked than can be done: reads that would wait too long are answered 503 before anything is done for them, and
+//!   changes are let in. A machine that asks too often is answered 429 ([`rates`]), and clients that are slow, large or
+//!   many meet a limit each ([`http::listener`], [`http::body`]).
 //! * A row does not verify, the root key is another, the schema is newer: the server does not start, and says why.
 //! * The database knows less than its anchor ([`anchor`]): the server does not start. An anchor that is away holds up no
 //!   read: it is counted, shown by `admin audit status`, and tried again.
@@ -52,6 +56,7 @@ pub mod decision;
 pub mod engine;
 pub mod entropy;
 pub mod floods;
+pub mod health;
 pub mod http;
 pub mod ledger;
 pub mod live;
@@ -60,6 +65,7 @@ pub mod metrics;
 pub mod model;
 pub mod oidc;
 pub mod policy;
+pub mod rates;
 pub mod refusal;
 pub mod run;
 pub mod state;

@@ -10,13 +10,15 @@
 //! one gateway may have earned, does not shut out who has authenticated from there; and where an address is known to be
 //! shared, not even the pair is locked.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 
 use ipnet::IpNet;
 
+use crate::metrics::LockKind;
 use crate::model::millis::Millis;
 
 const FAILURES: usize = 3;
@@ -27,11 +29,16 @@ const LOCK_SECONDS: u64 = 30 * 60;
 const TOKEN_FAILURES: usize = 10;
 const TOKEN_WINDOW: i64 = 60_000;
 const TOKEN_LOCK_SECONDS: u64 = 30;
-/// Failures of one address that are audited one by one in a minute; the rest is counted.
+/// Failures of one address that are audited one by one in a minute, and of all addresses; the rest is counted. Who has a
+/// large network has more addresses than the disk has place.
 const AUDITED: u32 = 5;
-/// Addresses remembered for each machine, and places for everything else. Beyond it the oldest are forgotten.
+const AUDITED_IN_ALL: u32 = 300;
+/// Addresses remembered for each machine. Beyond it the one that was not used for longest is forgotten.
 const ADDRESSES: usize = 16;
-const PLACES: usize = 100_000;
+/// Of each kind of thing, so many are remembered. Beyond it the older half is forgotten.
+const PLACES: usize = 40_000;
+/// Signers whose addresses are remembered. Only who has authenticated takes a place here.
+const SIGNERS: usize = 100_000;
 
 /// What is locked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +51,18 @@ pub enum Locked {
     Signer(String),
     /// Tokens from an address.
     Tokens(IpAddr),
+}
+
+impl Locked {
+    /// The kind, for metrics.
+    pub fn kind(&self) -> LockKind {
+        match self {
+            Self::Address(_) => LockKind::Address,
+            Self::Pair(..) => LockKind::Pair,
+            Self::Signer(_) => LockKind::Signer,
+            Self::Tokens(_) => LockKind::Tokens,
+        }
+    }
 }
 
 impl fmt::Display for Locked {
@@ -78,8 +97,41 @@ pub struct Lockout {
 struct Inner {
     failures: HashMap<Locked, Vec<Millis>>,
     locks: HashMap<Locked, Millis>,
-    known: HashMap<String, Vec<IpAddr>>,
-    audited: HashMap<IpAddr, (i64, u32)>,
+    /// When the last of the locks is over.
+    locked_until: Option<Millis>,
+    known: HashMap<String, Known>,
+    /// Counts authentications, to tell which was later.
+    authenticated: u64,
+    audited: HashMap<IpAddr, Minute>,
+    audited_in_all: Minute,
+    locks_audited: Minute,
+}
+
+/// From where a signer has authenticated.
+#[derive(Default)]
+struct Known {
+    /// The latest last.
+    addresses: Vec<IpAddr>,
+    used: u64,
+}
+
+/// How often something happened in one minute.
+#[derive(Clone, Copy, Default)]
+struct Minute {
+    minute: i64,
+    count: u32,
+}
+
+impl Minute {
+    /// Counts one, and returns how many there are in this minute.
+    fn count(&mut self, now: Millis) -> u32 {
+        let minute = now.0.div_euclid(60_000);
+        if self.minute != minute {
+            *self = Self { minute, count: 0 };
+        }
+        self.count = self.count.saturating_add(1);
+        self.count
+    }
 }
 
 impl Lockout {
@@ -90,8 +142,11 @@ impl Lockout {
 
     /// Whether a request from `address`, as `signer` if it names one, is shut out.
     pub fn check(&self, now: Millis, address: IpAddr, signer: Option<&str>) -> Result<(), Lock> {
-        let address = network(address);
         let inner = self.lock();
+        if inner.locked_until.is_none_or(|until| now >= until) {
+            return Ok(());
+        }
+        let address = network(address);
         let mut locks = Vec::new();
         if let Some(signer) = signer {
             locks.push(Locked::Pair(signer.to_owned(), address));
@@ -141,28 +196,40 @@ impl Lockout {
     pub fn succeeded(&self, address: IpAddr, signer: &str) {
         let address = network(address);
         let mut inner = self.lock();
-        if inner.knows(signer, address) {
+        inner.authenticated += 1;
+        let used = inner.authenticated;
+        if let Some(known) = inner.known.get_mut(signer)
+            && let Some(place) = known.addresses.iter().position(|it| *it == address)
+        {
+            known.used = used;
+            if let Some(later) = known.addresses.get_mut(place..) {
+                later.rotate_left(1);
+            }
             return;
         }
         inner.failures.remove(&Locked::Pair(signer.to_owned(), address));
-        let known = inner.known.entry(signer.to_owned()).or_default();
-        if known.len() >= ADDRESSES {
-            known.remove(0);
+        if inner.known.len() >= SIGNERS {
+            halve(&mut inner.known, |known| known.used);
         }
-        known.push(address);
+        let known = inner.known.entry(signer.to_owned()).or_default();
+        known.used = used;
+        if known.addresses.len() >= ADDRESSES {
+            known.addresses.remove(0);
+        }
+        known.addresses.push(address);
     }
 
     /// Whether a failure from `address` is audited by itself, or counted.
     pub fn may_audit(&self, now: Millis, address: IpAddr) -> bool {
-        let minute = now.0.div_euclid(60_000);
         let mut inner = self.lock();
         inner.tidy(now);
-        let entry = inner.audited.entry(network(address)).or_default();
-        if entry.0 != minute {
-            *entry = (minute, 0);
-        }
-        entry.1 += 1;
-        entry.1 <= AUDITED
+        let of_address = inner.audited.entry(network(address)).or_default().count(now);
+        of_address <= AUDITED && inner.audited_in_all.count(now) <= AUDITED_IN_ALL
+    }
+
+    /// Whether a lock that begins is audited by itself, or counted.
+    pub fn may_audit_lock(&self, now: Millis) -> bool {
+        self.lock().locks_audited.count(now) <= AUDITED_IN_ALL
     }
 
     /// Ends every lock on an address. Returns how many there were.
@@ -202,7 +269,7 @@ impl Inner {
     }
 
     fn knows(&self, signer: &str, address: IpAddr) -> bool {
-        self.known.get(signer).is_some_and(|it| it.contains(&address))
+        self.known.get(signer).is_some_and(|it| it.addresses.contains(&address))
     }
 
     /// The lock that this failure begins. One that is in force already goes on as it is.
@@ -219,29 +286,44 @@ impl Inner {
         self.failures.remove(&what);
         let until = now.plus_seconds(seconds);
         self.locks.insert(what.clone(), until);
+        self.locked_until = self.locked_until.max(Some(until));
         Some(Lock { what, until })
     }
 
-    /// Forgets what is over. What an attacker can fill has an end: beyond it everything but the locks begins anew.
+    /// Forgets what is over, and of what an attacker can fill the older half. Looked through only when it is full, so
+    /// that each request pays for a part of it.
     fn tidy(&mut self, now: Millis) {
-        if self.failures.len() + self.audited.len() + self.locks.len() + self.known.len() < PLACES {
-            return;
+        if self.failures.len() >= PLACES {
+            self.failures.retain(|_, times| times.last().is_some_and(|at| now.0 - at.0 < WINDOW));
+            if self.failures.len() > PLACES / 2 {
+                halve(&mut self.failures, |times| times.last().map_or(0, |at| at.0));
+            }
         }
-        self.locks.retain(|_, until| now < *until);
-        self.failures.retain(|_, times| times.last().is_some_and(|at| now.0 - at.0 < WINDOW));
-        self.audited.clear();
-        if self.failures.len() >= PLACES / 2 {
-            self.failures.clear();
+        if self.locks.len() >= PLACES {
+            self.locks.retain(|_, until| now < *until);
+            if self.locks.len() > PLACES / 2 {
+                halve(&mut self.locks, |until| until.0);
+            }
         }
-        if self.known.len() >= PLACES / 2 {
-            let kept: HashSet<_> = self.known.keys().take(PLACES / 4).cloned().collect();
-            self.known.retain(|signer, _| kept.contains(signer));
+        if self.audited.len() >= PLACES {
+            self.audited.clear();
         }
     }
 }
 
+/// Forgets the older half.
+fn halve<K: Eq + Hash, V, A: Ord + Copy>(map: &mut HashMap<K, V>, age: impl Fn(&V) -> A) {
+    let mut ages: Vec<A> = map.values().map(&age).collect();
+    let middle = ages.len() / 2;
+    if middle < ages.len() {
+        let (_, middle, _) = ages.select_nth_unstable(middle);
+        let middle = *middle;
+        map.retain(|_, value| age(value) > middle);
+    }
+}
+
 /// Who has one IPv6 address has its whole /64.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(it) => IpAddr::V6(Ipv6Addr::from_bits(it.to_bits() & (u128::MAX << 64))),
         it @ IpAddr::V4(_) => it,

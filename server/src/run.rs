@@ -25,8 +25,11 @@ use crate::clock::{Anchor, Clock, DatabaseClock, SystemClock};
 use crate::decision::{Context, Decision};
 use crate::engine::{DataPlace, Engine, Options, sealed};
 use crate::entropy::SystemEntropy;
+use crate::http;
+use crate::http::listener::{self, Limits};
 use crate::http::sealed::Door;
-use crate::http::{self, listener};
+use crate::metrics::Metrics;
+use crate::rates::Rate;
 use crate::store::Database;
 use crate::tls::Certificate;
 use crate::usecase::{archive, housekeeping};
@@ -62,6 +65,8 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
     let listener =
         TcpListener::bind(arguments.listen).await.with_context(|| format!("cannot listen on {}", arguments.listen))?;
     let address = listener.local_addr().context("the listener has no address")?;
+    let shared = [&arguments.trusted_proxies[..], &arguments.shared_addresses[..]].concat();
+    let metrics = Arc::new(Metrics::default());
     let place = DataPlace::new(arguments.database_url, arguments.data_dir.clone())?;
     let database = place.open()?;
     let clock: Arc<dyn Clock> =
@@ -73,6 +78,8 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
         proxies: arguments.trusted_proxies,
         shared_addresses: arguments.shared_addresses,
         max_group: arguments.max_group,
+        rate: Rate { per_second: arguments.machine_rate },
+        metrics: Arc::clone(&metrics),
         clock,
         entropy: Arc::new(SystemEntropy),
     };
@@ -95,7 +102,13 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
     let (stopping, stopped) = watch::channel(false);
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
     let tls = certificate.as_ref().map(Certificate::config).transpose()?;
-    tasks.spawn(always(listener::serve(listener, tls, door.router(), stopped.clone())));
+    let limits = Limits {
+        connections: arguments.max_connections,
+        per_address: arguments.max_connections_per_address,
+        shared,
+        ..Limits::default()
+    };
+    tasks.spawn(always(listener::serve(listener, tls, door.router(), limits, metrics, stopped.clone())));
     if let Some(certificate) = certificate {
         tasks.spawn(always(certificate.follow(stopped.clone())));
     }

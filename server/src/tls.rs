@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use rustls::ServerConfig;
-use rustls::crypto::ring::{default_provider, sign::any_supported_type};
+use rustls::crypto::ring::{Ticketer, default_provider, sign::any_supported_type};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
@@ -58,7 +58,9 @@ impl Certificate {
             .map_err(TlsError::Setup)?
             .with_no_client_auth()
             .with_cert_resolver(resolver);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // Clients that open a connection for every request come back with a ticket, and the server keeps nothing for them.
+        config.ticketer = Ticketer::new().map_err(TlsError::Setup)?;
         Ok(Arc::new(config))
     }
 

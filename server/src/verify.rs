@@ -2,24 +2,28 @@
 //!
 //! [`Verified`] can be made here alone, so whatever takes one cannot be reached by an unsigned request.
 
-use axum::body::Bytes;
+mod verifier;
+
+use axum::http::{Method, Uri};
 use sikkerkey_protocol::canonical::string_to_sign;
 use sikkerkey_protocol::header::SignedHeaders;
-use sikkerkey_protocol::key::{KeyError, PublicKey};
+use sikkerkey_protocol::key::PublicKey;
 
+pub use self::verifier::{Unverified, Verifier};
+use crate::http::body::Received as Body;
 use crate::model::spend::Spend;
 use crate::usecase::source::Source;
 
 /// A request as it came, with its headers parsed.
 pub struct Received {
-    /// The method, upper case.
-    pub method: String,
-    /// The raw request target.
-    pub target: String,
+    /// The method.
+    pub method: Method,
+    /// The target. Its path is as it stood on the wire.
+    pub target: Uri,
     /// The four headers.
     pub headers: SignedHeaders,
     /// The body's exact bytes.
-    pub body: Bytes,
+    pub body: Body,
     /// Where it comes from.
     pub source: Source,
 }
@@ -28,19 +32,22 @@ pub struct Received {
 pub struct Verified<P> {
     signer: P,
     spend: Spend,
-    body: Bytes,
+    body: Body,
     source: Source,
 }
 
 impl Received {
-    /// Verifies the signature over the raw bytes.
-    ///
-    /// Signatures are looked at one by one here; many at once are cheaper each, and this is the place for it: what asks
-    /// does not see the difference.
-    pub fn verify<P>(self, key: &PublicKey, signer: P) -> Result<Verified<P>, KeyError> {
+    /// Verifies the signature over the raw bytes, together with whatever else waits for it at the moment.
+    pub async fn verify<P>(self, verifier: &Verifier, key: &PublicKey, signer: P) -> Result<Verified<P>, Unverified> {
         let headers = self.headers;
-        let message = string_to_sign(&self.method, &self.target, &headers.timestamp_text, &headers.nonce, &self.body);
-        key.verify(&message, &headers.signature)?;
+        let message = string_to_sign(
+            self.method.as_str(),
+            self.target.path(),
+            &headers.timestamp_text,
+            &headers.nonce,
+            &self.body,
+        );
+        verifier.verify(*key, message, headers.signature).await?;
         let spend = Spend {
             signer: headers.machine_id.to_string(),
             nonce: headers.nonce,

@@ -19,6 +19,7 @@ mod catch_up;
 mod change;
 mod group;
 mod nonces;
+mod pressure;
 mod read;
 mod task;
 
@@ -30,6 +31,8 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 pub use self::change::ChangeRequest;
+use self::pressure::Pressure;
+pub(crate) use self::pressure::overloaded;
 pub use self::read::{Attempt, Claim, Committed, Outcome, ReadRequest, Receipt, Released, Standing};
 pub use self::task::{Parts, WriterTask};
 use crate::audit::entry::Entry;
@@ -38,7 +41,7 @@ use crate::store::ChainHead;
 
 /// The most requests that are written together.
 pub const MAX_GROUP: usize = 256;
-/// How many requests may wait for the writer. Beyond it, whoever comes has to wait for a place.
+/// How many requests may wait for the writer. Reads are refused before it is full; beyond it, changes wait for a place.
 const QUEUE: usize = 4096;
 /// The least time between two looks for somebody unknown.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
@@ -52,6 +55,7 @@ pub struct Writer {
     /// When a look for somebody unknown began last.
     last_look: Arc<Mutex<Option<Instant>>>,
     audit_head: watch::Receiver<ChainHead>,
+    pressure: Pressure,
 }
 
 impl Writer {
@@ -63,6 +67,9 @@ impl Writer {
 
     /// Decides reads, burns the nonce, writes the audit. The receipt is what revealing a value asks for.
     pub async fn read(&self, request: ReadRequest) -> Result<Receipt, Refusal> {
+        if self.is_overloaded() {
+            return Err(self.pressure.shed(request.source.address));
+        }
         let (reply, answer) = oneshot::channel();
         self.submit(Box::new(read::ReadJob::new(request, reply)), answer).await
     }
@@ -110,13 +117,26 @@ impl Writer {
         self.health.load(Ordering::Relaxed)
     }
 
+    /// Whether a read would have to wait too long.
+    pub fn is_overloaded(&self) -> bool {
+        self.pressure.is_too_much()
+    }
+
+    /// How many requests wait for their answer.
+    pub fn waiting(&self) -> usize {
+        self.pressure.waiting()
+    }
+
     async fn submit<T>(
         &self,
         job: Box<dyn group::Job>,
         answer: oneshot::Receiver<Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
+        let waiting = self.pressure.enter(job.spend().map(|it| it.signer.as_str()))?;
         self.queue.send(job).await.map_err(|_| unavailable())?;
-        answer.await.map_err(|_| unavailable())?
+        let answer = answer.await.map_err(|_| unavailable())?;
+        waiting.answered();
+        answer
     }
 }
 

@@ -1,5 +1,7 @@
 //! Ed25519 keys and signatures (RFC 8032).
 
+mod batch;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -9,6 +11,7 @@ use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
+pub use self::batch::{Claim, verify_all};
 use crate::canonical::sha256_hex;
 
 /// Why a public key or a signature was refused.
@@ -19,8 +22,8 @@ pub enum KeyError {
         "a public key is the standard base64 of 32 bytes (44 characters), a signature that of 64 bytes (88 characters)"
     )]
     Encoding,
-    /// The bytes are no point of the curve.
-    #[error("the public key is not a point of the Ed25519 curve")]
+    /// The bytes are no point of the curve, or not the one way to write it.
+    #[error("the public key is not a point of the Ed25519 curve in its canonical encoding")]
     NotOnCurve,
     /// A key of small order verifies signatures that nobody made.
     #[error("the public key is weak (small order): make a new one")]
@@ -30,13 +33,16 @@ pub enum KeyError {
     BadSignature,
 }
 
-/// A public key that is on the curve and not weak. Text form: standard base64 of the 32 raw bytes.
+/// A public key that is on the curve, canonically encoded, and not weak. Text form: standard base64 of the 32 raw bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PublicKey(VerifyingKey);
 
 impl PublicKey {
     /// Parses the 32 raw bytes.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
+        if !batch::is_canonical(bytes) {
+            return Err(KeyError::NotOnCurve);
+        }
         let key = VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotOnCurve)?;
         if key.is_weak() { Err(KeyError::Weak) } else { Ok(Self(key)) }
     }
@@ -46,15 +52,9 @@ impl PublicKey {
         self.0.as_bytes()
     }
 
-    /// Verifies strictly: no weak keys, no malleable signatures, no mixed-order points (RFC 8032 section 8.4 and the
-    /// "strict" rules of ed25519-dalek).
+    /// Verifies one signature, by the same rules as [`verify_all`] and with the same answer.
     pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), KeyError> {
-        self.0.verify_strict(message, &signature.0).map_err(|_| KeyError::BadSignature)
-    }
-
-    /// The key in the form that verifies many signatures at once.
-    pub fn verifying_key(&self) -> &VerifyingKey {
-        &self.0
+        if batch::verify_one(&Claim { key: self, message, signature }) { Ok(()) } else { Err(KeyError::BadSignature) }
     }
 
     /// What a person compares: `SHA256:` and the hex of the key's hash, in the first 32 digits.
@@ -86,13 +86,6 @@ impl FromStr for PublicKey {
 /// A signature. Text form: standard base64 of the 64 raw bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Signature(ed25519_dalek::Signature);
-
-impl Signature {
-    /// The form that verifies many signatures at once.
-    pub fn inner(&self) -> &ed25519_dalek::Signature {
-        &self.0
-    }
-}
 
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -221,7 +214,7 @@ mod tests {
         for (secret, public, message, signature) in vectors {
             let key = MachineKey::from_seed(&Zeroizing::new(unhex(secret).try_into().unwrap()));
             assert_eq!(key.public_key().as_bytes().to_vec(), unhex(public));
-            assert_eq!(key.sign(&unhex(message)).inner().to_bytes().to_vec(), unhex(signature));
+            assert_eq!(key.sign(&unhex(message)).0.to_bytes().to_vec(), unhex(signature));
         }
     }
 

@@ -1,14 +1,18 @@
 //! `/healthz`, `/readyz`, `/metrics`.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
 
-use super::refusal;
 use crate::app::App;
+use crate::health::Missing;
+
+/// How far the own clock may be from the database's, in milliseconds.
+const MOST_SKEW: i64 = 10_000;
 
 /// The routes.
 pub(super) fn routes() -> Router<App> {
@@ -18,18 +22,31 @@ pub(super) fn routes() -> Router<App> {
         .route("/metrics", get(metrics))
 }
 
+/// What `/readyz` answers while something is missing.
+#[derive(Serialize)]
+struct NotReady {
+    /// For people.
+    error: String,
+    /// For programs.
+    missing: Vec<&'static str>,
+}
+
 async fn ready(State(app): State<App>) -> Response {
-    let text = if *app.shutdown.borrow() {
-        "the server is about to end"
-    } else if !app.writer.is_healthy() {
-        "the database does not take writes: nothing is answered until it does"
-    } else {
+    // Whatever is kept elsewhere is looked up now, so that it cannot differ.
+    app.health.set(Missing::DatabaseWrites, !app.writer.is_healthy());
+    app.health.set(Missing::Clock, app.clock.skew().abs() > MOST_SKEW);
+    app.health.set(Missing::Ending, *app.shutdown.borrow());
+    let missing = app.health.missing();
+    if missing.is_empty() {
         return "ok\n".into_response();
-    };
-    refusal::body(StatusCode::SERVICE_UNAVAILABLE, text, None)
+    }
+    let error = missing.iter().map(|it| it.text()).collect::<Vec<_>>().join("; ");
+    let body = NotReady { error, missing: missing.iter().map(|it| it.as_str()).collect() };
+    (StatusCode::SERVICE_UNAVAILABLE, [(CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
 async fn metrics(State(app): State<App>) -> Response {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    app.metrics.queued.set(i64::try_from(app.writer.waiting()).unwrap_or(i64::MAX));
     ([(CONTENT_TYPE, OPEN_METRICS)], app.metrics.render()).into_response()
 }

@@ -1,6 +1,10 @@
-//! Accepting connections, plain or TLS, with bounds on everything a client may take its time with.
+//! Accepting connections, plain or TLS, HTTP/1.1 or HTTP/2, with bounds on everything a client may take its time with.
 
-use std::net::SocketAddr;
+mod activity;
+mod places;
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,72 +12,124 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use ipnet::IpNet;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{sleep, timeout};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service as _;
+
+use self::activity::Activity;
+use self::places::{Place, Places};
+use crate::metrics::{ClosedCause, Metrics};
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
-/// Connections at the same time. Beyond it, new ones wait in the kernel.
-const CONNECTIONS: usize = 30_000;
-const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-/// Also how long a connection may idle between two requests.
-const HEADER_TIME: Duration = Duration::from_mins(1);
+/// What clients may take.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at the same time. Beyond it, new ones wait in the kernel.
+    pub connections: usize,
+    /// Of these, how many one address may have (of IPv6: one /64). Beyond it, new ones are closed.
+    pub per_address: usize,
+    /// Addresses that stand for many clients, and may have more.
+    pub shared: Vec<IpNet>,
+    /// How long a TLS handshake may take.
+    pub handshake: Duration,
+    /// How long headers may take to arrive, and how long a connection may idle between two requests.
+    pub idle: Duration,
+    /// How long requests may take to finish when the server ends.
+    pub shutdown: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 30_000,
+            per_address: 1_000,
+            shared: Vec::new(),
+            handshake: Duration::from_secs(10),
+            idle: Duration::from_mins(1),
+            shutdown: Duration::from_secs(10),
+        }
+    }
+}
+
 /// Requests have four signed headers and little else; hyper's own buffer would be 400 KiB.
 const HEADER_BYTES: usize = 16 * 1024;
 const HEADERS: usize = 64;
-/// How long requests may take to finish when the server ends.
-const SHUTDOWN_TIME: Duration = Duration::from_secs(10);
+/// Requests that one HTTP/2 connection may have under way.
+const STREAMS: u32 = 100;
+/// Streams that a client may open and reset at once before its connection is closed ("rapid reset").
+const RESETS: usize = 64;
+/// How many bytes of bodies may arrive on an HTTP/2 connection before they are read.
+const WINDOW: u32 = 128 * 1024;
+/// How many bytes of answers may wait on an HTTP/2 connection for a client that does not read.
+const UNREAD: usize = 128 * 1024;
 
 /// Serves until `shutdown` turns true, then lets what has begun finish.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
     router: Router,
+    limits: Limits,
+    metrics: Arc<Metrics>,
     mut shutdown: watch::Receiver<bool>,
 ) {
     let acceptor = tls.map(TlsAcceptor::from);
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let graceful = GracefulShutdown::new();
+    let places = Places::new(&limits);
+    let http = Arc::new(http(&limits));
+    // Closed when the last connection has ended.
+    let (alive, mut ended) = mpsc::channel::<()>(1);
     loop {
         let (stream, peer, place) = tokio::select! {
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &places, &metrics) => accepted,
             _ = shutdown.wait_for(|it| *it) => break,
         };
-        let connection = Connection { router: router.clone(), peer, watcher: graceful.watcher(), _place: place };
-        let acceptor = acceptor.clone();
+        let connection = Connection {
+            http: Arc::clone(&http),
+            router: router.clone(),
+            metrics: Arc::clone(&metrics),
+            peer,
+            idle: limits.idle,
+            grace: limits.shutdown / 2,
+            shutdown: shutdown.clone(),
+            _place: place,
+            _alive: alive.clone(),
+        };
+        let (acceptor, handshake) = (acceptor.clone(), limits.handshake);
         tokio::spawn(async move {
             // A failure here is the client's affair: it went away or does not speak TLS.
             drop(stream.set_nodelay(true));
             let Some(acceptor) = acceptor else { return connection.run(stream).await };
-            match timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => connection.run(stream).await,
+            match timeout(handshake, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => return connection.run(stream).await,
                 Ok(Err(error)) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
                 Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
             }
+            connection.metrics.count_closed(ClosedCause::Handshake);
         });
     }
-    drop(listener);
-    if timeout(SHUTDOWN_TIME, graceful.shutdown()).await.is_err() {
+    drop((listener, alive));
+    if timeout(limits.shutdown, ended.recv()).await.is_err() {
         tracing::warn!("some requests did not finish in time and are cut off");
     }
 }
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+async fn accept(listener: &TcpListener, places: &Places, metrics: &Arc<Metrics>) -> (TcpStream, SocketAddr, Place) {
     loop {
-        // Never closed, so there is always a place some time.
-        let Ok(place) = Arc::clone(places).acquire_owned().await else { continue };
+        let place = places.wait().await;
         match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, place),
+            Ok((stream, peer)) => match place.take(peer.ip(), metrics) {
+                Some(place) => return (stream, peer, place),
+                None => metrics.count_closed(ClosedCause::Address),
+            },
             Err(error) => {
                 // Out of descriptors, most likely: give those that are open the time to end.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -83,28 +139,87 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, 
     }
 }
 
+fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.idle)
+        .max_buf_size(HEADER_BYTES)
+        .max_headers(HEADERS);
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(RESETS)
+        .max_header_list_size(u32::try_from(HEADER_BYTES).unwrap_or(u32::MAX))
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_send_buf_size(UNREAD)
+        .keep_alive_interval(limits.idle)
+        .keep_alive_timeout(limits.idle);
+    http
+}
+
 struct Connection {
+    http: Arc<auto::Builder<TokioExecutor>>,
     router: Router,
+    metrics: Arc<Metrics>,
     peer: SocketAddr,
-    watcher: Watcher,
-    _place: OwnedSemaphorePermit,
+    idle: Duration,
+    grace: Duration,
+    shutdown: watch::Receiver<bool>,
+    _place: Place,
+    _alive: mpsc::Sender<()>,
 }
 
 impl Connection {
-    async fn run(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let (peer, router) = (Peer(self.peer), self.router);
+    async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let (peer, router) = (Peer(self.peer), self.router.clone());
+        let activity = Activity::new();
+        let asked = activity.clone();
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
-            router.clone().call(request.map(Body::new))
+            let request_under_way = asked.begin();
+            let answering = router.clone().call(request.map(Body::new));
+            async move {
+                let answer = answering.await;
+                drop(request_under_way);
+                answer
+            }
         });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIME)
-            .max_buf_size(HEADER_BYTES)
-            .max_headers(HEADERS)
-            .serve_connection(TokioIo::new(stream), service);
-        if let Err(error) = self.watcher.watch(connection).await {
-            tracing::debug!(peer = %peer.0, %error, "a connection ended early");
+        let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
+        let mut is_ending = false;
+        let result = loop {
+            // HTTP/2 ends when the client has agreed to it, for which it has not long.
+            let idle = if is_ending { self.grace } else { self.idle };
+            let idle_at = activity.idle_at(idle);
+            tokio::select! {
+                result = connection.as_mut() => break result,
+                () = sleep_until(idle_at) => {
+                    if !activity.is_idle(idle) {
+                        continue;
+                    }
+                    if is_ending {
+                        return;
+                    }
+                    self.metrics.count_closed(ClosedCause::Idle);
+                }
+                _ = self.shutdown.wait_for(|it| *it), if !is_ending => {}
+            }
+            is_ending = true;
+            activity.touch();
+            connection.as_mut().graceful_shutdown();
+        };
+        if let Err(error) = result {
+            tracing::debug!(peer = %self.peer, %error, "a connection ended early");
         }
     }
 }
+
+/// What counts as one address: of IPv6, a whole /64.
+fn one_address(address: IpAddr) -> IpAddr {
+    crate::lockout::network(address)
+}
+
+#[cfg(test)]
+mod tests;

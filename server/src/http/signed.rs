@@ -1,22 +1,21 @@
 //! Receiving a signed request.
 //!
-//! The order of the checks: address not locked out, headers and time, signer known, signer not locked out from here,
-//! address on its vault's allowlist, signature over the raw bytes. What comes after that (nonce, standing, grant, policy) is the writer's.
+//! The order of the checks: address and signer not locked out, target, headers and time, signer known, address on its
+//! vault's allowlist, its rate, the server's load, the body, the signature over the raw bytes. What is cheap comes first:
+//! nothing is received or verified for whom the answer is known. What comes after that (nonce, standing, grant, policy) is
+//! the writer's.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::http::header::CONTENT_LENGTH;
+use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Request};
+use axum::http::{HeaderMap, Request, Version};
 use axum::response::{IntoResponse, Response};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::header::{AGENT_ID, HeaderError, MACHINE_ID, NONCE, SIGNATURE, SignedHeaders, TIMESTAMP};
 use sikkerkey_protocol::id::{AgentId, MachineId};
 use sikkerkey_protocol::key::PublicKey;
-use tokio::time::timeout;
 
 use super::listener::Peer;
 use super::{AGENT_BODY, MACHINE_BODY};
@@ -25,21 +24,33 @@ use crate::audit::entry::{Action, Actor, Entry};
 use crate::decision::{Context, Decided, Decision};
 use crate::ledger::ActivityKind;
 use crate::lockout::Lock;
+use crate::metrics::{LockLabel, ShedCause};
 use crate::model::agent::Agent;
 use crate::model::machine::Machine;
+use crate::model::millis::Millis;
+use crate::rates::Asker;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::authenticate;
 use crate::usecase::source::Source;
-use crate::verify::{Received, Verified};
-use crate::writer::ChangeRequest;
+use crate::verify::{Received, Unverified, Verified};
+use crate::writer::{ChangeRequest, overloaded};
 
-/// How long a client may take to send its body.
-const BODY_TIME: Duration = Duration::from_secs(20);
+/// The longest target, in bytes: an id and what stands around it. It is kept until the body is there.
+const TARGET: usize = 1024;
 
 /// Who may have signed.
 enum Signer {
     Machine(Arc<Machine>),
     Agent(Box<Agent>),
+}
+
+impl Signer {
+    fn asker(&self) -> Asker {
+        match self {
+            Self::Machine(_) => Asker::Machine,
+            Self::Agent(_) => Asker::Agent,
+        }
+    }
 }
 
 /// Receives a request that a machine has to sign.
@@ -48,10 +59,10 @@ pub async fn machine(app: &App, request: Request<Body>) -> Result<Verified<Arc<M
     match signer {
         Signer::Machine(machine) => {
             let key = machine.public_key;
-            checked(app, received, &key, machine).await
+            checked(app, received, Asker::Machine, &key, machine).await
         }
         Signer::Agent(agent) => {
-            let verified = checked(app, received, &agent.public_key.clone(), agent).await?;
+            let verified = checked(app, received, Asker::Agent, &agent.public_key.clone(), agent).await?;
             let actor = Actor::Agent(verified.signer().id.clone());
             let refusal =
                 Refusal::new(RefusalKind::Forbidden, "an agent never reads values: this route answers machines");
@@ -64,10 +75,10 @@ pub async fn machine(app: &App, request: Request<Body>) -> Result<Verified<Arc<M
 pub async fn agent(app: &App, request: Request<Body>) -> Result<Verified<Box<Agent>>, Response> {
     let (received, signer) = known(app, request).await?;
     match signer {
-        Signer::Agent(agent) => checked(app, received, &agent.public_key.clone(), agent).await,
+        Signer::Agent(agent) => checked(app, received, Asker::Agent, &agent.public_key.clone(), agent).await,
         Signer::Machine(machine) => {
             let key = machine.public_key;
-            let verified = checked(app, received, &key, machine).await?;
+            let verified = checked(app, received, Asker::Machine, &key, machine).await?;
             let actor = Actor::Machine(verified.signer().id.clone());
             let refusal = Refusal::new(RefusalKind::Forbidden, "a machine manages nothing: this route answers agents");
             Err(refuse(app, verified.source(), actor, refusal).await)
@@ -96,21 +107,6 @@ pub fn locked(app: &App, source: Source, lock: &Lock) -> Response {
     .denial(DenialReason::LockedOut);
     refusal.retry_after_seconds = Some(seconds);
     refusal.into_response()
-}
-
-/// Reads a body of bounded size in bounded time.
-pub async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refusal> {
-    let too_large = || Refusal::new(RefusalKind::Invalid, format!("the body is larger than {} KiB", limit / 1024));
-    let announced = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()).and_then(|it| it.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(too_large());
-    }
-    match timeout(BODY_TIME, Limited::new(body, limit).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Refusal::new(RefusalKind::Invalid, "the body could not be read")),
-        Err(_) => Err(Refusal::new(RefusalKind::Invalid, "the body took too long to arrive")),
-    }
 }
 
 /// Counts and answers a request that no route understands.
@@ -146,16 +142,26 @@ async fn known(app: &App, request: Request<Body>) -> Result<(Received, Signer), 
     let (parts, body) = request.into_parts();
     let source = source(app, &parts);
     let now = app.clock.now();
-    let claimed = once(&parts.headers, MACHINE_ID).and_then(|it| it.parse::<MachineId>().ok());
-    let claimed = claimed.as_ref().map(MachineId::as_str);
-    app.lockout.check(now, source.address, claimed).map_err(|lock| locked(app, source, &lock))?;
-
-    let target = parts.uri.path().to_owned();
-    if parts.uri.query().is_some() || parts.uri.scheme().is_some() {
+    let headers = headers(&parts.headers);
+    {
+        // A machine that is known here goes on although its neighbours have locked the address, so it must be told apart
+        // even where its other headers are wrong.
+        let spelled = || once(&parts.headers, MACHINE_ID).and_then(|it| it.parse::<MachineId>().ok());
+        let only = if headers.is_err() { spelled() } else { None };
+        let claimed = headers.as_ref().map(|it| it.machine_id.as_str()).ok().or(only.as_ref().map(MachineId::as_str));
+        app.lockout.check(now, source.address, claimed).map_err(|lock| locked(app, source, &lock))?;
+    }
+    // On HTTP/2 the scheme stands beside the path, and only the path is signed.
+    let is_absolute = parts.version < Version::HTTP_2 && parts.uri.scheme().is_some();
+    if parts.uri.query().is_some() || is_absolute {
         let text = "a signed route takes no query and no absolute target: what is not signed is not read";
         return Err(malformed(app, source, Refusal::new(RefusalKind::Invalid, text)));
     }
-    let headers = match headers(&parts.headers) {
+    if parts.uri.path().len() > TARGET {
+        let text = format!("no route has a target of more than {TARGET} bytes");
+        return Err(Refusal::new(RefusalKind::Invalid, text).into_response());
+    }
+    let headers = match headers {
         Ok(headers) => headers,
         Err(error) => {
             let refusal = Refusal::new(RefusalKind::Unauthenticated, error.to_string());
@@ -186,26 +192,69 @@ async fn known(app: &App, request: Request<Body>) -> Result<(Received, Signer), 
             return Err(refuse(app, source, Actor::Machine(headers.machine_id), refusal).await);
         }
     }
+    // Looked at here and counted when the signature is verified: nobody uses up a rate by sending in another's name.
+    let rate = app.rates.check(app.clock.steady(), signer.asker(), headers.machine_id.as_str());
+    rate.map_err(|wait| too_often(app, now, source, &headers.machine_id, wait))?;
+    // An agent's changes are let in: a revocation must not wait until the reads have had enough.
+    if matches!(signer, Signer::Machine(_)) && app.writer.is_overloaded() {
+        return Err(shed(app, now, source, ShedCause::Writer));
+    }
     let limit = match &signer {
         Signer::Machine(_) => MACHINE_BODY,
         Signer::Agent(_) => AGENT_BODY,
     };
-    let body = read_body(&parts.headers, body, limit).await.map_err(|it| malformed(app, source, it))?;
-    Ok((Received { method: parts.method.to_string(), target, headers, body, source }, signer))
+    let body = app.bodies.receive(parts.headers, body, limit).await.map_err(|it| malformed(app, source, it))?;
+    Ok((Received { method: parts.method, target: parts.uri, headers, body, source }, signer))
 }
 
-async fn checked<P>(app: &App, received: Received, key: &PublicKey, signer: P) -> Result<Verified<P>, Response> {
+async fn checked<P>(
+    app: &App,
+    received: Received,
+    asker: Asker,
+    key: &PublicKey,
+    signer: P,
+) -> Result<Verified<P>, Response> {
     let (source, id) = (received.source, received.headers.machine_id.clone());
-    if let Ok(verified) = received.verify(key, signer) {
-        return Ok(verified);
+    match received.verify(&app.verifier, key, signer).await {
+        Ok(verified) => {
+            let rate = app.rates.take(app.clock.steady(), asker, id.as_str());
+            rate.map_err(|wait| too_often(app, app.clock.now(), source, &id, wait))?;
+            Ok(verified)
+        }
+        Err(Unverified::Overloaded) => Err(shed(app, app.clock.now(), source, ShedCause::Verifier)),
+        Err(Unverified::BadSignature) => {
+            let locks = app.lockout.failed(app.clock.now(), source.address, Some(id.as_str()));
+            Err(failed(app, source, Actor::Machine(id), locks).await)
+        }
     }
-    let locks = app.lockout.failed(app.clock.now(), source.address, Some(id.as_str()));
-    Err(failed(app, source, Actor::Machine(id), locks).await)
+}
+
+/// Answers that the signer asks too often. Counted, because audited one by one it would fill the disk all the same.
+fn too_often(app: &App, now: Millis, source: Source, id: &MachineId, wait: Duration) -> Response {
+    app.metrics.count_shed(ShedCause::Rate);
+    app.floods.count(ActivityKind::RateLimited, now, &format!("{id} from {}", source.address));
+    let mut refusal =
+        Refusal::new(RefusalKind::TooMany, "this machine asks too often: wait, and read each secret once");
+    refusal.retry_after_seconds = Some(wait.as_secs() + 1);
+    refusal.into_response()
+}
+
+/// Answers that the server has too much to do.
+fn shed(app: &App, now: Millis, source: Source, cause: ShedCause) -> Response {
+    app.metrics.count_shed(cause);
+    app.floods.count(ActivityKind::Overloaded, now, &source.address.to_string());
+    overloaded().into_response()
 }
 
 /// Audits a failure that counts, and the locks that it begins.
 async fn failed(app: &App, source: Source, actor: Actor, locks: Vec<Lock>) -> Response {
     for lock in locks {
+        app.metrics.lockouts.get_or_create(&LockLabel { what: lock.what.kind() }).inc();
+        let now = app.clock.now();
+        if !app.lockout.may_audit_lock(now) {
+            app.floods.count(ActivityKind::LockedOut, now, &source.address.to_string());
+            continue;
+        }
         let mut entry = Entry::new(Action::LockoutStart, Actor::System);
         entry.source_ip = Some(source.address);
         entry.denial = Some(DenialReason::LockedOut);

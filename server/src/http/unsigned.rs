@@ -64,7 +64,7 @@ where
     let (parts, body) = request.into_parts();
     let source = signed::source(app, &parts);
     app.lockout.check_tokens(app.clock.now(), source.address).map_err(|lock| signed::locked(app, source, &lock))?;
-    let body = signed::read_body(&parts.headers, body, TOKEN_BODY).await;
+    let body = app.bodies.receive(parts.headers, body, TOKEN_BODY).await;
     let body = body.map_err(|it| signed::malformed(app, source, it))?;
     // Tried first where it holds nobody up and leaves nothing behind: what is refused here never reaches the writer.
     let tried = {

@@ -17,12 +17,24 @@ pub enum ActivityKind {
     LockedOut,
     /// Requests that no route could understand: nothing was asked that could be audited.
     Malformed,
+    /// Requests refused because their signer asked too often.
+    RateLimited,
+    /// Requests refused because the server had too much to do.
+    Overloaded,
 }
 
 impl ActivityKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::List, Self::Poll, Self::Sync, Self::Unauthenticated, Self::LockedOut, Self::Malformed];
+    pub const ALL: [Self; 8] = [
+        Self::List,
+        Self::Poll,
+        Self::Sync,
+        Self::Unauthenticated,
+        Self::LockedOut,
+        Self::RateLimited,
+        Self::Overloaded,
+        Self::Malformed,
+    ];
 
     /// The kind of that name.
     pub fn named(name: &str) -> Option<Self> {
@@ -38,6 +50,8 @@ impl ActivityKind {
             Self::Unauthenticated => "unauthenticated",
             Self::LockedOut => "locked_out",
             Self::Malformed => "malformed",
+            Self::RateLimited => "rate_limited",
+            Self::Overloaded => "overloaded",
         }
     }
 }

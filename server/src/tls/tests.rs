@@ -2,8 +2,8 @@ use std::path::PathBuf;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
-use tokio::io::duplex;
+use rustls::{ClientConfig, HandshakeKind, RootCertStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
@@ -82,4 +82,82 @@ fn what_is_wrong_with_the_files_is_said() {
     files.write();
     std::fs::write(files.key(), "nothing").unwrap();
     assert!(matches!(read(), TlsError::Key(..)));
+}
+
+/// One connection: how its handshake went, and which protocol was agreed on.
+async fn connect(client: &Arc<ClientConfig>, server: &Arc<ServerConfig>) -> (HandshakeKind, Option<Vec<u8>>) {
+    let (near, far) = duplex(64 * 1024);
+    let acceptor = TlsAcceptor::from(Arc::clone(server));
+    let accepting = tokio::spawn(async move {
+        let mut stream = acceptor.accept(far).await.unwrap();
+        stream.write_all(b"x").await.unwrap();
+        stream.shutdown().await.unwrap();
+    });
+    let name = ServerName::try_from("server.test").unwrap();
+    let mut stream = TlsConnector::from(Arc::clone(client)).connect(name, near).await.unwrap();
+    // Tickets come after the handshake, with what is read next.
+    let mut read = Vec::new();
+    stream.read_to_end(&mut read).await.unwrap();
+    accepting.await.unwrap();
+    let connection = stream.get_ref().1;
+    (connection.handshake_kind().unwrap(), connection.alpn_protocol().map(<[u8]>::to_vec))
+}
+
+#[tokio::test]
+async fn clients_come_back_with_a_ticket_and_choose_their_protocol() {
+    let files = Files::new();
+    let root = files.write();
+    let server = Arc::new(Certificate::read(&files.cert(), &files.key()).unwrap()).config().unwrap();
+    for versions in [&[&rustls::version::TLS13], &[&rustls::version::TLS12]] {
+        let mut roots = RootCertStore::empty();
+        roots.add(root.clone()).unwrap();
+        let mut client = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        for (offered, agreed) in [
+            (vec![], None),
+            (vec![b"http/1.1".to_vec()], Some(b"http/1.1".to_vec())),
+            (vec![b"http/1.1".to_vec(), b"h2".to_vec()], Some(b"h2".to_vec())),
+        ] {
+            client.alpn_protocols = offered;
+            client.resumption = rustls::client::Resumption::in_memory_sessions(8);
+            let client = Arc::new(client.clone());
+            assert_eq!(connect(&client, &server).await, (HandshakeKind::Full, agreed.clone()));
+            assert_eq!(connect(&client, &server).await, (HandshakeKind::Resumed, agreed));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_that_change_are_taken_without_a_restart() {
+    let files = Files::new();
+    let age = |path: &Path, seconds| {
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+    };
+    let first = files.write();
+    age(&files.cert(), 1);
+    age(&files.key(), 1);
+    let server = Arc::new(Certificate::read(&files.cert(), &files.key()).unwrap());
+    let (stop, stopped) = watch::channel(false);
+    let following = tokio::spawn(Arc::clone(&server).follow(stopped));
+    tokio::time::sleep(LOOK * 2).await;
+    assert!(trusts(&first, &server).await);
+
+    // The new certificate comes before its key: the old pair stays until both are there.
+    let old_key = std::fs::read(files.key()).unwrap();
+    let second = files.write();
+    let new_key = std::fs::read(files.key()).unwrap();
+    std::fs::write(files.key(), old_key).unwrap();
+    age(&files.cert(), 2);
+    tokio::time::sleep(LOOK * 2).await;
+    assert!(trusts(&first, &server).await);
+    std::fs::write(files.key(), new_key).unwrap();
+    age(&files.key(), 2);
+    tokio::time::sleep(LOOK * 2).await;
+    assert!(trusts(&second, &server).await && !trusts(&first, &server).await);
+    stop.send_replace(true);
+    following.await.unwrap();
 }

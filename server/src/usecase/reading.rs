@@ -157,9 +157,13 @@ pub fn attempt(app: &App, machine: &Machine, source: Source, id: &SecretId) -> A
             }
         }
     };
+    let begun = std::time::Instant::now();
     // Outside of the lock: decrypting is what takes the time. What does not open is looked at again by the writer.
     let withheld = found
         .and_then(|((project, sealed), version)| Withheld::open(&app.keyring, &project, id, version, &sealed).ok());
+    if withheld.is_some() {
+        app.metrics.decrypt_seconds.observe(begun.elapsed().as_secs_f64());
+    }
     Attempt::Known(id.clone(), withheld)
 }
 

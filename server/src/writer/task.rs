@@ -85,6 +85,7 @@ impl WriterTask {
             health: Arc::clone(&health),
             is_shared: parts.store.is_shared(),
             last_look: Arc::default(),
+            pressure: super::pressure::Pressure::new(&parts),
         };
         (writer, Self { anchor: Anchor::new(&*parts.clock), parts, queue, health, nonces, audit_head })
     }
@@ -236,6 +237,7 @@ impl WriterTask {
         let now = parts.clock.now();
         let means = Means { keyring: &parts.keyring, entropy: &*parts.entropy, public_url: &parts.public_url };
         let mut authenticated = Vec::with_capacity(jobs.len());
+        let deciding = tokio::time::Instant::now();
         for job in jobs {
             let nonce = match job.spend() {
                 None => Nonce::None,
@@ -250,6 +252,7 @@ impl WriterTask {
             let mut world = parts.live.write();
             job.perform(&mut Group { world: &mut world, means: &means, now, done }, nonce);
         }
+        parts.metrics.decide_seconds.observe(deciding.elapsed().as_secs_f64());
         rows.audit = chain::append(parts.keyring.audit(), parts.store.audit_head(), now, &done.audit)
             .map_err(StoreError::Encode)?;
         rows.entities = std::mem::take(&mut done.entities);

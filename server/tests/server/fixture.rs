@@ -40,6 +40,7 @@ use sikkerkey_server::model::project::{Project, ProjectNamespace};
 use sikkerkey_server::model::secret::{Secret, SecretPhase};
 use sikkerkey_server::model::version::Version;
 use sikkerkey_server::model::{Change, Entity, EntityKey, EntityKind};
+use sikkerkey_server::rates::Rate;
 use sikkerkey_server::refusal::Refusal;
 use sikkerkey_server::writer::ChangeRequest;
 use tempfile::TempDir;
@@ -230,6 +231,8 @@ impl Server {
 
     pub async fn open(directory: Arc<TempDir>, clock: Arc<ManualClock>) -> anyhow::Result<Self> {
         let engine = engine(directory.path(), clock.clone()).await?;
+        // The clock stands: whoever asks often here would have asked all of it at once.
+        engine.app.rates.set(Rate { per_second: 0 });
         let router = router(engine.app.clone());
         Ok(Self { directory, clock, engine, router })
     }

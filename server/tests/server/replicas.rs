@@ -43,7 +43,7 @@ impl Replicas {
     }
 
     async fn start(&self, n: usize) -> Process {
-        Process::start(self.directories[n].path(), "info").await
+        Process::start_with(self.directories[n].path(), "info", &["--machine-rate", "0"]).await
     }
 }
 
