@@ -323,7 +323,8 @@ async fn a_project_gets_a_new_key_while_its_values_are_read() {
     assert!(query(&database, PROJECTS).await.iter().zip(&projects).all(|(is, was)| is != was));
     assert_eq!(query(&database, VALUES).await, values);
     let gone = admin(data, &["rotate-project-key", "--project", "proj_none"]).await.unwrap_err();
-    assert!(gone.contains("there is no project proj_none"), "{gone}");
+    let text = "there is no project proj_none: there are proj_payments (payments), proj_shop (shop)";
+    assert!(gone.contains(text), "{gone}");
     process.child.kill().await.unwrap();
 
     let process = Process::start(data, "info").await;
