@@ -78,11 +78,10 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
     if let Some(certificate) = certificate {
         tasks.spawn(always(certificate.follow(stopped.clone())));
     }
-    let (socket_door, mut socket_stopped) = (Arc::clone(&door), stopped.clone());
-    tasks.spawn(async move {
-        let stopped = async move { drop(socket_stopped.wait_for(|it| *it).await) };
-        http::admin::serve(socket_door, &arguments.data_dir, stopped).await
-    });
+    // Before it is said that the server listens: whoever then finds no socket would take the data for nobody's.
+    let (socket, mut socket_stopped) = (http::admin::listen(&arguments.data_dir)?, stopped.clone());
+    let socket_stopped = async move { drop(socket_stopped.wait_for(|it| *it).await) };
+    tasks.spawn(http::admin::serve(socket, Arc::clone(&door), socket_stopped));
     tracing::info!(%address, "listening");
 
     tokio::pin!(stop);

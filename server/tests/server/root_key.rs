@@ -343,8 +343,8 @@ async fn values_that_are_set_while_a_project_gets_new_keys_are_all_readable() {
     let (ended, told) = tokio::sync::oneshot::channel::<()>();
     let data = server.directory.path().to_owned();
     let socket = tokio::spawn({
-        let (door, data) = (Door::open(app.clone()), data.clone());
-        async move { http::admin::serve(door, &data, async move { drop(told.await) }).await }
+        let (socket, door) = (http::admin::listen(&data).unwrap(), Door::open(app.clone()));
+        async move { http::admin::serve(socket, door, async move { drop(told.await) }).await }
     });
     let setter = tokio::spawn(async move {
         let mut set = 1;
