@@ -112,12 +112,11 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
     if let Some(certificate) = certificate {
         tasks.spawn(always(certificate.follow(stopped.clone())));
     }
-    if let Some(data_dir) = arguments.data_dir {
-        let (socket_door, mut socket_stopped) = (Arc::clone(&door), stopped.clone());
-        tasks.spawn(async move {
-            let stopped = async move { drop(socket_stopped.wait_for(|it| *it).await) };
-            http::admin::serve(socket_door, &data_dir, stopped).await
-        });
+    if let Some(data_dir) = &arguments.data_dir {
+        // Before it is said that the server listens: whoever then finds no socket would take the data for nobody's.
+        let (socket, mut socket_stopped) = (http::admin::listen(data_dir)?, stopped.clone());
+        let socket_stopped = async move { drop(socket_stopped.wait_for(|it| *it).await) };
+        tasks.spawn(http::admin::serve(socket, Arc::clone(&door), socket_stopped));
     }
     tracing::info!(%address, "listening");
 

@@ -14,6 +14,8 @@ use crate::usecase::admin::{project_key, root_key};
 
 /// How often a project's key is tried to be changed while its secrets change.
 const ATTEMPTS: usize = 20;
+/// How many projects are named to somebody who named one that there is not.
+const SHOWN: usize = 50;
 
 /// Wraps the master key by another root key.
 pub(super) async fn rotate_root(desk: Desk<'_>, file: Option<&Path>, command: Option<&str>) -> Result<Answer, String> {
@@ -70,7 +72,7 @@ pub(super) async fn rotate_projects(desk: Desk<'_>, project: Option<&ProjectId>)
 async fn rotate_project(desk: Desk<'_>, id: &ProjectId) -> Result<usize, String> {
     for _ in 0..ATTEMPTS {
         let project = desk.app.live.read().state.projects.get(id).cloned();
-        let project = project.ok_or_else(|| format!("there is no project {id}: secret list shows them"))?;
+        let project = project.ok_or_else(|| no_project(&desk, id))?;
         let stored = desk.app.records.versions(id).await.map_err(|error| told(&error))?;
         let (keyring, entropy) = (Arc::clone(&desk.app.keyring), Arc::clone(&desk.app.entropy));
         let prepared =
@@ -86,6 +88,15 @@ async fn rotate_project(desk: Desk<'_>, id: &ProjectId) -> Result<usize, String>
         "what is stored of project {id} was another each time: try again; if nobody is changing its secrets, somebody \
          has changed the database"
     ))
+}
+
+fn no_project(desk: &Desk<'_>, id: &ProjectId) -> String {
+    let mut projects: Vec<_> =
+        desk.app.live.read().state.projects.values().map(|it| format!("{} ({})", it.id, it.name)).collect();
+    projects.sort();
+    let shown = projects.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = if projects.len() > SHOWN { " and more" } else { "" };
+    format!("there is no project {id}: there are {shown}{more}")
 }
 
 /// What there is to know of a server that has its root key.

@@ -1,7 +1,7 @@
 //! The socket of the person who runs the server: a file that only the server's own user may open.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,11 +20,23 @@ const ASK_TIME: Duration = Duration::from_secs(10);
 /// How many are served at a time.
 const CLIENTS: usize = 8;
 
-/// Serves the socket in the data directory until `shutdown` resolves. The caller holds the lock on the directory, so a
-/// socket that is there was left by a server that has ended.
-pub async fn serve(door: Arc<Door>, data_dir: &Path, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+/// The socket in a data directory.
+pub struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+/// Makes the socket. The caller holds the lock on the directory, so a socket that is there was left by a server that has
+/// ended.
+pub fn listen(data_dir: &Path) -> anyhow::Result<Socket> {
     let path = data_dir.join(SOCKET);
     let listener = bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
+    Ok(Socket { listener, path })
+}
+
+/// Serves the socket until `shutdown` resolves.
+pub async fn serve(socket: Socket, door: Arc<Door>, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let Socket { listener, path } = socket;
     let places = Arc::new(Semaphore::new(CLIENTS));
     let mut clients = JoinSet::new();
     tokio::pin!(shutdown);

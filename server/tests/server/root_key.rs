@@ -315,7 +315,8 @@ async fn a_project_gets_a_new_key_while_its_values_are_read() {
     assert!(query(&database, PROJECTS).await.iter().zip(&projects).all(|(is, was)| is != was));
     assert_eq!(query(&database, VALUES).await, values);
     let gone = admin(data, &["rotate-project-key", "--project", "proj_none"]).await.unwrap_err();
-    assert!(gone.contains("there is no project proj_none"), "{gone}");
+    let text = "there is no project proj_none: there are proj_payments (payments), proj_shop (shop)";
+    assert!(gone.contains(text), "{gone}");
     process.child.kill().await.unwrap();
 
     let process = Process::start(data, "info").await;
@@ -334,8 +335,8 @@ async fn values_that_are_set_while_a_project_gets_new_keys_are_all_readable() {
     let (ended, told) = tokio::sync::oneshot::channel::<()>();
     let data = server.directory.path().to_owned();
     let socket = tokio::spawn({
-        let (door, data) = (Door::open(app.clone()), data.clone());
-        async move { http::admin::serve(door, &data, async move { drop(told.await) }).await }
+        let (socket, door) = (http::admin::listen(&data).unwrap(), Door::open(app.clone()));
+        async move { http::admin::serve(socket, door, async move { drop(told.await) }).await }
     });
     let setter = tokio::spawn(async move {
         let mut set = 1;

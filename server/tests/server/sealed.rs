@@ -131,10 +131,9 @@ async fn the_root_key_comes_by_a_file_descriptor() {
         let (done, text) = run(&script);
         assert!(!done && text.contains(problem), "{script}: {text}");
     }
-    // A pipe, from which it can be read once.
+    // A pipe, from which it can be read once. The server is in the place of the shell, so that it ends with the test.
     let line = format!(
-        "cat {key} | {{ exec 7<&0 < /dev/null; exec {} serve --data-dir {} --listen 127.0.0.1:0 --public-url http://localhost:1 \
-         --root-key-fd 7; }}",
+        "exec {} serve --data-dir {} --listen 127.0.0.1:0 --public-url http://localhost:1 --root-key-fd 7 7<<E\n$(cat {key})\nE\n",
         env!("CARGO_BIN_EXE_sikkerkey-server"),
         data.display()
     );

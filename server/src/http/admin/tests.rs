@@ -57,7 +57,10 @@ async fn commands_do_the_same_beside_the_server_and_without_one() {
     let engine = open(&data).await;
     let (stop, stopped) = oneshot::channel::<()>();
     let (app, at) = (engine.app.clone(), data.clone());
-    let server = tokio::spawn(async move { serve(Door::open(app), &at, async move { drop(stopped.await) }).await });
+    let server =
+        tokio::spawn(
+            async move { serve(listen(&at).unwrap(), Door::open(app), async move { drop(stopped.await) }).await },
+        );
     let ready = async {
         while !data.join(SOCKET).exists() {
             assert!(!server.is_finished());
