@@ -20,7 +20,9 @@ const TOGETHER: usize = 128;
 /// How many may wait for one task. All of them together take 30 ms.
 const WAITING: usize = 2048;
 /// How many times those who are ready to run are let in before verifying begins.
-const GATHERING: usize = 8;
+const GATHERING: usize = 32;
+/// How often nobody may be ready before it does, where several have come.
+const PATIENCE: usize = 4;
 
 /// Why a request is not verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,8 +95,10 @@ async fn work(mut jobs: mpsc::Receiver<Job>, metrics: Arc<Metrics>) {
     }
 }
 
-/// Lets those who are ready to run come in. On an idle server nobody is ready, and this takes no time.
+/// Lets those who are ready to run come in. On an idle server nobody is ready, and this takes no time. Where two have come,
+/// more are likely to be on their way: those are given another chance.
 async fn gather(jobs: &mut mpsc::Receiver<Job>, taken: &mut Vec<Job>) {
+    let mut nobody = 0;
     for _ in 0..GATHERING {
         let before = taken.len();
         tokio::task::yield_now().await;
@@ -103,7 +107,8 @@ async fn gather(jobs: &mut mpsc::Receiver<Job>, taken: &mut Vec<Job>) {
         {
             taken.push(job);
         }
-        if taken.len() == before || taken.len() >= TOGETHER {
+        nobody = if taken.len() == before { nobody + 1 } else { 0 };
+        if nobody > PATIENCE || taken.len() < 2 || taken.len() >= TOGETHER {
             return;
         }
     }
