@@ -194,14 +194,14 @@ async fn readyz_lists_all_that_is_missing() {
         address: POD_ADDRESS.into(),
     };
     assert_eq!(server.send(ready()).await.text(), "ok\n");
-    server.engine.app.health.set(Missing::Clock, true);
+    server.clock.set_skew(10_001);
     server.engine.app.health.set(Missing::RootKey, true);
     server.engine.stop_waiting();
     let answer = server.send(ready()).await;
     assert_eq!(answer.status, 503);
     assert_eq!(answer.json()["missing"], serde_json::json!(["clock", "root_key", "ending"]));
     assert!(answer.json()["error"].as_str().unwrap().contains("set it right; the server is sealed"));
-    server.engine.app.health.set(Missing::Clock, false);
+    server.clock.set_skew(-10_000);
     assert_eq!(server.send(ready()).await.json()["missing"], serde_json::json!(["root_key", "ending"]));
 }
 

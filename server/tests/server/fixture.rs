@@ -54,21 +54,37 @@ pub const START: i64 = 1_772_625_600_000; // 2026-03-04T12:00:00Z, a Wednesday
 pub const POD_ADDRESS: &str = "10.0.0.5";
 
 /// A clock that stands until it is moved.
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    now: AtomicI64,
+    skew: AtomicI64,
+}
 
 impl ManualClock {
+    pub fn at(now: i64) -> Self {
+        Self { now: AtomicI64::new(now), skew: AtomicI64::new(0) }
+    }
+
+    /// How far it is from the database's, in milliseconds.
+    pub fn set_skew(&self, millis: i64) {
+        self.skew.store(millis, Ordering::Relaxed);
+    }
+
     pub fn advance_seconds(&self, seconds: i64) {
-        self.0.fetch_add(seconds * 1000, Ordering::Relaxed);
+        self.now.fetch_add(seconds * 1000, Ordering::Relaxed);
     }
 }
 
 impl Clock for ManualClock {
+    fn skew(&self) -> i64 {
+        self.skew.load(Ordering::Relaxed)
+    }
+
     fn now(&self) -> Millis {
-        Millis(self.0.load(Ordering::Relaxed))
+        Millis(self.now.load(Ordering::Relaxed))
     }
 
     fn steady(&self) -> std::time::Duration {
-        std::time::Duration::from_millis(self.0.load(Ordering::Relaxed).unsigned_abs())
+        std::time::Duration::from_millis(self.now.load(Ordering::Relaxed).unsigned_abs())
     }
 }
 
@@ -221,12 +237,12 @@ impl Server {
     pub async fn empty() -> Self {
         let directory = Arc::new(tempfile::tempdir().unwrap());
         TestDatabase::make(directory.path()).await;
-        Self::open(directory, Arc::new(ManualClock(AtomicI64::new(START)))).await.unwrap()
+        Self::open(directory, Arc::new(ManualClock::at(START))).await.unwrap()
     }
 
     /// One whose clock stands at this instant.
     pub async fn open_at(directory: Arc<TempDir>, now: Millis) -> Self {
-        Self::open(directory, Arc::new(ManualClock(AtomicI64::new(now.0)))).await.unwrap()
+        Self::open(directory, Arc::new(ManualClock::at(now.0))).await.unwrap()
     }
 
     pub async fn open(directory: Arc<TempDir>, clock: Arc<ManualClock>) -> anyhow::Result<Self> {
