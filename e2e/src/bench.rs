@@ -169,7 +169,7 @@ impl Bench<'_> {
             self.say("P1, P2: reads and empty answers in turn");
             let cost = read_cost::measure(self).await?;
             if wanted(Point::P1) {
-                rows.push(read_cost::against_hello(cost));
+                rows.extend(read_cost::against_hello(cost));
             }
             if wanted(Point::P2) {
                 rows.extend(read_cost::against_ceiling(self, cost).await?);

@@ -110,3 +110,24 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     let number: usize = text.parse().map_err(|_| "must be a number".to_owned())?;
     if (1..=1_000_000).contains(&number) { Ok(number) } else { Err("must be between 1 and 1000000".to_owned()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_has_at_least_one_request() {
+        let parsed = |size: &str| {
+            let line =
+                "sikkerkey-server serve --data-dir d --listen 127.0.0.1:1 --public-url http://localhost --max-group";
+            match Cli::try_parse_from(line.split(' ').chain([size])).map(|it| it.command) {
+                Ok(Command::Serve(serve)) => Ok(serve.max_group),
+                Ok(Command::Admin(_)) => Err("admin".to_owned()),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        assert_eq!(parsed("1"), Ok(1));
+        let refused = parsed("0").unwrap_err();
+        assert!(refused.contains("invalid value '0' for '--max-group <N>': number would be zero"), "{refused}");
+    }
+}

@@ -6,13 +6,15 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::clients::Fleet;
-use super::load::Requests;
+use super::load::{Answered, Requests};
 use super::served::Served;
 
 /// Connections that saturate.
 pub(super) const CONNECTIONS: usize = 64;
 /// Requests of a first burst, from which follows how many the measurement needs.
 const BURST: usize = CONNECTIONS * 8;
+/// When requests are due is random, and the same in each run.
+const SEED: u64 = 3;
 
 /// What it is asked.
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +66,18 @@ pub(super) fn enough(rate: f64, time: Duration) -> usize {
 
 /// Has them answered as fast as can be, and sees what that costs.
 pub(super) async fn measured(served: &Served, requests: &Requests) -> Result<Saturation> {
+    costs(served, served.load(CONNECTIONS).closed(requests)).await
+}
+
+/// Asks at a rate, and sees what that costs.
+pub(super) async fn paced(served: &Served, ask: Ask, rate: f64, time: Duration) -> Result<Saturation> {
+    let requests = ask.requests(enough(rate, time)).await?;
+    costs(served, served.load(CONNECTIONS).open(&requests, rate, SEED)).await
+}
+
+async fn costs(served: &Served, load: impl Future<Output = Result<Answered>>) -> Result<Saturation> {
     let before = served.meter.used()?;
-    let answered = served.load(CONNECTIONS).closed(requests).await?;
+    let answered = load.await?;
     let used = served.meter.used()?.since(&before);
     let count = u32::try_from(answered.count)?.max(1);
     #[expect(clippy::cast_precision_loss, reason = "far below what a float holds exactly")]

@@ -27,6 +27,8 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let requests = fleet.reads(enough(rate, bench.scale.loaded)).await?;
     let loaded = server.load(CONNECTIONS).open(&requests, rate, SEED).await?;
     server.stop().await?;
+    let quantiles = [100, 500, 900, 990, 999, 1000].map(|it| milliseconds(loaded.latencies.quantile(it)));
+    bench.say(&format!("70 % load: 10, 50, 90, 99, 99.9 and 100 % of the reads within {}", quantiles.join(", ")));
 
     let under_load = |what: &str, per_mille, floor| Row {
         point: "P3",

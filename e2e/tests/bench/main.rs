@@ -50,7 +50,7 @@ fn every_point_is_measured_and_written_down() {
     let document: Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
     let rows = document["rows"].as_array().unwrap();
     let points: Vec<_> = rows.iter().map(|row| row["point"].as_str().unwrap()).collect();
-    assert_eq!(points, ["P1", "P2", "P2", "P3", "P3", "P3", "P4", "P4", "P4", "P5", "P6", "P11", "P11"]);
+    assert_eq!(points, ["P1", "P1", "P2", "P2", "P3", "P3", "P3", "P4", "P4", "P4", "P5", "P6", "P11", "P11"]);
     let (table, picture) = (String::from_utf8(output.stdout).unwrap(), std::fs::read_to_string(svg).unwrap());
     for row in rows {
         let what = row["what"].as_str().unwrap();
