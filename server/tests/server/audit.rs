@@ -271,7 +271,8 @@ async fn another_history_and_another_installation_are_refused() {
     let it = Anchored::new().await;
     let server = Server::open(it.data.clone(), it.clock.clone()).await.unwrap();
     let app = &server.engine.app;
-    let known = Known::read(&app.records, app.keyring.rows(), *app.writer.audit_head().borrow()).await.unwrap();
+    let end = *app.writer.audit_head().borrow();
+    let known = Known::read(&app.records, app.keyring.rows(), end).await.unwrap();
     // What the anchor would hold of a history that whoever has the root key wrote anew.
     let head = ChainHead { seq: known.head.seq, hash: [9; 32] };
     let signer = app.keyring.audit_signer();
