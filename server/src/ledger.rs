@@ -6,14 +6,16 @@
 
 mod activity;
 mod tally;
+mod unsaved;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque, btree_map};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque, btree_map, hash_map};
 use std::net::IpAddr;
 
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::id::{MachineId, SecretId};
 use sikkerkey_protocol::kubernetes::{LastDenied, Usage};
 
+use self::unsaved::Unsaved;
 use crate::model::machine::Grantee;
 use crate::model::millis::Millis;
 
@@ -29,6 +31,7 @@ pub struct Ledger {
     unsaved_last_seen: HashSet<MachineId>,
     /// On their way to the database.
     saving_last_seen: HashSet<MachineId>,
+    unsaved: Unsaved,
     gone: Gone,
     journal: Journal,
 }
@@ -90,11 +93,21 @@ pub struct Delivered<'a> {
     pub by_pod: bool,
     /// Whether the secret's policy has a cap for the day.
     pub by_day: bool,
+    /// Whether the counters are stored with the read, because something compares with them or because other servers have
+    /// to know them. Those that are only looked at are stored later: the audit holds what they would say.
+    pub at_once: bool,
+}
+
+/// What a tally was before the current group.
+struct Before {
+    tally: Option<Tally>,
+    /// Whether it is stored with the group.
+    at_once: bool,
 }
 
 #[derive(Default)]
 struct Journal {
-    tallies: HashMap<(SecretId, Reader), Option<Tally>>,
+    tallies: HashMap<(SecretId, Reader), Before>,
     delivered: HashMap<(MachineId, SecretId), Option<u64>>,
     /// What is to be added to the database's counters.
     activity: BTreeMap<ActivityKey, Activity>,
@@ -112,6 +125,15 @@ pub struct Dirty {
     pub delivered: Vec<Row<(MachineId, SecretId), u64>>,
     /// Requests to be added to the counters: what is there already stays, whoever counted it and however long ago.
     pub activity: Vec<(ActivityKey, Activity)>,
+}
+
+/// Tallies that are stored later than the reads they count.
+#[derive(Debug, Default)]
+pub struct LateTallies {
+    /// The tallies.
+    pub rows: Vec<Row<(SecretId, Reader), Tally>>,
+    /// Every row of the audit up to this one is counted in the stored tallies from then on.
+    pub counted: Option<u64>,
 }
 
 impl Ledger {
@@ -172,7 +194,10 @@ impl Ledger {
     pub fn record_delivery(&mut self, it: Delivered<'_>) {
         let pod = it.by_pod.then(|| Reader::Pod(it.machine.clone()));
         for reader in std::iter::once(Reader::from(it.grantee)).chain(pod) {
-            self.tally_mut(it.secret, reader).count_read(it.now, it.by_day);
+            self.tally_mut(it.secret, reader, it.at_once).count_read(it.now, it.by_day);
+        }
+        if self.delivered(it.machine, it.secret) == Some(it.version) {
+            return;
         }
         let versions = self.delivered.entry(it.machine.clone()).or_default();
         let old = versions.insert(it.secret.clone(), it.version);
@@ -193,7 +218,7 @@ impl Ledger {
 
     /// Counts a denial.
     pub fn record_denial(&mut self, grantee: &Grantee, secret: &SecretId, denied: LastDenied) {
-        self.tally_mut(secret, Reader::from(grantee)).count_denial(denied);
+        self.tally_mut(secret, Reader::from(grantee), true).count_denial(denied);
     }
 
     /// Notes that a machine signed a request. Kept in memory and saved now and then: it is for people to look at.
@@ -239,7 +264,7 @@ impl Ledger {
     /// Forgets a secret that is removed for good.
     pub fn forget_secret(&mut self, secret: &SecretId) {
         for (reader, tally) in self.tallies.remove(secret).into_iter().flatten() {
-            self.journal.tallies.entry((secret.clone(), reader)).or_insert(Some(tally));
+            self.journal.note((secret.clone(), reader), true, || Some(tally));
         }
         for (machine, versions) in &mut self.delivered {
             if let Some(version) = versions.remove(secret) {
@@ -248,9 +273,11 @@ impl Ledger {
         }
     }
 
-    /// The rows that have changed since the last [`Ledger::settle`] or [`Ledger::take_back`].
-    pub fn dirty(&self) -> Dirty {
-        let tallies = self.journal.tallies.keys().map(|key| (key.clone(), self.tally(&key.0, &key.1).cloned()));
+    /// The rows that have changed since the last [`Ledger::settle`] or [`Ledger::take_back`]. `as_of` is the last row of
+    /// the audit that is written with them.
+    pub fn dirty(&self, as_of: u64) -> Dirty {
+        let at_once = self.journal.tallies.iter().filter(|(_, before)| before.at_once);
+        let tallies = at_once.map(|(key, _)| self.stored_tally(key.clone(), as_of));
         let delivered = self.journal.delivered.keys().map(|key| (key.clone(), self.delivered(&key.0, &key.1)));
         let activity = self.journal.activity.iter().map(|(key, it)| (*key, it.clone()));
         let mut dirty =
@@ -263,7 +290,10 @@ impl Ledger {
 
     /// What has changed is written.
     pub fn settle(&mut self) {
-        self.journal = Journal::default();
+        for (key, before) in std::mem::take(&mut self.journal).tallies {
+            self.unsaved.changed(key, before.at_once);
+        }
+        self.unsaved.saved();
         self.saving_last_seen.clear();
     }
 
@@ -271,9 +301,10 @@ impl Ledger {
     pub fn take_back(&mut self) {
         let journal = std::mem::take(&mut self.journal);
         self.unsaved_last_seen.extend(self.saving_last_seen.drain());
-        for ((secret, reader), old) in journal.tallies {
+        self.unsaved.failed();
+        for ((secret, reader), before) in journal.tallies {
             let tallies = self.tallies.entry(secret).or_default();
-            match old {
+            match before.tally {
                 Some(old) => drop(tallies.insert(reader, old)),
                 None => drop(tallies.remove(&reader)),
             }
@@ -291,6 +322,25 @@ impl Ledger {
     pub fn take_unsaved_last_seen(&mut self) -> Vec<(MachineId, Seen)> {
         self.saving_last_seen = std::mem::take(&mut self.unsaved_last_seen);
         self.saving_last_seen.iter().filter_map(|id| Some((id.clone(), *self.last_seen.get(id)?))).collect()
+    }
+
+    /// Tallies that are to be stored now, of those that were not stored with their reads: they are with the current group.
+    /// `head` is the last row of the audit.
+    pub fn take_unsaved_tallies(&mut self, head: u64) -> LateTallies {
+        let (keys, counted) = self.unsaved.take(head);
+        let rows = keys.into_iter().map(|key| self.stored_tally(key, head)).filter(|(_, tally)| tally.is_some());
+        LateTallies { rows: rows.collect(), counted }
+    }
+
+    /// Counts a read again that the audit holds and the stored tally may not.
+    pub fn recount(&mut self, secret: &SecretId, grantee: &Grantee, seq: u64, at: Millis) {
+        let reader = Reader::from(grantee);
+        let tally = self.tallies.entry(secret.clone()).or_default().entry(reader.clone()).or_default();
+        if tally.as_of < seq {
+            tally.as_of = seq;
+            tally.count_read(at, false);
+            self.unsaved.changed((secret.clone(), reader), false);
+        }
     }
 
     /// Takes over a row as the database holds it.
@@ -344,16 +394,33 @@ impl Ledger {
         self.tallies.get(secret)?.get(reader)
     }
 
-    fn tally_mut(&mut self, secret: &SecretId, reader: Reader) -> &mut Tally {
+    fn stored_tally(&self, key: (SecretId, Reader), as_of: u64) -> Row<(SecretId, Reader), Tally> {
+        let mut tally = self.tally(&key.0, &key.1).cloned();
+        if let Some(tally) = &mut tally {
+            tally.as_of = as_of;
+        }
+        (key, tally)
+    }
+
+    fn tally_mut(&mut self, secret: &SecretId, reader: Reader, at_once: bool) -> &mut Tally {
         let tallies = self.tallies.entry(secret.clone()).or_default();
-        let key = (secret.clone(), reader.clone());
-        self.journal.tallies.entry(key).or_insert_with(|| tallies.get(&reader).cloned());
+        self.journal.note((secret.clone(), reader.clone()), at_once, || tallies.get(&reader).cloned());
         tallies.entry(reader).or_default()
     }
 
     fn forget_tally(&mut self, secret: &SecretId, reader: &Reader) {
         if let Some(old) = self.tallies.get_mut(secret).and_then(|tallies| tallies.remove(reader)) {
-            self.journal.tallies.entry((secret.clone(), reader.clone())).or_insert(Some(old));
+            self.journal.note((secret.clone(), reader.clone()), true, || Some(old));
+        }
+    }
+}
+
+impl Journal {
+    /// Notes what a tally was, unless it has changed in this group before.
+    fn note(&mut self, key: (SecretId, Reader), at_once: bool, tally: impl FnOnce() -> Option<Tally>) {
+        match self.tallies.entry(key) {
+            hash_map::Entry::Occupied(mut noted) => noted.get_mut().at_once |= at_once,
+            hash_map::Entry::Vacant(place) => drop(place.insert(Before { tally: tally(), at_once })),
         }
     }
 }

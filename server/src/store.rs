@@ -34,7 +34,7 @@ use crate::crypto::keyring::Keyring;
 use crate::crypto::master::WrappedMaster;
 use crate::crypto::root_key::{RootKey, RootKeyError};
 use crate::entropy::Entropy;
-use crate::ledger::{Dirty, Seen};
+use crate::ledger::{Dirty, LateTallies, Seen};
 use crate::live::World;
 use crate::model::millis::Millis;
 use crate::model::spend::Spend;
@@ -397,6 +397,7 @@ impl Rows {
         self.entities.is_empty()
             && self.versions.is_empty()
             && (tallies.is_empty() && delivered.is_empty() && activity.is_empty())
+            && (self.late.rows.is_empty() && self.late.counted.is_none())
             && self.last_seen.is_empty()
             && self.audit.is_empty()
             && self.nonce_floor.is_none()
@@ -414,6 +415,8 @@ pub struct Rows {
     pub versions: Vec<Version>,
     /// Changed counters.
     pub dirty: Dirty,
+    /// Counters that are stored later than what they count.
+    pub late: LateTallies,
     /// Last requests.
     pub last_seen: Vec<(MachineId, Seen)>,
     /// New rows of the audit.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::denial::DenialReason;
-use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, SecretId, VaultId};
+use sikkerkey_protocol::id::{AgentId, FleetId, MachineId, ProjectId, SecretId, VaultId};
 
 /// Who did it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,6 +160,9 @@ pub struct Entry {
     /// Which machine, as actor or as target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<MachineId>,
+    /// The fleet of that machine, where it reads: what it has read counts for all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetId>,
     /// Which secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretId>,
@@ -183,6 +186,7 @@ impl Entry {
             vault: None,
             project: None,
             machine: None,
+            fleet: None,
             secret: None,
             source_ip: None,
             denial: None,

@@ -58,6 +58,10 @@ impl FromStr for Reader {
 /// Reads and denials of one secret by one reader.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
+    /// The last row of the audit that is counted in here, of one that is stored: what comes after it is counted again
+    /// when the server starts.
+    #[serde(default)]
+    pub as_of: u64,
     /// Since ever.
     pub usage: Usage,
     /// Denials by reason.

@@ -22,6 +22,7 @@ fn deliver(ledger: &mut Ledger, at: i64, version: u64) {
         now: Millis(at),
         by_pod: true,
         by_day: true,
+        at_once: true,
     });
 }
 
@@ -65,12 +66,12 @@ fn a_group_that_fails_leaves_no_trace() {
     );
     ledger.record_activity(ActivityKind::Poll, Millis(1), "m".into());
     ledger.forget_secret(&secret());
-    assert_eq!(ledger.dirty().tallies.iter().filter(|(_, tally)| tally.is_none()).count(), 2);
+    assert_eq!(ledger.dirty(1).tallies.iter().filter(|(_, tally)| tally.is_none()).count(), 2);
     ledger.take_back();
     assert_eq!(ledger.secret_usage(&secret()), before);
     assert_eq!(ledger.delivered(&machine(), &secret()), Some(1));
-    assert!(ledger.dirty().tallies.is_empty());
-    assert!(ledger.dirty().activity.is_empty());
+    assert!(ledger.dirty(1).tallies.is_empty());
+    assert!(ledger.dirty(1).activity.is_empty());
 }
 
 #[test]

@@ -55,6 +55,8 @@ pub(super) struct Rare {
     /// Nonces that expire at or before this second are forgotten.
     pub(super) purge: Option<i64>,
     pub(super) master: Option<String>,
+    /// The last row of the audit that is counted in all tallies.
+    pub(super) counted: Option<String>,
     /// The new base of the audit, and its number.
     pub(super) audit_base: Option<(String, i64)>,
 }
@@ -160,7 +162,7 @@ impl Book {
         }
         let purge = rows.nonce_floor.map(|_| next.nonce_floor.saturating_add(LIFE_SECONDS));
         let dirty = &rows.dirty;
-        let tallies = dirty.tallies.iter().filter_map(|((secret, reader), tally)| {
+        let tallies = dirty.tallies.iter().chain(&rows.late.rows).filter_map(|((secret, reader), tally)| {
             Some((secret, reader.to_string(), serde_json::to_string(tally.as_ref()?).ok()?))
         });
         let delivered = dirty.delivered.iter();
@@ -186,6 +188,7 @@ impl Book {
             last_seen: some_json(&seen.collect::<Vec<_>>())?,
             purge,
             audit_base: rows.audit_base.map(|it| self.audit_base(it)).transpose()?,
+            counted: rows.late.counted.map(|it| it.to_string()),
             master: rows.master.map(|it| it.encode()).transpose().map_err(StoreError::Encode)?,
         };
         let mut page = Page {

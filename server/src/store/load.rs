@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use super::book::Book;
 use super::head::Head;
-use super::row::Row;
-use super::{Backend, ChainHead, StoreError};
+use super::row::{Bind, Row};
+use super::{Backend, ChainHead, StoreError, meta};
+use crate::audit::entry::{Action, Entry};
 use crate::ledger::{Seen, Stored};
 use crate::live::World;
 use crate::model::Change;
+use crate::model::machine::Grantee;
 use crate::model::millis::Millis;
 use crate::model::spend::{LIFE_SECONDS, Spend};
 use crate::model::version::{Sealed, Version};
@@ -25,6 +27,7 @@ impl Backend {
         self.load_values(&mut world).await?;
         self.load_ledger(&mut world).await?;
         self.check_audit_head(head).await?;
+        self.recount(&mut world).await?;
         Ok(world)
     }
 
@@ -99,6 +102,35 @@ impl Backend {
             world.ledger.restore(Stored::LastSeen(machine, Seen { at: Millis(row.integer(1)?), address }));
         }
         Ok(())
+    }
+
+    /// Counts what the audit holds and the tallies do not.
+    async fn recount(&mut self, world: &mut World) -> Result<(), StoreError> {
+        const PAGE: i64 = 10_000;
+        let counted = meta::value(self, "counted").await?;
+        let mut at = counted.and_then(|it| it.parse().ok()).unwrap_or(0);
+        loop {
+            let sql = "select seq, time, entry from audit where seq > $1 order by seq limit $2";
+            let rows = self.fetch(sql, &[Bind::Integer(at), Bind::Integer(PAGE)]).await.map_err(StoreError::Read)?;
+            for row in &rows {
+                at = row.integer(0)?;
+                let text = row.text(2)?;
+                let entry: Entry =
+                    serde_json::from_str(&text).map_err(|_| StoreError::Tampered(format!("row {at} of the audit")))?;
+                let (Action::SecretRead, Some(machine), Some(secret)) = (entry.action, entry.machine, entry.secret)
+                else {
+                    continue;
+                };
+                // One that is deleted meanwhile has no tally.
+                if world.state.secrets.contains_key(&secret) {
+                    let grantee = entry.fleet.map_or(Grantee::Machine(machine), Grantee::Fleet);
+                    world.ledger.recount(&secret, &grantee, row.count(0)?, Millis(row.integer(1)?));
+                }
+            }
+            if rows.is_empty() {
+                return Ok(());
+            }
+        }
     }
 
     async fn check_audit_head(&mut self, head: Head) -> Result<(), StoreError> {

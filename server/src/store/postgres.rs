@@ -79,6 +79,8 @@ const LAST_SEEN: &str = "insert into last_seen (machine, time, address)
 
 const MASTER: &str = "update meta set value = $1 where name = 'master key'";
 
+const COUNTED: &str = "insert into meta (name, value) values ('counted', $1)
+    on conflict (name) do update set value = excluded.value";
 const BASE: &str = "insert into meta (name, value) values ('audit base', $1)
     on conflict (name) do update set value = excluded.value";
 const ARCHIVED: &str = "delete from audit where seq <= $1";
@@ -180,6 +182,7 @@ impl Postgres {
             last_seen,
             purge,
             master,
+            counted,
             audit_base,
         } = &page.rare;
         let rare = [
@@ -192,6 +195,7 @@ impl Postgres {
             (REMOVED_MACHINES, removed_machines),
             (LAST_SEEN, last_seen),
             (MASTER, master),
+            (COUNTED, counted),
         ];
         for (sql, rows) in rare {
             if let Some(rows) = rows {

@@ -59,6 +59,8 @@ const LAST_SEEN: &str = "insert into last_seen (machine, time, address)
 
 const MASTER: &str = "update meta set value = $1 where name = 'master key'";
 
+const COUNTED: &str = "insert into meta (name, value) values ('counted', $1)
+    on conflict (name) do update set value = excluded.value";
 const BASE: &str = "insert into meta (name, value) values ('audit base', $1)
     on conflict (name) do update set value = excluded.value";
 const ARCHIVED: &str = "delete from audit where seq <= $1";
@@ -122,6 +124,7 @@ impl Sqlite {
             last_seen,
             purge,
             master,
+            counted,
             audit_base,
         } = &page.rare;
         let rare = [
@@ -134,6 +137,7 @@ impl Sqlite {
             (REMOVED_MACHINES, removed_machines),
             (LAST_SEEN, last_seen),
             (MASTER, master),
+            (COUNTED, counted),
         ];
         for (sql, rows) in rare {
             if let Some(rows) = rows {
@@ -182,6 +186,8 @@ fn options(database: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         // A commit that was answered survives a power failure.
         .synchronous(SqliteSynchronous::Full)
+        // What a statement needs to be taken back by itself would be written to a file, and is small.
+        .pragma("temp_store", "MEMORY")
         .pragma("trusted_schema", "OFF")
         .pragma("cell_size_check", "ON")
         .disable_statement_logging()

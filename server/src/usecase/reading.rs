@@ -67,10 +67,27 @@ pub fn guard<'a>(state: &'a State, secret: &Secret) -> Guard<'a> {
     }
 }
 
-/// What a delivery has to be counted for, besides the grantee: the pod by itself, the day.
-pub fn counted(policy: Option<&Policy>) -> (bool, bool) {
-    let cap = policy.and_then(|it| it.document.rate_cap.as_ref());
-    cap.map_or((false, false), |cap| (cap.counted_by == CountedBy::Pod, cap.per_day.is_some()))
+/// What a delivery has to be counted for, besides the grantee.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// The pod by itself.
+    pub by_pod: bool,
+    /// The day.
+    pub by_day: bool,
+    /// Whether something compares with the count.
+    pub is_compared: bool,
+}
+
+/// What a delivery has to be counted for.
+pub fn counted(policy: Option<&Policy>) -> Counted {
+    let Some(document) = policy.map(|it| &it.document) else { return Counted::default() };
+    let cap = document.rate_cap.as_ref();
+    let max_reads = document.ttl.as_ref().and_then(|it| it.max_reads);
+    Counted {
+        by_pod: cap.is_some_and(|it| it.counted_by == CountedBy::Pod),
+        by_day: cap.is_some_and(|it| it.per_day.is_some()),
+        is_compared: cap.is_some() || max_reads.is_some() || document.rotate_after_reads.is_some(),
+    }
 }
 
 /// The denial of something that is not there: the same as of something in a project of others.

@@ -62,6 +62,8 @@ pub(super) struct Means<'a> {
     pub(super) keyring: &'a Keyring,
     pub(super) entropy: &'a dyn Entropy,
     pub(super) public_url: &'a str,
+    /// Whether other servers decide on the same data.
+    pub(super) is_shared: bool,
 }
 
 /// What a group has done so far.

@@ -16,6 +16,7 @@ use crate::model::machine::Machine;
 use crate::model::spend::Spend;
 use crate::policy::{Denial, Guard, Permit, Verdict};
 use crate::refusal::{Refusal, RefusalKind};
+use crate::usecase::reading::Counted;
 use crate::usecase::source::Source;
 use crate::usecase::{authenticate, canary, reading};
 
@@ -249,7 +250,7 @@ fn read(group: &mut Group<'_>, machine: &Machine, source: Source, attempt: Attem
         Guard::Policy(policy) => Some(policy),
         Guard::Open | Guard::Missing => None,
     };
-    let (by_pod, by_day) = reading::counted(policy);
+    let Counted { by_pod, by_day, is_compared } = reading::counted(policy);
     let version = permit.version();
     world.ledger.record_delivery(Delivered {
         machine: &machine.id,
@@ -259,6 +260,7 @@ fn read(group: &mut Group<'_>, machine: &Machine, source: Source, attempt: Attem
         now,
         by_pod,
         by_day,
+        at_once: is_compared || group.means.is_shared,
     });
     entry.detail = format!("v{version} {}", entry.detail);
     group.audit(entry);
@@ -276,6 +278,7 @@ fn entry(action: Action, machine: &Machine, source: Source, secret: &str) -> Ent
     let mut entry = Entry::new(action, Actor::Machine(machine.id.clone()));
     entry.vault = Some(machine.vault.clone());
     entry.machine = Some(machine.id.clone());
+    entry.fleet.clone_from(&machine.fleet);
     entry.source_ip = Some(source.address);
     entry.detail = match &machine.pod {
         Some(it) => format!(

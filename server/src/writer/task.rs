@@ -145,15 +145,16 @@ impl WriterTask {
         // Nobody can lower the floor again.
         let floor = self.anchor.bounded_now(&*self.parts.clock).seconds() - LIFE_SECONDS;
         let floods = self.parts.floods.take();
-        let last_seen = {
+        let head = self.parts.store.audit_head().seq;
+        let (last_seen, late) = {
             let ledger = &mut self.parts.live.write().ledger;
             for (key, flood) in &floods {
                 ledger.add_activity(*key, flood.clone());
             }
-            ledger.take_unsaved_last_seen()
+            (ledger.take_unsaved_last_seen(), ledger.take_unsaved_tallies(head))
         };
         let nonce_floor = (floor > self.nonces.floor() && !self.nonces.is_empty()).then_some(floor);
-        self.group(Vec::new(), Rows { last_seen, nonce_floor, ..Rows::default() }).await?;
+        self.group(Vec::new(), Rows { last_seen, late, nonce_floor, ..Rows::default() }).await?;
         if !self.health.load(Ordering::Relaxed) {
             self.parts.floods.put_back(floods);
         }
@@ -235,7 +236,9 @@ impl WriterTask {
         let (parts, nonces) = (&mut self.parts, &self.nonces);
         // One instant decides the whole group.
         let now = parts.clock.now();
-        let means = Means { keyring: &parts.keyring, entropy: &*parts.entropy, public_url: &parts.public_url };
+        let is_shared = parts.store.is_shared();
+        let means =
+            Means { keyring: &parts.keyring, entropy: &*parts.entropy, public_url: &parts.public_url, is_shared };
         let mut authenticated = Vec::with_capacity(jobs.len());
         let deciding = tokio::time::Instant::now();
         for job in jobs {
@@ -259,7 +262,8 @@ impl WriterTask {
         rows.versions = std::mem::take(&mut done.versions);
         rows.master = done.master.take();
         rows.audit_base = done.audit_base;
-        rows.dirty = parts.live.read().ledger.dirty();
+        let as_of = rows.audit.last().map_or(parts.store.audit_head().seq, |row| row.seq);
+        rows.dirty = parts.live.read().ledger.dirty(as_of);
         if !has_begun {
             // An idle server writes nothing; but one that failed has to find out whether it can write again.
             if rows.is_empty() && self.health.load(Ordering::Relaxed) {

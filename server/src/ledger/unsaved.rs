@@ -1,0 +1,117 @@
+//! Which tallies are not stored yet.
+//!
+//! A counter that nothing compares with would cost a page of the disk for each read. So it is stored seconds later, a few
+//! thousand at a time; and the number of a row of the audit is stored with them, up to which everything is counted. When
+//! the server starts, what the audit holds after it is counted again: no read is lost or counted twice, however the
+//! server ended.
+
+use std::collections::HashSet;
+
+use sikkerkey_protocol::id::SecretId;
+
+use super::tally::Reader;
+
+/// The most that are stored together: the writer does nothing else meanwhile.
+const MOST: usize = 4096;
+/// After so many rows of the audit their end is stored although no tally is late: reading on from it takes less time.
+const STRIDE: u64 = 10_000;
+
+type Key = (SecretId, Reader);
+
+/// Which tallies are not stored yet.
+#[derive(Default)]
+pub(super) struct Unsaved {
+    /// Changed since the round began.
+    later: HashSet<Key>,
+    /// Those of the round that are left.
+    round: Vec<Key>,
+    /// The end of the audit when the round began.
+    upto: u64,
+    /// On their way to the database.
+    saving: Vec<Key>,
+    /// What is stored as counted, or is on its way.
+    counted: u64,
+}
+
+impl Unsaved {
+    /// A group that is committed has changed a tally, and has stored it or not.
+    pub(super) fn changed(&mut self, key: Key, is_stored: bool) {
+        if is_stored {
+            self.later.remove(&key);
+        } else {
+            self.later.insert(key);
+        }
+    }
+
+    /// What is to be stored with the next group, and up to which row of the audit everything is counted then. `head` is
+    /// its last row.
+    pub(super) fn take(&mut self, head: u64) -> (Vec<Key>, Option<u64>) {
+        if self.round.is_empty() {
+            self.round = self.later.drain().collect();
+            self.upto = head;
+        }
+        let left = self.round.len().saturating_sub(MOST);
+        self.saving = self.round.split_off(left);
+        let is_due = !self.saving.is_empty() || self.upto >= self.counted + STRIDE;
+        let counted = (self.round.is_empty() && is_due).then_some(self.upto);
+        (self.saving.clone(), counted)
+    }
+
+    /// The group is committed.
+    pub(super) fn saved(&mut self) {
+        self.saving.clear();
+        if self.round.is_empty() {
+            self.counted = self.upto;
+        }
+    }
+
+    /// The group failed: it is all to be done again.
+    pub(super) fn failed(&mut self) {
+        self.later.extend(self.saving.drain(..));
+        self.later.extend(self.round.drain(..));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: usize) -> Key {
+        let id = "00000000-0000-4000-8000-000000000001".parse().unwrap();
+        (format!("sk_{n}").parse().unwrap(), Reader::Pod(id))
+    }
+
+    #[test]
+    fn everything_is_stored_in_pieces_and_counted_up_to_where_the_round_began() {
+        let mut unsaved = Unsaved::default();
+        (0..MOST + 1).for_each(|n| unsaved.changed(key(n), false));
+        let (first, counted) = unsaved.take(100);
+        assert_eq!((first.len(), counted), (MOST, None));
+        unsaved.saved();
+        // What changes meanwhile is for the next round.
+        unsaved.changed(key(0), false);
+        let (second, counted) = unsaved.take(200);
+        assert_eq!((second.len(), counted), (1, Some(100)));
+        unsaved.saved();
+        let (third, counted) = unsaved.take(300);
+        assert_eq!((third, counted), (vec![key(0)], Some(300)));
+        unsaved.saved();
+        assert_eq!(unsaved.take(300), (vec![], None));
+    }
+
+    #[test]
+    fn what_could_not_be_stored_is_stored_later_and_what_was_stored_with_its_group_is_not() {
+        let mut unsaved = Unsaved::default();
+        unsaved.changed(key(1), false);
+        unsaved.changed(key(2), false);
+        unsaved.changed(key(2), true);
+        assert_eq!(unsaved.take(10), (vec![key(1)], Some(10)));
+        unsaved.failed();
+        assert_eq!(unsaved.take(20), (vec![key(1)], Some(20)));
+        unsaved.saved();
+        // Nothing is late for long: then the end of the audit is stored by itself.
+        assert_eq!(unsaved.take(20 + STRIDE - 1), (vec![], None));
+        unsaved.saved();
+        assert_eq!(unsaved.take(40 + 2 * STRIDE), (vec![], Some(40 + 2 * STRIDE)));
+    }
+}
