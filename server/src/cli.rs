@@ -128,6 +128,9 @@ mod tests {
         };
         assert_eq!(parsed("1"), Ok(1));
         let refused = parsed("0").unwrap_err();
-        assert!(refused.contains("invalid value '0' for '--max-group <N>': must be between 1 and 1000000"), "{refused}");
+        assert!(
+            refused.contains("invalid value '0' for '--max-group <N>': must be between 1 and 1000000"),
+            "{refused}"
+        );
     }
 }

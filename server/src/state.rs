@@ -76,8 +76,8 @@ pub struct State {
     project_of_namespace: HashMap<(String, String), ProjectId>,
     secret_by_name: HashMap<(ProjectId, String), SecretId>,
     policy_by_name: HashMap<(ProjectId, String), String>,
-    grants_of_pair: HashMap<(Grantee, SecretId), BTreeSet<String>>,
-    secrets_of_grantee: HashMap<Grantee, BTreeSet<SecretId>>,
+    /// The ids of the grants, in their order. Looked at by every read, and almost always of one.
+    granted: HashMap<Grantee, BTreeMap<SecretId, Vec<String>>>,
     machines_of_fleet: HashMap<FleetId, HashSet<MachineId>>,
     machines_of_pod: HashMap<(String, String), HashSet<MachineId>>,
     machines_of_key: HashMap<PublicKey, HashSet<MachineId>>,
@@ -162,20 +162,19 @@ impl State {
 
     /// Every grant, ended ones included, that names this pair.
     pub fn grants_for(&self, grantee: &Grantee, secret: &SecretId) -> impl Iterator<Item = &Grant> {
-        let ids = self.grants_of_pair.get(&(grantee.clone(), secret.clone()));
+        let ids = self.granted.get(grantee).and_then(|secrets| secrets.get(secret));
         ids.into_iter().flatten().filter_map(|id| self.grants.get(id))
     }
 
     /// Every secret that some grant, ended ones included, names for this grantee.
     pub fn secrets_granted_to(&self, grantee: &Grantee) -> impl Iterator<Item = &Secret> {
-        self.secrets_of_grantee.get(grantee).into_iter().flatten().filter_map(|id| self.secrets.get(id))
+        self.granted.get(grantee).into_iter().flatten().filter_map(|(id, _)| self.secrets.get(id))
     }
 
     /// Every grant to this grantee that names a secret, ended ones included, by id.
     pub fn grants_to(&self, grantee: &Grantee) -> BTreeMap<&str, &Grant> {
-        let secrets = self.secrets_of_grantee.get(grantee).into_iter().flatten();
-        let pairs = secrets.filter_map(|secret| self.grants_of_pair.get(&(grantee.clone(), secret.clone())));
-        pairs.flatten().filter_map(|id| Some((id.as_str(), self.grants.get(id)?))).collect()
+        let ids = self.granted.get(grantee).into_iter().flatten().flat_map(|(_, ids)| ids);
+        ids.filter_map(|id| Some((id.as_str(), self.grants.get(id)?))).collect()
     }
 
     /// Everybody to whom some grant, ended ones included, names this secret.
@@ -259,10 +258,12 @@ impl State {
                 self.policies.insert(it.id.clone(), it);
             }
             Entity::Grant(it) => {
+                let granted = self.granted.entry(it.grantee.clone()).or_default();
                 for secret in &it.secrets {
-                    let pair = (it.grantee.clone(), secret.clone());
-                    self.grants_of_pair.entry(pair).or_default().insert(it.id.clone());
-                    self.secrets_of_grantee.entry(it.grantee.clone()).or_default().insert(secret.clone());
+                    let ids = granted.entry(secret.clone()).or_default();
+                    if let Err(place) = ids.binary_search(&it.id) {
+                        ids.insert(place, it.id.clone());
+                    }
                     self.grantees_of_secret.entry(secret.clone()).or_default().insert(it.grantee.clone());
                 }
                 if let Some(managed) = &it.managed {
@@ -373,20 +374,17 @@ impl State {
         if let Some(managed) = &gone.managed {
             self.forget_object(Kind::Grant, managed, &gone.id);
         }
+        let Some(granted) = self.granted.get_mut(&gone.grantee) else { return };
         for secret in &gone.secrets {
-            let pair = (gone.grantee.clone(), secret.clone());
-            let Some(ids) = self.grants_of_pair.get_mut(&pair) else { continue };
-            ids.remove(&gone.id);
+            let Some(ids) = granted.get_mut(secret) else { continue };
+            ids.retain(|id| id != &gone.id);
             if ids.is_empty() {
-                self.grants_of_pair.remove(&pair);
+                granted.remove(secret);
                 forget_member(&mut self.grantees_of_secret, secret, &gone.grantee);
-                if let Some(secrets) = self.secrets_of_grantee.get_mut(&gone.grantee) {
-                    secrets.remove(secret);
-                    if secrets.is_empty() {
-                        self.secrets_of_grantee.remove(&gone.grantee);
-                    }
-                }
             }
+        }
+        if granted.is_empty() {
+            self.granted.remove(&gone.grantee);
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use rustix::time::{ClockId, clock_gettime};
 use sikkerkey_protocol::canonical::string_to_sign;
+use sikkerkey_protocol::key::{Claim, verify_all};
 use sikkerkey_protocol::secret_text::SecretText;
 use sikkerkey_server::crypto::keyring::Keyring;
 use sikkerkey_server::crypto::master::Master;
@@ -104,11 +105,10 @@ fn verify(time: Duration) -> Result<Duration> {
 
 fn together(time: Duration) -> Result<Duration> {
     let signed = signed();
-    let messages: Vec<_> = signed.iter().map(|it| it.message.as_slice()).collect();
-    let signatures: Vec<_> = signed.iter().map(|it| *it.signature.inner()).collect();
-    let keys: Vec<_> = signed.iter().map(|it| *it.key.verifying_key()).collect();
+    let claims = signed.iter().map(|it| Claim { key: &it.key, message: &it.message, signature: &it.signature });
+    let claims: Vec<_> = claims.collect();
     timed(time, ClockId::ThreadCPUTime, || {
-        ed25519_dalek::verify_batch(&messages, &signatures, &keys)?;
+        ensure!(verify_all(&claims).into_iter().all(|it| it), "a signature does not verify");
         Ok(GROUP)
     })
 }

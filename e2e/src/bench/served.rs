@@ -46,6 +46,8 @@ impl Programs<'_> {
         let mut command = Command::new(self.server);
         command.arg("serve").arg("--data-dir").arg(data).args(["--listen", &address.to_string()]);
         command.args(["--public-url", &format!("http://{address}")]);
+        // Few machines stand for many here.
+        command.args(["--machine-rate", "0"]);
         if let Some(max_group) = max_group {
             command.args(["--max-group", &max_group.to_string()]);
         }

@@ -25,6 +25,8 @@ use crate::store::{Begun, ChainHead, Rows, Store, StoreError};
 
 /// The weight at which a group is full: a thousand pods that start at once ask for a hundred values each.
 const WEIGHT: usize = 2048;
+/// Requests that are decided before the lock on the state is let go.
+const AT_ONCE: usize = 16;
 /// How many times those who are ready to run are let into a group that has begun.
 const GATHERING: usize = 32;
 /// How often nonces are purged and last requests saved; and how often a database that failed is tried again.
@@ -241,19 +243,22 @@ impl WriterTask {
             Means { keyring: &parts.keyring, entropy: &*parts.entropy, public_url: &parts.public_url, is_shared };
         let mut authenticated = Vec::with_capacity(jobs.len());
         let deciding = tokio::time::Instant::now();
-        for job in jobs {
-            let nonce = match job.spend() {
-                None => Nonce::None,
-                Some(spend) if spend.timestamp <= nonces.floor() => Nonce::BelowFloor,
-                // Taken out, so that of several in this group only the first has it.
-                Some(spend) if burnt.remove(&(spend.signer.clone(), spend.nonce.clone())) => {
-                    authenticated.push(spend.clone());
-                    Nonce::Fresh
-                }
-                Some(_) => Nonce::Replayed,
-            };
+        // The lock is let go now and then: whoever is about to ask looks at the same state.
+        for jobs in jobs.chunks_mut(AT_ONCE) {
             let mut world = parts.live.write();
-            job.perform(&mut Group { world: &mut world, means: &means, now, done }, nonce);
+            for job in jobs {
+                let nonce = match job.spend() {
+                    None => Nonce::None,
+                    Some(spend) if spend.timestamp <= nonces.floor() => Nonce::BelowFloor,
+                    // Taken out, so that of several in this group only the first has it.
+                    Some(spend) if burnt.remove(&(spend.signer.clone(), spend.nonce.clone())) => {
+                        authenticated.push(spend.clone());
+                        Nonce::Fresh
+                    }
+                    Some(_) => Nonce::Replayed,
+                };
+                job.perform(&mut Group { world: &mut world, means: &means, now, done }, nonce);
+            }
         }
         parts.metrics.decide_seconds.observe(deciding.elapsed().as_secs_f64());
         rows.audit = chain::append(parts.keyring.audit(), parts.store.audit_head(), now, &done.audit)
