@@ -1,5 +1,6 @@
 use clap::Parser;
 
+use super::opening::pause;
 use super::*;
 
 fn check_of(arguments: &[&str]) -> Result<(), String> {

@@ -156,7 +156,7 @@ impl WriterTask {
             (ledger.take_unsaved_last_seen(), ledger.take_unsaved_tallies(head))
         };
         let nonce_floor = (floor > self.nonces.floor() && !self.nonces.is_empty()).then_some(floor);
-        self.group(Vec::new(), Rows { last_seen, late, nonce_floor, ..Rows::default() }).await?;
+        self.group(Vec::new(), Rows { late, last_seen, nonce_floor, ..Rows::default() }).await?;
         if !self.health.load(Ordering::Relaxed) {
             self.parts.floods.put_back(floods);
         }
