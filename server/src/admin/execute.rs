@@ -8,7 +8,8 @@ use sikkerkey_protocol::kubernetes::Generator;
 use super::audit::{export, verify};
 use super::request::SecretContent;
 use super::{
-    Answer, Request, allowlist, application, audit, canary, enrolment_token, grant, keys, listing, policy, project,
+    Answer, Request, allowlist, application, audit, backup, canary, enrolment_token, grant, keys, listing, policy,
+    project,
 };
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
@@ -45,6 +46,7 @@ pub(crate) async fn execute(desk: Desk<'_>, request: Request) -> Result<Answer, 
         Request::RotateRootKey { file, command } => keys::rotate_root(desk, file.as_deref(), command.as_deref()).await,
         Request::RotateProjectKey { project } => keys::rotate_projects(desk, project.as_ref()).await,
         Request::SealStatus => keys::status(desk).await,
+        Request::Backup { out } => backup::back_up(desk, &out).await,
         other => dispatch(desk, other).await.map_err(|refusal| refusal.message),
     }
 }
@@ -140,6 +142,11 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
             through(desk, "secret delete", move |it| secret::delete(it, &id)).await?;
             Answer::done(done)
         }
+        Request::SecretRelease { id } => {
+            let done = format!("{id} may be read again");
+            through(desk, "secret release", move |it| secret::release(it, &id)).await?;
+            Answer::done(done)
+        }
         Request::MachineEnabled { id, enabled } => {
             let done = format!("{id} is {}", if enabled { "enabled" } else { "disabled" });
             let what = if enabled { "machine enable" } else { "machine disable" };
@@ -170,6 +177,7 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         | Request::RotateRootKey { .. }
         | Request::RotateProjectKey { .. }
         | Request::SealStatus
+        | Request::Backup { .. }
         | Request::VerifyAudit { .. }
         | Request::AuditKey
         | Request::AuditStatus

@@ -84,6 +84,7 @@ fn world() -> World {
         recipe: None,
         rotation: None,
         phase: SecretPhase::Active,
+        held: false,
         managed: Some(managed("shop", "db")),
     };
     let grant = Grant {

@@ -92,6 +92,11 @@ impl Book {
         self.head.seq
     }
 
+    /// Leaves numbers out, because others may have used them.
+    pub(super) fn skip(&mut self, numbers: u64) {
+        self.tried = self.tried.max(self.head.seq).saturating_add(numbers);
+    }
+
     /// A head as it is before the first group.
     pub(super) fn first_head(keyring: &Keyring) -> Result<String, StoreError> {
         Head::default().encode(keyring.rows()).map_err(StoreError::Encode)
@@ -130,7 +135,8 @@ impl Book {
         if !self.keyring.rows().verifies(&entity_parts(kind, id, doc, &seq.to_be_bytes()), mac) {
             return Err(tampered());
         }
-        let entity: Entity = serde_json::from_str(doc).map_err(|_| tampered())?;
+        // A server wrote it, and not this release.
+        let entity: Entity = serde_json::from_str(doc).map_err(|_| StoreError::NewerSchema)?;
         let key = entity.key();
         if kind_name(key.kind) != kind || key.id != id {
             return Err(tampered());
@@ -223,7 +229,7 @@ impl Book {
         if !self.keyring.rows().verifies(&log_parts(&seq.to_be_bytes(), &prev.to_be_bytes(), body), mac) {
             return Err(tampered());
         }
-        serde_json::from_str(body).map_err(|_| tampered())
+        serde_json::from_str(body).map_err(|_| StoreError::NewerSchema)
     }
 
     /// Takes over what other servers wrote, which must lead to `head`.

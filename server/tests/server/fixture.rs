@@ -513,6 +513,7 @@ pub fn secret(name: &str, project: &str) -> Secret {
         recipe: None,
         rotation: None,
         phase: SecretPhase::Active,
+        held: false,
         managed: Some(managed(project, name)),
     }
 }
