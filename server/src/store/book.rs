@@ -363,3 +363,27 @@ pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
     }
     pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::crypto::master::Master;
+
+    #[test]
+    fn what_a_newer_release_wrote_is_told_from_what_somebody_else_wrote() {
+        let keyring = Arc::new(Keyring::new(Master::new("test".into(), Zeroizing::new([9; 32]))));
+        let book = Book::new(Arc::clone(&keyring), true);
+        let doc = r#"{"Hologram":{"id":"h"}}"#;
+        let mac = keyring.rows().mac(&entity_parts("Hologram", "h", doc, &7_i64.to_be_bytes()));
+        let opened = |doc: &str| book.entity("Hologram", "h", doc, 7, &mac).map(drop).unwrap_err();
+        assert!(matches!(opened(doc), StoreError::NewerSchema));
+        assert!(matches!(opened(&doc.replace("id", "it")), StoreError::Tampered(what) if what == "the Hologram h"));
+
+        let body = r#"{"removed":[{"kind":"Hologram","id":"h"}]}"#;
+        let mac = keyring.rows().mac(&log_parts(&7_i64.to_be_bytes(), &6_i64.to_be_bytes(), body));
+        assert!(matches!(book.delta(7, 6, body, &mac).map(drop), Err(StoreError::NewerSchema)));
+        assert!(matches!(book.delta(7, 5, body, &mac).map(drop), Err(StoreError::Tampered(_))));
+    }
+}

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use sikkerkey_protocol::denial::DenialReason;
@@ -509,6 +510,43 @@ async fn a_running_server_is_backed_up_and_restored_by_the_command_line() {
     assert!(ok, "{error}");
     assert_eq!(answer["rows"][0]["action"], "management_denied");
     assert_eq!(answer["rows"][1]["action"], "secret_release");
+}
+
+#[tokio::test]
+async fn a_restored_database_is_served_beside_its_anchor_when_a_person_accepts_it_once() {
+    let ((kept, path), server) = (file(), Server::new().await);
+    let old = server.stop().await;
+    let anchor = format!("file:{}", kept.path().join("anchor").display());
+    let mut process = Process::start_with(old.path(), "info", &["--audit-anchor", &anchor]).await;
+    let (ok, _, error) = admin(old.path(), &["backup", "--out", path.to_str().unwrap()]).await;
+    assert!(ok, "{error}");
+    // A row that the backup does not have.
+    let token = ["machine", "bootstrap", "--vault", "vault_v"];
+    for arguments in [&token[..], &["audit", "checkpoint"]] {
+        let (ok, _, error) = admin(old.path(), arguments).await;
+        assert!(ok, "{error}");
+    }
+    process.child.kill().await.unwrap();
+
+    let place = Place::new(old.path()).await;
+    let (ok, _, error) = admin(place.directory.path(), &["restore", "--from", path.to_str().unwrap()]).await;
+    assert!(ok, "{error}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sikkerkey-server"));
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--public-url", "http://localhost:1", "--audit-anchor", &anchor])
+        .args(TestDatabase::of(place.directory.path()).arguments(place.directory.path()));
+    let refused = tokio::time::timeout(Duration::from_secs(30), command.output()).await.unwrap().unwrap();
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && error.contains("start once with --accept-restored"), "{error}");
+
+    let accepted = ["--audit-anchor", &*anchor, "--accept-restored"];
+    let mut process = Process::start_with(place.directory.path(), "info", &accepted).await;
+    let (ok, answer, error) = admin(place.directory.path(), &["audit", "checkpoint"]).await;
+    assert!(ok, "{error}");
+    assert_eq!(answer["epoch"]["number"], 2);
+    process.child.kill().await.unwrap();
+    let mut process = Process::start_with(place.directory.path(), "info", &accepted[..2]).await;
+    process.child.kill().await.unwrap();
 }
 
 #[tokio::test]

@@ -387,6 +387,7 @@ pub fn cluster() -> Cluster {
         issuer: "https://prod.example.com".into(),
         jwks: r#"{"keys":[]}"#.into(),
         subject: "system:serviceaccount:sikkerkey-system:sikkerkey-operator".into(),
+        logins_after: None,
     }
 }
 

@@ -10,6 +10,7 @@ use sikkerkey_protocol::kubernetes::Approval;
 use super::by_person;
 use crate::audit::entry::Action;
 use crate::model::agent::Agent;
+use crate::model::cluster::Cluster;
 use crate::model::machine::{Grantee, Machine};
 use crate::model::membership::Membership;
 use crate::model::secret::Secret;
@@ -46,6 +47,11 @@ pub fn begin(it: &Reopened<'_>, file: &str) -> Beginning<Outcome> {
     let (mut steps, mut outcome) = (Steps::default(), Outcome::default());
     machines(state, &mut steps, &mut outcome);
     agents(state, &mut steps, &mut outcome);
+    // A request may be that far ahead of the clock: up to there nonces may be burnt that the backup does not have.
+    let nonce_floor = it.now.seconds().saturating_add(SKEW_SECONDS);
+    for cluster in state.clusters.values() {
+        steps.put(Entity::Cluster(Cluster { logins_after: Some(nonce_floor), ..cluster.clone() }));
+    }
     for hash in state.tokens.keys() {
         steps.remove(EntityKind::Token, hash);
     }
@@ -84,13 +90,7 @@ pub fn begin(it: &Reopened<'_>, file: &str) -> Beginning<Outcome> {
         outcome.secrets_held,
     );
     steps.audit.push(by_person(Action::ServerRestore, None, detail));
-    Beginning {
-        changes: steps.changes,
-        audit: steps.audit,
-        // A request may be that far ahead of the clock: up to there nonces may be burnt that the backup does not have.
-        nonce_floor: it.now.seconds().saturating_add(SKEW_SECONDS),
-        answer: outcome,
-    }
+    Beginning { changes: steps.changes, audit: steps.audit, nonce_floor, answer: outcome }
 }
 
 /// Whether it comes again by itself, if it may.
