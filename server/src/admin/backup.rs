@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde_json::json;
+use sikkerkey_protocol::id::SecretId;
 
 use super::Answer;
 use super::command::Restore;
-use super::execute::Desk;
+use super::execute::{Desk, through};
 use crate::cli::RootKeyArguments;
 use crate::clock::{Clock, DatabaseClock, SystemClock};
 use crate::crypto::keyring::Keyring;
@@ -19,8 +20,9 @@ use crate::crypto::root_key::{RootKey, Source};
 use crate::engine::DataPlace;
 use crate::entropy::SystemEntropy;
 use crate::policy::window::instant;
+use crate::refusal::Refusal;
 use crate::store::backup::{self, BackupError, RestoreError, Written};
-use crate::usecase::admin::restore;
+use crate::usecase::admin::{restore, secret};
 
 /// Writes a file that is there as a whole and holds, or not at all.
 pub(super) async fn back_up(desk: Desk<'_>, out: &Path) -> Result<Answer, String> {
@@ -131,8 +133,8 @@ pub(super) async fn restore(place: DataPlace, root_key: RootKeyArguments, what: 
              limited wait for `admin secret release`",
             done.machines_pending, done.agents_pending, done.secrets_held
         ),
-        "what a person did since the backup has to be done again: fleets denied, accounts suspended, secrets deleted, grants \
-         and policies of no object"
+        "what a person did since the backup has to be done again: fleets and pods denied, accounts suspended, projects \
+         frozen, secrets deleted, address allowlists narrowed, grants and policies of no object"
             .to_owned(),
         "requests are refused with 401 for the first minute; a server with --audit-anchor needs --accept-restored once"
             .to_owned(),
@@ -156,6 +158,13 @@ pub(super) async fn restore(place: DataPlace, root_key: RootKeyArguments, what: 
         "secretsHeld": done.secrets_held,
     });
     Ok(Answer::new(json, lines.join("\n")))
+}
+
+/// Lets a secret be read again that is held.
+pub(super) async fn release(desk: Desk<'_>, id: SecretId) -> Result<Answer, Refusal> {
+    let done = format!("{id} may be read again");
+    through(desk, "secret release", move |it| secret::release(it, &id)).await?;
+    Ok(Answer::done(done))
 }
 
 /// The root key, and whether it lies beside the data. One that is made now would open nothing.

@@ -60,6 +60,7 @@ async fn dispatch(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         Request::Canary(it) => canary::execute(desk, it).await,
         Request::IpAllowlist(it) => allowlist::execute(desk, it).await,
         Request::EnrolmentToken(it) => enrolment_token::execute(desk, it).await,
+        Request::SecretRelease { id } => backup::release(desk, id).await,
         other => change(desk, other).await,
     }
 }
@@ -142,11 +143,6 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
             through(desk, "secret delete", move |it| secret::delete(it, &id)).await?;
             Answer::done(done)
         }
-        Request::SecretRelease { id } => {
-            let done = format!("{id} may be read again");
-            through(desk, "secret release", move |it| secret::release(it, &id)).await?;
-            Answer::done(done)
-        }
         Request::MachineEnabled { id, enabled } => {
             let done = format!("{id} is {}", if enabled { "enabled" } else { "disabled" });
             let what = if enabled { "machine enable" } else { "machine disable" };
@@ -178,6 +174,7 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         | Request::RotateProjectKey { .. }
         | Request::SealStatus
         | Request::Backup { .. }
+        | Request::SecretRelease { .. }
         | Request::VerifyAudit { .. }
         | Request::AuditKey
         | Request::AuditStatus

@@ -33,7 +33,7 @@ pub struct Outcome {
     pub agents_pending: usize,
     /// One-time and enrolment tokens, which are gone.
     pub tokens_removed: usize,
-    /// Grants behind an object, or of a machine that is gone.
+    /// Grants behind an object, to a fleet, or of a machine that is gone.
     pub grants_removed: usize,
     /// Policies behind an object.
     pub policies_removed: usize,
@@ -61,7 +61,8 @@ pub fn begin(it: &Reopened<'_>, file: &str) -> Beginning<Outcome> {
     outcome.tokens_removed = state.tokens.len() + state.enrolment_tokens.len();
     let gone = |grantee: &Grantee| match grantee {
         Grantee::Machine(id) => state.machines.get(id).is_none_or(|it| ends(it)),
-        Grantee::Fleet(_) => false,
+        // Its pods come without being approved.
+        Grantee::Fleet(_) => true,
     };
     for grant in state.grants.values().filter(|it| it.managed.is_some() || gone(&it.grantee)) {
         steps.remove(EntityKind::Grant, &grant.id);
