@@ -230,6 +230,10 @@ async fn what_was_revoked_removed_spent_or_used_since_the_backup_does_not_come_b
             secrets_held: 1,
         }
     );
+    // No head has the number of one that was lost: their digests are masked by it.
+    let heads = TestDatabase::of(place.directory.path()).query("select value from meta where name = 'head'").await;
+    let head: Value = serde_json::from_str(&heads[0]).unwrap();
+    assert!(head["seq"].as_u64().unwrap() > restored.backup.header.group + (1 << 40), "{head}");
     let server = place.open(&clock).await;
     for replayed in [spent.clone(), early.clone()] {
         assert_eq!(server.send(replayed).await.status, 401);
@@ -348,7 +352,7 @@ async fn a_file_that_was_edited_cut_or_mixed_is_refused_with_its_line_and_leaves
 
     let lines: Vec<&str> = original.lines().collect();
     let last = lines.len();
-    let joined = |lines: &[&str]| lines.iter().map(|it| format!("{it}\n")).collect::<String>();
+    let joined = |lines: &[&str]| lines.iter().flat_map(|it| [it, "\n"]).collect::<String>();
     let with = |at: usize, line: &str| {
         let mut lines = lines.clone();
         lines[at] = line;
@@ -440,8 +444,8 @@ async fn from_one_kind_of_database_to_the_other_and_back_nothing_is_lost_and_the
     let server = back.open(&clock).await;
     let after = server.engine.app.records.after(0, 100_000).await.unwrap();
     assert_eq!(after[..rows.len()], rows[..]);
-    let restores = server.audit().await.iter().filter(|it| it.action == Action::ServerRestore).count();
-    assert_eq!(restores, 3);
+    let count = server.audit().await.iter().filter(|it| it.action == Action::ServerRestore).count();
+    assert_eq!(count, 3);
     clock.advance_seconds(61);
     approve(&server, &host()).await;
     assert!(server.get(&Client::host(), "/v1/secret/sk_db").await.text().contains("hunter2"));
