@@ -8,6 +8,7 @@ mod allowlist;
 mod answer;
 mod application;
 mod audit;
+mod backup;
 mod canary;
 mod command;
 mod enrolment_token;
@@ -71,6 +72,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
             audit::verify::beside(data_dir.as_deref(), database_url.as_deref(), &root_key, what).await?
     {
         return show(output, answer);
+    }
+    if let Command::Restore(what) = &command {
+        return show(output, backup::restore(DataPlace::new(database_url, data_dir)?, root_key, what).await?);
     }
     let request = command.into_request()?;
     let answered = match &data_dir {

@@ -36,6 +36,8 @@
 //! * A row does not verify, the root key is another, the schema is newer: the server does not start, and says why.
 //! * The database knows less than its anchor ([`anchor`]): the server does not start. An anchor that is away holds up no
 //!   read: it is counted, shown by `admin audit status`, and tried again.
+//! * The database is lost: `admin restore` makes another from a backup, in which nothing is back that was taken away since
+//!   ([`usecase::admin::restore`]).
 //! * A stored value does not open: that one read is answered 503 and audited; the others go on.
 //! * A task panics, the writer above all: the process ends with an error, and whoever started it starts it again.
 //!

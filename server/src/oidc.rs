@@ -60,6 +60,9 @@ pub enum TokenError {
     /// It has not begun.
     #[error("the token is not valid yet: compare the clocks of cluster and server")]
     NotYet,
+    /// It is of before a restore.
+    #[error("the token was issued before the server was restored from a backup: ask for a new one")]
+    BeforeRestore,
     /// It would last too long.
     #[error("the token is good for more than 24 hours: ask for a shorter one")]
     TooLong,
@@ -137,6 +140,9 @@ pub fn verify<'a>(
     }
     if claims.nbf.unwrap_or(claims.iat).max(claims.iat) > now.saturating_add(LEEWAY) {
         return Err(TokenError::NotYet);
+    }
+    if cluster.logins_after.is_some_and(|it| claims.iat <= it) {
+        return Err(TokenError::BeforeRestore);
     }
     if claims.exp.saturating_sub(claims.iat) > LONGEST {
         return Err(TokenError::TooLong);

@@ -8,6 +8,7 @@
 //! database a group begins by taking over what the groups of other servers have done since ([`delta`]), so every server
 //! decides with all that was acknowledged by any.
 
+pub mod backup;
 mod base;
 mod book;
 mod data_directory;
@@ -24,6 +25,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sikkerkey_protocol::id::MachineId;
+use sqlx::SqlSafeStr;
 use sqlx::migrate::MigrateError;
 
 use self::book::Book;
@@ -183,7 +185,7 @@ impl Database {
 }
 
 impl Backend {
-    async fn fetch(&mut self, sql: &'static str, binds: &[Bind<'_>]) -> Result<Vec<Row>, sqlx::Error> {
+    async fn fetch(&mut self, sql: impl SqlSafeStr, binds: &[Bind<'_>]) -> Result<Vec<Row>, sqlx::Error> {
         match self {
             Self::Sqlite(it) => it.fetch(sql, binds).await,
             Self::Postgres(it) => it.fetch(sql, binds).await,

@@ -136,6 +136,29 @@ pub enum Command {
     /// The root key: whether the server has it, and which it is.
     #[command(subcommand)]
     Seal(Seal),
+    /// Writes everything that the server holds to a file, while it serves. Values are in it as they are sealed: it is
+    /// useless without the root key, which is not in it.
+    Backup {
+        /// The new file. Made by the server when it runs, for its owner alone.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Makes the data in an empty --data-dir or --database-url from a backup. What was revoked or used up since then does
+    /// not come back: pods and operators log in again by themselves; hosts, and secrets whose reads are limited, wait
+    /// until a person approves and releases them.
+    Restore(Restore),
+}
+
+/// What is restored.
+#[derive(Debug, clap::Args)]
+pub struct Restore {
+    /// The backup.
+    #[arg(long, value_name = "FILE")]
+    pub from: PathBuf,
+    /// The number of the epoch that begins; left out: the next after the backup's. Give a higher one than every restore
+    /// before when this is not the first one since the backup was made and there is an anchor.
+    #[arg(long, value_name = "N")]
+    pub epoch: Option<u64>,
 }
 
 /// The root key.
@@ -325,6 +348,12 @@ pub enum Secret {
         /// Its id.
         id: SecretId,
     },
+    /// Lets a secret be read again that is held since a backup was restored, because its reads are limited and those since
+    /// the backup were not counted.
+    Release {
+        /// Its id.
+        id: SecretId,
+    },
     /// Sets a value as the next version.
     Set {
         /// Its id.
@@ -415,6 +444,9 @@ impl Command {
                 Request::SecretRotate { id, length: generator.length, charset: generator.charset }
             }
             Self::Secret(Secret::Delete { id }) => Request::SecretDelete { id },
+            Self::Secret(Secret::Release { id }) => Request::SecretRelease { id },
+            Self::Backup { out } => Request::Backup { out: absolute(&out)? },
+            Self::Restore(_) => anyhow::bail!("a server that runs restores nothing: stop it, and give an empty place"),
             Self::Project(it) => Request::Project(it),
             Self::Application(it) => Request::Application(it),
             Self::Grant(it) => Request::Grant(it),

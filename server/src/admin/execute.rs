@@ -8,7 +8,8 @@ use sikkerkey_protocol::kubernetes::Generator;
 use super::audit::{export, verify};
 use super::request::SecretContent;
 use super::{
-    Answer, Request, allowlist, application, audit, canary, enrolment_token, grant, keys, listing, policy, project,
+    Answer, Request, allowlist, application, audit, backup, canary, enrolment_token, grant, keys, listing, policy,
+    project,
 };
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
@@ -45,6 +46,7 @@ pub(crate) async fn execute(desk: Desk<'_>, request: Request) -> Result<Answer, 
         Request::RotateRootKey { file, command } => keys::rotate_root(desk, file.as_deref(), command.as_deref()).await,
         Request::RotateProjectKey { project } => keys::rotate_projects(desk, project.as_ref()).await,
         Request::SealStatus => keys::status(desk).await,
+        Request::Backup { out } => backup::back_up(desk, &out).await,
         other => dispatch(desk, other).await.map_err(|refusal| refusal.message),
     }
 }
@@ -58,6 +60,7 @@ async fn dispatch(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         Request::Canary(it) => canary::execute(desk, it).await,
         Request::IpAllowlist(it) => allowlist::execute(desk, it).await,
         Request::EnrolmentToken(it) => enrolment_token::execute(desk, it).await,
+        Request::SecretRelease { id } => backup::release(desk, id).await,
         other => change(desk, other).await,
     }
 }
@@ -170,6 +173,8 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         | Request::RotateRootKey { .. }
         | Request::RotateProjectKey { .. }
         | Request::SealStatus
+        | Request::Backup { .. }
+        | Request::SecretRelease { .. }
         | Request::VerifyAudit { .. }
         | Request::AuditKey
         | Request::AuditStatus

@@ -145,6 +145,7 @@ pub(super) fn secrets(world: &World) -> Answer {
         .map(|it| {
             let project = state.projects.get(&it.project).map(|it| it.name.clone()).unwrap_or_default();
             let phase = match it.phase {
+                SecretPhase::Active if it.held => "Held since a restore".to_owned(),
                 SecretPhase::Active => "Active".to_owned(),
                 SecretPhase::Retained => "Retained".to_owned(),
                 SecretPhase::Trashed(since) => format!("In the trash since {}", instant(since)),

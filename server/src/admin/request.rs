@@ -79,6 +79,12 @@ pub enum Request {
     SecretDelete {
         id: SecretId,
     },
+    SecretRelease {
+        id: SecretId,
+    },
+    Backup {
+        out: PathBuf,
+    },
     Project(Project),
     Application(Application),
     Grant(Grant),

@@ -74,6 +74,8 @@ pub enum Action {
     RootKeyRotate,
     ProjectKeyRotate,
     AuditArchive,
+    ServerRestore,
+    SecretRelease,
 }
 
 /// How much it matters.
@@ -138,8 +140,9 @@ impl Action {
             | Self::IpAllowlistUpdate
             | Self::RootKeyRotate
             | Self::ProjectKeyRotate
+            | Self::SecretRelease
             | Self::AccountUpdate => Severity::High,
-            Self::CanaryTriggered => Severity::Critical,
+            Self::CanaryTriggered | Self::ServerRestore => Severity::Critical,
         }
     }
 }

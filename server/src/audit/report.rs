@@ -106,6 +106,7 @@ pub struct Check<'k> {
     anchored: Option<(u64, u64)>,
     findings: Vec<Finding>,
     has_anchor: bool,
+    epoch: Option<Epoch>,
 }
 
 impl<'k> Check<'k> {
@@ -130,7 +131,13 @@ impl<'k> Check<'k> {
             anchored: None,
             findings,
             has_anchor: false,
+            epoch: None,
         }
+    }
+
+    /// Says in which epoch the database is: after a restore, which row the backup ended with.
+    pub fn restored(&mut self, epoch: Epoch) {
+        self.epoch = Some(epoch);
     }
 
     /// Compares with an anchor too. Of earlier epochs only those rows count that the restored backup had.
@@ -194,6 +201,13 @@ impl<'k> Check<'k> {
                 self.findings.push(Finding::row(Kind::RowReplaced, row.seq, text));
             }
         }
+        if let Some(Epoch { continues: Some(last), .. }) = self.epoch
+            && last.seq == row.seq
+            && last.hash != Digest(row.hash)
+        {
+            let text = format!("row {} is not the one that the restored backup ended with", row.seq);
+            self.findings.push(Finding::row(Kind::RowReplaced, row.seq, text));
+        }
         if let Some(head) = self.head
             && head.seq == row.seq
             && head.hash != row.hash
@@ -230,6 +244,16 @@ impl<'k> Check<'k> {
             if let Some(seq) = anchored {
                 proves.push(format!("up to row {seq} the rows are those that the anchor has seen"));
             }
+        }
+        if let Some(Epoch { number, continues: Some(last) }) = self.epoch
+            && last.seq < end.seq
+        {
+            cannot_prove.push(format!(
+                "what happened between row {} and row {}, where epoch {number} begins: the database was restored from a \
+                 backup, and rows that were written after it are lost",
+                last.seq,
+                last.seq + 1
+            ));
         }
         match anchored {
             _ if !self.has_anchor => cannot_prove.push(

@@ -19,6 +19,10 @@ pub struct Cluster {
     pub jwks: String,
     /// The `sub` of its operator: `system:serviceaccount:NAMESPACE:NAME`.
     pub subject: String,
+    /// Login tokens that were issued at this second or before are refused: the server was restored, and does not know which
+    /// of them were used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logins_after: Option<i64>,
 }
 
 /// A pod that is gone: its uid gets no voucher any more, however late one asks.

@@ -32,6 +32,10 @@ pub struct Secret {
     pub rotation: Option<Rotation>,
     /// Whether it can be read.
     pub phase: SecretPhase,
+    /// Whether nobody reads it until a person says so: it was restored, and how often it was read since the backup is not
+    /// known.
+    #[serde(default)]
+    pub held: bool,
     /// The object behind it; of a retained one, the last.
     pub managed: Option<Managed>,
 }

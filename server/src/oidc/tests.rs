@@ -75,6 +75,7 @@ pub(crate) fn cluster(name: &str, signers: &[&Signer]) -> Cluster {
         issuer: "https://kubernetes.default.svc".into(),
         jwks: Signer::jwks(signers),
         subject: "system:serviceaccount:sikkerkey-system:sikkerkey-operator".into(),
+        logins_after: None,
     }
 }
 
@@ -144,6 +145,19 @@ fn what_is_not_a_signature_by_a_trusted_key_is_refused() {
     // A key of another family under the kid that the token names.
     let rsa = Signer { kid: "k".into(), ..Signer::rsa("k") };
     assert_eq!(check(&[cluster("a", &[&rsa])], &good), Err(TokenError::UnknownKey));
+}
+
+#[test]
+fn after_a_restore_only_newer_tokens_are_accepted() {
+    let signer = Signer::ec(1, "k");
+    let token = signer.sign(&claims());
+    let checked = |second| {
+        let restored = Cluster { logins_after: Some(second), ..cluster("a", &[&signer]) };
+        check(&[restored], &token).map(drop)
+    };
+    assert_eq!(checked(NOW.seconds() - 1), Ok(()));
+    assert_eq!(checked(NOW.seconds()), Err(TokenError::BeforeRestore));
+    assert_eq!(checked(NOW.seconds() + 60), Err(TokenError::BeforeRestore));
 }
 
 #[test]

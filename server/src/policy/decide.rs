@@ -51,6 +51,16 @@ fn examine(facts: &Facts<'_>) -> Result<Vec<String>, Denial> {
         ));
     }
     let grants = grants(facts)?;
+    if facts.secret.held {
+        return Err(Denial::new(
+            DenialReason::CoSignMissing,
+            format!(
+                "{} is limited in its reads and was restored from a backup: a person compares the reads since then, and \
+                 lets it be read with sikkerkey-server admin secret release {}",
+                facts.secret.name, facts.secret.id
+            ),
+        ));
+    }
     if facts.secret.version == 0 {
         return Err(Denial::new(
             DenialReason::ValueMissing,

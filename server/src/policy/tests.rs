@@ -84,6 +84,7 @@ fn world() -> World {
         recipe: None,
         rotation: None,
         phase: SecretPhase::Active,
+        held: false,
         managed: Some(managed("shop", "db")),
     };
     let grant = Grant {
@@ -179,7 +180,7 @@ fn a_granted_secret_is_permitted_in_its_newest_version() {
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn each_reason_is_told_with_what_to_do() {
     type Spoil = fn(&mut World);
-    let table: [(Spoil, Reason, &str); 20] = [
+    let table: [(Spoil, Reason, &str); 21] = [
         (
             |w| w.account = Standing::Suspended,
             Reason::AccountNotActive,
@@ -269,6 +270,12 @@ fn each_reason_is_told_with_what_to_do() {
             |w| w.grants[0].expires_at = Some(w.now),
             Reason::GrantExpired,
             "Grant shop/web-db ended at 2026-03-04T12:00:00Z: set a later expiresAt",
+        ),
+        (
+            |w| w.secret.held = true,
+            Reason::CoSignMissing,
+            "db is limited in its reads and was restored from a backup: a person compares the reads since then, and lets it \
+             be read with sikkerkey-server admin secret release sk_db",
         ),
         (
             |w| w.secret.version = 0,

@@ -116,6 +116,7 @@ mod tests {
                 recipe: None,
                 rotation: None,
                 phase: if version == 2 { SecretPhase::Retained } else { SecretPhase::Active },
+                held: false,
                 managed: None,
             }))),
             (0u8..3, any::<u8>()).prop_map(|(n, byte)| Change::PutVersion(Version {

@@ -94,6 +94,11 @@ impl Book {
         self.head.seq
     }
 
+    /// Leaves numbers out, because others may have used them.
+    pub(super) fn skip(&mut self, numbers: u64) {
+        self.tried = self.tried.max(self.head.seq).saturating_add(numbers);
+    }
+
     /// A head as it is before the first group.
     pub(super) fn first_head(keyring: &Keyring) -> Result<String, StoreError> {
         Head::default().encode(keyring.rows()).map_err(StoreError::Encode)
@@ -132,7 +137,8 @@ impl Book {
         if !self.keyring.rows().verifies(&entity_parts(kind, id, doc, &seq.to_be_bytes()), mac) {
             return Err(tampered());
         }
-        let entity: Entity = serde_json::from_str(doc).map_err(|_| tampered())?;
+        // A server wrote it, and not this release.
+        let entity: Entity = serde_json::from_str(doc).map_err(|_| StoreError::NewerSchema)?;
         let key = entity.key();
         if kind_name(key.kind) != kind || key.id != id {
             return Err(tampered());
@@ -226,7 +232,7 @@ impl Book {
         if !self.keyring.rows().verifies(&log_parts(&seq.to_be_bytes(), &prev.to_be_bytes(), body), mac) {
             return Err(tampered());
         }
-        serde_json::from_str(body).map_err(|_| tampered())
+        serde_json::from_str(body).map_err(|_| StoreError::NewerSchema)
     }
 
     /// Takes over what other servers wrote, which must lead to `head`.
@@ -359,4 +365,28 @@ pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::crypto::master::Master;
+
+    #[test]
+    fn what_a_newer_release_wrote_is_told_from_what_somebody_else_wrote() {
+        let keyring = Arc::new(Keyring::new(Master::new("test".into(), Zeroizing::new([9; 32]))));
+        let book = Book::new(Arc::clone(&keyring), true);
+        let doc = r#"{"Hologram":{"id":"h"}}"#;
+        let mac = keyring.rows().mac(&entity_parts("Hologram", "h", doc, &7_i64.to_be_bytes()));
+        let opened = |doc: &str| book.entity("Hologram", "h", doc, 7, &mac).map(drop).unwrap_err();
+        assert!(matches!(opened(doc), StoreError::NewerSchema));
+        assert!(matches!(opened(&doc.replace("id", "it")), StoreError::Tampered(what) if what == "the Hologram h"));
+
+        let body = r#"{"removed":[{"kind":"Hologram","id":"h"}]}"#;
+        let mac = keyring.rows().mac(&log_parts(&7_i64.to_be_bytes(), &6_i64.to_be_bytes(), body));
+        assert!(matches!(book.delta(7, 6, body, &mac).map(drop), Err(StoreError::NewerSchema)));
+        assert!(matches!(book.delta(7, 5, body, &mac).map(drop), Err(StoreError::Tampered(_))));
+    }
 }

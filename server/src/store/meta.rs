@@ -68,7 +68,7 @@ async fn write(backend: &mut Backend, sql: &'static str, binds: &[Bind<'_>]) -> 
 }
 
 /// Whether anything was ever stored.
-async fn has_rows(backend: &mut Backend) -> Result<bool, StoreError> {
+pub(super) async fn has_rows(backend: &mut Backend) -> Result<bool, StoreError> {
     let sql = "select name from meta union all select kind from entity union all select entry from audit limit 1";
     Ok(!backend.fetch(sql, &[]).await.map_err(StoreError::Read)?.is_empty())
 }

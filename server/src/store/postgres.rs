@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection as _, Row as _};
+use sqlx::{ConnectOptions, Connection as _, Row as _, SqlSafeStr};
 use tokio::time::timeout;
 
 use super::book::{Page, Rare};
@@ -113,7 +113,7 @@ impl Postgres {
         Ok(Self { options: options(url)?, connection: None, is_open: false })
     }
 
-    pub(super) async fn fetch(&mut self, sql: &'static str, binds: &[Bind<'_>]) -> Result<Vec<Row>, sqlx::Error> {
+    pub(super) async fn fetch(&mut self, sql: impl SqlSafeStr, binds: &[Bind<'_>]) -> Result<Vec<Row>, sqlx::Error> {
         let mut query = sqlx::query(sql);
         for bind in binds {
             query = match *bind {
@@ -132,6 +132,23 @@ impl Postgres {
         let begin = "begin transaction isolation level repeatable read read only";
         let done = sqlx::query(begin).execute(self.connection().await?).await;
         self.kept(done).map(drop)
+    }
+
+    /// Another connection of the same kind.
+    pub(super) fn again(&self) -> Self {
+        Self { options: self.options.clone(), connection: None, is_open: false }
+    }
+
+    /// Begins to write everything: a server that starts meanwhile waits, and then finds it. Returns the database's time.
+    pub(super) async fn begin_alone(&mut self) -> Result<Millis, sqlx::Error> {
+        self.is_open = true;
+        for sql in ["begin", "lock table meta in exclusive mode"] {
+            let done = sqlx::query(sql).execute(self.connection().await?).await;
+            self.kept(done)?;
+        }
+        let sql = "select (extract(epoch from clock_timestamp()) * 1000)::bigint";
+        let row = sqlx::query(sql).fetch_one(self.connection().await?).await;
+        Ok(Millis(self.kept(row)?.try_get(0)?))
     }
 
     /// Begins a group: from now on no other server is in one.

@@ -28,6 +28,14 @@ impl Records {
         Self { backend: Mutex::new(backend) }
     }
 
+    /// Another connection to the same database.
+    pub(super) async fn again(&self) -> Result<Backend, StoreError> {
+        Ok(match &*self.backend.lock().await {
+            Backend::Sqlite(it) => Backend::Sqlite(it.again().await?),
+            Backend::Postgres(it) => Backend::Postgres(it.again()),
+        })
+    }
+
     /// The newest rows, newest first; of one machine, as actor or as target, or of all.
     pub async fn newest(&self, limit: u32, machine: Option<&MachineId>) -> Result<Vec<AuditRow>, StoreError> {
         let sql = match &*self.backend.lock().await {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection as _, Row as _};
+use sqlx::{ConnectOptions, Connection as _, Row as _, SqlSafeStr};
 
 use super::book::{Page, Rare};
 use super::data_directory::{DATABASE, DataDirectory};
@@ -67,6 +67,7 @@ const ARCHIVED: &str = "delete from audit where seq <= $1";
 
 /// A connection to the embedded database.
 pub(super) struct Sqlite {
+    options: SqliteConnectOptions,
     connection: SqliteConnection,
     /// Whether a transaction has begun that was neither committed nor taken back.
     is_open: bool,
@@ -75,24 +76,39 @@ pub(super) struct Sqlite {
 impl Sqlite {
     /// Opens the database, makes it when there is none, and brings it up to date.
     pub(super) async fn open(directory: &DataDirectory) -> Result<Self, StoreError> {
-        let mut connection =
-            options(&directory.database()).create_if_missing(true).connect().await.map_err(StoreError::Open)?;
+        let options = options(&directory.database()).create_if_missing(true);
+        let mut connection = options.connect().await.map_err(StoreError::Open)?;
         MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(migrate_error)?;
-        Ok(Self { connection, is_open: false })
+        Ok(Self { options, connection, is_open: false })
     }
 
     /// A connection that cannot write, and needs no lock on the data.
     pub(super) async fn read_only(directory: &Path) -> Result<Self, StoreError> {
-        let options = options(&directory.join(DATABASE)).read_only(true);
-        let opened = match options.clone().connect().await {
+        let mut options = options(&directory.join(DATABASE)).read_only(true);
+        let opened = match options.connect().await {
             // A copy on a medium that cannot be written has no place for what readers share, and nobody to share it with.
-            Err(_) if !directory.join(format!("{DATABASE}-wal")).exists() => options.immutable(true).connect().await,
+            Err(_) if !directory.join(format!("{DATABASE}-wal")).exists() => {
+                options = options.immutable(true);
+                options.connect().await
+            }
             opened => opened,
         };
-        Ok(Self { connection: opened.map_err(StoreError::Open)?, is_open: false })
+        Ok(Self { connection: opened.map_err(StoreError::Open)?, options, is_open: false })
     }
 
-    pub(super) async fn fetch(&mut self, sql: &'static str, binds: &[Bind<'_>]) -> Result<Vec<Row>, sqlx::Error> {
+    /// Another connection of the same kind.
+    pub(super) async fn again(&self) -> Result<Self, StoreError> {
+        let connection = self.options.connect().await.map_err(StoreError::Open)?;
+        Ok(Self { options: self.options.clone(), connection, is_open: false })
+    }
+
+    /// What is read until [`Sqlite::take_back`] is of one moment, beside whoever writes.
+    pub(super) async fn begin_reading(&mut self) -> Result<(), sqlx::Error> {
+        self.is_open = true;
+        sqlx::query("begin").execute(&mut self.connection).await.map(drop)
+    }
+
+    pub(super) async fn fetch(&mut self, sql: impl SqlSafeStr, binds: &[Bind<'_>]) -> Result<Vec<Row>, sqlx::Error> {
         let mut query = sqlx::query(sql);
         for bind in binds {
             query = match *bind {

@@ -13,6 +13,7 @@ pub mod machine;
 pub mod policy;
 pub mod project;
 pub mod project_key;
+pub mod restore;
 pub mod root_key;
 pub mod secret;
 pub mod vault;

@@ -83,6 +83,7 @@ impl Bench {
                 issuer: format!("https://{name}.example.com"),
                 jwks: r#"{"keys":[]}"#.into(),
                 subject: "system:serviceaccount:sikkerkey-system:sikkerkey-operator".into(),
+                logins_after: None,
             }));
         }
         bench

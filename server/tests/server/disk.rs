@@ -12,12 +12,12 @@ use crate::fixture::*;
 use crate::process::{Connection, Process};
 
 /// A disk that fails when it is told to.
-struct Disk {
+pub struct Disk {
     directory: TempDir,
 }
 
 impl Disk {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/server/disk.c");
         let built = Command::new("cc")
@@ -34,17 +34,17 @@ impl Disk {
         self.directory.path().join(name)
     }
 
-    async fn start(&self, data: &Path) -> Process {
+    pub async fn start(&self, data: &Path) -> Process {
         let (shim, fault) = (self.path("disk.so"), self.path("fault"));
         let environment = [("LD_PRELOAD", shim.to_str().unwrap()), ("FAULT", fault.to_str().unwrap())];
         Process::spawn(data, "info", &[], &environment).await
     }
 
-    fn fail(&self, how: &str) {
+    pub fn fail(&self, how: &str) {
         std::fs::write(self.path("fault"), how).unwrap();
     }
 
-    fn mend(&self) {
+    pub fn mend(&self) {
         std::fs::remove_file(self.path("fault")).unwrap();
     }
 }

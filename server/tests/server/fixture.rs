@@ -387,6 +387,7 @@ pub fn cluster() -> Cluster {
         issuer: "https://prod.example.com".into(),
         jwks: r#"{"keys":[]}"#.into(),
         subject: "system:serviceaccount:sikkerkey-system:sikkerkey-operator".into(),
+        logins_after: None,
     }
 }
 
@@ -513,6 +514,7 @@ pub fn secret(name: &str, project: &str) -> Secret {
         recipe: None,
         rotation: None,
         phase: SecretPhase::Active,
+        held: false,
         managed: Some(managed(project, name)),
     }
 }

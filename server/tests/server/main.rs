@@ -10,6 +10,7 @@
 
 mod allowlist;
 mod audit;
+mod backup;
 mod canary;
 mod cli_routes;
 mod crash;

@@ -89,6 +89,7 @@ async fn follow(
 ) -> Result<Report, String> {
     let base = archived.after.unwrap_or(known.base);
     let mut check = Check::new(keyring.audit(), base, head);
+    check.restored(known.installation.epoch);
     if let Some(path) = anchor {
         let text =
             std::fs::read(path).map_err(|error| format!("cannot read the anchor {}: {error}", path.display()))?;

@@ -67,6 +67,7 @@ pub fn trust(context: &Context<'_>, request: Trust) -> Decided<()> {
         issuer: request.issuer,
         jwks: request.jwks,
         subject: request.subject,
+        logins_after: old.and_then(|it| it.logins_after),
     };
     let mut steps = Steps::default();
     if old != Some(&cluster) {

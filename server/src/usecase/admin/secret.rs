@@ -55,6 +55,7 @@ pub fn create(context: &Context<'_>, project: &str, name: &str, first: Content) 
         recipe: None,
         rotation: None,
         phase: SecretPhase::Active,
+        held: false,
         managed: None,
     };
     let mut steps = Steps::default();
@@ -93,6 +94,18 @@ pub fn delete(context: &Context<'_>, id: &SecretId) -> Decided<()> {
     let detail = format!("{}: goes to the trash for 30 days", secret.name);
     steps.audit.push(about(Action::SecretDelete, secret, detail));
     steps.put(Entity::Secret(Secret { phase: SecretPhase::Trashed(context.now), ..secret.clone() }));
+    Ok(steps.decide(|_| ()))
+}
+
+/// Lets a secret be read again that was held since a restore.
+pub fn release(context: &Context<'_>, id: &SecretId) -> Decided<()> {
+    let secret = find(context, id)?;
+    if !secret.held {
+        return Err(conflict(format!("{} is not held: nobody has to release it", secret.name)));
+    }
+    let mut steps = Steps::default();
+    steps.audit.push(about(Action::SecretRelease, secret, format!("{} may be read again", secret.name)));
+    steps.put(Entity::Secret(Secret { held: false, ..secret.clone() }));
     Ok(steps.decide(|_| ()))
 }
 

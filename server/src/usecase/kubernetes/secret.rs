@@ -151,6 +151,7 @@ fn new_secret(context: &Context<'_>, project: &Project, name: &str) -> Result<Se
         recipe: None,
         rotation: None,
         phase: SecretPhase::Active,
+        held: false,
         managed: None,
     })
 }
