@@ -421,8 +421,9 @@ impl Transaction<'_> {
             }
             world.state.apply(change);
         }
-        rows_of_epoch.dirty = world.ledger.dirty();
         rows_of_epoch.audit = chain::append(keyring.audit(), continues, now, &audit).map_err(StoreError::Encode)?;
+        let as_of = rows_of_epoch.audit.last().map_or(continues.seq, |row| row.seq);
+        rows_of_epoch.dirty = world.ledger.dirty(as_of);
         let drawn = u64::from_be_bytes(*entropy::bytes::<8>(self.entropy));
         book.skip(SKIPPED + drawn % SKIPPED);
         let page = book.prepare(rows_of_epoch, now.0)?;
