@@ -7,6 +7,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Signature, VerifyingKey};
 use rustix::time::{ClockId, clock_gettime};
 use sikkerkey_protocol::canonical::string_to_sign;
 use sikkerkey_protocol::secret_text::SecretText;
@@ -105,8 +108,11 @@ fn verify(time: Duration) -> Result<Duration> {
 fn together(time: Duration) -> Result<Duration> {
     let signed = signed();
     let messages: Vec<_> = signed.iter().map(|it| it.message.as_slice()).collect();
-    let signatures: Vec<_> = signed.iter().map(|it| *it.signature.inner()).collect();
-    let keys: Vec<_> = signed.iter().map(|it| *it.key.verifying_key()).collect();
+    // The library's own types, which the protocol crate keeps to itself.
+    let signature = |it: &Signed| Ok(Signature::from_slice(&STANDARD.decode(it.signature.to_string())?)?);
+    let signatures = signed.iter().map(signature).collect::<Result<Vec<_>>>()?;
+    let keys = signed.iter().map(|it| VerifyingKey::from_bytes(it.key.as_bytes()));
+    let keys = keys.collect::<Result<Vec<_>, _>>()?;
     timed(time, ClockId::ThreadCPUTime, || {
         ed25519_dalek::verify_batch(&messages, &signatures, &keys)?;
         Ok(GROUP)
