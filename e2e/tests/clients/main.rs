@@ -15,8 +15,13 @@
 mod driver;
 mod python;
 mod reading;
+mod refused;
+mod retried;
 mod server;
 mod team;
+mod tls;
+mod watching;
+mod wire;
 
 use std::time::Duration;
 
