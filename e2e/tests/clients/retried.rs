@@ -1,6 +1,7 @@
 //! What the client tries again before it raises or falls back to its cache: after 1, 2 and 4 seconds.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures::future::join_all;
@@ -14,6 +15,7 @@ use crate::python::python;
 use crate::refused::assert_raised;
 use crate::server::{Server, text};
 use crate::team::{Host, PLAIN, Team};
+use crate::tls::secured;
 
 /// One more process with the identity of `host`.
 async fn again(team: &Team, host: &Host) -> Driver {
@@ -168,15 +170,17 @@ async fn a_cached_value_is_used_while_the_server_is_away_and_never_against_its_w
 
 /// A client that finds nobody tries again; one whose connection is cut off without an answer does not, and its application
 /// gets an exception that is none of the client's own. So a server that ends answers whoever has connected.
-#[tokio::test]
-async fn a_server_that_is_started_anew_cuts_nobody_off() {
-    let Some(python) = python("a_server_that_is_started_anew_cuts_nobody_off") else { return };
-    let mut team = Team::new(python).await;
-    let host = team.host("web-1").await;
+async fn started_anew(python: &'static Path, mut server: Server, arguments: &[&str], environment: &[(&str, &str)]) {
+    server.run(arguments).await;
+    let mut team = Team::on(python, server).await;
+    let host = team.pending_with("web-1", environment).await;
+    team.admit(&host).await;
     let (secret, is_over) = (team.plain.clone(), AtomicBool::new(false));
     let mut clients = Vec::new();
     for _ in 0..4 {
-        clients.push((again(&team, &host).await, AtomicUsize::new(0)));
+        let mut client = Driver::start(python, &host.home, environment);
+        client.does("open", json!([])).await;
+        clients.push((client, AtomicUsize::new(0)));
     }
     let (mut clients, reads): (Vec<_>, Vec<_>) = clients.into_iter().unzip();
     let reading = clients.iter_mut().zip(&reads).map(async |(client, reads)| {
@@ -187,16 +191,33 @@ async fn a_server_that_is_started_anew_cuts_nobody_off() {
     });
     let restarts = async {
         for _ in 0..5 {
-            reads.iter().for_each(|it| it.store(0, Ordering::Relaxed));
+            for it in &reads {
+                it.store(0, Ordering::Relaxed);
+            }
             let all_read = wait_for("reads of every client", BOUND, async || {
                 let least = reads.iter().map(|it| it.load(Ordering::Relaxed)).min();
                 if least > Some(3) { Ok(()) } else { Err(format!("{least:?}")) }
             });
             all_read.await.unwrap();
             team.server.stop().await;
-            team.server.run(&["--machine-rate", "0"]).await;
+            team.server.run(arguments).await;
         }
         is_over.store(true, Ordering::Relaxed);
     };
     tokio::join!(join_all(reading), restarts);
+}
+
+#[tokio::test]
+async fn a_server_that_is_started_anew_cuts_nobody_off() {
+    let Some(python) = python("a_server_that_is_started_anew_cuts_nobody_off") else { return };
+    started_anew(python, Server::new("http"), &["--machine-rate", "0"], &[]).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_started_anew_cuts_nobody_off_over_tls() {
+    let Some(python) = python("a_server_that_is_started_anew_cuts_nobody_off_over_tls") else { return };
+    let secured = secured();
+    let [certificate_is, certificate, key_is, key] = secured.arguments.each_ref().map(String::as_str);
+    let arguments = ["--machine-rate", "0", certificate_is, certificate, key_is, key];
+    started_anew(python, secured.server, &arguments, &[("SSL_CERT_FILE", text(&secured.trusted))]).await;
 }

@@ -1,5 +1,7 @@
 //! The way it is deployed: https, with a certificate of an authority that the client was told to trust.
 
+use std::path::PathBuf;
+
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use serde_json::json;
 
@@ -9,10 +11,17 @@ use crate::refused::assert_raised;
 use crate::server::{Server, text};
 use crate::team::{PLAIN, Team};
 
-#[tokio::test]
-async fn a_client_that_trusts_the_authority_reads_over_tls_and_another_does_not() {
-    let Some(python) = python("a_client_that_trusts_the_authority_reads_over_tls_and_another_does_not") else { return };
-    let mut server = Server::new("https");
+/// A server for https that does not run yet.
+pub(crate) struct Secured {
+    pub(crate) server: Server,
+    /// The certificate of its authority.
+    pub(crate) trusted: PathBuf,
+    /// What it has to be started with.
+    pub(crate) arguments: [String; 4],
+}
+
+pub(crate) fn secured() -> Secured {
+    let server = Server::new("https");
     let mut params = CertificateParams::default();
     // With rcgen's own name for both, the certificate would be taken for its own issuer.
     params.distinguished_name.push(DnType::CommonName, "authority");
@@ -26,7 +35,16 @@ async fn a_client_that_trusts_the_authority_reads_over_tls_and_another_does_not(
     let trusted = server.file("ca.crt", &authority.pem());
     let certificate = server.file("tls.crt", &certificate.pem());
     let key = server.file("tls.key", &key.serialize_pem());
-    server.run(&["--tls-cert", text(&certificate), "--tls-key", text(&key)]).await;
+    let [certificate, key] = [certificate, key].map(|it| text(&it).to_owned());
+    Secured { server, trusted, arguments: ["--tls-cert".into(), certificate, "--tls-key".into(), key] }
+}
+
+#[tokio::test]
+async fn a_client_that_trusts_the_authority_reads_over_tls_and_another_does_not() {
+    let Some(python) = python("a_client_that_trusts_the_authority_reads_over_tls_and_another_does_not") else { return };
+    let secured = secured();
+    let (mut server, trusted) = (secured.server, secured.trusted);
+    server.run(&secured.arguments.each_ref().map(String::as_str)).await;
     let team = Team::on(python, server).await;
 
     // What OpenSSL, and so Python, takes for the system's authorities.
