@@ -213,15 +213,19 @@ fn linker_flags() -> String {
     format!("-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}")
 }
 
-/// One directory for each set of pinned versions and flags, so that a changed pin never finds old binaries.
-fn cache_directory() -> PathBuf {
-    let base = std::env::var_os("SIKKERKEY_E2E_CACHE").map_or_else(
+/// Where what is fetched or built once is kept, outside of the repository.
+pub fn cache_base() -> PathBuf {
+    std::env::var_os("SIKKERKEY_E2E_CACHE").map_or_else(
         || std::env::home_dir().unwrap_or_else(std::env::temp_dir).join(".cache/sikkerkey-e2e"),
         PathBuf::from,
-    );
+    )
+}
+
+/// One directory for each set of pinned versions and flags, so that a changed pin never finds old binaries.
+fn cache_directory() -> PathBuf {
     let digest = Sha256::new().chain_update(GO_MOD).chain_update(GO_SUM).chain_update(linker_flags()).finalize();
     let [first, second, third, fourth, ..] = digest.0;
-    base.join(format!("{}-{first:02x}{second:02x}{third:02x}{fourth:02x}", version()))
+    cache_base().join(format!("{}-{first:02x}{second:02x}{third:02x}{fourth:02x}", version()))
 }
 
 #[cfg(test)]

@@ -66,6 +66,8 @@ const HEADER_BYTES: usize = 16 * 1024;
 const HEADERS: usize = 64;
 /// Requests that one HTTP/2 connection may have under way.
 const STREAMS: u32 = 100;
+/// Connections that wait in the kernel to be accepted: what tokio asks for.
+const BACKLOG: usize = 1024;
 /// Streams that a client may open and reset at once before its connection is closed ("rapid reset").
 const RESETS: usize = 64;
 /// How many bytes of bodies may arrive on an HTTP/2 connection before they are read.
@@ -80,45 +82,62 @@ pub async fn serve(
     router: Router,
     limits: Limits,
     metrics: Arc<Metrics>,
-    mut shutdown: watch::Receiver<bool>,
+    shutdown: watch::Receiver<bool>,
 ) {
     let acceptor = tls.map(TlsAcceptor::from);
     let places = Places::new(&limits);
     let http = Arc::new(http(&limits));
     // Closed when the last connection has ended.
     let (alive, mut ended) = mpsc::channel::<()>(1);
-    loop {
-        let (stream, peer, place) = tokio::select! {
-            accepted = accept(&listener, &places, &metrics) => accepted,
-            _ = shutdown.wait_for(|it| *it) => break,
-        };
+    let serve_one = |stream: TcpStream, peer: SocketAddr, place: Place| {
         let connection = Connection {
             http: Arc::clone(&http),
             router: router.clone(),
             metrics: Arc::clone(&metrics),
             peer,
             idle: limits.idle,
+            first: limits.shutdown / 8,
             grace: limits.shutdown / 2,
             shutdown: shutdown.clone(),
             _place: place,
             _alive: alive.clone(),
         };
-        let (acceptor, handshake) = (acceptor.clone(), limits.handshake);
-        tokio::spawn(async move {
-            // A failure here is the client's affair: it went away or does not speak TLS.
-            drop(stream.set_nodelay(true));
-            let Some(acceptor) = acceptor else { return connection.run(stream).await };
-            match timeout(handshake, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => return connection.run(stream).await,
-                Ok(Err(error)) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
-                Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
-            }
-            connection.metrics.count_closed(ClosedCause::Handshake);
-        });
+        tokio::spawn(connection.begin(stream, acceptor.clone(), limits.handshake));
+    };
+    let mut ending = shutdown.clone();
+    loop {
+        tokio::select! {
+            (stream, peer, place) = accept(&listener, &places, &metrics) => serve_one(stream, peer, place),
+            _ = ending.wait_for(|it| *it) => break,
+        }
     }
-    drop((listener, alive));
+    last_call(listener, &places, &metrics, serve_one).await;
+    drop(alive);
     if timeout(limits.shutdown, ended.recv()).await.is_err() {
         tracing::warn!("some requests did not finish in time and are cut off");
+    }
+}
+
+/// Takes in whoever has connected and waits in the kernel, which would reset them all together with the listener. A client
+/// that nobody listens for tries again; one that is cut off without an answer may not, the official Python client among
+/// them.
+async fn last_call(
+    listener: TcpListener,
+    places: &Places,
+    metrics: &Arc<Metrics>,
+    serve_one: impl Fn(TcpStream, SocketAddr, Place),
+) {
+    // The kernel is asked, because the runtime may not have heard of the latest yet. So many wait there at the most.
+    let Ok(listener) = listener.into_std() else { return };
+    for _ in 0..BACKLOG {
+        let Ok((stream, peer)) = listener.accept() else { return };
+        let Ok(free) = timeout(Duration::ZERO, places.wait()).await else { return };
+        let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+        match (free.take(peer.ip(), metrics), stream) {
+            (Some(place), Ok(stream)) => serve_one(stream, peer, place),
+            (None, _) => metrics.count_closed(ClosedCause::Address),
+            (_, Err(error)) => tracing::debug!(%peer, %error, "a connection was lost"),
+        }
     }
 }
 
@@ -166,13 +185,40 @@ struct Connection {
     metrics: Arc<Metrics>,
     peer: SocketAddr,
     idle: Duration,
+    /// How long the first request may take to begin when the server ends.
+    first: Duration,
+    /// How long the rest may take then.
     grace: Duration,
     shutdown: watch::Receiver<bool>,
     _place: Place,
     _alive: mpsc::Sender<()>,
 }
 
+/// Where a connection is on its way to its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// The server ends, and the client has not asked for anything yet: it has connected to do so, and its request is on
+    /// its way. hyper would close it at once.
+    AwaitingFirst,
+    /// What is under way is the last.
+    Ending,
+}
+
 impl Connection {
+    async fn begin(self, stream: TcpStream, acceptor: Option<TlsAcceptor>, handshake: Duration) {
+        // A failure here is the client's affair: it went away or does not speak TLS.
+        drop(stream.set_nodelay(true));
+        let Some(acceptor) = acceptor else { return self.run(stream).await };
+        let peer = self.peer;
+        match timeout(handshake, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => return self.run(stream).await,
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
+            Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
+        }
+        self.metrics.count_closed(ClosedCause::Handshake);
+    }
+
     async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let (peer, router) = (Peer(self.peer), self.router.clone());
         let activity = Activity::new();
@@ -188,10 +234,14 @@ impl Connection {
             }
         });
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
-        let mut is_ending = false;
+        let mut phase = Phase::Serving;
         let result = loop {
             // HTTP/2 ends when the client has agreed to it, for which it has not long.
-            let idle = if is_ending { self.grace } else { self.idle };
+            let idle = match phase {
+                Phase::Serving => self.idle,
+                Phase::AwaitingFirst => self.first,
+                Phase::Ending => self.grace,
+            };
             let idle_at = activity.idle_at(idle);
             tokio::select! {
                 result = connection.as_mut() => break result,
@@ -199,14 +249,22 @@ impl Connection {
                     if !activity.is_idle(idle) {
                         continue;
                     }
-                    if is_ending {
-                        return;
+                    match phase {
+                        Phase::Serving => self.metrics.count_closed(ClosedCause::Idle),
+                        Phase::AwaitingFirst => {}
+                        Phase::Ending => return,
                     }
-                    self.metrics.count_closed(ClosedCause::Idle);
                 }
-                _ = self.shutdown.wait_for(|it| *it), if !is_ending => {}
+                () = activity.asks(), if phase == Phase::AwaitingFirst => {}
+                _ = self.shutdown.wait_for(|it| *it), if phase == Phase::Serving => {
+                    if !activity.has_asked() {
+                        phase = Phase::AwaitingFirst;
+                        activity.touch();
+                        continue;
+                    }
+                }
             }
-            is_ending = true;
+            phase = Phase::Ending;
             activity.touch();
             connection.as_mut().graceful_shutdown();
         };

@@ -8,6 +8,7 @@ use sikkerkey_protocol::secret_text::SecretText;
 use super::reading;
 use crate::app::App;
 use crate::model::machine::Machine;
+use crate::model::secret::SecretPhase;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::verify::Verified;
 use crate::writer::{Attempt, Claim, Outcome, ReadRequest, Standing};
@@ -37,9 +38,11 @@ pub async fn read_secret(app: &App, request: Verified<Arc<Machine>>, id: &str) -
         }
         Some(Outcome::Denied(denial)) => {
             let world = app.live.read();
-            let project = known.ok().and_then(|id| world.state.secrets.get(&id)).map(|secret| &secret.project);
-            let is_member = project.is_some_and(|project| reading::is_member(&world.state, &machine, project));
-            Err(reading::refusal(denial, is_member, app.clock.now()))
+            let secret = known.ok().and_then(|id| world.state.secrets.get(&id));
+            // Who is told that a deleted one is not granted looks for a grant that would not help.
+            let secret = secret.filter(|it| it.phase == SecretPhase::Active);
+            let is_there = secret.is_some_and(|it| reading::is_member(&world.state, &machine, &it.project));
+            Err(reading::refusal(denial, is_there, app.clock.now()))
         }
         Some(Outcome::Damaged) | None => Err(damaged()),
     }

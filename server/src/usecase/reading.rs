@@ -184,11 +184,12 @@ pub fn attempt(app: &App, machine: &Machine, source: Source, id: &SecretId) -> A
     Attempt::Known(id.clone(), withheld)
 }
 
-/// The refusal that a denial is for a client that asked for one secret. `is_member`: see [`is_member`].
-pub fn refusal(denial: Denial, is_member: bool, now: Millis) -> Refusal {
+/// The refusal that a denial is for a client that asked for one secret. `is_there`: whether there is such a secret as far
+/// as the machine may know, one that is not deleted and of a project that it has to do with ([`is_member`]).
+pub fn refusal(denial: Denial, is_there: bool, now: Millis) -> Refusal {
     let kind = match denial.reason {
         // Nobody learns what there is in a project of others, nor that it is frozen.
-        DenialReason::NotGranted | DenialReason::ProjectFrozen if !is_member => {
+        DenialReason::NotGranted | DenialReason::ProjectFrozen if !is_there => {
             return Refusal::new(RefusalKind::NotFound, "no such secret").denial(denial.reason);
         }
         DenialReason::ValueMissing => RefusalKind::NotFound,

@@ -1,6 +1,7 @@
 //! What clients get that are allowed to.
 
 use axum::http::header::CACHE_CONTROL;
+use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::enrolment::{Renew, Resign};
 use sikkerkey_server::audit::entry::{Action, Actor};
 use sikkerkey_server::model::Entity;
@@ -104,6 +105,21 @@ async fn a_poll_reports_what_reading_again_would_change_and_reading_clears_it() 
     // The command line client answers a change with an export, and would do so for ever.
     assert_eq!(server.post(&host, "/v1/secrets/export", "").await.text(), r#"{"secrets":[]}"#);
     assert_eq!(poll().await.text(), NOTHING);
+}
+
+#[tokio::test]
+async fn a_deleted_secret_is_not_there_for_whoever_was_granted_it() {
+    let server = Server::new().await;
+    let phase = SecretPhase::Trashed(sikkerkey_server::model::millis::Millis(1));
+    let known = server.engine.app.live.read().state.secrets[&"sk_db".parse().unwrap()].clone();
+    for phase in [phase, SecretPhase::Retained] {
+        server.put(Entity::Secret(Secret { phase, ..known.clone() })).await;
+        for client in [Client::host(), Client::pod()] {
+            let answer = server.get(&client, "/v1/secret/sk_db").await;
+            assert_eq!((answer.status.as_u16(), answer.error().as_str()), (404, "no such secret"));
+            assert_eq!(server.last_audit().await.denial, Some(DenialReason::NotGranted));
+        }
+    }
 }
 
 #[tokio::test]

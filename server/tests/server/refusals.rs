@@ -138,7 +138,7 @@ async fn every_denial_has_its_status_and_its_reason() {
             vec![Entity::Grant(Grant { expires_at: Some(Millis(START)), ..grant })]
         }),
         (403, NotGranted, || vec![Entity::Grant(grant(1, Grantee::Fleet(fleet().id), &[]))]),
-        (403, NotGranted, || {
+        (404, NotGranted, || {
             vec![Entity::Secret(Secret { phase: SecretPhase::Retained, version: 1, ..secret("db", "shop") })]
         }),
         (404, ValueMissing, || vec![Entity::Secret(secret("db", "shop"))]),

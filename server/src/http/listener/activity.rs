@@ -1,9 +1,10 @@
 //! Whether a connection does anything.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Whether a connection does anything: an HTTP/2 connection, and one that has not said yet what it speaks, have no time
@@ -16,6 +17,8 @@ struct Inner {
     under_way: AtomicUsize,
     /// Milliseconds since the beginning: when a request last ended.
     last: AtomicU64,
+    has_asked: AtomicBool,
+    asks: Notify,
 }
 
 /// A request under way.
@@ -23,13 +26,31 @@ pub(super) struct UnderWay(Activity);
 
 impl Activity {
     pub(super) fn new() -> Self {
-        let inner = Inner { beginning: Instant::now(), under_way: AtomicUsize::new(0), last: AtomicU64::new(0) };
-        Self(Arc::new(inner))
+        Self(Arc::new(Inner {
+            beginning: Instant::now(),
+            under_way: AtomicUsize::new(0),
+            last: AtomicU64::new(0),
+            has_asked: AtomicBool::new(false),
+            asks: Notify::new(),
+        }))
     }
 
     pub(super) fn begin(&self) -> UnderWay {
         self.0.under_way.fetch_add(1, Ordering::Relaxed);
+        if !self.0.has_asked.swap(true, Ordering::Relaxed) {
+            self.0.asks.notify_one();
+        }
         UnderWay(self.clone())
+    }
+
+    /// Whether a request has begun yet.
+    pub(super) fn has_asked(&self) -> bool {
+        self.0.has_asked.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the first request to begin. For one who waits, once.
+    pub(super) async fn asks(&self) {
+        self.0.asks.notified().await;
     }
 
     /// Begins to count anew.

@@ -133,3 +133,41 @@ async fn a_server_that_ends_waits_for_no_connection_that_asks_nothing() {
     assert_eq!(metrics.connections.get(), 0);
     drop(idle);
 }
+
+#[tokio::test]
+async fn whoever_has_connected_before_the_end_is_answered() {
+    let server = served(Limits::default(), router()).await;
+    let mut late = server.connect(b"").await;
+    while server.metrics.connections.get() < 1 {
+        tokio::task::yield_now().await;
+    }
+    // Without a pause for the server, so that none of them is accepted before it ends.
+    let connect = |_| std::net::TcpStream::connect(server.address).unwrap();
+    let waiting: Vec<_> = (0..20).map(connect).collect();
+    let ended = tokio::spawn(server.end());
+    tokio::task::yield_now().await;
+    late.write_all(ASK).await.unwrap();
+    assert!(rest(late).await.ends_with(b"hello"));
+    for stream in waiting {
+        stream.set_nonblocking(true).unwrap();
+        let mut stream = TcpStream::from_std(stream).unwrap();
+        stream.write_all(ASK).await.unwrap();
+        assert!(rest(stream).await.ends_with(b"hello"));
+    }
+    ended.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_first_request_after_the_end_is_the_last() {
+    let server = served(Limits::default(), router()).await;
+    let mut stream = server.connect(b"").await;
+    while server.metrics.connections.get() < 1 {
+        tokio::task::yield_now().await;
+    }
+    let ended = tokio::spawn(server.end());
+    tokio::task::yield_now().await;
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    // The server closes, although the client would go on.
+    assert!(rest(stream).await.ends_with(b"hello"));
+    ended.await.unwrap();
+}

@@ -1,0 +1,89 @@
+//! A Python with the official client: made once for each set of pinned versions, outside of the repository.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+
+use sha2::{Digest, Sha256};
+use sikkerkey_e2e::assets::cache_base;
+
+const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/requirements.txt");
+
+static PYTHON: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
+    let prepared = prepare();
+    if let Err(problem) = &prepared {
+        say(&format!("\nThe official client cannot run here: {problem}"));
+    }
+    prepared
+});
+
+/// The interpreter; none where it cannot be had, which is said where the test runner does not swallow it, and in the file
+/// that `SIKKERKEY_E2E_SKIPPED` names. With `CI=true` nothing may be skipped.
+pub(crate) fn python(test: &str) -> Option<&'static Path> {
+    match &*PYTHON {
+        Ok(python) => Some(python),
+        Err(problem) => {
+            let is_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+            assert!(!is_ci, "with CI=true nothing may be skipped, and {test} cannot run here: {problem}");
+            say(&format!("SKIPPED {test}: the official client cannot run here"));
+            if let Some(list) = std::env::var_os("SIKKERKEY_E2E_SKIPPED") {
+                let file = File::options().append(true).create(true).open(list);
+                file.and_then(|mut file| writeln!(file, "{test}")).expect("SIKKERKEY_E2E_SKIPPED can be written");
+            }
+            None
+        }
+    }
+}
+
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+fn prepare() -> Result<PathBuf, String> {
+    let version = run(Command::new("python3").arg("--version"))
+        .map_err(|problem| format!("{problem}\nInstall it: apt-get install -y python3 python3-venv"))?;
+    let requirements = fs::read(REQUIREMENTS).map_err(|error| format!("{REQUIREMENTS}: {error}"))?;
+    // Another interpreter needs other builds of the same packages.
+    let digest = Sha256::new().chain_update(&requirements).chain_update(&version).finalize();
+    let [first, second, third, fourth, ..] = digest.0;
+    let place = cache_base().join(format!("clients-{first:02x}{second:02x}{third:02x}{fourth:02x}"));
+    let problem = |error: std::io::Error| format!("cannot use {}: {error}; set SIKKERKEY_E2E_CACHE", place.display());
+    fs::create_dir_all(&place).map_err(problem)?;
+    // Other runs wait here until it is there.
+    let lock = File::create(place.join("lock")).map_err(problem)?;
+    lock.lock().map_err(problem)?;
+    let (venv, complete) = (place.join("venv"), place.join("complete"));
+    let python = venv.join("bin/python");
+    if complete.exists() && python.exists() {
+        return Ok(python);
+    }
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))
+        .map_err(|problem| format!("{problem}\nInstall it: apt-get install -y python3-venv"))?;
+    let mut install = Command::new(&python);
+    install.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--only-binary=:all:",
+    ]);
+    install.args(["--requirement", REQUIREMENTS]);
+    run(&mut install).map_err(|problem| format!("{problem}\nIt needs the Python package index once"))?;
+    File::create(complete).map_err(problem)?;
+    Ok(python)
+}
+
+/// Runs a program to its end, and answers what it wrote.
+fn run(command: &mut Command) -> Result<Vec<u8>, String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("cannot run {name}: {error}"))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let said = [output.stdout, output.stderr].concat();
+    Err(format!("{name} ended with {}:\n{}", output.status, String::from_utf8_lossy(&said).trim_end()))
+}
