@@ -124,7 +124,6 @@ pub enum Database {
 }
 
 /// A connection to either kind of database.
-#[expect(clippy::large_enum_variant, reason = "a server has two of them")]
 enum Backend {
     Sqlite(Sqlite),
     Postgres(Postgres),

@@ -132,6 +132,7 @@ impl Filler<'_> {
             recipe: None,
             rotation: None,
             phase: SecretPhase::Active,
+            held: false,
             managed: None,
         };
         let version = Version {

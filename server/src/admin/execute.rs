@@ -116,33 +116,11 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
             Answer::done(done)
         }
         Request::MachineList => state(listing::machines),
-        Request::SecretSet { id, value, fields } => {
-            let shown = id.clone();
-            let version = through(desk, "secret set", move |it| secret::set(it, &id, value, fields)).await?;
-            Answer::new(json!({ "secretId": shown, "version": version }), format!("{shown} is at version {version}"))
-        }
         Request::SecretList => state(listing::secrets),
-        Request::SecretCreate { project, name, content } => {
-            let content = match content {
-                SecretContent::Given { value, fields } => secret::Content::Given(value, fields),
-                SecretContent::Made { length, charset } => {
-                    secret::Content::Made(Generator { length, charset: charset.into() })
-                }
-            };
-            let create = move |it: &Context<'_>| secret::create(it, &project, &name, content);
-            let id = through(desk, "secret create", create).await?;
-            Answer::new(json!({ "secretId": id, "version": 1 }), id.to_string())
-        }
-        Request::SecretRotate { id, length, charset } => {
-            let (shown, generator) = (id.clone(), Generator { length, charset: charset.into() });
-            let version = through(desk, "secret rotate", move |it| secret::rotate(it, &id, generator)).await?;
-            Answer::new(json!({ "secretId": shown, "version": version }), format!("{shown} is at version {version}"))
-        }
-        Request::SecretDelete { id } => {
-            let done = format!("{id} is in the trash for 30 days");
-            through(desk, "secret delete", move |it| secret::delete(it, &id)).await?;
-            Answer::done(done)
-        }
+        it @ (Request::SecretSet { .. }
+        | Request::SecretCreate { .. }
+        | Request::SecretRotate { .. }
+        | Request::SecretDelete { .. }) => change_secret(desk, it).await?,
         Request::MachineEnabled { id, enabled } => {
             let done = format!("{id} is {}", if enabled { "enabled" } else { "disabled" });
             let what = if enabled { "machine enable" } else { "machine disable" };
@@ -181,6 +159,38 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         | Request::AuditCheckpoint
         | Request::AuditExport { .. }
         | Request::Activity { .. } => Answer::done("nothing to change"),
+    })
+}
+
+async fn change_secret(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
+    Ok(match request {
+        Request::SecretSet { id, value, fields } => {
+            let shown = id.clone();
+            let version = through(desk, "secret set", move |it| secret::set(it, &id, value, fields)).await?;
+            Answer::new(json!({ "secretId": shown, "version": version }), format!("{shown} is at version {version}"))
+        }
+        Request::SecretCreate { project, name, content } => {
+            let content = match content {
+                SecretContent::Given { value, fields } => secret::Content::Given(value, fields),
+                SecretContent::Made { length, charset } => {
+                    secret::Content::Made(Generator { length, charset: charset.into() })
+                }
+            };
+            let create = move |it: &Context<'_>| secret::create(it, &project, &name, content);
+            let id = through(desk, "secret create", create).await?;
+            Answer::new(json!({ "secretId": id, "version": 1 }), id.to_string())
+        }
+        Request::SecretRotate { id, length, charset } => {
+            let (shown, generator) = (id.clone(), Generator { length, charset: charset.into() });
+            let version = through(desk, "secret rotate", move |it| secret::rotate(it, &id, generator)).await?;
+            Answer::new(json!({ "secretId": shown, "version": version }), format!("{shown} is at version {version}"))
+        }
+        Request::SecretDelete { id } => {
+            let done = format!("{id} is in the trash for 30 days");
+            through(desk, "secret delete", move |it| secret::delete(it, &id)).await?;
+            Answer::done(done)
+        }
+        _ => Answer::done("nothing to change"),
     })
 }
 

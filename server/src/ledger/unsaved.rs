@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn everything_is_stored_in_pieces_and_counted_up_to_where_the_round_began() {
         let mut unsaved = Unsaved::default();
-        (0..MOST + 1).for_each(|n| unsaved.changed(key(n), false));
+        (0..=MOST).for_each(|n| unsaved.changed(key(n), false));
         let (first, counted) = unsaved.take(100);
         assert_eq!((first.len(), counted), (MOST, None));
         unsaved.saved();
