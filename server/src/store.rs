@@ -300,6 +300,23 @@ impl Store {
         Ok(())
     }
 
+    /// Raises the floor of the nonces in a database that went back, where the nonces of the lost groups are unknown. It
+    /// leaves this store of no use: what it had seen is not what there is.
+    pub async fn raise_floor_after_loss(&mut self, floor: i64) -> Result<(), StoreError> {
+        let raised = self.try_raise_floor(floor).await;
+        self.take_back().await;
+        raised
+    }
+
+    async fn try_raise_floor(&mut self, floor: i64) -> Result<(), StoreError> {
+        let Backend::Postgres(postgres) = &mut self.backend else { return Ok(()) };
+        let now = postgres.lock().await.map_err(StoreError::Write)?.now;
+        self.book = Book::new(self.book.keyring(), true);
+        self.backend.load(&mut self.book).await?;
+        let rows = Rows { nonce_floor: Some(floor.max(now.seconds())), ..Rows::default() };
+        self.try_save(rows, now).await
+    }
+
     /// Takes back what has begun.
     pub async fn take_back(&mut self) {
         match &mut self.backend {

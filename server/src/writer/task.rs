@@ -192,6 +192,7 @@ impl WriterTask {
                 );
             }
             if error.is_fatal() {
+                self.mourn(&error).await;
                 fatal = Err(error);
             }
         } else if !self.health.swap(true, Ordering::Relaxed) {
@@ -204,6 +205,21 @@ impl WriterTask {
             self.parts.bell.ring(&done.topics);
         }
         fatal
+    }
+
+    /// What was answered by groups that the database has lost must not be answered again: its timestamps are refused from
+    /// now on, by whoever serves that database next.
+    async fn mourn(&mut self, error: &StoreError) {
+        if !matches!(error, StoreError::WentBack { .. }) {
+            return;
+        }
+        if let Err(error) = self.parts.store.raise_floor_after_loss(self.nonces.latest()).await {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(
+                error,
+                "the floor of the nonces was not raised: requests of the last minutes can be sent again"
+            );
+        }
     }
 
     /// Begins a group, after which this server knows all that any other has done.

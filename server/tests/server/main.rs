@@ -10,6 +10,7 @@
 
 mod allowlist;
 mod audit;
+mod away;
 mod canary;
 mod cli_routes;
 mod crash;
@@ -34,6 +35,7 @@ mod replicas;
 mod root_key;
 mod sealed;
 mod slow_clients;
+mod stopped;
 mod suspended;
 mod sync;
 mod tampering;

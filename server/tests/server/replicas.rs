@@ -23,14 +23,14 @@ use crate::process::{Connection, Process};
 const CLIENTS: usize = 16;
 
 /// Two directories for two servers on one database, and a third server in this process.
-struct Replicas {
-    directories: [Arc<TempDir>; 2],
-    here: Server,
+pub struct Replicas {
+    pub directories: [Arc<TempDir>; 2],
+    pub here: Server,
 }
 
 impl Replicas {
     /// With the usual machines and secrets; the pod's identity does not end.
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let directories = [Arc::new(tempfile::tempdir().unwrap()), Arc::new(tempfile::tempdir().unwrap())];
         TestDatabase::make_postgres(directories[0].path()).await;
         for file in ["database-url", "root.key"] {
@@ -42,12 +42,12 @@ impl Replicas {
         Self { directories, here }
     }
 
-    async fn start(&self, n: usize) -> Process {
+    pub async fn start(&self, n: usize) -> Process {
         Process::start_with(self.directories[n].path(), "info", &["--machine-rate", "0"]).await
     }
 }
 
-fn read(client: &Client, nonce: &str) -> Signed {
+pub fn read(client: &Client, nonce: &str) -> Signed {
     client.request_with(SystemClock.now().seconds(), nonce, "GET", "/v1/secret/sk_db", b"")
 }
 

@@ -1,0 +1,155 @@
+//! The shared database stops, fails over, comes back, or goes back in time.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use sikkerkey_server::audit::entry::Action;
+use sikkerkey_server::clock::{Clock as _, SystemClock};
+use sikkerkey_server::model::Entity;
+use sikkerkey_server::model::machine::Machine;
+use tokio::task::JoinSet;
+
+use crate::database::OwnPostgres;
+use crate::fixture::*;
+use crate::process::{Connection, Process};
+use crate::replicas::read;
+use crate::wire::*;
+
+const CLIENTS: usize = 8;
+
+/// Reads without end, and what came of it.
+struct Load {
+    stop: Arc<AtomicBool>,
+    values: Arc<AtomicUsize>,
+    refusals: Arc<AtomicUsize>,
+    clients: JoinSet<Vec<String>>,
+}
+
+impl Load {
+    fn start(process: &Process, round: usize) -> Self {
+        let (stop, values, refusals) = (Arc::<AtomicBool>::default(), Arc::default(), Arc::default());
+        let mut clients = JoinSet::new();
+        for client in 0..CLIENTS {
+            let (address, stop) = (process.address.clone(), Arc::clone(&stop));
+            let (values, refusals) = (Arc::<AtomicUsize>::clone(&values), Arc::<AtomicUsize>::clone(&refusals));
+            clients.spawn(async move {
+                let mut connection = Connection::open(&address).await.unwrap();
+                let (pod, mut read_with) = (Client::pod(), Vec::new());
+                for n in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let nonce = format!("away-{round}-{client}-{n}");
+                    // Ended: so is the client.
+                    let Ok((status, body)) = connection.send(read(&pod, &nonce)).await else { break };
+                    let has_value = String::from_utf8_lossy(&body).contains("hunter2");
+                    match status {
+                        200 if has_value => {
+                            values.fetch_add(1, Ordering::Relaxed);
+                            read_with.push(nonce);
+                        }
+                        503 if !has_value => drop(refusals.fetch_add(1, Ordering::Relaxed)),
+                        other => panic!("{other} {body:?}"),
+                    }
+                }
+                read_with
+            });
+        }
+        Self { stop, values, refusals, clients }
+    }
+
+    /// Waits until so many more were answered in this way.
+    async fn more(&self, counter: &AtomicUsize, count: usize) {
+        let end = counter.load(Ordering::Relaxed) + count;
+        until("more answers", async || counter.load(Ordering::Relaxed) >= end).await;
+    }
+
+    /// The nonces of all that were answered with the value.
+    async fn end(self) -> BTreeSet<String> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.clients.join_all().await.into_iter().flatten().collect()
+    }
+}
+
+fn read_now(nonce: &str) -> Signed {
+    read(&Client::pod(), nonce)
+}
+
+async fn status_of(process: &Process, request: Signed) -> u16 {
+    process.connect().await.send(request).await.unwrap().0
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_database_is_away_nothing_leaves_and_one_that_went_back_in_time_ends_the_server() {
+    let mut postgres = OwnPostgres::start();
+    let directory = Arc::new(tempfile::tempdir().unwrap());
+    let database = TestDatabase::make_on(postgres.url(), directory.path()).await;
+    let here = Server::open_at(Arc::clone(&directory), SystemClock.now()).await;
+    here.seed().await;
+    here.put(Entity::Machine(Machine { expires_at: None, ..pod() })).await;
+    here.stop().await;
+    let mut process = Process::start(directory.path(), "info").await;
+
+    // It stops at once, as at a power failure, and comes back: twice.
+    let mut answered = BTreeSet::new();
+    for round in 0..2 {
+        let load = Load::start(&process, round);
+        load.more(&load.values, 50).await;
+        postgres.stop_at_once();
+        load.more(&load.refusals, CLIENTS * 2).await;
+        assert_eq!(status_of(&process, plain("/readyz")).await, 503);
+        assert_eq!(status_of(&process, plain("/healthz")).await, 200);
+        // Whoever is not known here may be known to the database: he is not told that he is a stranger, nor locked out.
+        for n in 0..5 {
+            let stranger = read(&Client::new(uuid(0x77), 9), &format!("stranger-{round}-{n}"));
+            assert_eq!(status_of(&process, stranger).await, 503);
+        }
+        postgres.start_again();
+        load.more(&load.values, 50).await;
+        until("it is ready again", async || status_of(&process, plain("/readyz")).await == 200).await;
+        let stranger = read(&Client::new(uuid(0x77), 9), &format!("stranger-{round}"));
+        assert_eq!(status_of(&process, stranger).await, 401);
+        answered.extend(load.end().await);
+    }
+    let burnt: BTreeSet<_> = database.query("select nonce from nonce").await.into_iter().collect();
+    assert!(answered.is_subset(&burnt), "{:?}", answered.difference(&burnt));
+    let rows = database.query("select entry from audit").await;
+    let read = rows.iter().filter(|it| it.contains(r#""secret_read""#)).count();
+    assert!(read >= answered.len() && read <= answered.len() + 2 * CLIENTS, "{read} {}", answered.len());
+
+    // A standby takes over that lacks the newest groups.
+    postgres.stop_at_once();
+    postgres.keep_copy();
+    postgres.start_again();
+    let load = Load::start(&process, 2);
+    load.more(&load.values, 50).await;
+    let forgotten = read_now("forgotten");
+    assert_eq!(status_of(&process, forgotten.clone()).await, 200);
+    postgres.stop_at_once();
+    postgres.go_back_to_copy();
+    postgres.start_again();
+    let ended = tokio::time::timeout(BOUND, process.child.wait()).await.expect("it ends in time").unwrap();
+    assert!(!ended.success());
+    let lost = load.end().await;
+    assert!(lost.len() >= 50);
+    let log = process.log.lock().await.clone();
+    assert!(log.contains("a standby that lacks the newest groups has taken over"), "{log}");
+
+    // Started again, as it says, it serves; but not what it has answered before and knows nothing of any more.
+    let process = Process::start(directory.path(), "info").await;
+    assert_eq!(status_of(&process, forgotten).await, 401);
+    let mut tries = 0..;
+    until("it answers", async || {
+        let status = status_of(&process, read_now(&format!("after-{:?}", tries.next()))).await;
+        assert!(status == 200 || status == 401, "{status}");
+        status == 200
+    })
+    .await;
+    end(process).await;
+    let here = Server::open(directory, Arc::new(ManualClock::at(START))).await.unwrap();
+    verify_audit(&here).await;
+    assert!(here.audit().await.iter().any(|it| it.detail.contains("too old for this server")));
+    assert!(here.audit().await.iter().any(|it| it.action == Action::SecretRead));
+    here.stop().await;
+}
