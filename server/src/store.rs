@@ -21,6 +21,7 @@ mod row;
 mod sqlite;
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use sikkerkey_protocol::id::MachineId;
@@ -34,7 +35,7 @@ use crate::crypto::keyring::Keyring;
 use crate::crypto::master::WrappedMaster;
 use crate::crypto::root_key::{RootKey, RootKeyError};
 use crate::entropy::Entropy;
-use crate::ledger::{Dirty, Seen};
+use crate::ledger::{Dirty, Seen, Stored};
 use crate::live::World;
 use crate::model::millis::Millis;
 use crate::model::spend::Spend;
@@ -148,6 +149,25 @@ pub enum News {
     Groups(Vec<Foreign>),
     /// Too much to follow: this is how everything stands now.
     Everything(Box<World>),
+}
+
+impl News {
+    /// From where machines have authenticated.
+    pub fn addresses(&self) -> Vec<(MachineId, IpAddr)> {
+        match self {
+            Self::Groups(groups) => {
+                let rows = groups.iter().flat_map(|it| &it.ledger);
+                let seen = rows.filter_map(|row| match row {
+                    Stored::LastSeen(machine, seen) => Some((machine.clone(), seen.address?)),
+                    _ => None,
+                });
+                seen.collect()
+            }
+            Self::Everything(world) => {
+                world.ledger.last_addresses().map(|(machine, address)| (machine.clone(), address)).collect()
+            }
+        }
+    }
 }
 
 impl Database {

@@ -227,6 +227,11 @@ impl WriterTask {
         let parts = &mut self.parts;
         let begun = parts.store.begin(spends).await;
         for news in parts.store.take_news() {
+            // From where a machine authenticates counts at every server, or it could be locked out at those where it
+            // has not been yet.
+            for (machine, address) in news.addresses() {
+                parts.lockout.succeeded(address, machine.as_str());
+            }
             let topics = parts.live.write().follow(news);
             parts.bell.ring(&topics);
         }

@@ -31,11 +31,7 @@ pub struct Replicas {
 impl Replicas {
     /// With the usual machines and secrets; the pod's identity does not end.
     pub async fn new() -> Self {
-        let directories = [Arc::new(tempfile::tempdir().unwrap()), Arc::new(tempfile::tempdir().unwrap())];
-        TestDatabase::make_postgres(directories[0].path()).await;
-        for file in ["database-url", "root.key"] {
-            std::fs::copy(directories[0].path().join(file), directories[1].path().join(file)).unwrap();
-        }
+        let directories = directories().await;
         let here = Server::open_at(directories[0].clone(), SystemClock.now()).await;
         here.seed().await;
         here.put(Entity::Machine(Machine { expires_at: None, ..pod() })).await;
@@ -45,6 +41,16 @@ impl Replicas {
     pub async fn start(&self, n: usize) -> Process {
         Process::start_with(self.directories[n].path(), "info", &["--machine-rate", "0"]).await
     }
+}
+
+/// Two directories for two servers on one new PostgreSQL database.
+async fn directories() -> [Arc<TempDir>; 2] {
+    let directories = [Arc::new(tempfile::tempdir().unwrap()), Arc::new(tempfile::tempdir().unwrap())];
+    TestDatabase::make_postgres(directories[0].path()).await;
+    for file in ["database-url", "root.key"] {
+        std::fs::copy(directories[0].path().join(file), directories[1].path().join(file)).unwrap();
+    }
+    directories
 }
 
 pub fn read(client: &Client, nonce: &str) -> Signed {
@@ -293,4 +299,20 @@ async fn a_server_survives_the_loss_of_its_connection_and_a_stranger_in_the_log_
     assert!(!status.success());
     let log = process.log.lock().await;
     assert!(log.contains("the head in the database was not written by this server"), "{log}");
+}
+
+/// Two servers in this process on one PostgreSQL database, each with a clock of its own.
+pub struct Two {
+    pub servers: [Server; 2],
+}
+
+impl Two {
+    /// With the usual machines and secrets.
+    pub async fn new() -> Self {
+        let directories = directories().await;
+        let [first, second] = directories.map(|it| Server::open_at(it, sikkerkey_server::model::millis::Millis(START)));
+        let first = first.await;
+        first.seed().await;
+        Self { servers: [first, second.await] }
+    }
 }
