@@ -28,6 +28,7 @@ mod frozen;
 mod http2;
 mod limits;
 mod matrix;
+mod nonsense;
 mod outcomes;
 mod overload;
 mod process;
