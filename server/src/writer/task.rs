@@ -17,6 +17,7 @@ use crate::clock::{Anchor, Clock};
 use crate::crypto::keyring::Keyring;
 use crate::entropy::Entropy;
 use crate::floods::Floods;
+use crate::ledger::ActivityKind;
 use crate::live::Live;
 use crate::lockout::Lockout;
 use crate::metrics::Metrics;
@@ -199,6 +200,11 @@ impl WriterTask {
             tracing::info!("the database takes writes again");
         }
         for job in jobs {
+            // What cannot be written down now is counted, and written when it can be.
+            if !committed && let Some(address) = job.spend().and_then(|it| it.address) {
+                let now = self.parts.clock.now();
+                self.parts.floods.count(ActivityKind::Overloaded, now, &address.to_string());
+            }
             job.finish(committed);
         }
         if committed {

@@ -37,6 +37,7 @@ mod refusals;
 mod replay;
 mod replicas;
 mod root_key;
+mod saturation;
 mod sealed;
 mod slow_clients;
 mod stopped;
