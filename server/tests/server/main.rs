@@ -31,6 +31,7 @@ mod matrix;
 mod nonsense;
 mod outcomes;
 mod overload;
+mod parsers;
 mod process;
 mod reads;
 mod refusals;

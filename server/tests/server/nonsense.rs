@@ -111,6 +111,11 @@ fn of_agents() -> Vec<(&'static str, Value)> {
     ]
 }
 
+/// One of each kind.
+pub fn documents() -> Vec<Value> {
+    unsigned().into_iter().chain(of_machines()).chain(of_agents()).map(|(_, it)| it).collect()
+}
+
 fn post(target: &str, body: Vec<u8>, n: usize) -> Signed {
     let headers = vec![("content-type", "application/json".into())];
     // Each from an address of its own, so that no lock is in the way.
