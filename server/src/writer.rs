@@ -43,6 +43,8 @@ use crate::store::ChainHead;
 pub const MAX_GROUP: usize = 256;
 /// How many requests may wait for the writer. Reads are refused before it is full; beyond it, changes wait for a place.
 const QUEUE: usize = 4096;
+/// A group that takes longer hangs: the database gives no answer.
+const HANGS: Duration = Duration::from_secs(3);
 /// The least time between two looks for somebody unknown.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
@@ -51,6 +53,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 pub struct Writer {
     queue: mpsc::Sender<Box<dyn group::Job>>,
     health: Arc<AtomicBool>,
+    progress: watch::Receiver<Option<Instant>>,
     is_shared: bool,
     /// The last look for somebody unknown that came to an end.
     last_look: Arc<Mutex<Option<Look>>>,
@@ -122,9 +125,10 @@ impl Writer {
         self.submit(Box::new(archived::DropJob { base, entry, reply }), answer).await
     }
 
-    /// Whether the last write succeeded.
+    /// Whether the last write succeeded, and none hangs.
     pub fn is_healthy(&self) -> bool {
-        self.health.load(Ordering::Relaxed)
+        let hangs = self.progress.borrow().is_some_and(|begun| begun.elapsed() >= HANGS);
+        self.health.load(Ordering::Relaxed) && !hangs
     }
 
     /// Whether a read would have to wait too long.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::group::{Done, Group, Job, Means, Nonce};
 use super::nonces::Nonces;
@@ -66,6 +66,8 @@ pub struct WriterTask {
     parts: Parts,
     queue: mpsc::Receiver<Box<dyn Job>>,
     health: Arc<AtomicBool>,
+    /// When the group began that is under way.
+    progress: watch::Sender<Option<Instant>>,
     nonces: Nonces,
     /// The end of the audit, as it is committed.
     audit_head: watch::Sender<ChainHead>,
@@ -80,7 +82,9 @@ impl WriterTask {
         let mut nonces = Nonces::new(parts.nonce_floor);
         parts.nonces.iter().for_each(|spend| nonces.remember(spend));
         let (audit_head, committed) = watch::channel(parts.store.audit_head());
+        let (progress, under_way) = watch::channel(None);
         let writer = Writer {
+            progress: under_way,
             audit_head: committed,
             queue: sender,
             health: Arc::clone(&health),
@@ -88,7 +92,7 @@ impl WriterTask {
             last_look: Arc::default(),
             pressure: super::pressure::Pressure::new(&parts),
         };
-        (writer, Self { anchor: Anchor::new(&*parts.clock), parts, queue, health, nonces, audit_head })
+        (writer, Self { anchor: Anchor::new(&*parts.clock), parts, queue, health, progress, nonces, audit_head })
     }
 
     /// Works until `stop` changes or its sender is gone, then finishes what waits and lets go of the database.
@@ -164,8 +168,10 @@ impl WriterTask {
     /// Writes a group and answers it. An error means that this server must not go on.
     async fn group(&mut self, mut jobs: Vec<Box<dyn Job>>, rows: Rows) -> Result<(), StoreError> {
         let mut done = Done::default();
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
+        self.progress.send_replace(Some(begun));
         let result = self.write(&mut jobs, &mut done, rows).await;
+        self.progress.send_replace(None);
         if !jobs.is_empty() {
             self.parts.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
             // Far below what a float holds exactly.
@@ -264,7 +270,7 @@ impl WriterTask {
         let now = parts.clock.now();
         let means = Means { keyring: &parts.keyring, entropy: &*parts.entropy, public_url: &parts.public_url };
         let mut authenticated = Vec::with_capacity(jobs.len());
-        let deciding = tokio::time::Instant::now();
+        let deciding = Instant::now();
         for job in jobs {
             let nonce = match job.spend() {
                 None => Nonce::None,

@@ -8,12 +8,15 @@ use sikkerkey_server::audit::entry::Action;
 use sikkerkey_server::clock::{Clock as _, SystemClock};
 use sikkerkey_server::model::Entity;
 use sikkerkey_server::model::machine::Machine;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::database::OwnPostgres;
 use crate::fixture::*;
 use crate::process::{Connection, Process};
 use crate::replicas::read;
+use crate::saturation::Hold;
 use crate::wire::*;
 
 const CLIENTS: usize = 8;
@@ -152,4 +155,91 @@ async fn while_the_database_is_away_nothing_leaves_and_one_that_went_back_in_tim
     assert!(here.audit().await.iter().any(|it| it.detail.contains("too old for this server")));
     assert!(here.audit().await.iter().any(|it| it.action == Action::SecretRead));
     here.stop().await;
+}
+
+#[tokio::test]
+async fn a_database_that_hangs_is_not_ready() {
+    let server = Server::new().await;
+    let ready = async || server.send(plain("/readyz")).await.status == 200;
+    assert!(ready().await);
+    let hold = Hold::on(&server.database()).await;
+    let asking = {
+        let (router, request) =
+            (server.router.clone(), Client::pod().request(&*server.clock, "GET", "/v1/secrets", b""));
+        // A shared database is looked at when nobody asks for anything, too.
+        let asks = !crate::database::is_postgres();
+        tokio::spawn(async move { if asks { Some(send_to(&router, request).await.status.as_u16()) } else { None } })
+    };
+    until("it is seen to hang", async || !ready().await).await;
+    assert_eq!(server.send(plain("/healthz")).await.status, 200);
+    hold.end().await;
+    until("it is ready again", ready).await;
+    let asked = asking.await.unwrap();
+    assert!(asked.is_none_or(|it| it == 200 || it == 503), "{asked:?}");
+    assert_eq!(server.get(&Client::host(), "/v1/secret/sk_db").await.status, 200);
+}
+
+/// Stands between a server and its database, and can swallow what goes over the connections there are.
+struct Network {
+    port: u16,
+    swallow: watch::Sender<u64>,
+}
+
+impl Network {
+    async fn before(database: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (swallow, swallowed) = watch::channel(0);
+        tokio::spawn(async move {
+            while let Ok((mut server, _)) = listener.accept().await {
+                let mut swallowed = swallowed.clone();
+                swallowed.mark_unchanged();
+                tokio::spawn(async move {
+                    let mut database = TcpStream::connect(("127.0.0.1", database)).await.unwrap();
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut server, &mut database) => {}
+                        _ = swallowed.changed() => {
+                            // Neither end hears anything again, and neither is told.
+                            std::future::pending::<()>().await;
+                        }
+                    }
+                });
+            }
+        });
+        Self { port, swallow }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_gone_without_a_word_is_looked_for_again() {
+    let directory = Arc::new(tempfile::tempdir().unwrap());
+    let TestDatabase::Postgres(url) = TestDatabase::make_postgres(directory.path()).await else { unreachable!() };
+    let here = Server::open_at(Arc::clone(&directory), SystemClock.now()).await;
+    here.seed().await;
+    here.put(Entity::Machine(Machine { expires_at: None, ..pod() })).await;
+    here.stop().await;
+    let (server, name) = url.rsplit_once('/').unwrap();
+    let port = server.rsplit_once(':').unwrap().1;
+    let network = Network::before(port.parse().unwrap()).await;
+    let through = format!("{}/{name}", server.replace(port, &network.port.to_string()));
+    std::fs::write(directory.path().join("database-url"), through).unwrap();
+    let process = Process::start(directory.path(), "info").await;
+    assert_eq!(status_of(&process, read_now("before")).await, 200);
+
+    network.swallow.send_modify(|it| *it += 1);
+    let lost = read_now("lost");
+    let answer = {
+        let (mut connection, lost) = (process.connect().await, lost.clone());
+        tokio::spawn(async move { connection.send(lost).await.unwrap() })
+    };
+    until("it is not ready", async || status_of(&process, plain("/readyz")).await == 503).await;
+    // New connections reach it.
+    until("it is ready again", async || status_of(&process, plain("/readyz")).await == 200).await;
+    let (status, body) = answer.await.unwrap();
+    let has_value = String::from_utf8_lossy(&body).contains("hunter2");
+    assert!((status == 200) == has_value, "{status} {body:?}");
+    // It was answered once, or it can be.
+    let again = status_of(&process, lost).await;
+    assert_eq!(again, if status == 200 { 401 } else { 200 });
+    end(process).await;
 }

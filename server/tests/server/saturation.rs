@@ -114,13 +114,13 @@ impl Load {
 }
 
 /// Keeps the writer from writing until it is dropped, as a disk does that hangs.
-enum Hold {
+pub enum Hold {
     Sqlite(sqlx::SqliteConnection),
     Postgres(PgConnection),
 }
 
 impl Hold {
-    async fn on(database: &TestDatabase) -> Self {
+    pub async fn on(database: &TestDatabase) -> Self {
         match database {
             TestDatabase::Sqlite(path) => {
                 let mut connection = crate::database::sqlite(path).await;
@@ -136,7 +136,7 @@ impl Hold {
         }
     }
 
-    async fn end(self) {
+    pub async fn end(self) {
         match self {
             Self::Sqlite(connection) => connection.close().await.unwrap(),
             Self::Postgres(connection) => connection.close().await.unwrap(),
