@@ -85,6 +85,12 @@ pub enum StoreError {
         /// What was there before.
         seen: u64,
     },
+    /// The database has lost groups that were acknowledged, and others have been written since.
+    #[error(
+        "the database has another past than this server has seen up to group {0}: it was restored, or a standby that \
+         lacks the newest groups has taken over; start the server again when that is what you want"
+    )]
+    AnotherPast(u64),
     /// Rows cannot be read.
     #[error("cannot read from the database")]
     Read(#[source] sqlx::Error),
@@ -103,7 +109,11 @@ impl StoreError {
     /// write, so the next sync would succeed without them. Only reading everything again tells.
     pub fn is_fatal(&self) -> bool {
         match self {
-            Self::Tampered(_) | Self::WentBack { .. } | Self::WrongRootKey | Self::NewerSchema => true,
+            Self::Tampered(_)
+            | Self::WentBack { .. }
+            | Self::AnotherPast(_)
+            | Self::WrongRootKey
+            | Self::NewerSchema => true,
             Self::Write(sqlx::Error::Database(error)) => error.code().is_some_and(|code| SYNC_FAILED.contains(&&*code)),
             _ => false,
         }
@@ -359,7 +369,7 @@ impl Store {
         let head = self.book.read_head(head)?;
         let (seen, found) = (self.book.seq(), head.seq);
         if found == seen {
-            return Ok(());
+            return if self.book.is_at(&head) { Ok(()) } else { Err(StoreError::AnotherPast(seen)) };
         }
         if found < seen {
             return Err(StoreError::WentBack { found, seen });
@@ -373,7 +383,11 @@ impl Store {
             if u64::try_from(prev) != Ok(at) {
                 break;
             }
-            deltas.push(self.book.delta(seq, prev, &body, &row.bytes(3)?)?);
+            let delta = self.book.delta(seq, prev, &body, &row.bytes(3)?)?;
+            if deltas.is_empty() && !self.book.is_followed_by(&delta) {
+                return Err(StoreError::AnotherPast(seen));
+            }
+            deltas.push(delta);
             at = u64::try_from(seq).unwrap_or_default();
         }
         if at != found {

@@ -222,7 +222,7 @@ impl WriterTask {
     /// What was answered by groups that the database has lost must not be answered again: its timestamps are refused from
     /// now on, by whoever serves that database next.
     async fn mourn(&mut self, error: &StoreError) {
-        if !matches!(error, StoreError::WentBack { .. }) {
+        if !matches!(error, StoreError::WentBack { .. } | StoreError::AnotherPast(_)) {
             return;
         }
         if let Err(error) = self.parts.store.raise_floor_after_loss(self.nonces.latest()).await {

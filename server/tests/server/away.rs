@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::database::OwnPostgres;
 use crate::fixture::*;
 use crate::process::{Connection, Process};
-use crate::replicas::read;
+use crate::replicas::{Two, read};
 use crate::saturation::Hold;
 use crate::wire::*;
 
@@ -242,4 +242,42 @@ async fn a_database_that_is_gone_without_a_word_is_looked_for_again() {
     let again = status_of(&process, lost).await;
     assert_eq!(again, if status == 200 { 401 } else { 200 });
     end(process).await;
+}
+
+#[tokio::test]
+async fn a_database_that_went_back_and_on_again_ends_whoever_has_seen_the_lost_past() {
+    // As many groups as were lost, and more.
+    for groups in [3, 9] {
+        let Two { servers: [first, mut second] } = Two::new().await;
+        let database = first.database();
+        let read = async |server: &Server, client: &Client| {
+            assert_eq!(server.get(client, "/v1/secret/sk_db").await.status, 200);
+        };
+        let (pod, host) = (Client::pod(), Client::host());
+        read(&first, &pod).await;
+        let clock = first.clock.clone();
+        let directory = first.stop().await;
+        let tables = database
+            .query("select tablename::text from pg_tables where schemaname = 'public' and tablename not like '\\_%'")
+            .await;
+        let each = |sql: &str| tables.iter().map(|it| sql.replace('T', it)).collect::<String>();
+        database.execute(&format!("create schema kept; {}", each("create table kept.T as table T;"))).await;
+        for _ in 0..3 {
+            read(&second, &pod).await;
+        }
+        let back = each("delete from T; insert into T table kept.T;");
+        database.execute(&format!("begin; set local session_replication_role = replica; {back} commit")).await;
+        let first = Server::open(directory, clock).await.unwrap();
+        for _ in 0..groups {
+            read(&first, &host).await;
+        }
+        let answer = second.get(&pod, "/v1/secret/sk_db").await;
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        let error = format!("{:#}", second.engine.writer_ended().await);
+        assert!(error.contains("a standby that lacks the newest groups has taken over"), "{error}");
+        // And what it answered in that past is answered by nobody again.
+        let answer = first.get(&pod, "/v1/secret/sk_db").await;
+        assert!(answer.status == 401 && answer.error().contains("too old for this server"), "{}", answer.text());
+        verify_audit(&first).await;
+    }
 }
