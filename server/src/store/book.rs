@@ -92,16 +92,6 @@ impl Book {
         self.head.seq
     }
 
-    /// Whether this head, of the last group, is the one that was seen.
-    pub(super) fn is_at(&self, head: &Head) -> bool {
-        self.head == *head
-    }
-
-    /// Whether a group that follows the last one has the same past.
-    pub(super) fn is_followed_by(&self, delta: &Delta) -> bool {
-        delta.after.as_ref().is_none_or(|it| *it == hex(&self.head.audit.hash))
-    }
-
     /// A head as it is before the first group.
     pub(super) fn first_head(keyring: &Keyring) -> Result<String, StoreError> {
         Head::default().encode(keyring.rows()).map_err(StoreError::Encode)
@@ -268,6 +258,16 @@ impl Book {
         self.head = head;
         self.tried = self.tried.max(head.seq);
         Ok(())
+    }
+
+    /// Whether this head, of the last group, is the one that was seen.
+    pub(super) fn is_at(&self, head: &Head) -> bool {
+        self.head == *head
+    }
+
+    /// Whether a group that follows the last one has the same past.
+    pub(super) fn is_followed_by(&self, delta: &Delta) -> bool {
+        delta.after.as_ref().is_none_or(|it| *it == hex(&self.head.audit.hash))
     }
 
     fn change(

@@ -248,7 +248,7 @@ async fn a_database_that_is_gone_without_a_word_is_looked_for_again() {
 async fn a_database_that_went_back_and_on_again_ends_whoever_has_seen_the_lost_past() {
     // As many groups as were lost, and more.
     for groups in [3, 9] {
-        let Two { servers: [first, mut second] } = Two::new().await;
+        let Two { servers: [first, mut second] } = Box::pin(Two::new()).await;
         let database = first.database();
         let read = async |server: &Server, client: &Client| {
             assert_eq!(server.get(client, "/v1/secret/sk_db").await.status, 200);

@@ -14,7 +14,7 @@ async fn answer(server: &Server, request: Signed) -> (u16, String) {
 
 #[tokio::test]
 async fn a_replay_is_refused_by_both_before_and_after_the_floor_passed_it() {
-    let Two { servers: [slow, fast] } = Two::new().await;
+    let Two { servers: [slow, fast] } = Box::pin(Two::new()).await;
     let request = read_at(0, "mine");
     assert_eq!(answer(&slow, request.clone()).await.0, 200);
     fast.clock.advance_seconds(290);

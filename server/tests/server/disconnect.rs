@@ -85,7 +85,7 @@ async fn clients_that_cut_the_connection_at_any_byte_leave_nothing_behind_and_ev
     assert!(answered.len() > CLIENTS / 8, "{}", answered.len());
 
     // Everybody's place is free again, but for the one that asks for this.
-    for (gauge, is) in [("connections", 1.0), ("waiting_sidecars", 0.0), ("queued_requests", 0.0)] {
+    for (gauge, is) in [("connections", 1), ("waiting_sidecars", 0), ("queued_requests", 0)] {
         until(gauge, async || metric(&process, &format!("sikkerkey_{gauge}")).await <= is).await;
     }
     let last = Client::host().request(&SystemClock, "GET", "/v1/secret/sk_db", b"");

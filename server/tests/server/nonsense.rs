@@ -235,10 +235,10 @@ async fn spoilt_bodies_that_are_signed_are_answered_and_hurt_no_group_they_are_i
     server.put(Entity::Machine(Machine { expires_at: None, ..pod() })).await;
     let (pod, agent) = (Client::pod(), Client { address: "10.0.0.9".into(), ..Client::agent() });
     let machines = of_machines().into_iter().filter(|(it, _)| *it != "/v1/machine/resign").map(|it| (&pod, it));
-    let routes = machines.chain(of_agents().into_iter().map(|it| (&agent, it)));
+    let signed = machines.chain(of_agents().into_iter().map(|it| (&agent, it)));
     let mut dice = Dice(SEED);
     let mut statuses = std::collections::BTreeMap::new();
-    for (client, (target, good)) in routes {
+    for (client, (target, good)) in signed {
         if target != "/v1/machine/renew" {
             let answer = server.post(client, target, &good.to_string()).await;
             let is_sealed = good.to_string().contains("sealed");
@@ -248,7 +248,8 @@ async fn spoilt_bodies_that_are_signed_are_answered_and_hurt_no_group_they_are_i
             let mut answers = JoinSet::new();
             for _ in 0..10 {
                 let body = body(&good, &mut dice);
-                let (router, request) = (server.router.clone(), client.request(&*server.clock, "POST", target, &body));
+                let request = client.request(&*server.clock, "POST", target, &body);
+                let router = server.router.clone();
                 answers.spawn(async move { (send_to(&router, request).await, body) });
             }
             for (answer, body) in answers.join_all().await {

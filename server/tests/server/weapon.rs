@@ -17,7 +17,7 @@ async fn fail_as(server: &Server, id: &str, address: &str) -> u16 {
 
 #[tokio::test]
 async fn a_machine_that_authenticated_at_one_server_cannot_be_locked_out_at_the_other() {
-    let two = Two::new().await;
+    let two = Box::pin(Two::new()).await;
     let [first, second] = &two.servers;
     let pod = Client::pod();
     assert_eq!(first.get(&pod, "/v1/secret/sk_db").await.status, 200);
@@ -49,7 +49,7 @@ async fn a_machine_that_authenticated_at_one_server_cannot_be_locked_out_at_the_
 
 #[tokio::test]
 async fn a_machine_that_comes_to_be_at_one_server_is_known_at_the_other_before_it_can_be_locked_out() {
-    let two = Two::new().await;
+    let two = Box::pin(Two::new()).await;
     let [first, second] = &two.servers;
     let machine = Machine { id: uuid(0x41).parse().unwrap(), public_key: key(0x41).public_key(), ..host() };
     let id = machine.id.clone();

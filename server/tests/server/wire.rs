@@ -33,12 +33,10 @@ impl Dice {
 
 /// A request as it stands on the wire.
 pub fn bytes(request: &Signed) -> Vec<u8> {
-    let mut text = format!("{} {} HTTP/1.1\r\nhost: x\r\n", request.method, request.target);
-    for (name, value) in &request.headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
-    }
-    text.push_str(&format!("content-length: {}\r\n\r\n", request.body.len()));
-    let mut bytes = text.into_bytes();
+    let headers: Vec<_> = request.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let (method, target, length) = (request.method, &request.target, request.body.len());
+    let head = format!("{method} {target} HTTP/1.1\r\nhost: x\r\n{}content-length: {length}\r\n\r\n", headers.concat());
+    let mut bytes = head.into_bytes();
     bytes.extend_from_slice(&request.body);
     bytes
 }
@@ -82,16 +80,16 @@ pub fn plain(target: &str) -> Signed {
     Signed { method: "GET", target: target.into(), headers: vec![], body: vec![], address }
 }
 
-/// What the server measures, by name and labels.
-pub async fn metric(process: &Process, name: &str) -> f64 {
+/// What the server counts, by name and labels.
+pub async fn metric(process: &Process, name: &str) -> u64 {
     let (_, text) = process.connect().await.send(plain("/metrics")).await.unwrap();
     value_of(std::str::from_utf8(&text).unwrap(), name)
 }
 
-/// One line of what is measured; zero when there is none.
-pub fn value_of(metrics: &str, name: &str) -> f64 {
+/// One count of what is measured; zero when there is none.
+pub fn value_of(metrics: &str, name: &str) -> u64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.map_or(0.0, |it| it.parse().unwrap())
+    line.map_or(0, |it| it.parse().unwrap())
 }
 
 /// Waits until it is so.
@@ -122,7 +120,9 @@ pub async fn verify_audit(server: &Server) {
     let mut verifier = Verifier::new(server.engine.app.keyring.audit());
     loop {
         let rows = server.engine.app.records.after(verifier.head().seq, 10_000).await.unwrap();
-        rows.iter().for_each(|row| verifier.next(row).unwrap());
+        for row in &rows {
+            verifier.next(row).unwrap();
+        }
         if rows.is_empty() {
             return;
         }
