@@ -134,7 +134,7 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
     }
     if let Some(engine) = &mut engine {
         tasks.spawn(always(keep_house(engine.app.clone(), stopped.clone())));
-        tasks.spawn(always(until(stopped.clone(), engine.follow().await?.run())));
+        tasks.spawn(always(until(stopped.clone(), engine.follow().run())));
         if let Some(keeper) = engine.app.checkpoints.get().cloned() {
             let stopped = stopped.clone();
             tasks.spawn(always(async move { keeper.run(stopped).await }));
