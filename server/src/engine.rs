@@ -24,7 +24,7 @@ use crate::live::Live;
 use crate::lockout::Lockout;
 use crate::metrics::Metrics;
 use crate::rates::{Rate, Rates};
-use crate::store::{DataDirectory, Database, Listener, Store, StoreError};
+use crate::store::{DataDirectory, Database, Store, StoreError};
 use crate::verify::Verifier;
 use crate::writer::{self, Writer, WriterTask};
 
@@ -179,8 +179,8 @@ impl Engine {
     }
 
     /// A way to hear of what other servers on the same data do.
-    pub async fn follow(&self) -> anyhow::Result<Follower> {
-        Ok(Follower { writer: self.app.writer.clone(), listener: self.database.listener().await? })
+    pub fn follow(&self) -> Follower {
+        Follower { writer: self.app.writer.clone(), database: Arc::clone(&self.database) }
     }
 
     /// Answers whoever waits for news, so that their connections can end.
@@ -217,13 +217,21 @@ impl Engine {
 /// Takes over what other servers do as soon as they have done it: whoever waits here for news is to hear of it at once.
 pub struct Follower {
     writer: Writer,
-    listener: Option<Listener>,
+    database: Arc<Database>,
 }
 
 impl Follower {
     /// Follows for ever; with embedded data, where nobody else writes, there is nothing to do.
     pub async fn run(self) {
-        let Some(mut listener) = self.listener else { return std::future::pending().await };
+        let mut listener = loop {
+            match self.database.listener().await {
+                Ok(Some(listener)) => break listener,
+                Ok(None) => return std::future::pending().await,
+                // Lost a moment after the server has begun, it comes back like at any other time.
+                Err(error) => tracing::debug!(%error, "cannot listen to the database"),
+            }
+            tokio::time::sleep(AWAY).await;
+        };
         loop {
             if let Err(error) = listener.heard().await {
                 tracing::debug!(%error, "cannot hear from the database");

@@ -118,7 +118,7 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
         }
     }
     if let Some(engine) = &mut engine {
-        house::keep(engine, retention, &mut tasks, &stopped).await?;
+        house::keep(engine, retention, &mut tasks, &stopped);
         failure = tokio::select! {
             () = stop => None,
             error = engine.writer_ended() => return Err(error),

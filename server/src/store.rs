@@ -22,6 +22,7 @@ mod row;
 mod sqlite;
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use sikkerkey_protocol::id::MachineId;
@@ -36,7 +37,7 @@ use crate::crypto::keyring::Keyring;
 use crate::crypto::master::WrappedMaster;
 use crate::crypto::root_key::{RootKey, RootKeyError};
 use crate::entropy::Entropy;
-use crate::ledger::{Dirty, LateTallies, Seen};
+use crate::ledger::{Dirty, LateTallies, Seen, Stored};
 use crate::live::World;
 use crate::model::millis::Millis;
 use crate::model::spend::Spend;
@@ -86,6 +87,12 @@ pub enum StoreError {
         /// What was there before.
         seen: u64,
     },
+    /// The database has lost groups that were acknowledged, and others have been written since.
+    #[error(
+        "the database has another past than this server has seen up to group {0}: it was restored, or a standby that \
+         lacks the newest groups has taken over; start the server again when that is what you want"
+    )]
+    AnotherPast(u64),
     /// Rows cannot be read.
     #[error("cannot read from the database")]
     Read(#[source] sqlx::Error),
@@ -104,7 +111,11 @@ impl StoreError {
     /// write, so the next sync would succeed without them. Only reading everything again tells.
     pub fn is_fatal(&self) -> bool {
         match self {
-            Self::Tampered(_) | Self::WentBack { .. } | Self::WrongRootKey | Self::NewerSchema => true,
+            Self::Tampered(_)
+            | Self::WentBack { .. }
+            | Self::AnotherPast(_)
+            | Self::WrongRootKey
+            | Self::NewerSchema => true,
             Self::Write(sqlx::Error::Database(error)) => error.code().is_some_and(|code| SYNC_FAILED.contains(&&*code)),
             _ => false,
         }
@@ -150,6 +161,25 @@ pub enum News {
     Groups(Vec<Foreign>),
     /// Too much to follow: this is how everything stands now.
     Everything(Box<World>),
+}
+
+impl News {
+    /// From where machines have authenticated.
+    pub fn addresses(&self) -> Vec<(MachineId, IpAddr)> {
+        match self {
+            Self::Groups(groups) => {
+                let rows = groups.iter().flat_map(|it| &it.ledger);
+                let seen = rows.filter_map(|row| match row {
+                    Stored::LastSeen(machine, seen) => Some((machine.clone(), seen.address?)),
+                    _ => None,
+                });
+                seen.collect()
+            }
+            Self::Everything(world) => {
+                world.ledger.last_addresses().map(|(machine, address)| (machine.clone(), address)).collect()
+            }
+        }
+    }
 }
 
 impl Database {
@@ -302,6 +332,23 @@ impl Store {
         Ok(())
     }
 
+    /// Raises the floor of the nonces in a database that went back, where the nonces of the lost groups are unknown. It
+    /// leaves this store of no use: what it had seen is not what there is.
+    pub async fn raise_floor_after_loss(&mut self, floor: i64) -> Result<(), StoreError> {
+        let raised = self.try_raise_floor(floor).await;
+        self.take_back().await;
+        raised
+    }
+
+    async fn try_raise_floor(&mut self, floor: i64) -> Result<(), StoreError> {
+        let Backend::Postgres(postgres) = &mut self.backend else { return Ok(()) };
+        let now = postgres.lock().await.map_err(StoreError::Write)?.now;
+        self.book = Book::new(self.book.keyring(), true);
+        self.backend.load(&mut self.book).await?;
+        let rows = Rows { nonce_floor: Some(floor.max(now.seconds())), ..Rows::default() };
+        self.try_save(rows, now).await
+    }
+
     /// Takes back what has begun.
     pub async fn take_back(&mut self) {
         match &mut self.backend {
@@ -324,7 +371,7 @@ impl Store {
         let head = self.book.read_head(head)?;
         let (seen, found) = (self.book.seq(), head.seq);
         if found == seen {
-            return Ok(());
+            return if self.book.is_at(&head) { Ok(()) } else { Err(StoreError::AnotherPast(seen)) };
         }
         if found < seen {
             return Err(StoreError::WentBack { found, seen });
@@ -338,7 +385,11 @@ impl Store {
             if u64::try_from(prev) != Ok(at) {
                 break;
             }
-            deltas.push(self.book.delta(seq, prev, &body, &row.bytes(3)?)?);
+            let delta = self.book.delta(seq, prev, &body, &row.bytes(3)?)?;
+            if deltas.is_empty() && !self.book.is_followed_by(&delta) {
+                return Err(StoreError::AnotherPast(seen));
+            }
+            deltas.push(delta);
             at = u64::try_from(seq).unwrap_or_default();
         }
         if at != found {

@@ -43,6 +43,8 @@ use crate::store::ChainHead;
 pub const MAX_GROUP: usize = 256;
 /// How many requests may wait for the writer. Reads are refused before it is full; beyond it, changes wait for a place.
 const QUEUE: usize = 4096;
+/// A group that takes longer hangs: the database gives no answer.
+const HANGS: Duration = Duration::from_secs(3);
 /// The least time between two looks for somebody unknown.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
@@ -51,11 +53,18 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 pub struct Writer {
     queue: mpsc::Sender<Box<dyn group::Job>>,
     health: Arc<AtomicBool>,
+    progress: watch::Receiver<Option<Instant>>,
     is_shared: bool,
-    /// When a look for somebody unknown began last.
-    last_look: Arc<Mutex<Option<Instant>>>,
+    /// The last look for somebody unknown that came to an end.
+    last_look: Arc<Mutex<Option<Look>>>,
     audit_head: watch::Receiver<ChainHead>,
     pressure: Pressure,
+}
+
+/// A look for somebody whom this server does not know.
+struct Look {
+    began: Instant,
+    did_see: bool,
 }
 
 impl Writer {
@@ -91,14 +100,18 @@ impl Writer {
         }
         let arrived = Instant::now();
         let mut last = self.last_look.lock().await;
-        if last.is_some_and(|it| it >= arrived) {
-            return Ok(());
+        match &*last {
+            // One that failed has seen nobody, and was a look all the same: while the database is away, not each of
+            // those who wait has to find that out for himself.
+            Some(look) if look.began >= arrived => return if look.did_see { Ok(()) } else { Err(unavailable()) },
+            Some(look) => sleep_until(look.began + BETWEEN_LOOKS).await,
+            None => {}
         }
-        if let Some(last) = *last {
-            sleep_until(last + BETWEEN_LOOKS).await;
-        }
-        *last = Some(Instant::now());
-        self.catch_up().await
+        let began = Instant::now();
+        let looked = self.catch_up().await;
+        // Only now: whoever goes away while he looks has not looked for those who came with him.
+        *last = Some(Look { began, did_see: looked.is_ok() });
+        looked
     }
 
     /// The end of the audit, as it is committed.
@@ -112,9 +125,10 @@ impl Writer {
         self.submit(Box::new(archived::DropJob { base, entry, reply }), answer).await
     }
 
-    /// Whether the last write succeeded.
+    /// Whether the last write succeeded, and none hangs.
     pub fn is_healthy(&self) -> bool {
-        self.health.load(Ordering::Relaxed)
+        let hangs = self.progress.borrow().is_some_and(|begun| begun.elapsed() >= HANGS);
+        self.health.load(Ordering::Relaxed) && !hangs
     }
 
     /// Whether a read would have to wait too long.

@@ -174,8 +174,13 @@ async fn known(app: &App, request: Request<Body>) -> Result<(Received, Signer), 
         return Err(refuse(app, source, Actor::Machine(headers.machine_id), refusal).await);
     }
     let mut signer = find(app, &headers);
-    if signer.is_none() && app.writer.catch_up_after_miss().await.is_ok() {
-        // It may have registered at another server a moment ago.
+    if signer.is_none() {
+        // It may have registered at another server a moment ago. While that cannot be told it is no stranger: it would
+        // enrol again for nothing, and be locked out.
+        if let Err(refusal) = app.writer.catch_up_after_miss().await {
+            app.floods.count(ActivityKind::Overloaded, now, &source.address.to_string());
+            return Err(refusal.into_response());
+        }
         signer = find(app, &headers);
     }
     let Some(signer) = signer else {

@@ -19,7 +19,7 @@ pub enum ActivityKind {
     Malformed,
     /// Requests refused because their signer asked too often.
     RateLimited,
-    /// Requests refused because the server had too much to do.
+    /// Requests refused because the server had too much to do, or could not reach or write its database.
     Overloaded,
 }
 

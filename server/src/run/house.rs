@@ -26,15 +26,15 @@ const ARCHIVING: Duration = Duration::from_mins(30);
 pub(super) type Retention = (u64, PathBuf);
 
 /// Starts what goes on until `stopped` turns true.
-pub(super) async fn keep(
+pub(super) fn keep(
     engine: &Engine,
     retention: Option<Retention>,
     tasks: &mut JoinSet<anyhow::Result<()>>,
     stopped: &watch::Receiver<bool>,
-) -> anyhow::Result<()> {
+) {
     let app = &engine.app;
     tasks.spawn(always(keep_house(app.clone(), stopped.clone())));
-    tasks.spawn(always(until(stopped.clone(), engine.follow().await?.run())));
+    tasks.spawn(always(until(stopped.clone(), engine.follow().run())));
     if let Some(keeper) = app.checkpoints.get().map(Arc::clone) {
         let stopped = stopped.clone();
         tasks.spawn(always(async move { keeper.run(stopped).await }));
@@ -42,7 +42,6 @@ pub(super) async fn keep(
     if let Some((days, directory)) = retention {
         tasks.spawn(always(retain(app.clone(), days, directory, stopped.clone())));
     }
-    Ok(())
 }
 
 async fn keep_house(app: App, mut stopped: watch::Receiver<bool>) {

@@ -209,7 +209,8 @@ impl Book {
             macs,
         };
         if self.is_shared {
-            let delta = Delta::new(entities, removed, versions, &rows.dirty, &rows.last_seen);
+            let mut delta = Delta::new(entities, removed, versions, &rows.dirty, &rows.last_seen);
+            delta.after = Some(hex(&self.head.audit.hash));
             page.log = Some(self.log_row(&delta, prev, seq, time)?);
         }
         Ok(page)
@@ -266,6 +267,16 @@ impl Book {
         self.head = head;
         self.tried = self.tried.max(head.seq);
         Ok(())
+    }
+
+    /// Whether this head, of the last group, is the one that was seen.
+    pub(super) fn is_at(&self, head: &Head) -> bool {
+        self.head == *head
+    }
+
+    /// Whether a group that follows the last one has the same past.
+    pub(super) fn is_followed_by(&self, delta: &Delta) -> bool {
+        delta.after.as_ref().is_none_or(|it| *it == hex(&self.head.audit.hash))
     }
 
     fn change(

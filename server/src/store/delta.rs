@@ -37,6 +37,9 @@ pub(super) struct VersionRow(
 /// What one group changed.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Delta {
+    /// The end of the audit before it, in hex: whoever saw another end saw another past.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) after: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) entities: Vec<EntityRow>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -71,6 +74,7 @@ impl Delta {
         let tallies = dirty.tallies.iter();
         let delivered = dirty.delivered.iter();
         Self {
+            after: None,
             entities,
             removed,
             versions,

@@ -25,6 +25,10 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// How long a connection may take to stand.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// How long a group may take to begin: a little longer than the database itself waits for the lock.
+const BEGIN_TIME: Duration = Duration::from_secs(12);
+/// How long any other answer may take: a little longer than the database itself works on a statement.
+const ANSWER_TIME: Duration = Duration::from_secs(35);
 /// The channel on which a server tells the others that it has changed something.
 const CHANNEL: &str = "sikkerkey";
 /// How long a row of the log is kept, in milliseconds. A server that was away for longer reads everything anew.
@@ -122,7 +126,7 @@ impl Postgres {
                 Bind::Integer(number) => query.bind(number),
             };
         }
-        let rows = query.fetch_all(self.connection().await?).await;
+        let rows = within(ANSWER_TIME, query.fetch_all(self.connection().await?)).await;
         Ok(self.kept(rows)?.into_iter().map(Row::Postgres).collect())
     }
 
@@ -130,7 +134,7 @@ impl Postgres {
     pub(super) async fn begin_reading(&mut self) -> Result<(), sqlx::Error> {
         self.is_open = true;
         let begin = "begin transaction isolation level repeatable read read only";
-        let done = sqlx::query(begin).execute(self.connection().await?).await;
+        let done = within(ANSWER_TIME, sqlx::query(begin).execute(self.connection().await?)).await;
         self.kept(done).map(drop)
     }
 
@@ -162,9 +166,9 @@ impl Postgres {
 
     async fn try_lock(&mut self) -> Result<Locked, sqlx::Error> {
         self.is_open = true;
-        let begun = sqlx::query("begin").execute(self.connection().await?).await;
+        let begun = within(BEGIN_TIME, sqlx::query("begin").execute(self.connection().await?)).await;
         self.kept(begun)?;
-        let row = sqlx::query(LOCK).fetch_one(self.connection().await?).await;
+        let row = within(BEGIN_TIME, sqlx::query(LOCK).fetch_one(self.connection().await?)).await;
         let row = self.kept(row)?;
         Ok(Locked { head: row.try_get(0)?, now: Millis(row.try_get(1)?) })
     }
@@ -176,13 +180,14 @@ impl Postgres {
 
     /// Burns nonces, see [`super::book::nonces`]. Returns those that were not burnt before.
     pub(super) async fn burn(&mut self, nonces: String) -> Result<HashSet<(String, String)>, sqlx::Error> {
-        let burnt = sqlx::query(BURN).bind(nonces).fetch_all(self.connection().await?).await;
+        let burn = sqlx::query(BURN).bind(nonces);
+        let burnt = within(ANSWER_TIME, burn.fetch_all(self.connection().await?)).await;
         self.kept(burnt)?.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
     /// Writes the rest of the group and commits. With `tell`, the other servers hear of it.
     pub(super) async fn save(&mut self, page: &Page, tell: bool) -> Result<(), sqlx::Error> {
-        let saved = self.try_save(page, tell).await;
+        let saved = within(ANSWER_TIME, self.try_save(page, tell)).await;
         self.kept(saved)
     }
 
@@ -251,7 +256,7 @@ impl Postgres {
 
     /// Ends a group that writes nothing more.
     pub(super) async fn commit(&mut self) -> Result<(), sqlx::Error> {
-        let done = sqlx::query("commit").execute(self.connection().await?).await;
+        let done = within(ANSWER_TIME, sqlx::query("commit").execute(self.connection().await?)).await;
         self.kept(done)?;
         self.is_open = false;
         Ok(())
@@ -263,7 +268,7 @@ impl Postgres {
             return;
         }
         if let Some(connection) = &mut self.connection
-            && sqlx::query("rollback").execute(connection).await.is_err()
+            && within(BEGIN_TIME, sqlx::query("rollback").execute(connection)).await.is_err()
         {
             // Whatever state it is in: a new one is in none.
             self.connection = None;
@@ -293,6 +298,12 @@ impl Postgres {
         }
         done
     }
+}
+
+/// A database that is gone without a word, with its host or the network, never answers and never refuses: its connection
+/// is given up like one that was lost. Whatever it was in the middle of, it is not used again.
+async fn within<T>(time: Duration, answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    timeout(time, answer).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 /// Hears when another server has changed something.

@@ -42,6 +42,8 @@ struct View {
     delivery_revision: String,
     delivery: Option<Arc<Delivery>>,
     fresh: Vec<(SecretKey, Fresh)>,
+    /// All that it should have, new or not.
+    delivers: BTreeSet<SecretKey>,
     expires_at: Option<Millis>,
     /// When time alone may change what this says.
     until: Option<Millis>,
@@ -54,7 +56,7 @@ enum Fresh {
 }
 
 /// Answers a sidecar when there is news, or when its patience ends.
-pub async fn sync(app: &App, request: Verified<Arc<Machine>>, sync: Sync) -> Result<Synced, Refusal> {
+pub async fn sync(app: &App, request: Verified<Arc<Machine>>, mut sync: Sync) -> Result<Synced, Refusal> {
     let (machine, spend, source) = request.into_parts();
     let claim = Claim::Fresh(spend);
     // From before the first look on, so that nothing is missed between looking and waiting.
@@ -70,6 +72,8 @@ pub async fn sync(app: &App, request: Verified<Arc<Machine>>, sync: Sync) -> Res
     if view.is_news() || wait.is_zero() {
         return deliver(app, &machine, source, &sync, view, claim).await;
     }
+    // It may say to hold thousands that nobody delivers to it, and thousands may wait.
+    sync.held.retain(|key, _| view.delivers.contains(key));
     let deadline = Instant::now() + wait;
     let held = Claim::Held(admit(app, &machine, source, claim).await?);
     let Ok(_place) = app.waiting.try_acquire() else {
@@ -235,6 +239,7 @@ fn look(app: &App, machine: &Machine, source: Source, sync: &Sync) -> Result<Vie
         delivery_revision: revision.clone(),
         delivery: (sync.delivery_revision.as_ref() != Some(revision)).then(|| Arc::clone(delivery)),
         fresh,
+        delivers: delivery.secrets().cloned().collect(),
         expires_at: machine.expires_at,
         until: until.filter(|it| *it > now),
     })

@@ -23,11 +23,13 @@ pub(crate) struct Nonces {
     generations: VecDeque<Generation>,
     /// Timestamps at or below it are refused: their nonces are forgotten.
     floor: i64,
+    /// The latest timestamp.
+    latest: i64,
 }
 
 impl Nonces {
     pub(crate) fn new(floor: i64) -> Self {
-        Self { hasher: RandomState::new(), generations: VecDeque::new(), floor }
+        Self { hasher: RandomState::new(), generations: VecDeque::new(), floor, latest: floor }
     }
 
     /// Timestamps at or below it are refused.
@@ -43,6 +45,11 @@ impl Nonces {
         }
     }
 
+    /// No timestamp of a nonce that was remembered is later.
+    pub(crate) fn latest(&self) -> i64 {
+        self.latest
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.generations.is_empty()
     }
@@ -54,6 +61,7 @@ impl Nonces {
 
     pub(crate) fn remember(&mut self, spend: &Spend) {
         let hash = self.hash(spend);
+        self.latest = self.latest.max(spend.timestamp);
         let first = spend.timestamp.div_euclid(LIFE_SECONDS) * LIFE_SECONDS;
         let place = self.generations.partition_point(|it| it.first < first);
         if self.generations.get(place).is_none_or(|it| it.first != first) {
@@ -83,6 +91,8 @@ mod tests {
         nonces.remember(&spend("a", 1000));
         assert!(nonces.contains(&spend("a", 1300)));
         assert!(!nonces.contains(&spend("b", 1000)));
+        nonces.remember(&spend("c", 900));
+        assert_eq!(nonces.latest(), 1000);
         nonces.raise_floor(999);
         assert!(nonces.contains(&spend("a", 1300)));
         nonces.raise_floor(1000 + LIFE_SECONDS);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::group::{Done, Group, Job, Means, Nonce};
 use super::nonces::Nonces;
@@ -17,6 +17,7 @@ use crate::clock::{Anchor, Clock};
 use crate::crypto::keyring::Keyring;
 use crate::entropy::Entropy;
 use crate::floods::Floods;
+use crate::ledger::ActivityKind;
 use crate::live::Live;
 use crate::lockout::Lockout;
 use crate::metrics::Metrics;
@@ -67,6 +68,8 @@ pub struct WriterTask {
     parts: Parts,
     queue: mpsc::Receiver<Box<dyn Job>>,
     health: Arc<AtomicBool>,
+    /// When the group began that is under way.
+    progress: watch::Sender<Option<Instant>>,
     nonces: Nonces,
     /// The end of the audit, as it is committed.
     audit_head: watch::Sender<ChainHead>,
@@ -81,7 +84,9 @@ impl WriterTask {
         let mut nonces = Nonces::new(parts.nonce_floor);
         parts.nonces.iter().for_each(|spend| nonces.remember(spend));
         let (audit_head, committed) = watch::channel(parts.store.audit_head());
+        let (progress, under_way) = watch::channel(None);
         let writer = Writer {
+            progress: under_way,
             audit_head: committed,
             queue: sender,
             health: Arc::clone(&health),
@@ -89,7 +94,7 @@ impl WriterTask {
             last_look: Arc::default(),
             pressure: super::pressure::Pressure::new(&parts),
         };
-        (writer, Self { anchor: Anchor::new(&*parts.clock), parts, queue, health, nonces, audit_head })
+        (writer, Self { anchor: Anchor::new(&*parts.clock), parts, queue, health, progress, nonces, audit_head })
     }
 
     /// Works until `stop` changes or its sender is gone, then finishes what waits and lets go of the database.
@@ -166,8 +171,10 @@ impl WriterTask {
     /// Writes a group and answers it. An error means that this server must not go on.
     async fn group(&mut self, mut jobs: Vec<Box<dyn Job>>, rows: Rows) -> Result<(), StoreError> {
         let mut done = Done::default();
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
+        self.progress.send_replace(Some(begun));
         let result = self.write(&mut jobs, &mut done, rows).await;
+        self.progress.send_replace(None);
         if !jobs.is_empty() {
             self.parts.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
             // Far below what a float holds exactly.
@@ -195,12 +202,18 @@ impl WriterTask {
                 );
             }
             if error.is_fatal() {
+                self.mourn(&error).await;
                 fatal = Err(error);
             }
         } else if !self.health.swap(true, Ordering::Relaxed) {
             tracing::info!("the database takes writes again");
         }
         for job in jobs {
+            // What cannot be written down now is counted, and written when it can be.
+            if !committed && let Some(address) = job.spend().and_then(|it| it.address) {
+                let now = self.parts.clock.now();
+                self.parts.floods.count(ActivityKind::Overloaded, now, &address.to_string());
+            }
             job.finish(committed);
         }
         if committed {
@@ -209,11 +222,31 @@ impl WriterTask {
         fatal
     }
 
+    /// What was answered by groups that the database has lost must not be answered again: its timestamps are refused from
+    /// now on, by whoever serves that database next.
+    async fn mourn(&mut self, error: &StoreError) {
+        if !matches!(error, StoreError::WentBack { .. } | StoreError::AnotherPast(_)) {
+            return;
+        }
+        if let Err(error) = self.parts.store.raise_floor_after_loss(self.nonces.latest()).await {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(
+                error,
+                "the floor of the nonces was not raised: requests of the last minutes can be sent again"
+            );
+        }
+    }
+
     /// Begins a group, after which this server knows all that any other has done.
     async fn begin(&mut self, spends: &[Spend]) -> Result<Begun, StoreError> {
         let parts = &mut self.parts;
         let begun = parts.store.begin(spends).await;
         for news in parts.store.take_news() {
+            // From where a machine authenticates counts at every server, or it could be locked out at those where it
+            // has not been yet.
+            for (machine, address) in news.addresses() {
+                parts.lockout.succeeded(address, machine.as_str());
+            }
             let topics = parts.live.write().follow(news);
             parts.bell.ring(&topics);
         }
@@ -242,7 +275,7 @@ impl WriterTask {
         let means =
             Means { keyring: &parts.keyring, entropy: &*parts.entropy, public_url: &parts.public_url, is_shared };
         let mut authenticated = Vec::with_capacity(jobs.len());
-        let deciding = tokio::time::Instant::now();
+        let deciding = Instant::now();
         // The lock is let go now and then: whoever is about to ask looks at the same state.
         for jobs in jobs.chunks_mut(AT_ONCE) {
             let mut world = parts.live.write();

@@ -6,7 +6,7 @@
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -41,8 +41,12 @@ impl TestDatabase {
 
     /// A new one on PostgreSQL, whatever this run of the suite is on.
     pub async fn make_postgres(directory: &Path) -> Self {
+        Self::make_on(postgres(), directory).await
+    }
+
+    /// A new one on this PostgreSQL server.
+    pub async fn make_on(server: &str, directory: &Path) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let server = postgres();
         let name = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let mut connection = PgConnection::connect(&format!("{server}/postgres")).await.unwrap();
         sqlx::raw_sql(AssertSqlSafe(format!("create database {name}"))).execute(&mut connection).await.unwrap();
@@ -181,7 +185,7 @@ fn postgres() -> &'static str {
     })
 }
 
-fn start_postgres() -> (std::process::Child, String) {
+fn start_postgres() -> (Child, String) {
     let programs = programs();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let directory = postgres_directory();
@@ -195,21 +199,32 @@ fn start_postgres() -> (std::process::Child, String) {
         server=$!
         wait $server
     "#;
-    // PostgreSQL refuses to run as root.
+    let mut command = as_postgres("TERM");
+    command.args(["sh", "-c", script, "sh"]).arg(&directory).arg(&programs).arg(port.to_string());
+    let mut child = command.spawn().expect("setpriv and sh are installed");
+    wait_for(&mut child, port);
+    (child, format!("postgres://postgres@127.0.0.1:{port}"))
+}
+
+/// A command as somebody whom PostgreSQL runs for: it refuses root. It gets `signal` when the thread ends that starts it.
+fn as_postgres(signal: &str) -> Command {
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|it| std::os::unix::fs::MetadataExt::uid(&it) == 0);
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "TERM"]);
+    command.args(["--pdeathsig", signal]);
     if is_root {
         command.args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"]);
     }
-    command.args(["sh", "-c", script, "sh"]).arg(&directory).arg(&programs).arg(port.to_string());
-    let mut child = command.current_dir("/").stdin(Stdio::null()).spawn().expect("setpriv and sh are installed");
+    command.current_dir("/").stdin(Stdio::null());
+    command
+}
+
+/// Waits until PostgreSQL takes connections.
+fn wait_for(child: &mut Child, port: u16) {
     loop {
         // Asking takes some milliseconds by itself.
-        let mut ready = Command::new(programs.join("pg_isready"));
-        let port = port.to_string();
-        if ready.args(["-q", "-h", "127.0.0.1", "-p", &port]).status().unwrap().success() {
-            return (child, format!("postgres://postgres@127.0.0.1:{port}"));
+        let mut ready = Command::new(programs().join("pg_isready"));
+        if ready.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status().unwrap().success() {
+            return;
         }
         if let Some(status) = child.try_wait().unwrap() {
             panic!("PostgreSQL did not start: {status}");
@@ -217,18 +232,81 @@ fn start_postgres() -> (std::process::Child, String) {
     }
 }
 
-fn postgres_directory() -> PathBuf {
-    std::env::temp_dir().join(format!("sikkerkey-postgres-{}", std::process::id()))
+/// A PostgreSQL server that one test has for itself, to stop it and to start it again. To be used on the thread that
+/// started it.
+pub struct OwnPostgres {
+    directory: PathBuf,
+    port: u16,
+    url: String,
+    child: Child,
 }
 
-/// Whether PostgreSQL can be started here. Where it cannot, and nobody insists, tests that need it are skipped.
-pub fn has_postgres() -> bool {
-    let is_there = found().is_some();
-    assert!(is_there || std::env::var_os("CI").is_none(), "{NO_POSTGRES}");
-    if !is_there {
-        eprintln!("!! skipped: {NO_POSTGRES}");
+impl OwnPostgres {
+    pub fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let directory = std::env::temp_dir().join(format!("sikkerkey-postgres-{}-{port}", std::process::id()));
+        let script = r#"
+            umask 077
+            rm -rf "$1" && mkdir -p "$1" || exit 1
+            "$2/initdb" -D "$1/data" -U postgres -A trust -N -E UTF8 --locale C >"$1/initdb.log" 2>&1 || { cat "$1/initdb.log" >&2; exit 1; }
+        "#;
+        let mut made = as_postgres("KILL");
+        made.args(["sh", "-c", script, "sh"]).arg(&directory).arg(programs());
+        assert!(made.status().expect("setpriv and sh are installed").success());
+        let url = format!("postgres://postgres@127.0.0.1:{port}");
+        let child = Self::run(&directory, port);
+        Self { directory, port, url, child }
     }
-    is_there
+
+    fn run(directory: &Path, port: u16) -> Child {
+        let mut command = as_postgres("INT");
+        command.arg(programs().join("postgres")).arg("-D").arg(directory.join("data"));
+        command.arg("-k").arg(directory).args(["-p", &port.to_string()]);
+        command.args(["-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=16MB", "-c", "log_min_messages=panic"]);
+        let mut child = command.stderr(Stdio::null()).spawn().expect("setpriv is installed");
+        wait_for(&mut child, port);
+        child
+    }
+
+    /// As a URL without a database.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// As if its power failed.
+    pub fn stop_at_once(&mut self) {
+        assert!(Command::new("kill").args(["-QUIT", &self.child.id().to_string()]).status().unwrap().success());
+        self.child.wait().unwrap();
+    }
+
+    pub fn start_again(&mut self) {
+        self.child = Self::run(&self.directory, self.port);
+    }
+
+    /// While it is stopped: keeps its data as they are.
+    pub fn keep_copy(&self) {
+        let copied =
+            Command::new("cp").arg("-a").args([self.directory.join("data"), self.directory.join("copy")]).status();
+        assert!(copied.unwrap().success());
+    }
+
+    /// While it is stopped: its data are those of the copy again.
+    pub fn go_back_to_copy(&self) {
+        std::fs::remove_dir_all(self.directory.join("data")).unwrap();
+        std::fs::rename(self.directory.join("copy"), self.directory.join("data")).unwrap();
+    }
+}
+
+impl Drop for OwnPostgres {
+    fn drop(&mut self) {
+        drop(Command::new("kill").args(["-QUIT", &self.child.id().to_string()]).status());
+        drop(self.child.wait());
+        drop(std::fs::remove_dir_all(&self.directory));
+    }
+}
+
+fn postgres_directory() -> PathBuf {
+    std::env::temp_dir().join(format!("sikkerkey-postgres-{}", std::process::id()))
 }
 
 const NO_POSTGRES: &str = "PostgreSQL is not installed: apt-get install postgresql";

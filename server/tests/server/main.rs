@@ -6,37 +6,47 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    clippy::print_stderr,
     reason = "all of it is tests, also what is not in a test function"
 )]
 
 mod allowlist;
 mod audit;
+mod away;
 mod backup;
 mod canary;
 mod cli_routes;
+mod clocks;
 mod crash;
 mod database;
+mod disconnect;
 mod disk;
 mod durability;
 mod edge;
 mod enrolment;
+mod envelope;
 mod fixture;
+mod floods;
 mod frozen;
 mod http2;
 mod limits;
 mod matrix;
+mod nonsense;
 mod outcomes;
 mod overload;
+mod parsers;
 mod process;
 mod reads;
 mod refusals;
 mod replay;
 mod replicas;
 mod root_key;
+mod saturation;
 mod sealed;
 mod slow_clients;
+mod stopped;
 mod suspended;
 mod sync;
 mod tampering;
 mod tls;
+mod weapon;
+mod wire;

@@ -16,7 +16,6 @@ use sikkerkey_server::model::{Change, Entity, EntityKind};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::database::has_postgres;
 use crate::fixture::*;
 use crate::process::{Connection, Process};
 
@@ -24,34 +23,37 @@ use crate::process::{Connection, Process};
 const CLIENTS: usize = 16;
 
 /// Two directories for two servers on one database, and a third server in this process.
-struct Replicas {
-    directories: [Arc<TempDir>; 2],
-    here: Server,
+pub struct Replicas {
+    pub directories: [Arc<TempDir>; 2],
+    pub here: Server,
 }
 
 impl Replicas {
-    /// With the usual machines and secrets; the pod's identity does not end. None: they cannot run here.
-    async fn new() -> Option<Self> {
-        if !has_postgres() {
-            return None;
-        }
-        let directories = [Arc::new(tempfile::tempdir().unwrap()), Arc::new(tempfile::tempdir().unwrap())];
-        TestDatabase::make_postgres(directories[0].path()).await;
-        for file in ["database-url", "root.key"] {
-            std::fs::copy(directories[0].path().join(file), directories[1].path().join(file)).unwrap();
-        }
+    /// With the usual machines and secrets; the pod's identity does not end.
+    pub async fn new() -> Self {
+        let directories = directories().await;
         let here = Server::open_at(directories[0].clone(), SystemClock.now()).await;
         here.seed().await;
         here.put(Entity::Machine(Machine { expires_at: None, ..pod() })).await;
-        Some(Self { directories, here })
+        Self { directories, here }
     }
 
-    async fn start(&self, n: usize) -> Process {
+    pub async fn start(&self, n: usize) -> Process {
         Process::start_with(self.directories[n].path(), "info", &["--machine-rate", "0"]).await
     }
 }
 
-fn read(client: &Client, nonce: &str) -> Signed {
+/// Two directories for two servers on one new PostgreSQL database.
+async fn directories() -> [Arc<TempDir>; 2] {
+    let directories = [Arc::new(tempfile::tempdir().unwrap()), Arc::new(tempfile::tempdir().unwrap())];
+    TestDatabase::make_postgres(directories[0].path()).await;
+    for file in ["database-url", "root.key"] {
+        std::fs::copy(directories[0].path().join(file), directories[1].path().join(file)).unwrap();
+    }
+    directories
+}
+
+pub fn read(client: &Client, nonce: &str) -> Signed {
     client.request_with(SystemClock.now().seconds(), nonce, "GET", "/v1/secret/sk_db", b"")
 }
 
@@ -61,7 +63,7 @@ fn read(client: &Client, nonce: &str) -> Signed {
 async fn of_all_copies_of_a_request_over_two_servers_and_a_kill_exactly_one_is_answered() {
     const REQUESTS: usize = 10_000;
     const COPIES: usize = 8;
-    let Some(replicas) = Replicas::new().await else { return };
+    let replicas = Replicas::new().await;
     let (first, second) = (replicas.start(0).await, replicas.start(1).await);
     let addresses = [first.address.clone(), second.address.clone()];
     let next = Arc::new(AtomicUsize::new(0));
@@ -176,7 +178,7 @@ fn load(process: &Process, clients: usize, stop: &Arc<AtomicBool>) -> JoinSet<(u
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_server_has_revoked_no_other_releases_from_the_next_group_on() {
-    let Some(replicas) = Replicas::new().await else { return };
+    let replicas = Replicas::new().await;
     let loaded = replicas.start(0).await;
     let grant_of_pod = grant(1, Grantee::Fleet(fleet().id), &["sk_db"]);
     for _ in 0..5 {
@@ -217,7 +219,7 @@ async fn has_denial_at_the_end(server: &Server) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cap_is_exact_over_two_servers_and_a_thousand_readers() {
     const CAP: u32 = 100;
-    let Some(replicas) = Replicas::new().await else { return };
+    let replicas = Replicas::new().await;
     let cap = RateCap { per_minute: None, per_day: Some(CAP), counted_by: CountedBy::Machine };
     let document = PolicyDocument { time_zone: Some("UTC".into()), rate_cap: Some(cap), ..PolicyDocument::default() };
     replicas.here.put(Entity::Policy(policy(document))).await;
@@ -241,7 +243,7 @@ async fn a_cap_is_exact_over_two_servers_and_a_thousand_readers() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_server_learns_another_knows_at_once() {
-    let Some(replicas) = Replicas::new().await else { return };
+    let replicas = Replicas::new().await;
     let other = replicas.start(1).await;
     // A machine that registered elsewhere a moment ago is no stranger.
     for n in 0x40..0x48_u8 {
@@ -277,7 +279,7 @@ async fn what_one_server_learns_another_knows_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_survives_the_loss_of_its_connection_and_a_stranger_in_the_log_ends_it() {
-    let Some(replicas) = Replicas::new().await else { return };
+    let replicas = Replicas::new().await;
     let mut process = replicas.start(1).await;
     let database = replicas.here.database();
     let mut connection = process.connect().await;
@@ -285,7 +287,8 @@ async fn a_server_survives_the_loss_of_its_connection_and_a_stranger_in_the_log_
          where application_name = 'sikkerkey-server' and datname = current_database()";
     for n in 0..3 {
         database.query(end_sessions).await;
-        assert_eq!(connection.send(read(&Client::pod(), &format!("lost-{n}"))).await.unwrap().0, 200);
+        let answer = connection.send(read(&Client::pod(), &format!("lost-{n}"))).await;
+        let Ok((200, _)) = answer else { panic!("{answer:?}\n{}", process.log.lock().await) };
     }
     // A row that no server has written: neither of them goes on with it.
     database
@@ -299,4 +302,20 @@ async fn a_server_survives_the_loss_of_its_connection_and_a_stranger_in_the_log_
     assert!(!status.success());
     let log = process.log.lock().await;
     assert!(log.contains("the head in the database was not written by this server"), "{log}");
+}
+
+/// Two servers in this process on one PostgreSQL database, each with a clock of its own.
+pub struct Two {
+    pub servers: [Server; 2],
+}
+
+impl Two {
+    /// With the usual machines and secrets.
+    pub async fn new() -> Self {
+        let directories = directories().await;
+        let [first, second] = directories.map(|it| Server::open_at(it, sikkerkey_server::model::millis::Millis(START)));
+        let first = first.await;
+        first.seed().await;
+        Self { servers: [first, second.await] }
+    }
 }

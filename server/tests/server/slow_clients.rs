@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use sikkerkey_server::clock::SystemClock;
+use sikkerkey_server::model::Entity;
+use sikkerkey_server::model::machine::Machine;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -99,4 +101,34 @@ async fn a_body_larger_than_the_route_takes_is_refused_however_it_comes() {
         answer.is_empty() || (answer.starts_with("HTTP/1.1 400") && answer.contains("larger than 128 KiB")),
         "{answer}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_who_wait_for_news_and_say_to_hold_thousands_take_no_memory_for_it() {
+    const WAITING: u64 = 250;
+    let server = Server::new().await;
+    server.put(Entity::Machine(Machine { expires_at: None, ..pod() })).await;
+    let directory = server.stop().await;
+    let process = Process::start(directory.path(), "info").await;
+    let others: Vec<_> = (0..2_400).map(|n| format!(r#""no-{n}/x":{{"denied":"NotGranted"}}"#)).collect();
+    let held = format!(r#""shop/db":{{"version":{{"id":"sk_db","version":1}}}},{}"#, others.join(","));
+    let body = format!(r#"{{"deliveryRevision":"rev1","held":{{{held}}},"waitSeconds":55}}"#);
+    let mut waiting = Vec::new();
+    let mut wait = async |count: u64| {
+        for _ in 0..count {
+            let request = Client::pod().request(&SystemClock, "POST", "/v1/machine/sync", body.as_bytes());
+            let mut stream = TcpStream::connect(&process.address).await.unwrap();
+            stream.write_all(&crate::wire::bytes(&request)).await.unwrap();
+            waiting.push(stream);
+        }
+        let all = u64::try_from(waiting.len()).unwrap();
+        let gauge = "sikkerkey_waiting_sidecars";
+        crate::wire::until("all wait", async || crate::wire::metric(&process, gauge).await == all).await;
+    };
+    wait(20).await;
+    let before = memory(&process);
+    wait(WAITING).await;
+    // What they say to hold is 80 KB of text, and half a megabyte in memory.
+    let grown = memory(&process).saturating_sub(before) / 1024;
+    assert!(grown < 60, "{WAITING} that wait took {grown} MiB");
 }

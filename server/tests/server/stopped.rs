@@ -1,0 +1,65 @@
+//! A server that stands still in the middle of a group, while it holds the lock that every group needs.
+
+use std::time::{Duration, Instant};
+
+use sikkerkey_server::audit::entry::Action;
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
+
+use crate::fixture::*;
+use crate::replicas::{Replicas, read};
+use crate::wire::*;
+
+/// PostgreSQL ends a session that idles inside a transaction after ten seconds; a busy machine may take its time.
+const GETS_ON: Duration = Duration::from_secs(25);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_others_get_on_and_the_one_that_stood_still_releases_nothing_of_its_lost_group() {
+    let replicas = Replicas::new().await;
+    let (first, second) = (replicas.start(0).await, replicas.start(1).await);
+    let database = replicas.here.database();
+    let TestDatabase::Postgres(url) = &database else { panic!("replicas share a PostgreSQL") };
+    let (pod, mut at_first, mut at_second) = (Client::pod(), first.connect().await, second.connect().await);
+    assert_eq!(at_first.send(read(&pod, "before-1")).await.unwrap().0, 200);
+    assert_eq!(at_second.send(read(&pod, "before-2")).await.unwrap().0, 200);
+
+    // Nobody can write to the audit, so a group that has begun stays where it is: its nonces burnt, its value decrypted.
+    let mut lock = PgConnection::connect(url).await.unwrap();
+    sqlx::raw_sql("begin; lock table audit in share mode").execute(&mut lock).await.unwrap();
+    let request = read(&pod, "stopped");
+    let sent = request.clone();
+    let answer = tokio::spawn(async move { at_first.send(sent).await });
+    let waiting = "select count(*) || '' from pg_locks where not granted and relation = 'audit'::regclass";
+    until("a group waits to be written", async || database.query(waiting).await == ["1"]).await;
+    signal(&first, "-STOP");
+    sqlx::raw_sql("rollback").execute(&mut lock).await.unwrap();
+    lock.close().await.unwrap();
+
+    // Until its session is ended, the others are refused; then they get on.
+    let begun = Instant::now();
+    let mut tries = 0;
+    let status = loop {
+        tries += 1;
+        let (status, body) = at_second.send(read(&pod, &format!("other-{tries}"))).await.unwrap();
+        assert!(status == 200 || (status == 503 && !String::from_utf8_lossy(&body).contains("hunter2")), "{status}");
+        if status == 200 || begun.elapsed() > GETS_ON {
+            break status;
+        }
+    };
+    assert_eq!(status, 200, "the other server does not get on");
+
+    signal(&first, "-CONT");
+    let (status, body) = answer.await.unwrap().unwrap();
+    let body = String::from_utf8_lossy(&body).into_owned();
+    assert!(status == 503 && !body.contains("hunter2"), "{status} {body}");
+    // It happened nowhere, so its nonce is good yet, once and anywhere; and the one that stood still is well again.
+    assert_eq!(at_second.send(request.clone()).await.unwrap().0, 200);
+    assert_eq!(first.connect().await.send(request).await.unwrap().0, 401);
+    let mut again = first.connect().await;
+    assert_eq!(again.send(plain("/readyz")).await.unwrap().0, 200);
+    assert_eq!(again.send(read(&pod, "after")).await.unwrap().0, 200);
+    replicas.here.engine.app.writer.catch_up().await.unwrap();
+    verify_audit(&replicas.here).await;
+    let read = replicas.here.audit().await.iter().filter(|it| it.action == Action::SecretRead).count();
+    assert_eq!(read, 5);
+}
