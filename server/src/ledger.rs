@@ -324,12 +324,22 @@ impl Ledger {
         self.saving_last_seen.iter().filter_map(|id| Some((id.clone(), *self.last_seen.get(id)?))).collect()
     }
 
+    /// Whether there are tallies to be stored that were not stored with their reads.
+    pub fn is_late(&self) -> bool {
+        self.unsaved.is_late()
+    }
+
     /// Tallies that are to be stored now, of those that were not stored with their reads: they are with the current group.
     /// `head` is the last row of the audit.
     pub fn take_unsaved_tallies(&mut self, head: u64) -> LateTallies {
         let (keys, counted) = self.unsaved.take(head);
         let rows = keys.into_iter().map(|key| self.stored_tally(key, head)).filter(|(_, tally)| tally.is_some());
         LateTallies { rows: rows.collect(), counted }
+    }
+
+    /// Up to which row of the audit everything is stored as counted without more ado, when it is time to say so.
+    pub fn take_counted(&mut self, head: u64) -> LateTallies {
+        LateTallies { rows: Vec::new(), counted: self.unsaved.counted(head) }
     }
 
     /// Counts a read again that the audit holds and the stored tally may not.

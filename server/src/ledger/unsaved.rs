@@ -1,7 +1,7 @@
 //! Which tallies are not stored yet.
 //!
-//! A counter that nothing compares with would cost a page of the disk for each read. So it is stored seconds later, a few
-//! thousand at a time; and the number of a row of the audit is stored with them, up to which everything is counted. When
+//! A counter that nothing compares with would cost a page of the disk for each read. So it is stored later, a hundred at a
+//! time; and the number of a row of the audit is stored with them, up to which everything is counted. When
 //! the server starts, what the audit holds after it is counted again: no read is lost or counted twice, however the
 //! server ended.
 
@@ -12,8 +12,8 @@ use sikkerkey_protocol::id::SecretId;
 use super::tally::Reader;
 
 /// The most that are stored together: the writer does nothing else meanwhile.
-const MOST: usize = 4096;
-/// After so many rows of the audit their end is stored although no tally is late: reading on from it takes less time.
+const MOST: usize = 128;
+/// After so many rows of the audit their end is stored although no tally was late: reading on from it takes less time.
 const STRIDE: u64 = 10_000;
 
 type Key = (SecretId, Reader);
@@ -29,7 +29,7 @@ pub(super) struct Unsaved {
     upto: u64,
     /// On their way to the database.
     saving: Vec<Key>,
-    /// What is stored as counted, or is on its way.
+    /// What was to be stored last as counted.
     counted: u64,
 }
 
@@ -52,17 +52,26 @@ impl Unsaved {
         }
         let left = self.round.len().saturating_sub(MOST);
         self.saving = self.round.split_off(left);
-        let is_due = !self.saving.is_empty() || self.upto >= self.counted + STRIDE;
-        let counted = (self.round.is_empty() && is_due).then_some(self.upto);
+        let counted = self.round.is_empty().then_some(self.upto);
+        self.counted = counted.unwrap_or(self.counted);
         (self.saving.clone(), counted)
+    }
+
+    /// Up to which row of the audit everything is counted anyway, when it is time to store that.
+    pub(super) fn counted(&mut self, head: u64) -> Option<u64> {
+        let is_due = !self.is_late() && head >= self.counted + STRIDE;
+        self.counted = if is_due { head } else { self.counted };
+        is_due.then_some(head)
     }
 
     /// The group is committed.
     pub(super) fn saved(&mut self) {
         self.saving.clear();
-        if self.round.is_empty() {
-            self.counted = self.upto;
-        }
+    }
+
+    /// Whether there is something to be stored.
+    pub(super) fn is_late(&self) -> bool {
+        !self.later.is_empty() || !self.round.is_empty()
     }
 
     /// The group failed: it is all to be done again.
@@ -96,7 +105,7 @@ mod tests {
         let (third, counted) = unsaved.take(300);
         assert_eq!((third, counted), (vec![key(0)], Some(300)));
         unsaved.saved();
-        assert_eq!(unsaved.take(300), (vec![], None));
+        assert!(!unsaved.is_late());
     }
 
     #[test]
@@ -109,9 +118,11 @@ mod tests {
         unsaved.failed();
         assert_eq!(unsaved.take(20), (vec![key(1)], Some(20)));
         unsaved.saved();
-        // Nothing is late for long: then the end of the audit is stored by itself.
-        assert_eq!(unsaved.take(20 + STRIDE - 1), (vec![], None));
-        unsaved.saved();
-        assert_eq!(unsaved.take(40 + 2 * STRIDE), (vec![], Some(40 + 2 * STRIDE)));
+        assert!(!unsaved.is_late());
+        // Where nothing is late, the end of the audit is stored by itself.
+        assert_eq!(
+            [STRIDE, 20 + STRIDE, 21 + STRIDE].map(|head| unsaved.counted(head)),
+            [None, Some(20 + STRIDE), None]
+        );
     }
 }

@@ -16,6 +16,9 @@ use crate::model::spend::{LIFE_SECONDS, Spend};
 use crate::model::version::Version;
 use crate::model::{Entity, EntityKey, EntityKind};
 
+/// How long a row of the log is kept, in milliseconds. A server that was away for longer reads everything anew.
+const LOG_LIFE: i64 = 10 * 60_000;
+
 /// What this server knows of the rows in the database.
 pub(super) struct Book {
     keyring: Arc<Keyring>,
@@ -36,29 +39,40 @@ pub(super) struct Page {
     pub(super) audit: String,
     pub(super) head: String,
     pub(super) log: Option<LogRow>,
-    pub(super) rare: Rare,
+    /// In their order.
+    pub(super) rare: Vec<(Rarely, Argument)>,
     next: Head,
     macs: Vec<(EntityKey, Option<[u8; 32]>)>,
 }
 
-/// What few groups have.
-#[derive(Default)]
-pub(super) struct Rare {
-    pub(super) entities: Option<String>,
-    pub(super) removed: Option<String>,
-    pub(super) removed_secrets: Option<String>,
-    pub(super) removed_machines: Option<String>,
-    pub(super) versions: Option<String>,
-    pub(super) tallies_gone: Option<String>,
-    pub(super) delivered_gone: Option<String>,
-    pub(super) last_seen: Option<String>,
-    /// Nonces that expire at or before this second are forgotten.
-    pub(super) purge: Option<i64>,
-    pub(super) master: Option<String>,
+/// What few groups do. Each is a statement of each kind of database, with one parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rarely {
+    PutEntities,
+    RemoveEntities,
+    RemoveVersions,
+    PutVersions,
+    RemoveTallies,
+    RemoveDelivered,
+    RemoveLastSeen,
+    PutLastSeen,
+    /// The master key, wrapped by another root key.
+    PutMaster,
     /// The last row of the audit that is counted in all tallies.
-    pub(super) counted: Option<String>,
-    /// The new base of the audit, and its number.
-    pub(super) audit_base: Option<(String, i64)>,
+    PutCounted,
+    /// The new base of the audit. Before [`Rarely::DropAudit`]: the table gives up only what lies below its base.
+    PutAuditBase,
+    DropAudit,
+    /// Nonces that expire at or before this second.
+    ForgetNonces,
+    /// Rows of the log from before this instant.
+    ForgetLog,
+}
+
+/// The parameter of a [`Rarely`].
+pub(super) enum Argument {
+    Text(String),
+    Integer(i64),
 }
 
 /// A [`Delta`] for the log.
@@ -177,26 +191,33 @@ impl Book {
         let activity = activity.map(|(key, it)| (key.minute, key.kind.as_str(), it.count, &it.first, &it.last));
         let audit = rows.audit.iter().map(|row| (row.seq, row.time, &row.entry, hex(&row.hash)));
         let tallies_gone = dirty.tallies.iter().filter(|(_, it)| it.is_none());
+        let tallies_gone = tallies_gone.map(|((secret, reader), _)| (secret, reader.to_string()));
         let delivered_gone = dirty.delivered.iter().filter(|(_, it)| it.is_none());
         let removed_pairs: Vec<_> = removed.iter().map(|key: &EntityKey| (kind_name(key.kind), &key.id)).collect();
         let removed_of = |kind| removed.iter().filter(move |key: &&EntityKey| key.kind == kind).map(|key| &key.id);
         let seen = rows.last_seen.iter().map(|(machine, it)| (machine, it.at, it.address));
-        let rare = Rare {
-            entities: some_json(&entities)?,
-            removed: some_json(&removed_pairs)?,
-            removed_secrets: some_json(&removed_of(EntityKind::Secret).collect::<Vec<_>>())?,
-            removed_machines: some_json(&removed_of(EntityKind::Machine).collect::<Vec<_>>())?,
-            versions: some_json(&versions)?,
-            tallies_gone: some_json(
-                &tallies_gone.map(|((secret, reader), _)| (secret, reader.to_string())).collect::<Vec<_>>(),
-            )?,
-            delivered_gone: some_json(&delivered_gone.map(|(key, _)| key).collect::<Vec<_>>())?,
-            last_seen: some_json(&seen.collect::<Vec<_>>())?,
-            purge,
-            audit_base: rows.audit_base.map(|it| self.audit_base(it)).transpose()?,
-            counted: rows.late.counted.map(|it| it.to_string()),
-            master: rows.master.map(|it| it.encode()).transpose().map_err(StoreError::Encode)?,
-        };
+        let texts = [
+            (Rarely::PutEntities, some_json(&entities)?),
+            (Rarely::RemoveEntities, some_json(&removed_pairs)?),
+            (Rarely::RemoveVersions, some_json(&removed_of(EntityKind::Secret).collect::<Vec<_>>())?),
+            (Rarely::PutVersions, some_json(&versions)?),
+            (Rarely::RemoveTallies, some_json(&tallies_gone.collect::<Vec<_>>())?),
+            (Rarely::RemoveDelivered, some_json(&delivered_gone.map(|(key, _)| key).collect::<Vec<_>>())?),
+            (Rarely::RemoveLastSeen, some_json(&removed_of(EntityKind::Machine).collect::<Vec<_>>())?),
+            (Rarely::PutLastSeen, some_json(&seen.collect::<Vec<_>>())?),
+            (Rarely::PutMaster, rows.master.map(|it| it.encode()).transpose().map_err(StoreError::Encode)?),
+            (Rarely::PutCounted, rows.late.counted.map(|it| it.to_string())),
+            (Rarely::PutAuditBase, rows.audit_base.map(|it| self.audit_base(it)).transpose()?),
+        ];
+        let audit_base = rows.audit_base.map(|it| i64::try_from(it.seq).unwrap_or_default());
+        let integers = [
+            (Rarely::DropAudit, audit_base),
+            (Rarely::ForgetNonces, purge),
+            (Rarely::ForgetLog, purge.filter(|_| self.is_shared).map(|_| time - LOG_LIFE)),
+        ];
+        let texts = texts.into_iter().filter_map(|(what, text)| Some((what, Argument::Text(text?))));
+        let integers = integers.into_iter().filter_map(|(what, number)| Some((what, Argument::Integer(number?))));
+        let rare = texts.chain(integers).collect();
         let mut page = Page {
             tallies: json(&tallies.collect::<Vec<_>>())?,
             delivered: json(&delivered.collect::<Vec<_>>())?,
@@ -303,9 +324,8 @@ impl Book {
         Ok(Some(mac))
     }
 
-    fn audit_base(&self, it: ChainHead) -> Result<(String, i64), StoreError> {
-        let text = base::encode(self.keyring.rows(), it).map_err(StoreError::Encode)?;
-        Ok((text, i64::try_from(it.seq).unwrap_or_default()))
+    fn audit_base(&self, it: ChainHead) -> Result<String, StoreError> {
+        base::encode(self.keyring.rows(), it).map_err(StoreError::Encode)
     }
 
     fn log_row(&self, delta: &Delta, prev: u64, seq: i64, time: i64) -> Result<LogRow, StoreError> {

@@ -16,7 +16,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection as _, Row as _, SqlSafeStr};
 use tokio::time::timeout;
 
-use super::book::{Page, Rare};
+use super::book::{Argument, Page, Rarely};
 use super::row::{Bind, Row};
 use super::{StoreError, migrate_error};
 use crate::model::millis::Millis;
@@ -31,8 +31,6 @@ const BEGIN_TIME: Duration = Duration::from_secs(12);
 const ANSWER_TIME: Duration = Duration::from_secs(35);
 /// The channel on which a server tells the others that it has changed something.
 const CHANNEL: &str = "sikkerkey";
-/// How long a row of the log is kept, in milliseconds. A server that was away for longer reads everything anew.
-const LOG_LIFE: i64 = 10 * 60_000;
 
 // The clock is read after the lock is there: a group decides by the time at which it began.
 const LOCK: &str = "with locked as materialized (select value from meta where name = 'head' for update)
@@ -58,36 +56,6 @@ const SAVE: &str = "with
         from json_array_elements($4::json)),
     followers as (insert into log (seq, prev, time, body, mac) values ($6, $7, $8, $9, decode($10, 'hex')))
     update meta set value = $5 where name = 'head'";
-
-const ENTITIES: &str = "insert into entity (kind, id, doc, seq, mac)
-    select value ->> 0, value ->> 1, value ->> 2, (value ->> 3)::bigint, decode(value ->> 4, 'hex')
-    from json_array_elements($1::json)
-    on conflict (kind, id) do update set doc = excluded.doc, seq = excluded.seq, mac = excluded.mac";
-const REMOVED: &str = "delete from entity where (kind, id) in
-    (select value ->> 0, value ->> 1 from json_array_elements($1::json))";
-const REMOVED_SECRETS: &str = "delete from version where secret in (select json_array_elements_text($1::json))";
-const REMOVED_MACHINES: &str = "delete from last_seen where machine in (select json_array_elements_text($1::json))";
-const VERSIONS: &str =
-    "insert into version (secret, version, vault, project, time, field_names, wrapped_key, ciphertext)
-    select value ->> 0, (value ->> 1)::bigint, value ->> 2, value ->> 3, (value ->> 4)::bigint, value ->> 5,
-        decode(value ->> 6, 'hex'), decode(value ->> 7, 'hex')
-    from json_array_elements($1::json)
-    on conflict (secret, version) do update set wrapped_key = excluded.wrapped_key, ciphertext = excluded.ciphertext";
-const TALLIES_GONE: &str = "delete from tally where (secret, reader) in
-    (select value ->> 0, value ->> 1 from json_array_elements($1::json))";
-const DELIVERED_GONE: &str = "delete from delivered where (machine, secret) in
-    (select value ->> 0, value ->> 1 from json_array_elements($1::json))";
-const LAST_SEEN: &str = "insert into last_seen (machine, time, address)
-    select value ->> 0, (value ->> 1)::bigint, value ->> 2 from json_array_elements($1::json)
-    on conflict (machine) do update set time = excluded.time, address = excluded.address";
-
-const MASTER: &str = "update meta set value = $1 where name = 'master key'";
-
-const COUNTED: &str = "insert into meta (name, value) values ('counted', $1)
-    on conflict (name) do update set value = excluded.value";
-const BASE: &str = "insert into meta (name, value) values ('audit base', $1)
-    on conflict (name) do update set value = excluded.value";
-const ARCHIVED: &str = "delete from audit where seq <= $1";
 
 /// A connection to a shared database, made again when it is lost.
 pub(super) struct Postgres {
@@ -193,48 +161,15 @@ impl Postgres {
 
     async fn try_save(&mut self, page: &Page, tell: bool) -> Result<(), sqlx::Error> {
         let connection = self.connection().await?;
-        let Rare {
-            entities,
-            removed,
-            removed_secrets,
-            removed_machines,
-            versions,
-            tallies_gone,
-            delivered_gone,
-            last_seen,
-            purge,
-            master,
-            counted,
-            audit_base,
-        } = &page.rare;
-        let rare = [
-            (ENTITIES, entities),
-            (REMOVED, removed),
-            (REMOVED_SECRETS, removed_secrets),
-            (VERSIONS, versions),
-            (TALLIES_GONE, tallies_gone),
-            (DELIVERED_GONE, delivered_gone),
-            (REMOVED_MACHINES, removed_machines),
-            (LAST_SEEN, last_seen),
-            (MASTER, master),
-            (COUNTED, counted),
-        ];
-        for (sql, rows) in rare {
-            if let Some(rows) = rows {
-                sqlx::query(sql).bind(rows).execute(&mut *connection).await?;
-            }
-        }
-        if let Some((base, seq)) = audit_base {
-            // In this order: the table gives up only what lies below its base.
-            sqlx::query(BASE).bind(base).execute(&mut *connection).await?;
-            sqlx::query(ARCHIVED).bind(seq).execute(&mut *connection).await?;
+        for (what, argument) in &page.rare {
+            let query = sqlx::query(rarely(*what));
+            let query = match argument {
+                Argument::Text(text) => query.bind(text),
+                Argument::Integer(number) => query.bind(number),
+            };
+            query.execute(&mut *connection).await?;
         }
         let log = page.log.as_ref();
-        if let Some(expiry) = purge {
-            sqlx::query("delete from nonce where expiry <= $1").bind(expiry).execute(&mut *connection).await?;
-            let oldest = log.map_or(0, |it| it.time - LOG_LIFE);
-            sqlx::query("delete from log where time < $1").bind(oldest).execute(&mut *connection).await?;
-        }
         sqlx::query(SAVE)
             .bind(&page.tallies)
             .bind(&page.delivered)
@@ -322,6 +257,56 @@ impl Listener {
     /// Ends when something has changed, or when something may have been missed.
     pub async fn heard(&mut self) -> Result<(), StoreError> {
         self.0.try_recv().await.map(drop).map_err(StoreError::Read)
+    }
+}
+
+/// What few groups do, as a statement.
+fn rarely(what: Rarely) -> &'static str {
+    match what {
+        Rarely::PutEntities => {
+            "insert into entity (kind, id, doc, seq, mac)
+    select value ->> 0, value ->> 1, value ->> 2, (value ->> 3)::bigint, decode(value ->> 4, 'hex')
+    from json_array_elements($1::json)
+    on conflict (kind, id) do update set doc = excluded.doc, seq = excluded.seq, mac = excluded.mac"
+        }
+        Rarely::RemoveEntities => {
+            "delete from entity where (kind, id) in
+    (select value ->> 0, value ->> 1 from json_array_elements($1::json))"
+        }
+        Rarely::RemoveVersions => "delete from version where secret in (select json_array_elements_text($1::json))",
+        Rarely::PutVersions => {
+            "insert into version (secret, version, vault, project, time, field_names, wrapped_key, ciphertext)
+    select value ->> 0, (value ->> 1)::bigint, value ->> 2, value ->> 3, (value ->> 4)::bigint, value ->> 5,
+        decode(value ->> 6, 'hex'), decode(value ->> 7, 'hex')
+    from json_array_elements($1::json)
+    on conflict (secret, version) do update set wrapped_key = excluded.wrapped_key, ciphertext = excluded.ciphertext"
+        }
+        Rarely::RemoveTallies => {
+            "delete from tally where (secret, reader) in
+    (select value ->> 0, value ->> 1 from json_array_elements($1::json))"
+        }
+        Rarely::RemoveDelivered => {
+            "delete from delivered where (machine, secret) in
+    (select value ->> 0, value ->> 1 from json_array_elements($1::json))"
+        }
+        Rarely::RemoveLastSeen => "delete from last_seen where machine in (select json_array_elements_text($1::json))",
+        Rarely::PutLastSeen => {
+            "insert into last_seen (machine, time, address)
+    select value ->> 0, (value ->> 1)::bigint, value ->> 2 from json_array_elements($1::json)
+    on conflict (machine) do update set time = excluded.time, address = excluded.address"
+        }
+        Rarely::PutMaster => "update meta set value = $1 where name = 'master key'",
+        Rarely::PutCounted => {
+            "insert into meta (name, value) values ('counted', $1)
+    on conflict (name) do update set value = excluded.value"
+        }
+        Rarely::PutAuditBase => {
+            "insert into meta (name, value) values ('audit base', $1)
+    on conflict (name) do update set value = excluded.value"
+        }
+        Rarely::DropAudit => "delete from audit where seq <= $1",
+        Rarely::ForgetNonces => "delete from nonce where expiry <= $1",
+        Rarely::ForgetLog => "delete from log where time < $1",
     }
 }
 

@@ -11,7 +11,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection as _, Row as _, SqlSafeStr};
 
-use super::book::{Page, Rare};
+use super::book::{Argument, Page, Rarely};
 use super::data_directory::{DATABASE, DataDirectory};
 use super::row::{Bind, Row};
 use super::{StoreError, migrate_error};
@@ -38,32 +38,6 @@ const SAVE: &str = "
         select value ->> 0, value ->> 1, value ->> 2, unhex(value ->> 3) from json_each(?);
     update meta set value = ? where name = 'head';
     commit";
-
-const ENTITIES: &str = "insert into entity (kind, id, doc, seq, mac)
-    select value ->> 0, value ->> 1, value ->> 2, value ->> 3, unhex(value ->> 4) from json_each(?1) where true
-    on conflict (kind, id) do update set doc = excluded.doc, seq = excluded.seq, mac = excluded.mac";
-const REMOVED: &str = "delete from entity where (kind, id) in (select value ->> 0, value ->> 1 from json_each(?1))";
-const REMOVED_SECRETS: &str = "delete from version where secret in (select value from json_each(?1))";
-const REMOVED_MACHINES: &str = "delete from last_seen where machine in (select value from json_each(?1))";
-const VERSIONS: &str = "insert into version (secret, version, vault, project, time, field_names, wrapped_key, ciphertext)
-    select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, unhex(value ->> 6), unhex(value ->> 7)
-    from json_each(?1) where true
-    on conflict (secret, version) do update set wrapped_key = excluded.wrapped_key, ciphertext = excluded.ciphertext";
-const TALLIES_GONE: &str =
-    "delete from tally where (secret, reader) in (select value ->> 0, value ->> 1 from json_each(?1))";
-const DELIVERED_GONE: &str =
-    "delete from delivered where (machine, secret) in (select value ->> 0, value ->> 1 from json_each(?1))";
-const LAST_SEEN: &str = "insert into last_seen (machine, time, address)
-    select value ->> 0, value ->> 1, value ->> 2 from json_each(?1) where true
-    on conflict (machine) do update set time = excluded.time, address = excluded.address";
-
-const MASTER: &str = "update meta set value = $1 where name = 'master key'";
-
-const COUNTED: &str = "insert into meta (name, value) values ('counted', $1)
-    on conflict (name) do update set value = excluded.value";
-const BASE: &str = "insert into meta (name, value) values ('audit base', $1)
-    on conflict (name) do update set value = excluded.value";
-const ARCHIVED: &str = "delete from audit where seq <= $1";
 
 /// A connection to the embedded database.
 pub(super) struct Sqlite {
@@ -129,44 +103,13 @@ impl Sqlite {
 
     /// Writes the rest of the group and commits. When this returns `Ok`, all of it survives a power failure.
     pub(super) async fn save(&mut self, page: &Page) -> Result<(), sqlx::Error> {
-        let Rare {
-            entities,
-            removed,
-            removed_secrets,
-            removed_machines,
-            versions,
-            tallies_gone,
-            delivered_gone,
-            last_seen,
-            purge,
-            master,
-            counted,
-            audit_base,
-        } = &page.rare;
-        let rare = [
-            (ENTITIES, entities),
-            (REMOVED, removed),
-            (REMOVED_SECRETS, removed_secrets),
-            (VERSIONS, versions),
-            (TALLIES_GONE, tallies_gone),
-            (DELIVERED_GONE, delivered_gone),
-            (REMOVED_MACHINES, removed_machines),
-            (LAST_SEEN, last_seen),
-            (MASTER, master),
-            (COUNTED, counted),
-        ];
-        for (sql, rows) in rare {
-            if let Some(rows) = rows {
-                sqlx::query(sql).bind(rows.clone()).execute(&mut self.connection).await?;
-            }
-        }
-        if let Some((base, seq)) = audit_base {
-            // In this order: the table gives up only what lies below its base.
-            sqlx::query(BASE).bind(base.clone()).execute(&mut self.connection).await?;
-            sqlx::query(ARCHIVED).bind(*seq).execute(&mut self.connection).await?;
-        }
-        if let Some(expiry) = purge {
-            sqlx::query("delete from nonce where expiry <= ?1").bind(*expiry).execute(&mut self.connection).await?;
+        for (what, argument) in &page.rare {
+            let query = sqlx::query(rarely(*what));
+            let query = match argument {
+                Argument::Text(text) => query.bind(text.clone()),
+                Argument::Integer(number) => query.bind(*number),
+            };
+            query.execute(&mut self.connection).await?;
         }
         sqlx::query(SAVE)
             .bind(page.tallies.clone())
@@ -193,6 +136,60 @@ impl Sqlite {
         // Whoever looks at the audit may still have it open: then the log stays, which is as safe and only less tidy.
         drop(sqlx::query("pragma wal_checkpoint(truncate)").execute(&mut self.connection).await);
         self.connection.close().await
+    }
+}
+
+/// What few groups do, as a statement.
+fn rarely(what: Rarely) -> &'static str {
+    match what {
+        Rarely::PutEntities => {
+            "insert into entity (kind, id, doc, seq, mac)
+    select value ->> 0, value ->> 1, value ->> 2, value ->> 3, unhex(value ->> 4) from json_each(?1) where true
+    on conflict (kind, id) do update set doc = excluded.doc, seq = excluded.seq, mac = excluded.mac"
+        }
+        Rarely::RemoveEntities => {
+            "delete from entity where (kind, id) in (select value ->> 0, value ->> 1 from json_each(?1))"
+        }
+        Rarely::RemoveVersions => {
+            "delete from version where secret in (select value from json_each(?1))"
+        }
+        Rarely::PutVersions => {
+            "insert into version (secret, version, vault, project, time, field_names, wrapped_key, ciphertext)
+    select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, unhex(value ->> 6), unhex(value ->> 7)
+    from json_each(?1) where true
+    on conflict (secret, version) do update set wrapped_key = excluded.wrapped_key, ciphertext = excluded.ciphertext"
+        }
+        Rarely::RemoveTallies => {
+            "delete from tally where (secret, reader) in (select value ->> 0, value ->> 1 from json_each(?1))"
+        }
+        Rarely::RemoveDelivered => {
+            "delete from delivered where (machine, secret) in (select value ->> 0, value ->> 1 from json_each(?1))"
+        }
+        Rarely::RemoveLastSeen => {
+            "delete from last_seen where machine in (select value from json_each(?1))"
+        }
+        Rarely::PutLastSeen => {
+            "insert into last_seen (machine, time, address)
+    select value ->> 0, value ->> 1, value ->> 2 from json_each(?1) where true
+    on conflict (machine) do update set time = excluded.time, address = excluded.address"
+        }
+        Rarely::PutMaster => {
+            "update meta set value = $1 where name = 'master key'"
+        }
+        Rarely::PutCounted => {
+            "insert into meta (name, value) values ('counted', $1)
+    on conflict (name) do update set value = excluded.value"
+        }
+        Rarely::PutAuditBase => {
+            "insert into meta (name, value) values ('audit base', $1)
+    on conflict (name) do update set value = excluded.value"
+        }
+        Rarely::DropAudit => {
+            "delete from audit where seq <= $1"
+        }
+        Rarely::ForgetNonces => "delete from nonce where expiry <= ?1",
+        // Nobody follows.
+        Rarely::ForgetLog => "select ?1",
     }
 }
 

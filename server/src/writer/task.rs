@@ -32,6 +32,8 @@ const AT_ONCE: usize = 16;
 const GATHERING: usize = 32;
 /// How often nonces are purged and last requests saved; and how often a database that failed is tried again.
 const TICK: Duration = Duration::from_secs(5);
+/// How often tallies that are late are stored, some at a time: all at once would hold up the reads.
+const LATE: Duration = Duration::from_millis(100);
 
 /// What the task works with.
 pub struct Parts {
@@ -99,8 +101,9 @@ impl WriterTask {
 
     /// Works until `stop` changes or its sender is gone, then finishes what waits and lets go of the database.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), StoreError> {
-        let mut tick = interval(TICK);
+        let (mut tick, mut late) = (interval(TICK), interval(LATE));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        late.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut jobs = Vec::with_capacity(self.parts.max_group);
         loop {
             // Only the waiting is cancelled here, never the writing.
@@ -122,10 +125,15 @@ impl WriterTask {
                     }
                 }
                 _ = tick.tick() => self.keep_house().await?,
+                _ = late.tick(), if self.parts.live.read().ledger.is_late() => self.store_late().await?,
                 _ = stop.changed(), if !self.queue.is_closed() => self.queue.close(),
             }
         }
         self.keep_house().await?;
+        let ending = Instant::now();
+        while self.parts.live.read().ledger.is_late() && ending.elapsed() < TICK {
+            self.store_late().await?;
+        }
         self.parts.store.close().await
     }
 
@@ -158,7 +166,7 @@ impl WriterTask {
             for (key, flood) in &floods {
                 ledger.add_activity(*key, flood.clone());
             }
-            (ledger.take_unsaved_last_seen(), ledger.take_unsaved_tallies(head))
+            (ledger.take_unsaved_last_seen(), ledger.take_counted(head))
         };
         let nonce_floor = (floor > self.nonces.floor() && !self.nonces.is_empty()).then_some(floor);
         self.group(Vec::new(), Rows { late, last_seen, nonce_floor, ..Rows::default() }).await?;
@@ -166,6 +174,13 @@ impl WriterTask {
             self.parts.floods.put_back(floods);
         }
         Ok(())
+    }
+
+    /// Stores some of the tallies that were not stored with their reads.
+    async fn store_late(&mut self) -> Result<(), StoreError> {
+        let head = self.parts.store.audit_head().seq;
+        let late = self.parts.live.write().ledger.take_unsaved_tallies(head);
+        self.group(Vec::new(), Rows { late, ..Rows::default() }).await
     }
 
     /// Writes a group and answers it. An error means that this server must not go on.
