@@ -324,15 +324,19 @@ impl Ledger {
         self.saving_last_seen.iter().filter_map(|id| Some((id.clone(), *self.last_seen.get(id)?))).collect()
     }
 
-    /// Whether there are tallies to be stored that were not stored with their reads.
-    pub fn is_late(&self) -> bool {
-        self.unsaved.is_late()
+    /// Begins to store the tallies that were not stored with their reads. `head` is the last row of the audit.
+    pub fn begin_storing_tallies(&mut self, head: u64) {
+        self.unsaved.begin(head);
     }
 
-    /// Tallies that are to be stored now, of those that were not stored with their reads: they are with the current group.
-    /// `head` is the last row of the audit.
+    /// Whether some of them are left.
+    pub fn is_storing_tallies(&self) -> bool {
+        self.unsaved.is_under_way()
+    }
+
+    /// Some of them, to be stored with the current group. `head` is the last row of the audit.
     pub fn take_unsaved_tallies(&mut self, head: u64) -> LateTallies {
-        let (keys, counted) = self.unsaved.take(head);
+        let (keys, counted) = self.unsaved.take();
         let rows = keys.into_iter().map(|key| self.stored_tally(key, head)).filter(|(_, tally)| tally.is_some());
         LateTallies { rows: rows.collect(), counted }
     }

@@ -43,13 +43,17 @@ impl Unsaved {
         }
     }
 
-    /// What is to be stored with the next group, and up to which row of the audit everything is counted then. `head` is
-    /// its last row.
-    pub(super) fn take(&mut self, head: u64) -> (Vec<Key>, Option<u64>) {
+    /// Begins a round with everything that is late, unless one is under way. `head` is the last row of the audit. What is
+    /// read again and again is late once in a round.
+    pub(super) fn begin(&mut self, head: u64) {
         if self.round.is_empty() {
             self.round = self.later.drain().collect();
             self.upto = head;
         }
+    }
+
+    /// What is to be stored with the next group, and up to which row of the audit everything is counted then.
+    pub(super) fn take(&mut self) -> (Vec<Key>, Option<u64>) {
         let left = self.round.len().saturating_sub(MOST);
         self.saving = self.round.split_off(left);
         let counted = self.round.is_empty().then_some(self.upto);
@@ -59,7 +63,7 @@ impl Unsaved {
 
     /// Up to which row of the audit everything is counted anyway, when it is time to store that.
     pub(super) fn counted(&mut self, head: u64) -> Option<u64> {
-        let is_due = !self.is_late() && head >= self.counted + STRIDE;
+        let is_due = self.later.is_empty() && self.round.is_empty() && head >= self.counted + STRIDE;
         self.counted = if is_due { head } else { self.counted };
         is_due.then_some(head)
     }
@@ -69,9 +73,9 @@ impl Unsaved {
         self.saving.clear();
     }
 
-    /// Whether there is something to be stored.
-    pub(super) fn is_late(&self) -> bool {
-        !self.later.is_empty() || !self.round.is_empty()
+    /// Whether a round is under way.
+    pub(super) fn is_under_way(&self) -> bool {
+        !self.round.is_empty()
     }
 
     /// The group failed: it is all to be done again.
@@ -90,22 +94,27 @@ mod tests {
         (format!("sk_{n}").parse().unwrap(), Reader::Pod(id))
     }
 
+    fn take(unsaved: &mut Unsaved, head: u64) -> (Vec<Key>, Option<u64>) {
+        unsaved.begin(head);
+        unsaved.take()
+    }
+
     #[test]
     fn everything_is_stored_in_pieces_and_counted_up_to_where_the_round_began() {
         let mut unsaved = Unsaved::default();
         (0..=MOST).for_each(|n| unsaved.changed(key(n), false));
-        let (first, counted) = unsaved.take(100);
+        let (first, counted) = take(&mut unsaved, 100);
         assert_eq!((first.len(), counted), (MOST, None));
         unsaved.saved();
         // What changes meanwhile is for the next round.
         unsaved.changed(key(0), false);
-        let (second, counted) = unsaved.take(200);
+        let (second, counted) = take(&mut unsaved, 200);
         assert_eq!((second.len(), counted), (1, Some(100)));
         unsaved.saved();
-        let (third, counted) = unsaved.take(300);
+        let (third, counted) = take(&mut unsaved, 300);
         assert_eq!((third, counted), (vec![key(0)], Some(300)));
         unsaved.saved();
-        assert!(!unsaved.is_late());
+        assert!(!unsaved.is_under_way());
     }
 
     #[test]
@@ -114,11 +123,11 @@ mod tests {
         unsaved.changed(key(1), false);
         unsaved.changed(key(2), false);
         unsaved.changed(key(2), true);
-        assert_eq!(unsaved.take(10), (vec![key(1)], Some(10)));
+        assert_eq!(take(&mut unsaved, 10), (vec![key(1)], Some(10)));
         unsaved.failed();
-        assert_eq!(unsaved.take(20), (vec![key(1)], Some(20)));
+        assert_eq!(take(&mut unsaved, 20), (vec![key(1)], Some(20)));
         unsaved.saved();
-        assert!(!unsaved.is_late());
+        assert!(!unsaved.is_under_way());
         // Where nothing is late, the end of the audit is stored by itself.
         assert_eq!(
             [STRIDE, 20 + STRIDE, 21 + STRIDE].map(|head| unsaved.counted(head)),

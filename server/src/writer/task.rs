@@ -32,7 +32,9 @@ const AT_ONCE: usize = 16;
 const GATHERING: usize = 32;
 /// How often nonces are purged and last requests saved; and how often a database that failed is tried again.
 const TICK: Duration = Duration::from_secs(5);
-/// How often tallies that are late are stored, some at a time: all at once would hold up the reads.
+/// How often it is begun to store the tallies that are late. A start reads so much of the audit again.
+const ROUND: Duration = Duration::from_secs(15);
+/// How often some of them are stored: all at once would hold up the reads.
 const LATE: Duration = Duration::from_millis(100);
 
 /// What the task works with.
@@ -101,8 +103,9 @@ impl WriterTask {
 
     /// Works until `stop` changes or its sender is gone, then finishes what waits and lets go of the database.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), StoreError> {
-        let (mut tick, mut late) = (interval(TICK), interval(LATE));
+        let (mut tick, mut round, mut late) = (interval(TICK), interval(ROUND), interval(LATE));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        round.set_missed_tick_behavior(MissedTickBehavior::Delay);
         late.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut jobs = Vec::with_capacity(self.parts.max_group);
         loop {
@@ -125,13 +128,18 @@ impl WriterTask {
                     }
                 }
                 _ = tick.tick() => self.keep_house().await?,
-                _ = late.tick(), if self.parts.live.read().ledger.is_late() => self.store_late().await?,
+                _ = round.tick() => {
+                    let head = self.parts.store.audit_head().seq;
+                    self.parts.live.write().ledger.begin_storing_tallies(head);
+                }
+                _ = late.tick(), if self.parts.live.read().ledger.is_storing_tallies() => self.store_late().await?,
                 _ = stop.changed(), if !self.queue.is_closed() => self.queue.close(),
             }
         }
         self.keep_house().await?;
         let ending = Instant::now();
-        while self.parts.live.read().ledger.is_late() && ending.elapsed() < TICK {
+        self.parts.live.write().ledger.begin_storing_tallies(self.parts.store.audit_head().seq);
+        while self.parts.live.read().ledger.is_storing_tallies() && ending.elapsed() < TICK {
             self.store_late().await?;
         }
         self.parts.store.close().await
