@@ -80,7 +80,7 @@ fn what_a_schema_cannot_say_is_refused_with_what_would_be_right() {
             "Machine",
             json!({"host": {"publicKey": off_curve}}),
             "InvalidSpec",
-            "spec.host.publicKey: the public key is not a point of the Ed25519 curve",
+            "spec.host.publicKey: the public key is not a point of the Ed25519 curve in its canonical encoding",
         ),
         (
             "Grant",
