@@ -2,7 +2,7 @@
 //!
 //! Like [`State`](crate::state::State) it is held in memory as a whole and changes only in the writer's hands. Every
 //! change is journalled until the group it belongs to is committed: a group that fails is taken back, one that succeeds
-//! names the rows to be written.
+//! names the rows to be written: at once, or later where nothing compares with them ([`unsaved`]).
 
 mod activity;
 mod tally;

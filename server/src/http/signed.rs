@@ -159,7 +159,7 @@ async fn known(app: &App, request: Request<Body>) -> Result<(Received, Signer), 
     }
     if parts.uri.path().len() > TARGET {
         let text = format!("no route has a target of more than {TARGET} bytes");
-        return Err(Refusal::new(RefusalKind::Invalid, text).into_response());
+        return Err(malformed(app, source, Refusal::new(RefusalKind::Invalid, text)));
     }
     let headers = match headers {
         Ok(headers) => headers,

@@ -67,8 +67,8 @@ where
     let body = app.bodies.receive(parts.headers, body, TOKEN_BODY).await;
     let body = body.map_err(|it| signed::malformed(app, source, it))?;
     // Tried first where it holds nobody up and leaves nothing behind: what is refused here never reaches the writer.
-    let tried = {
-        let call = parse(&body).map_err(|it| signed::malformed(app, source, it))?;
+    let attempt = || {
+        let call = parse(&body)?;
         let world = app.live.read();
         let context = Context {
             state: &world.state,
@@ -78,8 +78,14 @@ where
             entropy: &*app.entropy,
             public_url: &app.public_url,
         };
-        decide(&context, source, call).map(drop)
+        Ok(decide(&context, source, call).map(drop))
     };
+    let mut tried = attempt().map_err(|it| signed::malformed(app, source, it))?;
+    if tried.as_ref().is_err_and(|it| it.kind == RefusalKind::Unauthenticated) {
+        // Another server may have made the token a moment ago. Where it cannot be asked, nobody knows better.
+        app.writer.catch_up_after_miss().await.map_err(IntoResponse::into_response)?;
+        tried = attempt().map_err(IntoResponse::into_response)?;
+    }
     if let Err(refusal) = tried {
         if refusal.kind == RefusalKind::Unauthenticated {
             app.lockout.token_failed(app.clock.now(), source.address);

@@ -115,8 +115,8 @@ impl Backend {
             for row in &rows {
                 at = row.integer(0)?;
                 let text = row.text(2)?;
-                let entry: Entry =
-                    serde_json::from_str(&text).map_err(|_| StoreError::Tampered(format!("row {at} of the audit")))?;
+                // A row of a newer release counts nothing that this one knows; one that was changed is for verify-audit.
+                let Ok(entry) = serde_json::from_str::<Entry>(&text) else { continue };
                 let (Action::SecretRead, Some(machine), Some(secret)) = (entry.action, entry.machine, entry.secret)
                 else {
                     continue;

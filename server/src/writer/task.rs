@@ -32,6 +32,8 @@ const AT_ONCE: usize = 16;
 const GATHERING: usize = 32;
 /// How often nonces are purged and last requests saved; and how often a database that failed is tried again.
 const TICK: Duration = Duration::from_secs(5);
+/// How often a shared database is purged, in seconds: each of its servers does it.
+const SHARED_PURGE: i64 = 30;
 /// How often it is begun to store the tallies that are late. A start reads so much of the audit again.
 const ROUND: Duration = Duration::from_secs(15);
 /// How often some of them are stored: all at once would hold up the reads.
@@ -176,7 +178,13 @@ impl WriterTask {
             }
             (ledger.take_unsaved_last_seen(), ledger.take_counted(head))
         };
-        let nonce_floor = (floor > self.nonces.floor() && !self.nonces.is_empty()).then_some(floor);
+        // On a shared database others have burnt nonces, and the log is purged with them.
+        let is_due = if self.parts.store.is_shared() {
+            floor >= self.nonces.floor() + SHARED_PURGE
+        } else {
+            floor > self.nonces.floor() && !self.nonces.is_empty()
+        };
+        let nonce_floor = is_due.then_some(floor);
         self.group(Vec::new(), Rows { late, last_seen, nonce_floor, ..Rows::default() }).await?;
         if !self.health.load(Ordering::Relaxed) {
             self.parts.floods.put_back(floods);
