@@ -1,6 +1,7 @@
 //! What the server does, one operation a file. Nothing here knows HTTP or SQL.
 
 pub mod admin;
+mod admit;
 pub mod agent_register;
 pub mod archive;
 pub mod authenticate;

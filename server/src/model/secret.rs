@@ -6,6 +6,7 @@ use sikkerkey_protocol::kubernetes::{Recipe, Rotation};
 
 use super::managed::Managed;
 use super::millis::Millis;
+use super::project::Project;
 
 /// A secret. Its values are [`Version`](super::version::Version)s.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +39,27 @@ pub struct Secret {
     pub held: bool,
     /// The object behind it; of a retained one, the last.
     pub managed: Option<Managed>,
+}
+
+impl Secret {
+    /// A secret of a project that nobody has set a value of.
+    pub fn without_value(id: SecretId, project: &Project, name: String) -> Self {
+        Self {
+            id,
+            vault: project.vault.clone(),
+            project: project.id.clone(),
+            name,
+            field_names: Vec::new(),
+            version: 0,
+            version_time: None,
+            policy: None,
+            recipe: None,
+            rotation: None,
+            phase: SecretPhase::Active,
+            held: false,
+            managed: None,
+        }
+    }
 }
 
 /// Whether a secret can be read.

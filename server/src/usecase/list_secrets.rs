@@ -7,6 +7,7 @@ use serde::Serialize;
 use sikkerkey_protocol::id::{ProjectId, SecretId};
 use sikkerkey_protocol::machine_plane::{SecretList, SecretListItem, Selection, field_names_text};
 
+use super::admit::admit;
 use super::reading;
 use crate::app::App;
 use crate::ledger::ActivityKind;
@@ -15,7 +16,6 @@ use crate::model::secret::Secret;
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::verify::Verified;
-use crate::writer::{Claim, ReadRequest, Standing};
 
 /// The projects of a machine's secrets, for the command line client.
 #[derive(Debug, Serialize)]
@@ -117,16 +117,7 @@ async fn list<T>(
     request: Verified<Arc<Machine>>,
     print: impl FnOnce(&State, Vec<&Secret>) -> T,
 ) -> Result<T, Refusal> {
-    let (machine, spend, source) = request.into_parts();
-    let request = ReadRequest {
-        claim: Claim::Fresh(spend),
-        machine: Arc::clone(&machine),
-        source,
-        standing: Standing::Whole,
-        attempts: Vec::new(),
-        activity: Some(ActivityKind::List),
-    };
-    app.writer.read(request).await?;
+    let (machine, _) = admit(app, request, ActivityKind::List).await?;
     let world = app.live.read();
     Ok(print(&world.state, reading::granted(&world.state, &machine, app.clock.now())))
 }

@@ -6,6 +6,7 @@ use sikkerkey_protocol::denial::FileEffect;
 use sikkerkey_protocol::id::SecretId;
 use sikkerkey_protocol::machine_plane::{Change, ChangeStatus, Changes, Poll};
 
+use super::admit::admit;
 use super::reading;
 use crate::app::App;
 use crate::ledger::ActivityKind;
@@ -17,7 +18,6 @@ use crate::policy::Verdict;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::source::Source;
 use crate::verify::Verified;
-use crate::writer::{Claim, ReadRequest, Standing};
 
 /// The most ids that one poll may watch.
 const MAX_WATCHED: usize = 1000;
@@ -33,16 +33,7 @@ pub async fn poll_secrets(app: &App, request: Verified<Arc<Machine>>, poll: Poll
         app.floods.count(ActivityKind::Malformed, now, &request.source().address.to_string());
         return Err(Refusal::new(RefusalKind::Invalid, format!("a poll watches at most {MAX_WATCHED} secrets")));
     }
-    let (machine, spend, source) = request.into_parts();
-    let request = ReadRequest {
-        claim: Claim::Fresh(spend),
-        machine: Arc::clone(&machine),
-        source,
-        standing: Standing::Whole,
-        attempts: Vec::new(),
-        activity: Some(ActivityKind::Poll),
-    };
-    app.writer.read(request).await?;
+    let (machine, source) = admit(app, request, ActivityKind::Poll).await?;
     let now = app.clock.now();
     let world = app.live.read();
     let changes = poll.watch.into_iter().filter_map(|text| {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sikkerkey_protocol::machine_plane::{AccessVerified, VerifyAccess};
 
+use super::admit::admit;
 use super::reading;
 use crate::app::App;
 use crate::ledger::ActivityKind;
@@ -11,7 +12,6 @@ use crate::model::machine::Machine;
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::verify::Verified;
-use crate::writer::{Claim, ReadRequest, Standing};
 
 /// Answers whether the machine belongs to the project and the project answers. Reads nothing and counts as a list.
 pub async fn verify_access(
@@ -19,16 +19,7 @@ pub async fn verify_access(
     request: Verified<Arc<Machine>>,
     asked: VerifyAccess,
 ) -> Result<AccessVerified, Refusal> {
-    let (machine, spend, source) = request.into_parts();
-    let request = ReadRequest {
-        claim: Claim::Fresh(spend),
-        machine: Arc::clone(&machine),
-        source,
-        standing: Standing::Whole,
-        attempts: Vec::new(),
-        activity: Some(ActivityKind::List),
-    };
-    app.writer.read(request).await?;
+    let (machine, _) = admit(app, request, ActivityKind::List).await?;
     Ok(look(&app.live.read().state, &machine, &asked.project_id))
 }
 

@@ -43,21 +43,7 @@ pub fn create(context: &Context<'_>, project: &str, name: &str, first: Content) 
     };
     let value = value.map_err(|error| invalid(error.to_string()))?;
     let id: SecretId = fresh_id("sk_", context)?;
-    let mut secret = Secret {
-        id: id.clone(),
-        vault: project.vault.clone(),
-        project: project.id.clone(),
-        name: name.to_owned(),
-        field_names: Vec::new(),
-        version: 0,
-        version_time: None,
-        policy: None,
-        recipe: None,
-        rotation: None,
-        phase: SecretPhase::Active,
-        held: false,
-        managed: None,
-    };
+    let mut secret = Secret::without_value(id.clone(), project, name.to_owned());
     let mut steps = Steps::default();
     new_version::add(context, project, &mut secret, value, &mut steps)?;
     steps.audit.push(about(Action::SecretCreate, &secret, format!("{}/{name}, version 1", project.name)));

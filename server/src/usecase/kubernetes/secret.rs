@@ -139,21 +139,7 @@ fn check_rotation(rotation: Option<&Rotation>) -> Result<(), Refusal> {
 }
 
 fn new_secret(context: &Context<'_>, project: &Project, name: &str) -> Result<Secret, Refusal> {
-    Ok(Secret {
-        id: fresh_id("sk_", context)?,
-        vault: project.vault.clone(),
-        project: project.id.clone(),
-        name: name.to_owned(),
-        field_names: Vec::new(),
-        version: 0,
-        version_time: None,
-        policy: None,
-        recipe: None,
-        rotation: None,
-        phase: SecretPhase::Active,
-        held: false,
-        managed: None,
-    })
+    Ok(Secret::without_value(fresh_id("sk_", context)?, project, name.to_owned()))
 }
 
 fn differs(context: &Context<'_>, project: &Project, secret: &Secret, value: &Value) -> Result<bool, Refusal> {
