@@ -23,6 +23,8 @@ pub enum DenialReason {
     RateCapReached,
     /// A second machine has not approved yet.
     CoSignMissing,
+    /// The second machine has refused, for now.
+    CoSignRefused,
     /// The policy's last day or last read is past.
     PolicyEnded,
     /// The secret names a policy that is not in force.
@@ -64,6 +66,7 @@ impl DenialReason {
             Self::AddressNotAllowed => "AddressNotAllowed",
             Self::RateCapReached => "RateCapReached",
             Self::CoSignMissing => "CoSignMissing",
+            Self::CoSignRefused => "CoSignRefused",
             Self::PolicyEnded => "PolicyEnded",
             Self::PolicyMissing => "PolicyMissing",
             Self::ProjectFrozen => "ProjectFrozen",
@@ -87,6 +90,7 @@ impl DenialReason {
             Self::MachineExpired
             | Self::RateCapReached
             | Self::CoSignMissing
+            | Self::CoSignRefused
             | Self::ProjectFrozen
             | Self::AccountNotActive
             | Self::LockedOut

@@ -21,9 +21,11 @@
 //!   SDKs refuse any other.
 
 pub mod canonical;
+pub mod co_sign;
 pub mod denial;
 pub mod enrolment;
 pub mod error_body;
+pub mod explain;
 pub mod header;
 pub mod id;
 pub mod key;

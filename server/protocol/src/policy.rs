@@ -4,6 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::MachineId;
+use crate::kubernetes::ObjectKey;
+
 /// When, from where and how often a secret may be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -82,10 +85,23 @@ pub enum CountedBy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CoSign {
-    /// The approver's `Machine` object.
-    pub machine: crate::kubernetes::ObjectKey,
-    /// How long an approval is good, in seconds.
+    /// Who approves.
+    pub approver: Approver,
+    /// How long an approval is good, in seconds: [`CO_SIGN_WINDOW_SECONDS`].
     pub window_seconds: u64,
+}
+
+/// How long an approval may be good, in seconds: from 30 seconds to a week.
+pub const CO_SIGN_WINDOW_SECONDS: std::ops::RangeInclusive<u64> = 30..=168 * 3600;
+
+/// Who approves reads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Approver {
+    /// Any machine of a `Machine` object of the policy's own cluster.
+    Object(ObjectKey),
+    /// A machine that no object stands for, by its id.
+    Machine(MachineId),
 }
 
 /// Until when a secret may be read.

@@ -19,8 +19,15 @@ pub struct Policy {
     pub name: String,
     /// Counts up with each change.
     pub revision: u64,
-    /// What it says.
+    /// What it says: the axes that are on.
     pub document: PolicyDocument,
+    /// Whether only a person may loosen it, take it off a secret, or remove it. Agents may tighten it.
+    #[serde(default)]
+    pub protected: bool,
+    /// Of a protected one: its object is gone. It denies every read until an object of its name says otherwise, and
+    /// stays what a newcomer is measured by.
+    #[serde(default)]
+    pub withdrawn: bool,
     /// The object behind it.
     pub managed: Option<Managed>,
 }

@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use sikkerkey_protocol::denial::DenialReason as Reason;
 use sikkerkey_protocol::kubernetes::{Approval, ObjectKey, ObjectMeta, WindowState};
-use sikkerkey_protocol::policy::{CoSign, CountedBy, Day, PolicyDocument, RateCap, TimeWindow, Ttl};
+use sikkerkey_protocol::policy::{Approver, CoSign, CountedBy, Day, PolicyDocument, RateCap, TimeWindow, Ttl};
 use zeroize::Zeroizing;
 
 use super::*;
@@ -129,6 +129,8 @@ impl World {
             name: "hours".into(),
             revision: 1,
             document,
+            protected: false,
+            withdrawn: false,
             managed: None,
         });
         self
@@ -529,7 +531,10 @@ fn a_day_of_a_cap_has_as_many_hours_as_its_zone_gives_it() {
 fn what_nothing_enforces_yet_denies() {
     let key = ObjectKey { namespace: "shop".into(), name: "approver".into() };
     world()
-        .guarded(PolicyDocument { co_sign: Some(CoSign { machine: key, window_seconds: 60 }), ..Default::default() })
+        .guarded(PolicyDocument {
+            co_sign: Some(CoSign { approver: Approver::Object(key), window_seconds: 60 }),
+            ..Default::default()
+        })
         .denied(
             Reason::CoSignMissing,
             "the policy asks for a co-signer, and this server takes no approvals: remove coSign",

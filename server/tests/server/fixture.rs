@@ -539,6 +539,8 @@ pub fn policy(document: PolicyDocument) -> Policy {
         name: "guard".into(),
         revision: 1,
         document,
+        protected: false,
+        withdrawn: false,
         managed: None,
     }
 }

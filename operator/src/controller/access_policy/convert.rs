@@ -2,7 +2,7 @@
 
 use sikkerkey_crds::access_policy::{AccessPolicySpec, CountedBy, Day};
 use sikkerkey_protocol::kubernetes::{ApplyPolicy, ObjectKey, ObjectMeta};
-use sikkerkey_protocol::policy::{self, CoSign, PolicyDocument, RateCap, TimeWindow, Ttl};
+use sikkerkey_protocol::policy::{self, Approver, CoSign, PolicyDocument, RateCap, TimeWindow, Ttl};
 
 use crate::controller::figure::millis;
 
@@ -39,10 +39,10 @@ pub fn convert(object: ObjectMeta, spec: &AccessPolicySpec) -> Result<ApplyPolic
             })
             .transpose()?,
         co_sign: spec.co_sign.as_ref().map(|co_sign| CoSign {
-            machine: ObjectKey {
+            approver: Approver::Object(ObjectKey {
                 namespace: co_sign.machine_ref.namespace_or(own).to_owned(),
                 name: co_sign.machine_ref.name.clone(),
-            },
+            }),
             window_seconds: co_sign.window.get().as_secs(),
         }),
         ttl: spec
@@ -113,11 +113,11 @@ mod tests {
             ),
             (
                 json!({"coSign": {"machineRef": {"name": "boss"}, "window": "10m"}}),
-                json!({"coSign": {"machine": {"namespace": "shop", "name": "boss"}, "windowSeconds": 600}}),
+                json!({"coSign": {"approver": {"object": {"namespace": "shop", "name": "boss"}}, "windowSeconds": 600}}),
             ),
             (
                 json!({"coSign": {"machineRef": {"name": "boss", "namespace": "hq"}, "window": "30s"}}),
-                json!({"coSign": {"machine": {"namespace": "hq", "name": "boss"}, "windowSeconds": 30}}),
+                json!({"coSign": {"approver": {"object": {"namespace": "hq", "name": "boss"}}, "windowSeconds": 30}}),
             ),
             (
                 json!({"ttl": {"expiresAt": "2027-03-31T00:00:00Z", "maxReads": 3}, "rotateAfterReads": 9}),

@@ -58,8 +58,8 @@ fn programmed(state: &SecretState) -> Option<Verdict> {
 }
 
 fn ready(state: &SecretState) -> Option<Verdict> {
-    state.rotation_due.then(|| {
-        let since = time(state.next_rotation).map(|due| format!(" since {}", due.0)).unwrap_or_default();
+    state.rotation_due_since.map(|due| {
+        let since = time(Some(due)).map(|due| format!(" since {}", due.0)).unwrap_or_default();
         Verdict::holds_with(
             Reason::RotationDue,
             format!(

@@ -33,6 +33,18 @@ pub struct GrantState {
     pub missing: Vec<String>,
     /// What has been read through it.
     pub usage: Usage,
+    /// Reads that wait for a policy's co-signer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub awaiting: Vec<Awaited>,
+}
+
+/// A read that waits for a policy's co-signer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awaited {
+    /// Name of the Secret.
+    pub secret: String,
+    /// Who is awaited and which request, for a person.
+    pub message: String,
 }
 
 /// Reads and denials.

@@ -32,6 +32,12 @@ pub struct PolicyState {
     pub usage: Usage,
     /// Denials by axis.
     pub denied_by: BTreeMap<DenialReason, u64>,
+    /// Reads that wait for the co-signer.
+    #[serde(default)]
+    pub pending_co_signs: u32,
+    /// Reads that are left under `ttl.maxReads`, of the secret that has the fewest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remaining_reads: Option<u64>,
 }
 
 /// How a policy's window stands.

@@ -133,8 +133,9 @@ pub struct SecretState {
     pub version_time: Option<i64>,
     /// When the next is due, in Unix milliseconds.
     pub next_rotation: Option<i64>,
-    /// Whether a new value is due that the server cannot make itself.
-    pub rotation_due: bool,
+    /// Since when a new value is due that the server cannot make itself, in Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation_due_since: Option<i64>,
     /// Names of the fields.
     pub field_names: Vec<String>,
     /// Live grants that name it.

@@ -31,6 +31,8 @@ pub fn set(context: &Context<'_>, project: &str, name: &str, document: PolicyDoc
         name: name.to_owned(),
         revision,
         document,
+        protected: old.is_some_and(|it| it.protected),
+        withdrawn: false,
         managed: None,
     };
     let mut steps = Steps::default();

@@ -59,6 +59,7 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
             granted: vec![],
             missing,
             usage: <_>::default(),
+            awaiting: vec![],
         }));
     };
     let grant = Grant {

@@ -43,6 +43,8 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
         name: request.object.key.name.clone(),
         revision,
         document: request.policy,
+        protected: old.is_some_and(|it| it.protected),
+        withdrawn: false,
         managed: Some(scope.managed(&request.object)),
     };
     if old != Some(&policy) {

@@ -72,7 +72,7 @@ pub(super) fn of_secret(context: &Context<'_>, secret: &Secret) -> SecretState {
         version: secret.version,
         version_time: secret.version_time.map(|it| it.0),
         next_rotation: schedule.next.map(|it| it.0),
-        rotation_due: secret.recipe.is_none() && schedule.is_due(now),
+        rotation_due_since: schedule.next.filter(|_| secret.recipe.is_none() && schedule.is_due(now)).map(|it| it.0),
         field_names: secret.field_names.clone(),
         grants,
         policy_in_force: secret.policy.as_ref().is_none_or(|it| state.policy_named(&secret.project, it).is_some()),
@@ -95,6 +95,7 @@ pub(super) fn of_grant(context: &Context<'_>, grant: &Grant, missing: Vec<String
         granted: granted.into_iter().map(|it| it.name.clone()).collect(),
         missing,
         usage,
+        awaiting: Vec::new(),
     }
 }
 
@@ -111,6 +112,8 @@ pub(super) fn of_policy(context: &Context<'_>, policy: &Policy) -> PolicyState {
         window_changes_at: None,
         usage: Usage::default(),
         denied_by: std::collections::BTreeMap::new(),
+        pending_co_signs: 0,
+        remaining_reads: None,
     };
     if let Ok((window, change)) = policy::window_state(&policy.document, context.now) {
         state.window = window;
@@ -143,6 +146,7 @@ fn is_axis(reason: DenialReason) -> bool {
             | DenialReason::AddressNotAllowed
             | DenialReason::RateCapReached
             | DenialReason::CoSignMissing
+            | DenialReason::CoSignRefused
             | DenialReason::PolicyEnded
     )
 }

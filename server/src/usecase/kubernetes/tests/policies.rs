@@ -1,7 +1,7 @@
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::error_body::ErrorCode;
 use sikkerkey_protocol::kubernetes::{ApplyPolicy, ApplySecret, Kind, LastDenied, WindowState};
-use sikkerkey_protocol::policy::{CoSign, PolicyDocument, Ttl};
+use sikkerkey_protocol::policy::{Approver, CoSign, PolicyDocument, Ttl};
 
 use crate::audit::entry::Action;
 use crate::model::machine::Grantee;
@@ -15,7 +15,7 @@ fn with(policy: PolicyDocument) -> ApplyPolicy {
 #[test]
 fn a_policy_that_is_not_enforced_as_a_whole_is_refused_as_a_whole() {
     let open = PolicyDocument { ip_allowlist: Some(vec!["10.0.0.0/8".into()]), ..Default::default() };
-    let co_sign = Some(CoSign { machine: object("approver", 1).key, window_seconds: 60 });
+    let co_sign = Some(CoSign { approver: Approver::Object(object("approver", 1).key), window_seconds: 60 });
     let table = [
         (
             PolicyDocument { co_sign, ..open.clone() },

@@ -23,7 +23,7 @@ fn external(name: &str, fields: &[&str]) -> ApplySecret {
 fn a_generated_value_is_made_once_and_a_new_recipe_waits_for_the_next_version() {
     let mut bench = Bench::new();
     let state = bench.apply_secret(generated("db")).unwrap();
-    assert_eq!((state.version, state.version_time, state.rotation_due), (1, Some(bench.now.0), false));
+    assert_eq!((state.version, state.version_time, state.rotation_due_since), (1, Some(bench.now.0), None));
     assert_eq!(bench.actions(), [Action::ProjectCreate, Action::SecretCreate]);
     let value = bench.value("db");
     assert_eq!(value.len(), 32);
@@ -114,7 +114,8 @@ fn an_external_secret_waits_for_a_person() {
     bench.now = bench.now.plus_seconds(400);
     let rotation = Some(Rotation { every_seconds: Some(300), older_than: None });
     let state = bench.apply_secret(next(ApplySecret { rotation, ..external("api", &["key", "url"]) }, 2)).unwrap();
-    assert_eq!((state.version, state.rotation_due), (1, true));
+    assert!(state.next_rotation.is_some());
+    assert_eq!((state.version, state.rotation_due_since), (1, state.next_rotation));
 
     let made = bench.apply_secret(generated("db")).unwrap().secret_id;
     refused(
