@@ -16,7 +16,9 @@ pub mod address;
 pub mod cap;
 pub mod check;
 mod decide;
+mod tighten;
 pub mod window;
+pub mod written;
 
 use std::net::IpAddr;
 
@@ -25,6 +27,7 @@ use sikkerkey_protocol::id::{MachineId, SecretId};
 
 pub use self::check::{Flaw, check};
 pub use self::decide::{decide, not_granted, standing};
+pub use self::tighten::loosens;
 pub use self::window::window_state;
 use crate::model::account::Standing;
 use crate::model::fleet::Fleet;

@@ -76,6 +76,9 @@ pub enum Action {
     AuditArchive,
     ServerRestore,
     SecretRelease,
+    PolicyProtect,
+    PolicyUnprotect,
+    ManagementRead,
 }
 
 /// How much it matters.
@@ -99,6 +102,7 @@ impl Action {
             | Self::VoucherIssue
             | Self::PodGone
             | Self::ServerStart
+            | Self::ManagementRead
             | Self::AuditArchive => Severity::Info,
             Self::MachineRegister
             | Self::AgentLogin
@@ -128,9 +132,11 @@ impl Action {
             | Self::ProjectMachineRemove
             | Self::EnrolmentTokenCreate
             | Self::EnrolmentTokenRevoke
+            | Self::PolicyProtect
             | Self::ManagementDenied => Severity::Medium,
             Self::SecretDelete
             | Self::PolicyDelete
+            | Self::PolicyUnprotect
             | Self::AuthFailure
             | Self::LockoutStart
             | Self::ClusterTrust

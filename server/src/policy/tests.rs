@@ -1,3 +1,5 @@
+mod tighten;
+
 use std::net::IpAddr;
 
 use proptest::prelude::*;
@@ -71,6 +73,7 @@ fn world() -> World {
         pod: None,
         hostname: None,
         enrolled_by: None,
+        approved_by_person: false,
     };
     let secret = Secret {
         id: "sk_db".parse().unwrap(),
@@ -131,6 +134,7 @@ impl World {
             document,
             protected: false,
             withdrawn: false,
+            written: None,
             managed: None,
         });
         self

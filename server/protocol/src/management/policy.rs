@@ -101,8 +101,9 @@ impl PolicyObject {
     /// The axes that are on. What stands under a switch that is off is not looked at. `find` says who the machine of an id
     /// is, and is asked only when there is a co-signer; `counted_by` is what the object cannot say.
     ///
-    /// The day that `maxReadsPerDay` counts is one of `timeWindowTimezone`, whether or not there is a window, and of UTC
-    /// where none is given: a cap never waits for a zone, and switching the window off does not begin another day.
+    /// The day that `maxReadsPerDay` counts is one of `timeWindowTimezone`, whether or not the window is on: it has to be
+    /// given for either. A day that begins at another hour than its author thinks is a cap that nobody has chosen, and one
+    /// that follows the switch of the window would begin a new day with it.
     ///
     /// # Errors
     ///
@@ -112,7 +113,12 @@ impl PolicyObject {
         counted_by: CountedBy,
         find: impl FnOnce(&str) -> Result<Approver, FieldError>,
     ) -> Result<PolicyDocument, FieldError> {
-        let needs_zone = self.time_window_enabled || (self.rate_cap_enabled && self.max_reads_per_day.is_some());
+        let by_day = self.rate_cap_enabled && self.max_reads_per_day.is_some();
+        if by_day && self.time_window_timezone.is_none() {
+            let text =
+                "is missing, and maxReadsPerDay counts the days of a time zone: give one such as Europe/Oslo or UTC";
+            return Err(FieldError::new("timeWindowTimezone", text));
+        }
         let rate_cap = RateCap { per_minute: self.max_reads_per_minute, per_day: self.max_reads_per_day, counted_by };
         let ttl = Ttl { expires_at: self.ttl_expires_at, max_reads: self.ttl_max_reads };
         let time_window = if self.time_window_enabled { Some(self.time_window()?) } else { None };
@@ -122,7 +128,7 @@ impl PolicyObject {
             return Err(FieldError::new("rateCapEnabled", text));
         }
         Ok(PolicyDocument {
-            time_zone: needs_zone.then(|| self.time_window_timezone.clone().unwrap_or_else(|| "UTC".to_owned())),
+            time_zone: self.time_window_timezone.clone().filter(|_| by_day || self.time_window_enabled),
             time_window,
             ip_allowlist,
             rate_cap: self.rate_cap_enabled.then_some(rate_cap),

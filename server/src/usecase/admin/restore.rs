@@ -13,6 +13,7 @@ use crate::model::agent::Agent;
 use crate::model::cluster::Cluster;
 use crate::model::machine::{Grantee, Machine};
 use crate::model::membership::Membership;
+use crate::model::policy::Policy;
 use crate::model::secret::Secret;
 use crate::model::{Entity, EntityKind};
 use crate::policy::window::instant;
@@ -35,7 +36,7 @@ pub struct Outcome {
     pub tokens_removed: usize,
     /// Grants behind an object, to a fleet, or of a machine that is gone.
     pub grants_removed: usize,
-    /// Policies behind an object.
+    /// Policies behind an object; those that are protected are withdrawn instead.
     pub policies_removed: usize,
     /// Secrets that are held.
     pub secrets_held: usize,
@@ -73,8 +74,13 @@ pub fn begin(it: &Reopened<'_>, file: &str) -> Beginning<Outcome> {
         outcome.secrets_held += 1;
     }
     for policy in state.policies.values().filter(|it| it.managed.is_some()) {
-        steps.remove(EntityKind::Policy, &policy.id);
-        outcome.policies_removed += 1;
+        if policy.protected {
+            // What its cluster applies is measured by it, also after a restore.
+            steps.put(Entity::Policy(Policy { withdrawn: true, ..policy.clone() }));
+        } else {
+            steps.remove(EntityKind::Policy, &policy.id);
+            outcome.policies_removed += 1;
+        }
     }
     let detail = format!(
         "restored from {file} made at {}, epoch {}: {} machines, {} agents, {} tokens, {} grants and {} policies removed; {} \
@@ -108,7 +114,11 @@ fn machines(state: &State, steps: &mut Steps, outcome: &mut Outcome) {
             }
             outcome.machines_removed += 1;
         } else if machine.approval == Approval::Approved {
-            steps.put(Entity::Machine(Machine { approval: Approval::Pending, ..Machine::clone(machine) }));
+            steps.put(Entity::Machine(Machine {
+                approval: Approval::Pending,
+                approved_by_person: false,
+                ..Machine::clone(machine)
+            }));
             outcome.machines_pending += 1;
         }
     }

@@ -13,6 +13,7 @@ use crate::model::agent::Agent;
 use crate::model::policy::Policy;
 use crate::policy::{self, Flaw};
 use crate::refusal::{Refusal, RefusalKind};
+use crate::usecase::fence;
 use crate::usecase::source::Source;
 use crate::usecase::steps::Steps;
 
@@ -35,6 +36,9 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
         );
         return Err(Refusal::new(RefusalKind::Conflict, text));
     }
+    if let Some(old) = old {
+        fence::may_change(context.state, scope.author(), old, &request.policy)?;
+    }
     let revision = old.map_or(1, |it| it.revision + u64::from(it.document != request.policy));
     let policy = Policy {
         id: old.map_or_else(|| entropy::uuid(context.entropy), |it| it.id.clone()),
@@ -45,6 +49,7 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
         document: request.policy,
         protected: old.is_some_and(|it| it.protected),
         withdrawn: false,
+        written: None,
         managed: Some(scope.managed(&request.object)),
     };
     if old != Some(&policy) {
@@ -61,7 +66,9 @@ fn axes(policy: &Policy) -> String {
         ("timeWindow", document.time_window.is_some()),
         ("ipAllowlist", document.ip_allowlist.is_some()),
         ("rateCap", document.rate_cap.is_some()),
+        ("coSign", document.co_sign.is_some()),
         ("ttl", document.ttl.is_some()),
+        ("rotateAfterReads", document.rotate_after_reads.is_some()),
     ];
     axes.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }

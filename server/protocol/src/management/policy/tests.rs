@@ -115,7 +115,7 @@ fn an_axis_that_is_on_names_the_field_it_misses() {
             "timeWindowEnd is missing, and timeWindowEnabled is on: give a time such as 18:00",
         ),
         (
-            |it| it.time_window_timezone = None,
+            |it| (it.time_window_timezone, it.max_reads_per_day) = (None, None),
             "timeWindowTimezone is missing, and timeWindowEnabled is on: give a time zone such as Europe/Oslo or UTC",
         ),
         (
@@ -156,12 +156,15 @@ fn an_axis_that_is_on_names_the_field_it_misses() {
 }
 
 #[test]
-fn a_days_cap_counts_days_of_the_zone_that_is_given_and_else_of_utc() {
+fn a_days_cap_asks_for_its_time_zone_with_a_window_or_without() {
     let capped = PolicyObject { time_window_enabled: false, co_sign_enabled: false, ..whole() };
-    let zone = |object: &PolicyObject| object.document(CountedBy::Machine, never).unwrap().time_zone;
-    assert_eq!(zone(&capped).as_deref(), Some("Europe/Oslo"));
-    assert_eq!(zone(&PolicyObject { time_window_timezone: None, ..capped.clone() }).as_deref(), Some("UTC"));
-    assert_eq!(zone(&PolicyObject { max_reads_per_day: None, ..capped }), None);
+    let zone = |object: &PolicyObject| object.document(CountedBy::Machine, never).map(|it| it.time_zone);
+    assert_eq!(zone(&capped), Ok(Some("Europe/Oslo".into())));
+    assert_eq!(zone(&PolicyObject { max_reads_per_day: None, ..capped.clone() }), Ok(None));
+    assert_eq!(
+        zone(&PolicyObject { time_window_timezone: None, ..capped }).unwrap_err().to_string(),
+        "timeWindowTimezone is missing, and maxReadsPerDay counts the days of a time zone: give one such as Europe/Oslo or UTC"
+    );
 }
 
 proptest! {
