@@ -99,7 +99,8 @@ fn namespace_cluster(project: &Project) -> Option<&str> {
 fn refused(policy: &Policy, why: &str) -> Refusal {
     // By its id: several clusters may have a namespace of one name.
     let text = format!(
-        "policy {name} is protected: {why}. A person lifts that with sikkerkey-server admin policy unprotect --project {project} --name {name}",
+        "policy {name} is protected until a person lifts that with sikkerkey-server admin policy unprotect --project \
+         {project} --name {name}: {why}",
         name = policy.name,
         project = policy.project,
     );

@@ -10,6 +10,7 @@ use sikkerkey_protocol::id::ProjectId;
 
 use super::author::Author;
 use super::source::Source;
+use super::steps::Steps;
 use crate::audit::entry::{Action, Entry};
 use crate::decision::Context;
 use crate::model::agent::Agent;
@@ -55,6 +56,14 @@ impl<'a> Manager<'a> {
         let secret = id.parse().ok().and_then(|id| context.state.secrets.get(&id));
         let secret = secret.filter(|it| it.vault == self.agent.vault && it.phase == SecretPhase::Active);
         secret.ok_or_else(|| not_found("this vault has no secret of that id"))
+    }
+
+    /// A change that changes nothing leaves the row of one that only looks: every request leaves one.
+    fn settle(&self, mut steps: Steps, project: &ProjectId, detail: impl FnOnce() -> String) -> Steps {
+        if steps.audit.is_empty() {
+            steps.audit.push(self.looked(project, detail()));
+        }
+        steps
     }
 
     /// The row of a request that only looks.

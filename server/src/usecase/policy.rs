@@ -22,7 +22,7 @@ use crate::state::State;
 const MAX_NAME: usize = 255;
 
 /// What a policy is to be.
-pub(crate) struct Content {
+pub(crate) struct Wanted {
     pub(crate) name: String,
     pub(crate) document: PolicyDocument,
     /// See [`Policy::written`].
@@ -35,9 +35,9 @@ pub(crate) fn put(
     author: Author<'_>,
     project: &Project,
     old: Option<&Policy>,
-    content: Content,
+    wanted: Wanted,
 ) -> Result<(Policy, Steps), Refusal> {
-    let Content { name, document, written } = content;
+    let Wanted { name, document, written } = wanted;
     if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
         return Err(invalid(format!("the name must be from 1 to {MAX_NAME} printable characters")));
     }

@@ -11,15 +11,15 @@ use crate::model::{Entity, EntityKind};
 use crate::refusal::Refusal;
 use crate::usecase::author::Author;
 use crate::usecase::fence;
-use crate::usecase::policy::{self, Content, about, guarded};
+use crate::usecase::policy::{self, Wanted, about, guarded};
 use crate::usecase::steps::Steps;
 
 /// Puts a policy in force, or replaces what it says. Answers its revision.
 pub fn set(context: &Context<'_>, project: &str, name: &str, document: PolicyDocument) -> Decided<u64> {
     let project = project::find(context, project)?;
     let old = context.state.policy_named(&project.id, name);
-    let content = Content { name: name.to_owned(), document, written: None };
-    let (policy, steps) = policy::put(context, Author::Person, project, old, content)?;
+    let wanted = Wanted { name: name.to_owned(), document, written: None };
+    let (policy, steps) = policy::put(context, Author::Person, project, old, wanted)?;
     Ok(steps.decide(move |_| policy.revision))
 }
 

@@ -80,7 +80,7 @@ fn remove_policy(scope: &Scope<'_>, policy: &Policy, steps: &mut Steps) {
     }
     let key = policy.managed.as_ref().map_or_else(|| policy.name.clone(), |it| it.object.key.to_string());
     let locked = scope.context.state.secrets_naming(&policy.project, &policy.name).count();
-    let stays = if policy.protected { "is protected and stays, withdrawn: " } else { "" };
+    let stays = if policy.protected { "protected, so it stays, withdrawn: " } else { "" };
     let detail = format!("AccessPolicy {key}: {stays}{locked} secrets that name it are locked");
     steps.audit.push(scope.entry(Action::PolicyDelete, Some(&policy.project), detail));
     if policy.protected {

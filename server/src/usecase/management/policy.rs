@@ -15,7 +15,7 @@ use crate::policy::written::{self, Changes};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::state::State;
 use crate::usecase::fence;
-use crate::usecase::policy::{self, Content, guarded};
+use crate::usecase::policy::{self, Wanted, guarded};
 use crate::usecase::steps::Steps;
 
 /// The policies of a project, by name.
@@ -104,6 +104,7 @@ pub fn unbind(context: &Context<'_>, manager: &Manager<'_>, [secret]: [&str; 1])
 
 fn rebind(context: &Context<'_>, manager: &Manager<'_>, secret: &Secret, policy: Option<&Policy>) -> Decided<Binding> {
     let steps = policy::bind(context, manager.author(), secret, policy)?;
+    let steps = manager.settle(steps, &secret.project, || format!("the policy of {}: nothing to change", secret.name));
     let secret = Secret { policy: policy.map(|it| it.name.clone()), ..secret.clone() };
     Ok(steps.decide(move |context| bound(context.state, &secret)))
 }
@@ -133,8 +134,9 @@ fn put(
                     rotateAfterReads";
         return Err(Refusal::new(RefusalKind::Invalid, text));
     }
-    let content = Content { name: object.name.clone(), document, written: Some(object) };
-    let (policy, steps) = policy::put(context, manager.author(), project, old, content)?;
+    let wanted = Wanted { name: object.name.clone(), document, written: Some(object) };
+    let (policy, steps) = policy::put(context, manager.author(), project, old, wanted)?;
+    let steps = manager.settle(steps, &project.id, || format!("policy {}: nothing to change", policy.name));
     Ok(steps.decide(move |context| detail(context.state, &policy)))
 }
 
