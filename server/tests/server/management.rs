@@ -222,8 +222,8 @@ async fn a_protected_policy_is_tightened_and_nothing_else() {
     let axis = "timeWindow would be open on Monday at 08:00, and is closed then";
     let loosened = post(&server, &update, json!({"timeWindowStart": "08:00"})).await;
     assert_eq!(loosened, fence(&format!("an agent may tighten it and not loosen it ({axis})")));
-    assert_eq!(act(&server, &format!("{BINDING}/delete")).await, fence("an agent does not take it off key"));
-    assert_eq!(act(&server, &format!("{POLICIES}/{id}/delete")).await, fence("an agent does not remove it"));
+    assert_eq!(act(&server, &format!("{BINDING}/delete")).await, fence("an agent may not take it off key"));
+    assert_eq!(act(&server, &format!("{POLICIES}/{id}/delete")).await, fence("an agent may not remove it"));
     assert_eq!(server.last_audit().await.action, Action::ManagementDenied);
 }
 

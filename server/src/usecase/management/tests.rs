@@ -235,6 +235,13 @@ fn what_an_object_stands_for_is_changed_there() {
     let text = "project shop is namespace shop of cluster prod: apply an AccessPolicy object there";
     let create = world.run(|it, manager| policy::create(it, manager, [&shop], changes(office())));
     refused(create, RefusalKind::Conflict, None, text);
+    let document = PolicyDocument { ip_allowlist: Some(vec!["10.0.0.0/8".into()]), ..Default::default() };
+    world.bench.run(|it| admin::policy::set(it, &shop, "a-persons", document)).unwrap();
+    let id = world.bench.state.policies.values().find(|it| it.name == "a-persons").unwrap().id.clone();
+    let update =
+        |it: &Context<'_>, manager: &Manager<'_>, fields| policy::update(it, manager, [&shop, &id], changes(fields));
+    refused(world.run(|it, manager| update(it, manager, json!({"name": "gone"}))), RefusalKind::Conflict, None, text);
+    world.run(|it, manager| update(it, manager, json!({"ttlMaxReads": 1}))).unwrap();
 }
 
 #[test]
@@ -321,13 +328,13 @@ fn an_agent_tightens_a_protected_policy_and_does_nothing_else_to_it() {
         let text = world.lift("office", &format!("an agent may tighten it and not loosen it ({axis})"));
         refused(world.update(&id, fields), RefusalKind::Conflict, None, &text);
     }
-    let text = world.lift("office", "an agent does not rename it");
+    let text = world.lift("office", "an agent may not rename it");
     refused(world.update(&id, json!({"name": "mine"})), RefusalKind::Conflict, None, &text);
-    let text = world.lift("office", "an agent puts no other policy on db");
+    let text = world.lift("office", "an agent may not put another policy on db");
     refused(world.bind(&other), RefusalKind::Conflict, None, &text);
-    let text = world.lift("office", "an agent does not take it off db");
+    let text = world.lift("office", "an agent may not take it off db");
     refused(world.unbind(), RefusalKind::Conflict, None, &text);
-    let text = world.lift("office", "an agent does not remove it");
+    let text = world.lift("office", "an agent may not remove it");
     refused(world.delete(&id), RefusalKind::Conflict, None, &text);
     // What is bound already may be bound again, and other things may be put under it.
     world.bind(&id).unwrap();
