@@ -6,7 +6,9 @@ pub mod agent_register;
 pub mod archive;
 pub mod authenticate;
 pub(crate) mod canary;
+pub mod co_sign;
 pub mod enrol;
+pub mod explain;
 pub mod export_secrets;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -22,6 +24,7 @@ pub mod reading;
 pub mod register;
 pub mod renew;
 pub mod resign;
+pub(crate) mod rotation;
 pub mod source;
 pub(crate) mod steps;
 pub mod sync;

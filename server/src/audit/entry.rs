@@ -76,6 +76,10 @@ pub enum Action {
     AuditArchive,
     ServerRestore,
     SecretRelease,
+    CoSignRequest,
+    CoSignApprove,
+    CoSignDeny,
+    SecretRotationDue,
 }
 
 /// How much it matters.
@@ -109,6 +113,7 @@ impl Action {
             | Self::PolicyApply
             | Self::ProjectCreate
             | Self::ApplicationUpdate
+            | Self::CoSignRequest
             | Self::MachineUpdate => Severity::Low,
             Self::SecretReadDenied
             | Self::GrantApply
@@ -128,6 +133,9 @@ impl Action {
             | Self::ProjectMachineRemove
             | Self::EnrolmentTokenCreate
             | Self::EnrolmentTokenRevoke
+            | Self::CoSignApprove
+            | Self::CoSignDeny
+            | Self::SecretRotationDue
             | Self::ManagementDenied => Severity::Medium,
             Self::SecretDelete
             | Self::PolicyDelete

@@ -1,6 +1,5 @@
 //! `AccessPolicy` objects.
 
-use sikkerkey_protocol::error_body::ErrorCode;
 use sikkerkey_protocol::kubernetes::{ApplyPolicy, PolicyState};
 
 use super::scope::{Scope, check_generation, check_object, invalid};
@@ -11,7 +10,7 @@ use crate::entropy;
 use crate::model::Entity;
 use crate::model::agent::Agent;
 use crate::model::policy::Policy;
-use crate::policy::{self, Flaw};
+use crate::policy;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::source::Source;
 use crate::usecase::steps::Steps;
@@ -20,10 +19,7 @@ use crate::usecase::steps::Steps;
 pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: ApplyPolicy) -> Decided<PolicyState> {
     let scope = Scope::of(context, agent, source)?;
     check_object(&request.object)?;
-    policy::check(&request.policy).map_err(|flaw| {
-        let refusal = invalid(flaw.to_string());
-        if matches!(flaw, Flaw::Unsupported(_)) { refusal.code(ErrorCode::Unsupported) } else { refusal }
-    })?;
+    policy::check(&request.policy).map_err(|flaw| invalid(flaw.to_string()))?;
     let mut steps = Steps::default();
     let project = project::ensure(&scope, &request.object, &mut steps)?;
     let old = context.state.policy_of(&scope.cluster.name, &request.object.key);
@@ -61,7 +57,9 @@ fn axes(policy: &Policy) -> String {
         ("timeWindow", document.time_window.is_some()),
         ("ipAllowlist", document.ip_allowlist.is_some()),
         ("rateCap", document.rate_cap.is_some()),
+        ("coSign", document.co_sign.is_some()),
         ("ttl", document.ttl.is_some()),
+        ("rotateAfterReads", document.rotate_after_reads.is_some()),
     ];
     axes.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
