@@ -13,6 +13,7 @@ use crate::model::agent::Agent;
 use crate::model::cluster::Cluster;
 use crate::model::machine::{Grantee, Machine};
 use crate::model::membership::Membership;
+use crate::model::policy::Policy;
 use crate::model::secret::Secret;
 use crate::model::{Entity, EntityKind};
 use crate::policy::window::instant;
@@ -35,7 +36,7 @@ pub struct Outcome {
     pub tokens_removed: usize,
     /// Grants behind an object, to a fleet, or of a machine that is gone.
     pub grants_removed: usize,
-    /// Policies behind an object.
+    /// Policies behind an object, until it is applied again.
     pub policies_removed: usize,
     /// Secrets that are held.
     pub secrets_held: usize,
@@ -72,8 +73,17 @@ pub fn begin(it: &Reopened<'_>, file: &str) -> Beginning<Outcome> {
         steps.put(Entity::Secret(Secret { held: true, ..secret.clone() }));
         outcome.secrets_held += 1;
     }
+    // Who approved may have been revoked since, and what was approved may be others' business now.
+    for key in state.co_signs.keys() {
+        steps.remove(EntityKind::CoSign, key);
+    }
     for policy in state.policies.values().filter(|it| it.managed.is_some()) {
-        steps.remove(EntityKind::Policy, &policy.id);
+        if policy.protected {
+            // No object that comes back may be looser than what a person fenced in.
+            steps.put(Entity::Policy(Policy { withdrawn: true, ..policy.clone() }));
+        } else {
+            steps.remove(EntityKind::Policy, &policy.id);
+        }
         outcome.policies_removed += 1;
     }
     let detail = format!(
