@@ -8,7 +8,7 @@ use crate::model::policy::Policy;
 
 const REQUEST: &str = "7a3c1f0e-0000-4000-8000-000000000001";
 
-fn boss() -> Fleet {
+pub(super) fn boss() -> Fleet {
     let Fleet { vault, project, .. } = world().fleet.unwrap();
     Fleet {
         id: "00000000-0000-0000-0000-0000000000b0".parse().unwrap(),
@@ -22,7 +22,7 @@ fn boss() -> Fleet {
 }
 
 /// A machine of the co-signer.
-fn approver() -> Machine {
+pub(super) fn approver() -> Machine {
     Machine {
         id: "00000000-0000-0000-0000-0000000000b1".parse().unwrap(),
         name: "boss-laptop".into(),
@@ -31,7 +31,7 @@ fn approver() -> Machine {
     }
 }
 
-fn request(world: &World, answer: Option<Answer>) -> CoSignRequest {
+pub(super) fn request(world: &World, answer: Option<Answer>) -> CoSignRequest {
     let Policy { id, revision, .. } = world.policy.clone().unwrap();
     CoSignRequest {
         id: REQUEST.into(),
