@@ -408,7 +408,9 @@ fn a_window_opens_and_closes_by_the_clock_of_its_zone() {
     let day = window(&[Day::Sun], "00:00", "24:00", "America/New_York");
     let leap = window(&[Day::Thu], "10:00", "11:00", "UTC");
     let always = window(&EVERY_DAY, "00:00", "24:00", "UTC");
-    let table: [(&PolicyDocument, &str, bool, Option<&str>); 24] = [
+    let new_york_gap = window(&EVERY_DAY, "02:15", "02:45", "America/New_York");
+    let new_york_night = window(&[Day::Sat], "22:00", "06:00", "America/New_York");
+    let table: [(&PolicyDocument, &str, bool, Option<&str>); 36] = [
         // 4 March 2026 is a Wednesday; Oslo is one hour ahead.
         (&office, "2026-03-04T04:59:59.999Z", false, Some("2026-03-04T05:00:00Z")),
         (&office, "2026-03-04T05:00:00Z", true, Some("2026-03-04T17:00:00Z")),
@@ -437,6 +439,21 @@ fn a_window_opens_and_closes_by_the_clock_of_its_zone() {
         // A Sunday of 23 hours.
         (&day, "2026-03-08T05:00:00Z", true, Some("2026-03-09T04:00:00Z")),
         (&day, "2026-03-08T04:59:59Z", false, Some("2026-03-08T05:00:00Z")),
+        // One of 25, on 1 November.
+        (&day, "2026-11-01T03:59:59Z", false, Some("2026-11-01T04:00:00Z")),
+        (&day, "2026-11-01T04:00:00Z", true, Some("2026-11-02T05:00:00Z")),
+        (&day, "2026-11-02T04:59:59Z", true, Some("2026-11-02T05:00:00Z")),
+        // New York puts its clock forward at 02:00 on 8 March, and back at 02:00 on 1 November.
+        (&new_york_gap, "2026-03-08T06:59:00Z", false, Some("2026-03-09T06:15:00Z")),
+        (&new_york_gap, "2026-03-07T07:15:00Z", true, Some("2026-03-07T07:45:00Z")),
+        (&new_york_gap, "2026-11-01T06:59:00Z", false, Some("2026-11-01T07:15:00Z")),
+        (&new_york_gap, "2026-11-01T07:15:00Z", true, Some("2026-11-01T07:45:00Z")),
+        // A night that the change makes an hour shorter, and one that it makes an hour longer.
+        (&new_york_night, "2026-03-08T03:00:00Z", true, Some("2026-03-08T10:00:00Z")),
+        (&new_york_night, "2026-03-08T10:00:00Z", false, Some("2026-03-15T02:00:00Z")),
+        (&new_york_night, "2026-11-01T02:00:00Z", true, Some("2026-11-01T11:00:00Z")),
+        (&new_york_night, "2026-11-01T10:59:59Z", true, Some("2026-11-01T11:00:00Z")),
+        (&new_york_night, "2026-11-01T11:00:00Z", false, Some("2026-11-08T03:00:00Z")),
         // 29 February 2024 is a Thursday.
         (&leap, "2024-02-29T10:30:00Z", true, Some("2024-02-29T11:00:00Z")),
         (&leap, "2024-02-29T11:00:00Z", false, Some("2024-03-07T10:00:00Z")),
@@ -487,6 +504,16 @@ fn an_address_is_compared_without_its_ipv6_clothes() {
         ("10.0.0.0", "10.0.0.0/32", true),
         ("10.0.0.1", "10.0.0.0/32", false),
         ("10.255.255.255", "10.0.0.0/8", true),
+        ("9.255.255.255", "10.0.0.0/8", false),
+        ("11.0.0.0", "10.0.0.0/8", false),
+        ("203.0.113.9", "0.0.0.0/0", true),
+        ("::ffff:203.0.113.9", "0.0.0.0/0", true),
+        ("::ffff:10.1.2.3", "10.1.2.3/32", true),
+        ("10.1.2.3", "::ffff:10.1.2.3/128", true),
+        ("10.1.2.4", "::ffff:10.1.2.3/128", false),
+        ("2001:db8::1", "2001:db8::1/128", true),
+        ("2001:db8::2", "2001:db8::1/128", false),
+        ("2001:db8::1", "::/0", true),
     ];
     for (address, range, allowed) in table {
         let mut world =

@@ -35,6 +35,7 @@ mod nonsense;
 mod outcomes;
 mod overload;
 mod parsers;
+mod policy_replicas;
 mod process;
 mod reads;
 mod refusals;
