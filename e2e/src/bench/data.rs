@@ -131,6 +131,7 @@ impl Filler<'_> {
             policy: None,
             recipe: None,
             rotation: None,
+            due_by_reads: None,
             phase: SecretPhase::Active,
             held: false,
             managed: None,

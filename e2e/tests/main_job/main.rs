@@ -16,6 +16,7 @@ mod delivery;
 mod host;
 mod identity;
 mod outage;
+mod policies;
 mod refusal;
 mod revocation;
 mod secrecy;

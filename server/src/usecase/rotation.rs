@@ -38,9 +38,9 @@ impl Schedule {
     }
 }
 
-/// A person is told at once that a value is due; what the server makes itself can wait.
+/// A person is told at once that a value is due; what the server makes itself can wait, unless it is the first rotation.
 fn after_pause(secret: &Secret, made: Millis) -> Millis {
-    if secret.recipe.is_some() { made.plus_seconds(PAUSE_SECONDS) } else { made }
+    if secret.recipe.is_some() && secret.version > 1 { made.plus_seconds(PAUSE_SECONDS) } else { made }
 }
 
 /// What follows when a read was the last that the policy allows one version: a new one, in the same transaction, or the
