@@ -40,6 +40,7 @@ pub mod clock;
 pub mod enrol;
 pub mod fetch;
 pub mod identity;
+pub mod identity_file;
 pub mod layout;
 pub mod logging;
 pub mod memory;
