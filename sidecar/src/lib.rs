@@ -37,6 +37,7 @@ pub mod cause;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod co_sign;
 pub mod enrol;
 pub mod fetch;
 pub mod identity;
