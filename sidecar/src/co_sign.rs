@@ -170,7 +170,7 @@ async fn settle(
         .map_err(CoSignError::Answer)
 }
 
-/// The one request that `named` names. What was typed is hexadecimal digits and hyphens, so what is found begins so; the
+/// The one request that `request` names. What was typed is hexadecimal digits and hyphens, so what is found begins so; the
 /// rest of it must be the same before it becomes part of a path.
 fn find<'a>(
     request: &str,

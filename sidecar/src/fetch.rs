@@ -36,7 +36,7 @@ pub struct Denial {
 pub enum Progress {
     /// Nothing.
     None,
-    /// Denials for reasons that were known, perhaps in other words.
+    /// Denials for reasons that were known, perhaps in other words; or what nobody called for.
     Repeated,
     /// A delivery, a value, or a denial for another reason.
     New,

@@ -21,8 +21,8 @@ pub enum TrustError {
     BadCertificate(usize),
     /// There are no certificates on this machine.
     #[error(
-        "this machine has no certificates to trust the server by: name a PEM file with --ca, or install the package \
-         ca-certificates"
+        "no certificates are found to trust the server by, neither by SSL_CERT_FILE and SSL_CERT_DIR nor where systems \
+         keep them: name a PEM file with --ca, or install the package ca-certificates"
     )]
     NoSystemBundle,
     /// The TLS library refuses to work.

@@ -31,8 +31,11 @@ pub(super) fn table(requests: &[CoSignRequest]) -> String {
     }
     let mut text = String::new();
     for cells in std::iter::once(&headings).chain(&rows) {
-        let line: String = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}   ")).collect();
-        text.push_str(line.trim_end());
+        for (cell, width) in cells.iter().zip(widths) {
+            // Writing to a string does not fail.
+            let _: std::fmt::Result = write!(text, "{cell:width$}   ");
+        }
+        text.truncate(text.trim_end_matches(' ').len());
         text.push('\n');
     }
     text
@@ -63,7 +66,6 @@ pub(super) fn question(request: &CoSignRequest, verdict: CoSignVerdict, not_afte
         ("until", format!("{} (the policy's window is {window})", to_the_second(not_after))),
         ("request", id),
     ] {
-        // Writing to a string does not fail.
         let _: std::fmt::Result = writeln!(text, "  {name:10}{value}");
     }
     text

@@ -1,6 +1,6 @@
 //! The commands of a second machine, against a peer over TLS.
 
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use http::StatusCode;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::json;
 use sikkerkey_protocol::co_sign::{self, CoSignRequest};
 use sikkerkey_protocol::id::MachineId;
@@ -326,6 +327,26 @@ async fn at_a_terminal_only_a_yes_answers() {
 }
 
 #[tokio::test]
+async fn the_program_asks_on_the_terminal_that_it_is_started_on() {
+    let host = Host::new().await;
+    for (typed, code) in [("y\n", 0), ("n\n", 1)] {
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&terminal).unwrap();
+        unlockpt(&terminal).unwrap();
+        let name = ptsname(&terminal, vec![]).unwrap().into_string().unwrap();
+        let keyboard = std::fs::OpenOptions::new().read(true).write(true).open(name).unwrap();
+        // It is typed before it is asked, which a terminal keeps.
+        std::fs::File::from(terminal.try_clone().unwrap()).write_all(typed.as_bytes()).unwrap();
+        let mut command = host.command(&format!("approve {FIRST}"));
+        let Ran { code: ended, err, .. } = run(command.arg("--ca").arg(host.ca()).stdin(keyboard)).await;
+        assert_eq!(ended, Some(code), "{err}");
+        assert!(err.contains("Approve it? [y/N] "), "{err}");
+        assert_eq!(err.ends_with("not confirmed: nothing was answered\n"), code == 1, "{err}");
+        assert_eq!(host.consents().len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn an_answer_is_counted_and_signed_by_the_servers_clock() {
     for (host_ahead, server_ahead) in [(-7_200_000, 0), (7_200_000, 0), (0, 4), (-3_000, 0), (3_000, 0)] {
         let host = Host::new().await;
@@ -381,7 +402,7 @@ async fn only_the_certificates_that_were_named_vouch_for_the_server() {
     std::fs::write(&empty, "").unwrap();
     let Ran { code, err, .. } = run(host.command("list").env("SSL_CERT_FILE", &empty)).await;
     assert_eq!(code, Some(2));
-    assert!(err.starts_with("this machine has no certificates to trust the server by: name a PEM file with --ca"));
+    assert!(err.starts_with("no certificates are found to trust the server by, "));
     for (path, said) in [
         ("/nowhere", "cannot read --ca /nowhere: No such file or directory (os error 2)\n".to_owned()),
         (
