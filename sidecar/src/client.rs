@@ -413,10 +413,26 @@ fn refusal(origin: &Origin, status: StatusCode, headers: &HeaderMap, body: &[u8]
     }
 }
 
-/// A text of the other side on one line of bounded length: it goes to a log and into a pod's status.
+/// A text of the other side on one line of bounded length: it goes to a log, into a pod's status, and before a person who
+/// approves what it says.
 pub fn printable(text: &str) -> String {
-    let line: String = text.chars().take(MAX_MESSAGE).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line: String = text.chars().take(MAX_MESSAGE).map(|c| if is_unprintable(c) { ' ' } else { c }).collect();
     line.trim().to_owned()
+}
+
+/// Steers the terminal, or hides or reorders what stands beside it.
+fn is_unprintable(c: char) -> bool {
+    let is_invisible = matches!(
+        c,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+    );
+    c.is_control() || is_invisible
 }
 
 #[cfg(test)]
@@ -426,6 +442,8 @@ mod tests {
     #[test]
     fn a_message_of_the_other_side_is_one_bounded_line() {
         assert_eq!(printable("no\n\x1b[31mgrant"), "no  [31mgrant");
+        assert_eq!(printable("shop\u{202e}bew\u{2066}/\u{200b}x\u{2028}y"), "shop bew / x y");
+        assert_eq!(printable("Maschine Ä-7, 日本"), "Maschine Ä-7, 日本");
         assert_eq!(printable(&"a".repeat(10_000)).len(), MAX_MESSAGE);
     }
 
