@@ -67,13 +67,15 @@ pub struct AccessPolicySpec {
     /// Reads are allowed this often. Absent: without limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_cap: Option<RateCap>,
-    /// Reads are allowed after another Machine has approved. Absent: without. This version refuses it.
+    /// Reads are allowed after another Machine has approved. Absent: without.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub co_sign: Option<CoSign>,
     /// Reads are allowed until a date, or a number of reads. Absent: without end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Ttl>,
-    /// A new value is made after this many reads. Absent: reads do not rotate. This version refuses it.
+    /// A new value is made after this many reads of a Secret. An identity's first read of a value does not count, and
+    /// five minutes at least lie between two values. A value that the server cannot make becomes due. Absent: reads do
+    /// not rotate.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = shape::positive)]
     pub rotate_after_reads: Option<i32>,
@@ -172,10 +174,11 @@ pub enum CountedBy {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CoSign {
-    /// The Machine that approves. One of another namespace must list this namespace, with kind `AccessPolicy`, in its
-    /// `spec.allowFrom`.
+    /// The Machine that approves, never its own reads. One of another namespace must list this namespace, with kind
+    /// `AccessPolicy`, in its `spec.allowFrom`.
     pub machine_ref: MachineRef,
-    /// How long an approval is good for, for example `10m`; from 30s to 168h.
+    /// How long an approval is good for, for example `10m`; from 30s to 168h. It is good for the reads of one Secret by
+    /// one Machine, whichever of its pods asks, and void when the policy changes.
     #[schemars(transform = check(
         "duration(self) >= duration('30s') && duration(self) <= duration('168h')",
         "window is from 30s to 168h"
@@ -302,6 +305,10 @@ pub struct PolicyUsage {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = shape::count)]
     pub pending_co_signs: Option<i32>,
+    /// Reads that are left under `ttl.maxReads`, of the bound Secret that has the fewest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = shape::count)]
+    pub remaining_reads: Option<i64>,
     /// How old these figures are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub as_of: Option<Time>,
