@@ -36,6 +36,7 @@ use self::sidecar::Settings;
 use self::validate::Surroundings;
 use crate::ca::TrustBundle;
 use crate::clock::Clock;
+use crate::index::Index;
 
 /// What the webhook knows.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub struct Webhook {
     pub settings: Settings,
     /// About Machines.
     pub machines: Arc<Machines>,
+    /// What is known of the cluster.
+    pub index: Arc<Index>,
     /// What sidecars shall trust.
     pub trust: TrustBundle,
     /// The time.
@@ -98,10 +101,7 @@ impl Webhook {
         let namespace = request.required_namespace()?;
         let object: Value = serde_json::from_str(request.required_object()?.get())?;
         let old: Option<Value> = request.old_object.map(|old| serde_json::from_str(old.get())).transpose()?;
-        let surroundings = Surroundings {
-            now: self.clock.now(),
-            machine_exists: &|namespace, name| self.machines.is_cached(namespace, name),
-        };
+        let surroundings = Surroundings { now: self.clock.now(), index: &self.index };
         Ok(match validate::validate(&request.kind.kind, namespace, &object, old.as_ref(), &surroundings) {
             Ok(warnings) => Answer::Admit { patch: Vec::new(), warnings },
             Err(invalid) => Answer::Refuse { code: 422, reason: invalid.reason.as_str(), message: invalid.message },
