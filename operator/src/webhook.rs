@@ -12,6 +12,7 @@
 //! 503, which whoever made it retries. The configuration says `failurePolicy: Fail`, limited to pods with our label.
 
 pub mod assume;
+pub mod gate;
 pub mod inject;
 pub mod machines;
 pub mod patch;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use sikkerkey_crds::names::{GROUP, MACHINE_LABEL};
 
+use self::gate::Gate;
 use self::inject::Warning;
 use self::machines::Machines;
 use self::refusal::Refusal;
@@ -84,7 +86,8 @@ impl Webhook {
             Err(refusal) => return Ok(refuse(&refusal)),
         };
         let trust = self.trust.pem();
-        Ok(match inject::inject(&pod, namespace, machine.as_deref(), &self.settings, &trust) {
+        let gate = machine.as_deref().map_or(Gate::Hook, |it| Gate::of(it, &self.index, self.clock.now()));
+        Ok(match inject::inject(&pod, namespace, machine.as_deref(), &self.settings, &trust, gate) {
             Ok(injection) => Answer::Admit {
                 patch: injection.patch,
                 warnings: injection.warnings.iter().map(Warning::to_string).collect(),
