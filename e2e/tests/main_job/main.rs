@@ -16,6 +16,7 @@ mod delivery;
 mod host;
 mod identity;
 mod outage;
+mod policy;
 mod refusal;
 mod revocation;
 mod secrecy;
