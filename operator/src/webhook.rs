@@ -3,8 +3,9 @@
 //! # The way of one review
 //!
 //! [`review`] reads the body. A pod goes to [`inject`], one of our kinds to [`validate`]; both are pure. What they need
-//! to know of the cluster comes from memory; only a Machine that is not there is asked for, once ([`machines`]). The
-//! answer holds a patch, a refusal or warnings. Nothing is written anywhere, so a dry run is the same as any other.
+//! to know of the cluster, and what holds the pod's app back ([`gate`]), comes from memory; only a Machine that is not
+//! there is asked for, once ([`machines`]). The answer holds a patch, a refusal or warnings. Nothing is written anywhere,
+//! so a dry run is the same as any other.
 //!
 //! # Failure modes
 //!

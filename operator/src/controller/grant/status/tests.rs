@@ -119,9 +119,9 @@ fn sixteen_problems_are_named_and_each_secret_once() {
     let lacking = ["s02", "s03"];
     let outcome = Outcome::InForce(state(json!({"granted": [], "missing": lacking, "awaiting": awaiting(&waiting)})));
     let problems = Pass { facts: facts(FINE, &["s01"]), ..pass(&object, outcome) }.status().problems;
-    let named: Vec<&str> = problems.iter().map(|problem| problem.secret.as_str()).collect();
+    let shown: Vec<&str> = problems.iter().map(|problem| problem.secret.as_str()).collect();
     let rest = ["s00", "s04", "s05", "s06", "s07", "s08", "s09", "s10", "s11", "s12", "s13", "s14", "s15"];
-    assert_eq!(named, [&["s01", "s02", "s03"], &rest[..]].concat());
+    assert_eq!(shown, [&["s01", "s02", "s03"], &rest[..]].concat());
     assert_eq!(problems.iter().filter(|problem| problem.reason == "CoSignMissing").count(), 13);
 }
 

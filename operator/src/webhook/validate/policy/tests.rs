@@ -1,5 +1,3 @@
-#![expect(clippy::needless_pass_by_value, reason = "json! reads best in the call itself")]
-
 use serde_json::{Value, json};
 
 use super::*;
