@@ -58,7 +58,8 @@ pub struct AccessPolicySpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$"))]
     pub time_zone: Option<String>,
-    /// Reads are allowed between these times of day. Absent: at any time.
+    /// Reads are allowed between these times of day, as the clock of `timeZone` shows them: where it is put forward over
+    /// `start`, the window opens at that moment. Absent: at any time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_window: Option<TimeWindow>,
     /// Reads are allowed from these addresses, as the server sees them. Absent: from anywhere.
@@ -96,7 +97,8 @@ pub struct TimeWindow {
     /// When it opens, in quotes: `"06:00"`.
     #[schemars(with = "String", length(max = 5), regex(pattern = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
     pub start: ClockTime,
-    /// When it closes, in quotes: `"20:00"`, at the latest `"24:00"`. Before `start`: on the next day.
+    /// When it closes, in quotes: `"20:00"`, at the latest `"24:00"`. Before `start`: on the next day, and what lies after
+    /// midnight belongs to the day on which the window began.
     #[schemars(with = "String", length(max = 5), regex(pattern = r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"))]
     pub end: ClockTime,
 }
@@ -146,12 +148,12 @@ fn cidr(schema: &mut schemars::Schema) {
     "give perMinute, perDay or both"
 ))]
 pub struct RateCap {
-    /// Reads in any minute. A read is one delivery of a value to an identity: polls, renewals and refused requests do
+    /// Reads of one Secret in one minute of the clock. A read is one delivery of a value to an identity: polls, renewals and refused requests do
     /// not count. Absent: without limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = shape::positive)]
     pub per_minute: Option<i32>,
-    /// Reads in a day of `timeZone`. Absent: without limit.
+    /// Reads of one Secret in one day of `timeZone`. Absent: without limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = shape::positive)]
     pub per_day: Option<i32>,
@@ -197,7 +199,7 @@ pub struct Ttl {
     /// No read after this instant, for example `"2027-03-31T00:00:00Z"`. Absent: no date ends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
-    /// No read after this many reads of each Secret. Absent: no number ends it.
+    /// No read after this many reads of each Secret, by everybody together. Absent: no number ends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = shape::positive)]
     pub max_reads: Option<i32>,

@@ -47,9 +47,37 @@ fn instants(zone: &TimeZone, date: Date, minute: u16) -> impl Iterator<Item = Ti
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+
+    /// 2026-10-18, a week before the clock is put back in Oslo, and three before New York.
+    const AUTUMN: i64 = 1_792_281_600;
+    /// 2027-03-07, a week before the clock is put forward in New York, and three before Oslo.
+    const SPRING: i64 = 1_804_377_600;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(150))]
+
+        /// The few instants that are looked at tell the same as every minute.
+        #[test]
+        fn no_minute_at_which_a_window_is_open_is_overlooked(
+            days in prop::sample::subsequence(WEEK.to_vec(), 1..=7),
+            (start, end) in (0..1_440_u16, 0..=1_440_u16).prop_filter("start and end differ", |(start, end)| start != end),
+            zone in prop::sample::select(vec!["UTC", "Europe/Oslo", "America/New_York", "Australia/Lord_Howe"]),
+            season in prop::sample::select(vec![AUTUMN, SPRING]),
+            (from, minutes) in (0..30 * 1_440_i64, 0..3 * 1_440_i64),
+        ) {
+            let clock = |minutes: u16| format!("{:02}:{:02}", minutes / 60, minutes % 60);
+            let window = json!({"days": days, "start": clock(start), "end": clock(end)});
+            let window: TimeWindow = serde_json::from_value(window).unwrap();
+            let zone = TimeZone::get(zone).unwrap();
+            let at = |minute: i64| Timestamp::from_second(season + (from + minute) * 60).unwrap();
+            let expected = (0..minutes).any(|minute| is_open(&window, &zone, at(minute)));
+            prop_assert_eq!(opens_between(&window, &zone, at(0), at(minutes)), expected);
+        }
+    }
 
     #[test]
     fn a_window_opens_by_the_clock_of_its_zone_or_not_before_the_end() {
