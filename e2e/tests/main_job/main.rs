@@ -17,6 +17,7 @@ mod host;
 mod identity;
 mod outage;
 mod policies;
+mod policy_admission;
 mod refusal;
 mod revocation;
 mod secrecy;

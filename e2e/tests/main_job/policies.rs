@@ -87,6 +87,9 @@ fn a_pod_whose_window_is_closed_waits_and_starts_when_it_opens() {
         assert_eq!(column(&team, "skp", "hours", "SECRETS").await, "1");
 
         team.create(team.pod_object("web", &format!("test -s {PASSWORD} && exec sleep 3600"))).await.unwrap();
+        let spec = team.pods().get("web").await.unwrap().spec.unwrap();
+        let sidecar = spec.init_containers.unwrap().remove(0);
+        assert!(sidecar.startup_probe.is_some() && sidecar.lifecycle.is_none(), "{sidecar:?}");
         let message = state_becomes(&team, "web", "OutsideTimeWindow").await;
         assert!(message.contains("closed until"), "{message}");
         assert!(Timestamp::now() < opens.timestamp(), "the pod came too late to find the window closed");
