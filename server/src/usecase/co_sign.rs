@@ -215,25 +215,20 @@ pub fn answer(
     if open.co_signer.is_reader(&request.reader) {
         return Err(Refusal::new(RefusalKind::Forbidden, "nobody approves their own reads, nor those of their fleet"));
     }
-    if let Some(answer) = &request.answer {
-        let was = match answer.verdict {
-            CoSignVerdict::Approved => "approved",
-            CoSignVerdict::Denied => "refused",
-        };
-        let text = format!("the request was {was} already, until {}", policy::window::instant(answer.until));
-        return Err(Refusal::new(RefusalKind::Conflict, text));
-    }
     compare(machine, &open, consent)?;
-    let longest = now.plus_seconds(open.terms.window_seconds);
-    let not_after = Millis(consent.not_after);
-    if not_after <= now {
-        return Err(Refusal::new(RefusalKind::Invalid, "notAfter is past: check the clock"));
-    }
-    if not_after > longest.plus_seconds(SKEW_SECONDS.unsigned_abs()) {
-        let text = format!("notAfter is further away than the policy's window of {} s", open.terms.window_seconds);
-        return Err(Refusal::new(RefusalKind::Invalid, text));
-    }
-    let until = not_after.min(longest);
+    let (until, is_new) = match &request.answer {
+        // Whoever lost the answer to his own is told it again, and nothing is made longer by it.
+        Some(answer) if answer.by == machine.id && answer.verdict == verdict => (answer.until, false),
+        Some(answer) => {
+            let was = match answer.verdict {
+                CoSignVerdict::Approved => "approved",
+                CoSignVerdict::Denied => "refused",
+            };
+            let text = format!("the request was {was} already, until {}", policy::window::instant(answer.until));
+            return Err(Refusal::new(RefusalKind::Conflict, text));
+        }
+        None => (until(now, open.terms, Millis(consent.not_after))?, true),
+    };
     let action = match verdict {
         CoSignVerdict::Approved => Action::CoSignApprove,
         CoSignVerdict::Denied => Action::CoSignDeny,
@@ -247,21 +242,37 @@ pub fn answer(
         secret: Some(request.secret.clone()),
         source_ip: Some(source.address),
         detail: format!(
-            "request {}: reads of {} by {}, by {}, until {} (policy {}, revision {})",
+            "request {}: reads of {} by {}, by {}, until {} (policy {}, revision {}){}",
             request.id,
             policy::name(open.secret),
             reader(state, &request.reader),
             describe(machine),
             policy::window::instant(until),
             open.policy.name,
-            open.policy.revision
+            open.policy.revision,
+            if is_new { "" } else { ", told again" }
         ),
         ..Entry::new(action, Actor::Machine(machine.id.clone()))
     });
-    let answer = Answer { by: machine.id.clone(), at: now, verdict, until };
-    steps.put(Entity::CoSign(CoSignRequest { answer: Some(answer), ..request.clone() }));
+    if is_new {
+        let answer = Answer { by: machine.id.clone(), at: now, verdict, until };
+        steps.put(Entity::CoSign(CoSignRequest { answer: Some(answer), ..request.clone() }));
+    }
     let settled = Settled { id: request.id.clone(), verdict, until: until.0 };
     Ok(steps.decide(move |_| settled))
+}
+
+/// Until when an answer stands whose signer wants it to end at `not_after`.
+fn until(now: Millis, terms: &CoSign, not_after: Millis) -> Result<Millis, Refusal> {
+    let longest = now.plus_seconds(terms.window_seconds);
+    if not_after <= now {
+        return Err(Refusal::new(RefusalKind::Invalid, "notAfter is past: check the clock"));
+    }
+    if not_after > longest.plus_seconds(SKEW_SECONDS.unsigned_abs()) {
+        let text = format!("notAfter is further away than the policy's window of {} s", terms.window_seconds);
+        return Err(Refusal::new(RefusalKind::Invalid, text));
+    }
+    Ok(not_after.min(longest))
 }
 
 fn compare(machine: &Machine, open: &Open<'_>, consent: &wire::Consent) -> Result<(), Refusal> {
