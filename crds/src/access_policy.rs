@@ -58,7 +58,8 @@ pub struct AccessPolicySpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$"))]
     pub time_zone: Option<String>,
-    /// Reads are allowed between these times of day. Absent: at any time.
+    /// Reads are allowed between these times of day, as the clock of `timeZone` shows them: where it is put forward over
+    /// `start`, the window opens at that moment. Absent: at any time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_window: Option<TimeWindow>,
     /// Reads are allowed from these addresses, as the server sees them. Absent: from anywhere.
@@ -67,13 +68,15 @@ pub struct AccessPolicySpec {
     /// Reads are allowed this often. Absent: without limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_cap: Option<RateCap>,
-    /// Reads are allowed after another Machine has approved. Absent: without. This version refuses it.
+    /// Reads are allowed after another Machine has approved. Absent: without.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub co_sign: Option<CoSign>,
     /// Reads are allowed until a date, or a number of reads. Absent: without end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Ttl>,
-    /// A new value is made after this many reads. Absent: reads do not rotate. This version refuses it.
+    /// A new value is made after this many reads of a Secret. An identity's first read of a value does not count, and
+    /// five minutes at least lie between two values. A value that the server cannot make becomes due. Absent: reads do
+    /// not rotate.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = shape::positive)]
     pub rotate_after_reads: Option<i32>,
@@ -94,7 +97,8 @@ pub struct TimeWindow {
     /// When it opens, in quotes: `"06:00"`.
     #[schemars(with = "String", length(max = 5), regex(pattern = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
     pub start: ClockTime,
-    /// When it closes, in quotes: `"20:00"`, at the latest `"24:00"`. Before `start`: on the next day.
+    /// When it closes, in quotes: `"20:00"`, at the latest `"24:00"`. Before `start`: on the next day, and what lies after
+    /// midnight belongs to the day on which the window began.
     #[schemars(with = "String", length(max = 5), regex(pattern = r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"))]
     pub end: ClockTime,
 }
@@ -144,12 +148,12 @@ fn cidr(schema: &mut schemars::Schema) {
     "give perMinute, perDay or both"
 ))]
 pub struct RateCap {
-    /// Reads in any minute. A read is one delivery of a value to an identity: polls, renewals and refused requests do
+    /// Reads of one Secret in one minute of the clock. A read is one delivery of a value to an identity: polls, renewals and refused requests do
     /// not count. Absent: without limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = shape::positive)]
     pub per_minute: Option<i32>,
-    /// Reads in a day of `timeZone`. Absent: without limit.
+    /// Reads of one Secret in one day of `timeZone`. Absent: without limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = shape::positive)]
     pub per_day: Option<i32>,
@@ -172,10 +176,11 @@ pub enum CountedBy {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CoSign {
-    /// The Machine that approves. One of another namespace must list this namespace, with kind `AccessPolicy`, in its
-    /// `spec.allowFrom`.
+    /// The Machine that approves, never its own reads. One of another namespace must list this namespace, with kind
+    /// `AccessPolicy`, in its `spec.allowFrom`.
     pub machine_ref: MachineRef,
-    /// How long an approval is good for, for example `10m`; from 30s to 168h.
+    /// How long an approval is good for, for example `10m`; from 30s to 168h. It is good for the reads of one Secret by
+    /// one Machine, whichever of its pods asks, and void when the policy changes.
     #[schemars(transform = check(
         "duration(self) >= duration('30s') && duration(self) <= duration('168h')",
         "window is from 30s to 168h"
@@ -194,7 +199,7 @@ pub struct Ttl {
     /// No read after this instant, for example `"2027-03-31T00:00:00Z"`. Absent: no date ends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
-    /// No read after this many reads of each Secret. Absent: no number ends it.
+    /// No read after this many reads of each Secret, by everybody together. Absent: no number ends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = shape::positive)]
     pub max_reads: Option<i32>,
@@ -302,6 +307,10 @@ pub struct PolicyUsage {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = shape::count)]
     pub pending_co_signs: Option<i32>,
+    /// Reads that are left under `ttl.maxReads`, of the bound Secret that has the fewest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = shape::count)]
+    pub remaining_reads: Option<i64>,
     /// How old these figures are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub as_of: Option<Time>,

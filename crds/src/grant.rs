@@ -74,7 +74,7 @@ pub struct GrantStatus {
     /// How many of the Secrets are granted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secrets: Option<GrantedSecrets>,
-    /// The Secrets that are not granted, 16 at most.
+    /// The Secrets that are not granted, then those whose reads wait for a co-signer; 16 at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), transform = shape::map_list(["secret"]))]
     pub problems: Vec<GrantProblem>,
@@ -101,7 +101,7 @@ pub struct GrantedSecrets {
     pub summary: Option<String>,
 }
 
-/// A Secret that is not granted.
+/// A Secret that is not granted, or whose reads wait for a co-signer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GrantProblem {

@@ -142,6 +142,8 @@ reasons! {
     RateCapReached,
     /// The co-signer has not approved the read.
     CoSignMissing,
+    /// The co-signer has refused the read, for now.
+    CoSignRefused,
     /// The `ttl` axis of the policy has ended.
     PolicyEnded,
     /// The Secret names a policy that is not in force.

@@ -141,6 +141,11 @@ impl Installation {
         &self.programs.server
     }
 
+    /// The sidecar's program.
+    pub fn sidecar_program(&self) -> &Path {
+        &self.programs.sidecar
+    }
+
     /// Where the server answers.
     pub fn server_url(&self) -> String {
         self.layout.server_url()

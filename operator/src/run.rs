@@ -162,7 +162,13 @@ fn serving(options: &RunOptions, parts: &Parts, trust: TrustBundle) -> anyhow::R
     let cached = Box::new(move |namespace: &str, name: &str| cached.machine(namespace, name));
     let machines = Arc::new(Machines::new(cached, client.clone()));
     Ok(serve::Context {
-        webhook: Webhook { settings, machines: Arc::clone(&machines), trust: trust.clone(), clock: clock.clone() },
+        webhook: Webhook {
+            settings,
+            machines: Arc::clone(&machines),
+            index: Arc::clone(&index),
+            trust: trust.clone(),
+            clock: clock.clone(),
+        },
         attestation: Attestation::new(client, machines, session, trust, clock),
         ready: Box::new(
             move || if index.is_synced() { Ok(()) } else { Err("the lists of the cluster are not whole yet") },

@@ -3,8 +3,9 @@
 //! # The way of one review
 //!
 //! [`review`] reads the body. A pod goes to [`inject`], one of our kinds to [`validate`]; both are pure. What they need
-//! to know of the cluster comes from memory; only a Machine that is not there is asked for, once ([`machines`]). The
-//! answer holds a patch, a refusal or warnings. Nothing is written anywhere, so a dry run is the same as any other.
+//! to know of the cluster, and what holds the pod's app back ([`gate`]), comes from memory; only a Machine that is not
+//! there is asked for, once ([`machines`]). The answer holds a patch, a refusal or warnings. Nothing is written anywhere,
+//! so a dry run is the same as any other.
 //!
 //! # Failure modes
 //!
@@ -12,6 +13,7 @@
 //! 503, which whoever made it retries. The configuration says `failurePolicy: Fail`, limited to pods with our label.
 
 pub mod assume;
+pub mod gate;
 pub mod inject;
 pub mod machines;
 pub mod patch;
@@ -28,6 +30,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use sikkerkey_crds::names::{GROUP, MACHINE_LABEL};
 
+use self::gate::Gate;
 use self::inject::Warning;
 use self::machines::Machines;
 use self::refusal::Refusal;
@@ -36,6 +39,7 @@ use self::sidecar::Settings;
 use self::validate::Surroundings;
 use crate::ca::TrustBundle;
 use crate::clock::Clock;
+use crate::index::Index;
 
 /// What the webhook knows.
 #[derive(Debug)]
@@ -44,6 +48,8 @@ pub struct Webhook {
     pub settings: Settings,
     /// About Machines.
     pub machines: Arc<Machines>,
+    /// What is known of the cluster.
+    pub index: Arc<Index>,
     /// What sidecars shall trust.
     pub trust: TrustBundle,
     /// The time.
@@ -81,7 +87,8 @@ impl Webhook {
             Err(refusal) => return Ok(refuse(&refusal)),
         };
         let trust = self.trust.pem();
-        Ok(match inject::inject(&pod, namespace, machine.as_deref(), &self.settings, &trust) {
+        let gate = machine.as_deref().map_or(Gate::Hook, |it| Gate::of(it, &self.index, self.clock.now()));
+        Ok(match inject::inject(&pod, namespace, machine.as_deref(), &self.settings, &trust, gate) {
             Ok(injection) => Answer::Admit {
                 patch: injection.patch,
                 warnings: injection.warnings.iter().map(Warning::to_string).collect(),
@@ -98,10 +105,7 @@ impl Webhook {
         let namespace = request.required_namespace()?;
         let object: Value = serde_json::from_str(request.required_object()?.get())?;
         let old: Option<Value> = request.old_object.map(|old| serde_json::from_str(old.get())).transpose()?;
-        let surroundings = Surroundings {
-            now: self.clock.now(),
-            machine_exists: &|namespace, name| self.machines.is_cached(namespace, name),
-        };
+        let surroundings = Surroundings { now: self.clock.now(), index: &self.index };
         Ok(match validate::validate(&request.kind.kind, namespace, &object, old.as_ref(), &surroundings) {
             Ok(warnings) => Answer::Admit { patch: Vec::new(), warnings },
             Err(invalid) => Answer::Refuse { code: 422, reason: invalid.reason.as_str(), message: invalid.message },

@@ -13,6 +13,7 @@ mod canary;
 mod command;
 mod enrolment_token;
 pub(crate) mod execute;
+mod explain;
 mod grant;
 mod keys;
 mod listing;

@@ -125,6 +125,7 @@ fn topics_of(state: &State, entity: &Entity) -> Option<Topic> {
         Entity::Machine(it) => Some(Topic::Machine(it.id.clone())),
         Entity::Fleet(it) => Some(Topic::Grantee(Grantee::Fleet(it.id.clone()))),
         Entity::Grant(it) => Some(Topic::Grantee(it.grantee.clone())),
+        Entity::CoSign(it) => Some(Topic::Grantee(it.reader.clone())),
         Entity::Secret(it) => of_namespace(state, it.managed.as_ref(), &it.project),
         Entity::Policy(it) => of_namespace(state, it.managed.as_ref(), &it.project),
         Entity::Project(it) => it.namespace.as_ref().map(|it| Topic::Namespace(it.cluster.clone(), it.name.clone())),

@@ -93,6 +93,8 @@ pub struct Delivered<'a> {
     pub by_pod: bool,
     /// Whether the secret's policy has a cap for the day.
     pub by_day: bool,
+    /// Whether the secret's policy rotates after reads.
+    pub by_version: bool,
     /// Whether the counters are stored with the read, because something compares with them or because other servers have
     /// to know them. Those that are only looked at are stored later: the audit holds what they would say.
     pub at_once: bool,
@@ -175,6 +177,11 @@ impl Ledger {
         self.last_seen.get(machine).map(|seen| seen.at)
     }
 
+    /// The last request that a machine signed.
+    pub fn seen(&self, machine: &MachineId) -> Option<Seen> {
+        self.last_seen.get(machine).copied()
+    }
+
     /// From where each machine last signed a request.
     pub fn last_addresses(&self) -> impl Iterator<Item = (&MachineId, IpAddr)> {
         self.last_seen.iter().filter_map(|(machine, seen)| Some((machine, seen.address?)))
@@ -190,13 +197,25 @@ impl Ledger {
         Counts { minute, day, total }
     }
 
+    /// Reads of a version of a secret by machines that had it already.
+    pub fn read_again(&self, secret: &SecretId, version: u64) -> u64 {
+        let tallies = self.tallies.get(secret).into_iter().flatten();
+        tallies.filter(|(it, _)| !matches!(it, Reader::Pod(_))).map(|(_, tally)| tally.again(version)).sum()
+    }
+
     /// Counts a delivery.
     pub fn record_delivery(&mut self, it: Delivered<'_>) {
+        let had_it = self.delivered(it.machine, it.secret) == Some(it.version);
         let pod = it.by_pod.then(|| Reader::Pod(it.machine.clone()));
         for reader in std::iter::once(Reader::from(it.grantee)).chain(pod) {
-            self.tally_mut(it.secret, reader, it.at_once).count_read(it.now, it.by_day);
+            let tally = self.tally_mut(it.secret, reader, it.at_once);
+            tally.count_read(it.now, it.by_day);
+            // A machine has to read each version once, however many machines there are.
+            if it.by_version && had_it {
+                tally.count_again(it.version);
+            }
         }
-        if self.delivered(it.machine, it.secret) == Some(it.version) {
+        if had_it {
             return;
         }
         let versions = self.delivered.entry(it.machine.clone()).or_default();

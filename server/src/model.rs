@@ -9,6 +9,7 @@ pub mod allowlist;
 pub mod application;
 pub mod canary;
 pub mod cluster;
+pub mod co_sign;
 pub mod enrolment;
 pub mod fleet;
 pub mod grant;
@@ -47,6 +48,7 @@ pub enum Entity {
     Application(application::Application),
     Membership(membership::Membership),
     Canary(canary::Canary),
+    CoSign(co_sign::CoSignRequest),
     Allowlist(allowlist::Allowlist),
     EnrolmentToken(enrolment::EnrolmentToken),
 }
@@ -71,6 +73,7 @@ pub enum EntityKind {
     Application,
     Membership,
     Canary,
+    CoSign,
     Allowlist,
     EnrolmentToken,
 }
@@ -111,6 +114,7 @@ impl Entity {
             Self::Application(it) => (EntityKind::Application, it.id.clone()),
             Self::Membership(it) => (EntityKind::Membership, membership::Membership::id(&it.project, &it.machine)),
             Self::Canary(it) => (EntityKind::Canary, it.secret.to_string()),
+            Self::CoSign(it) => (EntityKind::CoSign, co_sign::CoSignRequest::key(&it.secret, &it.reader)),
             Self::Allowlist(it) => (EntityKind::Allowlist, it.vault.to_string()),
             Self::EnrolmentToken(it) => (EntityKind::EnrolmentToken, it.id.clone()),
         };

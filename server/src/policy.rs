@@ -2,7 +2,7 @@
 //!
 //! [`decide`] looks at [`Facts`] and at nothing else. Any deny wins, what cannot be evaluated denies, and only `decide`
 //! makes the [`Permit`] that revealing a value asks for. Removing a grant or adding an axis to a policy never turns a
-//! deny into a permit.
+//! deny into a permit. [`explain`] looks at the same rules and tells how each of them stands.
 //!
 //! # Time
 //!
@@ -15,7 +15,9 @@
 pub mod address;
 pub mod cap;
 pub mod check;
+pub mod co_sign;
 mod decide;
+mod explain;
 mod tighten;
 pub mod window;
 pub mod written;
@@ -26,7 +28,9 @@ use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::id::{MachineId, SecretId};
 
 pub use self::check::{Flaw, check};
-pub use self::decide::{decide, not_granted, standing};
+pub use self::co_sign::{CoSigner, Consent};
+pub use self::decide::{decide, label, not_granted, standing};
+pub use self::explain::{changes_at, explain, name};
 pub use self::tighten::loosens;
 pub use self::window::window_state;
 use crate::model::account::Standing;
@@ -62,6 +66,8 @@ pub struct Facts<'a> {
     pub policy: Guard<'a>,
     /// Reads until now, this one not included.
     pub counters: Counters,
+    /// How the consent of the policy's co-signer stands.
+    pub consent: Consent<'a>,
 }
 
 /// The policy that guards a secret.
@@ -135,15 +141,22 @@ pub struct Denial {
     pub message: String,
     /// When another answer may be had.
     pub until: Option<Millis>,
+    /// Whether a co-signer is to be asked: it is the only thing that is missing, and nobody has been asked yet.
+    pub asks: bool,
 }
 
 impl Denial {
     fn new(reason: DenialReason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), until: None }
+        Self { reason, message: message.into(), until: None, asks: false }
     }
 
     fn until(mut self, until: Option<Millis>) -> Self {
         self.until = until;
+        self
+    }
+
+    fn asking(mut self) -> Self {
+        self.asks = true;
         self
     }
 }

@@ -3,6 +3,7 @@
 //! [`State`] is a value: [`State::apply`] takes it from one state to the next, nothing else changes it, and nothing in it
 //! does I/O. The writer owns the only one that changes; request handlers look at it behind a lock they hold for moments.
 
+mod co_sign;
 mod people;
 pub mod undo;
 
@@ -19,6 +20,7 @@ use crate::model::allowlist::Allowlist;
 use crate::model::application::Application;
 use crate::model::canary::Canary;
 use crate::model::cluster::{Cluster, GonePod, SpentLogin};
+use crate::model::co_sign::CoSignRequest;
 use crate::model::enrolment::EnrolmentToken;
 use crate::model::fleet::Fleet;
 use crate::model::grant::Grant;
@@ -65,6 +67,8 @@ pub struct State {
     pub applications: BTreeMap<String, Application>,
     /// By the id of their secrets.
     pub canaries: HashMap<SecretId, Canary>,
+    /// By [`CoSignRequest::key`].
+    pub co_signs: HashMap<String, CoSignRequest>,
     /// By vault.
     pub allowlists: HashMap<VaultId, Allowlist>,
     /// By id.
@@ -87,6 +91,7 @@ pub struct State {
     members: HashMap<ProjectId, BTreeSet<MachineId>>,
     application_of_project: HashMap<ProjectId, String>,
     enrolment_token_of_hash: HashMap<String, String>,
+    co_sign_of_request: HashMap<String, String>,
 }
 
 impl State {
@@ -282,6 +287,7 @@ impl State {
             Entity::Application(it) => self.put_application(it),
             Entity::Membership(it) => self.put_membership(it),
             Entity::Canary(it) => drop(self.canaries.insert(it.secret.clone(), it)),
+            Entity::CoSign(it) => self.put_co_sign(id, it),
             Entity::Allowlist(it) => drop(self.allowlists.insert(it.vault.clone(), it)),
             Entity::EnrolmentToken(it) => self.put_enrolment_token(it),
         }
@@ -340,6 +346,7 @@ impl State {
             EntityKind::Application => self.remove_application(id),
             EntityKind::Membership => self.remove_membership(id),
             EntityKind::Canary => drop(parsed(id).and_then(|id: SecretId| self.canaries.remove(&id))),
+            EntityKind::CoSign => self.remove_co_sign(id),
             EntityKind::Allowlist => drop(parsed(id).and_then(|id: VaultId| self.allowlists.remove(&id))),
             EntityKind::EnrolmentToken => self.remove_enrolment_token(id),
         }

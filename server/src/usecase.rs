@@ -7,7 +7,9 @@ pub mod archive;
 pub mod authenticate;
 pub(crate) mod author;
 pub(crate) mod canary;
+pub mod co_sign;
 pub mod enrol;
+pub mod explain;
 pub mod export_secrets;
 pub(crate) mod fence;
 #[cfg(test)]
@@ -27,6 +29,7 @@ pub mod reading;
 pub mod register;
 pub mod renew;
 pub mod resign;
+pub(crate) mod rotation;
 pub mod source;
 pub(crate) mod steps;
 pub mod sync;

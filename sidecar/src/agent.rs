@@ -15,7 +15,7 @@ use crate::cause::in_full;
 use crate::client::{CallError, Client, printable};
 use crate::clock::{Clock, UnixMillis, parse_rfc3339, rfc3339};
 use crate::enrol::{self, Doorway};
-use crate::fetch::Holdings;
+use crate::fetch::{Holdings, Progress};
 use crate::identity::Identity;
 use crate::notify::Notifier;
 use crate::publish::{Change, Published, Volume};
@@ -45,6 +45,8 @@ pub struct Agent {
     holdings: Holdings,
     /// Failures in a row.
     failures: u32,
+    /// Answers in a row that were neither news nor held.
+    idle: u32,
     /// When the files go, unless the server is heard from before.
     stale_at: Option<Instant>,
     /// The same by the clock, as it was last written down.
@@ -82,6 +84,7 @@ impl Agent {
             identity: None,
             holdings: Holdings::default(),
             failures: 0,
+            idle: 0,
             stale_at,
             stale_at_written: 0,
             is_unpublished: true,
@@ -183,23 +186,27 @@ impl Agent {
             Err(error) => return self.sync_failed(&error),
         };
         let (next, expires_at) = (answer.next_sync_millis, answer.identity_expires_at);
-        let was_news = self.holdings.take(answer);
-        tracing::debug!(was_news, waited = wait, "the server answered");
+        let progress = self.holdings.take(answer);
+        tracing::debug!(?progress, waited = wait, "the server answered");
         let now = self.client.server_time();
         let jitter = self.client.random().jitter();
         if let Some(identity) = &mut self.identity {
             identity.confirmed(expires_at, now, jitter);
         }
         self.heard_from_server();
-        if was_news || self.is_unpublished || self.failures > 0 {
+        if progress != Progress::None || self.is_unpublished || self.failures > 0 {
             self.publish();
         }
         self.failures = 0;
+        // A denial that is only repeated is no reason to ask again at once: whoever waits for a person waits long.
+        let was_news = progress == Progress::New;
+        let was_held = schedule::was_held(held, started.elapsed());
+        self.idle = if was_news || was_held { 0 } else { self.idle.saturating_add(1) };
         let pause = if self.is_unpublished {
             // The volume is the trouble, not the server: it may have room again soon.
             Duration::from_secs(1)
         } else {
-            schedule::pause(next, was_news, held, started.elapsed())
+            schedule::pause(next, was_news, self.idle)
         };
         let until_renewal = self.identity.as_ref().and_then(|identity| identity.until_renewal(now));
         until_renewal.map_or(pause, |left| pause.min(left))

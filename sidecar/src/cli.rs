@@ -1,12 +1,17 @@
 //! The command line and the environment.
 //!
-//! The whole grammar is one word, so it is read by hand: a parser library would be a tenth of the program.
+//! The grammar is one word, and a few options for a second machine, so it is read by hand: a parser library would be a
+//! tenth of the program.
+
+mod co_sign;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub use self::co_sign::{CO_SIGN_HELP, CoSign, CoSignAction, CoSignAnswer, Confirmation, Output};
+
 /// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Be the sidecar.
     Run,
@@ -14,28 +19,42 @@ pub enum Command {
     Wait,
     /// Say whether the files are there.
     Ready,
+    /// Approve or deny what waits for this machine.
+    CoSign(CoSign),
     /// Print the help.
     Help,
+    /// Print the help of `cosign`.
+    CoSignHelp,
     /// Print the version.
     Version,
 }
 
 /// What the help prints.
 pub const HELP: &str = "\
-The SikkerKey sidecar: makes a key in memory, reads the pod's secrets with it and writes them as files.
+The SikkerKey sidecar: makes a key in memory, reads the pod's secrets with it and writes them as files. On a host it
+approves, as a second machine, reads that a policy with coSign holds back.
 
-Usage: sikkerkey-sidecar run|wait|ready
+Usage: sikkerkey-sidecar run|wait|ready|cosign
 
   run    be the sidecar, until SIGTERM
   wait   wait until the files are there, at most 45 seconds; exit 1 with the reason if they are not
   ready  exit 0 if the files are there, else 1 with the reason
 
-Environment (set by the webhook):
+  cosign list                    show the reads that wait for this machine's approval
+  cosign approve ID, deny ID     answer one of them; see cosign --help
+
+  --help, --version
+
+Environment of run, wait and ready (set by the webhook):
   SIKKERKEY_ATTEST_URL  origin of the operator, https://HOST[:PORT]
   SIKKERKEY_CA          PEM certificates that vouch for it
   SIKKERKEY_MOUNT       the volume that takes the files [/run/secrets/sikkerkey]
   SIKKERKEY_TOKEN       the pod's token [/var/run/secrets/sikkerkey.com/token]
   SIKKERKEY_LOG         what to log: error, warn, info, debug or trace [info]
+
+Environment of cosign:
+  SIKKERKEY_IDENTITY    the identity.json of the machine that signs
+  SIKKERKEY_HOME        where identities are [~/.sikkerkey]
 ";
 
 const DEFAULT_MOUNT: &str = "/run/secrets/sikkerkey";
@@ -45,11 +64,41 @@ const DEFAULT_TOKEN: &str = "/var/run/secrets/sikkerkey.com/token";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsageError {
     /// No such command.
-    #[error("{0:?} is no command: say run, wait or ready")]
+    #[error("{0:?} is no command: say run, wait, ready or cosign (--help says more)")]
     UnknownCommand(String),
     /// There is no command, or more than one word.
-    #[error("give exactly one command: run, wait or ready")]
+    #[error("give exactly one command: run, wait, ready or cosign (--help says more)")]
     NotOneCommand,
+    /// `cosign` by itself.
+    #[error("say cosign list, cosign approve ID or cosign deny ID (cosign --help says more)")]
+    NoCoSign,
+    /// No such command of `cosign`.
+    #[error("cosign has no command {0:?}: say list, approve or deny")]
+    UnknownCoSign(String),
+    /// No such option.
+    #[error("there is no option {0:?} here: cosign --help shows those there are")]
+    UnknownOption(String),
+    /// An option without its value.
+    #[error("{0} needs a value")]
+    NoValue(&'static str),
+    /// A word too many.
+    #[error("cosign list takes options alone, not {0:?}")]
+    NothingMore(String),
+    /// No request is named, or several.
+    #[error("name exactly one request by its id: cosign list shows those that wait")]
+    NotOneRequest,
+    /// What is named is no request.
+    #[error("{0:?} is no id of a request: give it as cosign list shows it, or at least its first 8 characters")]
+    NotAnId(String),
+    /// No such time.
+    #[error("--for {0:?} is no time that an answer can stand: write 30m, 2h or 1h30m")]
+    Duration(String),
+    /// No such format.
+    #[error("--output {0:?} is no format: say text or json")]
+    Output(String),
+    /// An argument is not UTF-8.
+    #[error("an argument is not UTF-8 text")]
+    ArgumentNotText,
     /// A variable is not set.
     #[error("{0} is not set: it is set by the webhook that injects the sidecar")]
     NotSet(&'static str),
@@ -58,13 +107,24 @@ pub enum UsageError {
     NotText(&'static str),
 }
 
+impl UsageError {
+    /// Whether the command line is wrong, not the environment.
+    pub fn is_of_command_line(&self) -> bool {
+        !matches!(self, Self::NotSet(_) | Self::NotText(_))
+    }
+}
+
 impl Command {
     /// Reads the arguments that follow the program's name.
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, UsageError> {
         let mut arguments = arguments.into_iter();
-        let (Some(word), None) = (arguments.next(), arguments.next()) else {
+        let word = arguments.next().ok_or(UsageError::NotOneCommand)?;
+        if word == "cosign" {
+            return Ok(co_sign::parse(arguments)?.map_or(Self::CoSignHelp, Self::CoSign));
+        }
+        if arguments.next().is_some() {
             return Err(UsageError::NotOneCommand);
-        };
+        }
         match word.to_str() {
             Some("run") => Ok(Self::Run),
             Some("wait") => Ok(Self::Wait),
@@ -124,12 +184,14 @@ mod tests {
     }
 
     #[test]
-    fn one_word_is_the_whole_grammar() {
+    fn one_word_is_the_grammar_of_a_pod() {
         assert_eq!(parse(&["run"]), Ok(Command::Run));
         assert_eq!(parse(&["wait"]), Ok(Command::Wait));
         assert_eq!(parse(&["ready"]), Ok(Command::Ready));
         assert_eq!(parse(&[]), Err(UsageError::NotOneCommand));
         assert_eq!(parse(&["run", "--mount=/etc"]), Err(UsageError::NotOneCommand));
+        assert_eq!(parse(&["cosign"]), Err(UsageError::NoCoSign));
+        assert_eq!(parse(&["cosign", "--help"]), Ok(Command::CoSignHelp));
         assert_eq!(parse(&["start"]), Err(UsageError::UnknownCommand("start".to_owned())));
     }
 

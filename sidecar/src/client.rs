@@ -96,7 +96,7 @@ pub enum CallError {
         column: usize,
     },
     /// The request cannot be written down.
-    #[error("the request cannot be written as JSON")]
+    #[error("the request cannot be written down")]
     Encode,
     /// There is no nonce.
     #[error(transparent)]
@@ -152,12 +152,22 @@ pub struct Client {
     random: Arc<dyn Random>,
     /// What to add to the clock to have the server's time.
     correction: UnixMillis,
+    /// The same to the second below, however small: the last `Date` minus the clock.
+    skew: UnixMillis,
+}
+
+/// A request before it is signed. The path is the whole request target: no signed route takes a query.
+#[derive(Clone, Copy)]
+struct Outgoing<'a> {
+    method: &'static Method,
+    path: &'a str,
+    body: &'a Bytes,
 }
 
 impl Client {
     /// A client that trusts `trust`.
     pub fn new(trust: Trust, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
-        Self { trust, connection: None, clock, random, correction: 0 }
+        Self { trust, connection: None, clock, random, correction: 0, skew: 0 }
     }
 
     /// Trusts `trust` from now on, for everybody.
@@ -171,6 +181,12 @@ impl Client {
         self.clock.now().saturating_add(self.correction)
     }
 
+    /// An instant that the server's clock has reached, by at most two seconds: a `Date` is cut to its second. What may not
+    /// be further away than a bound of the server's is counted from here.
+    pub fn server_time_reached(&self) -> UnixMillis {
+        self.clock.now().saturating_add(self.skew)
+    }
+
     /// The source of random bytes.
     pub fn random(&self) -> &dyn Random {
         &*self.random
@@ -181,11 +197,11 @@ impl Client {
     where
         C: Call<Answer: DeserializeOwned> + Serialize,
     {
-        self.send(origin, call, None, patience).await
+        let body = encode(call)?;
+        self.send(origin, Outgoing { method: &Method::POST, path: C::PATH, body: &body }, None, patience).await
     }
 
-    /// Makes a signed call to the server. Its `Date` corrects the time that is signed; when a signature was refused and
-    /// the time was notably wrong, it is made once more.
+    /// Makes a signed call to the server.
     pub async fn call_signed<C>(
         &mut self,
         origin: &Origin,
@@ -196,37 +212,70 @@ impl Client {
     where
         C: Call<Answer: DeserializeOwned> + Serialize,
     {
+        self.post_signed(origin, C::PATH, call, signer, patience).await
+    }
+
+    /// Asks the server for what stands at `path`.
+    pub async fn get_signed<A: DeserializeOwned>(
+        &mut self,
+        origin: &Origin,
+        path: &str,
+        signer: Signer<'_>,
+        patience: Duration,
+    ) -> Result<A, CallError> {
+        let outgoing = Outgoing { method: &Method::GET, path, body: &Bytes::new() };
+        self.send_signed(origin, outgoing, signer, patience).await
+    }
+
+    /// Sends `body` to a `path` that names an object.
+    pub async fn post_signed<A: DeserializeOwned>(
+        &mut self,
+        origin: &Origin,
+        path: &str,
+        body: &impl Serialize,
+        signer: Signer<'_>,
+        patience: Duration,
+    ) -> Result<A, CallError> {
+        let outgoing = Outgoing { method: &Method::POST, path, body: &encode(body)? };
+        self.send_signed(origin, outgoing, signer, patience).await
+    }
+
+    /// The server's `Date` corrects the time that is signed; when a signature was refused and the time was notably wrong,
+    /// the request is made once more.
+    async fn send_signed<A: DeserializeOwned>(
+        &mut self,
+        origin: &Origin,
+        outgoing: Outgoing<'_>,
+        signer: Signer<'_>,
+        patience: Duration,
+    ) -> Result<A, CallError> {
         let before = self.correction;
-        let result = self.send(origin, call, Some(signer), patience).await;
+        let result = self.send(origin, outgoing, Some(signer), patience).await;
         let refused = matches!(&result, Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED));
         if refused && self.correction.abs_diff(before) > NOTABLE_CORRECTION.unsigned_abs() {
             tracing::warn!(
                 seconds = self.correction / 1000,
                 "the clock differs from the server's: signing by the server's"
             );
-            return self.send(origin, call, Some(signer), patience).await;
+            return self.send(origin, outgoing, Some(signer), patience).await;
         }
         result
     }
 
-    async fn send<C>(
+    async fn send<A: DeserializeOwned>(
         &mut self,
         origin: &Origin,
-        call: &C,
+        outgoing: Outgoing<'_>,
         signer: Option<Signer<'_>>,
         patience: Duration,
-    ) -> Result<C::Answer, CallError>
-    where
-        C: Call<Answer: DeserializeOwned> + Serialize,
-    {
-        let body = encode(call)?;
+    ) -> Result<A, CallError> {
         let late = |_| CallError::TimedOut { origin: origin.to_string(), patience };
         let kept = self.connection.take().filter(|connection| connection.is_open_to(origin));
         let was_kept = kept.is_some();
-        let mut sent = timeout(patience, self.exchange(kept, origin, C::PATH, &body, signer)).await.map_err(late)?;
+        let mut sent = timeout(patience, self.exchange(kept, origin, outgoing, signer)).await.map_err(late)?;
         if was_kept && matches!(sent, Err(CallError::Broken { .. })) {
             // The other side closes idle connections when it likes. Each call may safely be made twice.
-            sent = timeout(patience, self.exchange(None, origin, C::PATH, &body, signer)).await.map_err(late)?;
+            sent = timeout(patience, self.exchange(None, origin, outgoing, signer)).await.map_err(late)?;
         }
         let answer = sent?;
         serde_json::from_slice(&answer).map_err(|error| CallError::Garbled {
@@ -241,19 +290,18 @@ impl Client {
         &mut self,
         kept: Option<Connection>,
         origin: &Origin,
-        path: &'static str,
-        body: &Bytes,
+        outgoing: Outgoing<'_>,
         signer: Option<Signer<'_>>,
     ) -> Result<Zeroizing<Vec<u8>>, CallError> {
         let mut connection = match kept {
             Some(connection) => connection,
             None => Connection::open(origin, &self.trust).await?,
         };
-        let request = self.request(origin, path, body, signer)?;
+        let request = self.request(origin, outgoing, signer)?;
         let broken = |_| CallError::Broken { origin: origin.to_string() };
         let response = connection.send(request).await.map_err(broken)?;
         let (head, body) = response.into_parts();
-        if signer.is_some() || path != sikkerkey_protocol::enrolment::Attest::PATH {
+        if signer.is_some() || outgoing.path != sikkerkey_protocol::enrolment::Attest::PATH {
             self.learn_time(&head.headers);
         }
         let limit = if head.status == StatusCode::OK { MAX_ANSWER } else { MAX_REFUSAL };
@@ -272,16 +320,18 @@ impl Client {
     fn request(
         &self,
         origin: &Origin,
-        path: &'static str,
-        body: &Bytes,
+        outgoing: Outgoing<'_>,
         signer: Option<Signer<'_>>,
     ) -> Result<Request<Full<Bytes>>, CallError> {
+        let Outgoing { method, path, body } = outgoing;
         let mut request = Request::new(Full::new(body.clone()));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = http::Uri::from_static(path);
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = path.parse().map_err(|_| CallError::Encode)?;
         let headers = request.headers_mut();
         headers.insert(http::header::HOST, origin.authority());
-        headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if method == Method::POST {
+            headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
         headers.insert(
             http::header::USER_AGENT,
             HeaderValue::from_static(concat!("sikkerkey-sidecar/", env!("CARGO_PKG_VERSION"))),
@@ -291,7 +341,7 @@ impl Client {
             self.random.fill(&mut nonce)?;
             let nonce = STANDARD.encode(nonce);
             let timestamp = self.server_time().div_euclid(1000).to_string();
-            let signature = signer.key.sign(&string_to_sign("POST", path, &timestamp, &nonce, body));
+            let signature = signer.key.sign(&string_to_sign(method.as_str(), path, &timestamp, &nonce, body));
             for (name, text) in [
                 (header::MACHINE_ID, signer.machine_id.to_string()),
                 (header::TIMESTAMP, timestamp),
@@ -308,8 +358,8 @@ impl Client {
     fn learn_time(&mut self, headers: &HeaderMap) {
         let date = headers.get(http::header::DATE).and_then(|date| date.to_str().ok()).and_then(parse_http_date);
         if let Some(date) = date {
-            let skew = date.saturating_sub(self.clock.now());
-            self.correction = if skew.abs() > TOLERATED_SKEW { skew } else { 0 };
+            self.skew = date.saturating_sub(self.clock.now());
+            self.correction = if self.skew.abs() > TOLERATED_SKEW { self.skew } else { 0 };
         }
     }
 }
@@ -363,10 +413,26 @@ fn refusal(origin: &Origin, status: StatusCode, headers: &HeaderMap, body: &[u8]
     }
 }
 
-/// A text of the other side on one line of bounded length: it goes to a log and into a pod's status.
+/// A text of the other side on one line of bounded length: it goes to a log, into a pod's status, and before a person who
+/// approves what it says.
 pub fn printable(text: &str) -> String {
-    let line: String = text.chars().take(MAX_MESSAGE).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line: String = text.chars().take(MAX_MESSAGE).map(|c| if is_unprintable(c) { ' ' } else { c }).collect();
     line.trim().to_owned()
+}
+
+/// Steers the terminal, or hides or reorders what stands beside it.
+fn is_unprintable(c: char) -> bool {
+    let is_invisible = matches!(
+        c,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+    );
+    c.is_control() || is_invisible
 }
 
 #[cfg(test)]
@@ -376,6 +442,8 @@ mod tests {
     #[test]
     fn a_message_of_the_other_side_is_one_bounded_line() {
         assert_eq!(printable("no\n\x1b[31mgrant"), "no  [31mgrant");
+        assert_eq!(printable("shop\u{202e}bew\u{2066}/\u{200b}x\u{2028}y"), "shop bew / x y");
+        assert_eq!(printable("Maschine Ä-7, 日本"), "Maschine Ä-7, 日本");
         assert_eq!(printable(&"a".repeat(10_000)).len(), MAX_MESSAGE);
     }
 

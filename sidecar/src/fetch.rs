@@ -31,6 +31,17 @@ pub struct Denial {
     pub message: String,
 }
 
+/// What an answer brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Progress {
+    /// Nothing.
+    None,
+    /// Denials for reasons that were known, perhaps in other words; or what nobody called for.
+    Repeated,
+    /// A delivery, a value, or a denial for another reason.
+    New,
+}
+
 /// What is known of one secret.
 #[derive(Debug, Default)]
 struct Holding {
@@ -55,24 +66,24 @@ impl Holdings {
         Sync { delivery_revision: self.revision.clone(), held: held.collect(), wait_seconds }
     }
 
-    /// Takes an answer in. True when it brought anything new.
-    pub fn take(&mut self, answer: Synced) -> bool {
-        let is_new = answer.delivery.is_some() || !answer.secrets.is_empty();
+    /// Takes an answer in.
+    pub fn take(&mut self, answer: Synced) -> Progress {
+        let mut progress = Progress::None;
         if let Some(delivery) = answer.delivery {
             let mut before = std::mem::take(&mut self.secrets);
             let holding = |key: &SecretKey| (key.clone(), before.remove(key).unwrap_or_default());
             self.secrets = delivery.secrets().map(holding).collect();
             self.delivery = Some(delivery);
             self.revision = Some(answer.delivery_revision);
+            progress = Progress::New;
         }
         for (key, news) in answer.secrets {
             // What no file needs is not kept, whoever sent it.
-            if let Some(holding) = self.secrets.get_mut(&key) {
-                holding.take(news);
-            }
+            let brought = self.secrets.get_mut(&key).map_or(Progress::Repeated, |holding| holding.take(news));
+            progress = progress.max(brought);
         }
         self.let_go();
-        is_new
+        progress
     }
 
     /// The whole machine was denied, not one secret.
@@ -141,13 +152,16 @@ impl Holding {
         }
     }
 
-    fn take(&mut self, news: News) {
+    fn take(&mut self, news: News) -> Progress {
         match news {
             News::Value { id, version, field_names, value } => {
                 *self = Self { value: Some(Value { id, version, field_names, text: value }), denial: None };
+                Progress::New
             }
             News::Denied { reason, message, until: _ } => {
+                let was_known = self.denial.as_ref().is_some_and(|denial| denial.reason == reason);
                 self.denial = Some(Denial { reason, message: printable(&message) });
+                if was_known { Progress::Repeated } else { Progress::New }
             }
         }
     }
@@ -226,14 +240,15 @@ mod tests {
             (R::AddressNotAllowed, Keep, Remove, false),
             (R::RateCapReached, Remove, Remove, true),
             (R::CoSignMissing, Remove, Remove, true),
+            (R::CoSignRefused, Remove, Remove, true),
             (R::ProjectFrozen, Remove, Remove, true),
             (R::LockedOut, Remove, Remove, true),
             (R::AccountNotActive, Remove, Remove, true),
             (R::Other, Remove, Remove, true),
         ] {
             let mut holdings = Holdings::default();
-            assert!(holdings.take(answer(Some(delivery(on_revoked, on_closed, &["db"])), vec![("db", value(1))])));
-            assert!(holdings.take(answer(None, vec![("db", denied(reason))])));
+            holdings.take(answer(Some(delivery(on_revoked, on_closed, &["db"])), vec![("db", value(1))]));
+            holdings.take(answer(None, vec![("db", denied(reason))]));
             assert_eq!(version(&holdings), stays.then_some(1), "{reason:?} {on_revoked:?} {on_closed:?}");
             assert_eq!(holdings.may_stay(&key("db")), stays, "{reason:?} {on_revoked:?} {on_closed:?}");
             assert_eq!(holdings.ask(0).held[&key("db")], Held::Denied(reason));
@@ -268,8 +283,26 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_news_is_none() {
+    fn an_answer_is_new_unless_it_repeats_denials() {
+        use DenialReason::{CoSignMissing, CoSignRefused};
         let mut holdings = Holdings::default();
-        assert!(!holdings.take(answer(None, vec![])));
+        assert_eq!(holdings.take(answer(None, vec![])), Progress::None);
+        let db = delivery(OnDenied::Remove, OnDenied::Remove, &["db"]);
+        assert_eq!(holdings.take(answer(Some(db), vec![])), Progress::New);
+        for (news, progress) in [
+            (denied(CoSignMissing), Progress::New),
+            (denied(CoSignMissing), Progress::Repeated),
+            (denied(CoSignRefused), Progress::New),
+            (denied(CoSignMissing), Progress::New),
+            (value(1), Progress::New),
+            (denied(CoSignMissing), Progress::New),
+        ] {
+            assert_eq!(holdings.take(answer(None, vec![("db", news)])), progress);
+        }
+        let News::Denied { reason, .. } = denied(CoSignMissing) else { panic!() };
+        let other = News::Denied { reason, message: "request 2".into(), until: None };
+        assert_eq!(holdings.take(answer(None, vec![("db", other)])), Progress::Repeated);
+        assert_eq!(holdings.denial(&key("db")).unwrap().message, "request 2", "the words are taken all the same");
+        assert_eq!(holdings.take(answer(None, vec![("uncalled-for", value(1))])), Progress::Repeated);
     }
 }

@@ -12,14 +12,25 @@
 //!    set in with one rename.
 //! 5. `wait` and `ready` ([`wait`]) read what the sidecar says about itself ([`state`]), and hold the application back.
 //!
+//! # The way of an approval
+//!
+//! The same program serves a second machine, which a policy with `coSign` asks before it lets somebody read. `cosign`
+//! ([`co_sign`]) takes the host's identity from its disk ([`identity_file`]), lists what waits for it, shows one request,
+//! has its person confirm it, and signs an answer that repeats what was shown. Nothing of a pod is used or needed. A pod
+//! that waits for an approval waits with a question that the server holds, and its state says who is awaited.
+//!
 //! # Invariants
 //!
-//! * The key is drawn in this process, never leaves it, and is wiped. Values are kept in memory that is wiped when they
+//! * A pod's key is drawn in this process, never leaves it, and is wiped; a second machine's is read from its file and
+//!   wiped. Values are kept in memory that is wiped when they
 //!   are replaced; the process is not dumpable and leaves no core. Buffers of the TLS and HTTP libraries are not wiped.
 //! * No value, key, token or voucher is in a log, an error, or the state, at any level.
 //! * A reader of the volume sees one whole set or another, never a mixture, whenever this process is killed.
 //! * Nothing is written outside the volume and nothing there through a link.
-//! * Only the certificates of `SIKKERKEY_CA`, and then those that the operator sent, are trusted.
+//! * In a pod only the certificates of `SIKKERKEY_CA`, and then those that the operator sent, are trusted; on a host
+//!   those that are named, else the system's.
+//! * An answer to a request is signed only after what it says was printed, and never says that it stands for longer than
+//!   the policy's window.
 //! * One thread; no timer runs while the server holds an answer, except those that end it.
 //!
 //! # Failure modes
@@ -37,9 +48,11 @@ pub mod cause;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod co_sign;
 pub mod enrol;
 pub mod fetch;
 pub mod identity;
+pub mod identity_file;
 pub mod layout;
 pub mod logging;
 pub mod memory;

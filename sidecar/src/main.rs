@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // One line: it becomes the message of a pod's status.
             drop(writeln!(std::io::stderr(), "{error:#}"));
-            ExitCode::FAILURE
+            ExitCode::from(sikkerkey_sidecar::run::exit_code(&error))
         }
     }
 }

@@ -102,12 +102,12 @@ pub fn render(holdings: &Holdings) -> FileSet {
         match place(file, name, holdings) {
             Ok(rendered) => {
                 let denied =
-                    file.inputs.iter().find_map(|input| Some((&input.secret, holdings.denial(&input.secret)?.reason)));
-                if let Some((secret, reason)) = denied {
+                    file.inputs.iter().find_map(|input| Some((&input.secret, holdings.denial(&input.secret)?)));
+                if let Some((secret, denial)) = denied {
                     set.kept.push(format!(
                         "file {} stays although Secret {secret} is refused: {}",
                         file.path,
-                        reason.as_str()
+                        in_words(denial)
                     ));
                 }
                 set.files.push(rendered);
@@ -166,18 +166,20 @@ fn sentence(error: &RenderError) -> String {
 
 fn waiting(path: &str, secret: &SecretKey, denial: Option<&Denial>) -> (&'static str, String) {
     let start = format!("file {path} waits for Secret {secret}");
-    let Some(Denial { reason, message }) = denial else {
+    let Some(denial) = denial else {
         return (reason::PENDING, format!("{start}: the server has not answered for it yet"));
     };
-    let mut text = format!("{start}: {}", reason.as_str());
-    if !message.is_empty() {
-        text.push_str(": ");
-        text.push_str(message);
-    }
+    let Denial { reason, message } = denial;
+    let mut text = format!("{start}: {}", in_words(denial));
     if *reason == DenialReason::NotGranted && !message.contains("Grant") {
         text = format!("{text}: add it to a Grant in namespace {}", secret.namespace);
     }
     (reason.as_str(), text)
+}
+
+/// The reason, and what the server says of it: who is awaited, or until when.
+fn in_words(Denial { reason, message }: &Denial) -> String {
+    if message.is_empty() { reason.as_str().to_owned() } else { format!("{}: {message}", reason.as_str()) }
 }
 
 fn convert(format: Format, sources: &[Source<'_>]) -> Result<Content, RenderError> {

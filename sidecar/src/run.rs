@@ -1,7 +1,7 @@
 //! Wires the parts together.
 
 use std::convert::Infallible;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +9,16 @@ use std::time::Duration;
 use anyhow::Context;
 use rustix::fs::Timespec;
 use rustix::thread::nanosleep;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::agent::Agent;
-use crate::cli::{Command, HELP, Settings, mount};
+use crate::cli::{CO_SIGN_HELP, CoSign, Command, HELP, Settings, UsageError, mount};
 use crate::client::{Client, Origin, Trust};
 use crate::clock::SystemClock;
+use crate::co_sign::{CoSignError, Terminal, co_sign};
 use crate::enrol::Doorway;
+use crate::identity_file::IdentityFile;
 use crate::memory::close_memory;
 use crate::publish::Volume;
 use crate::random::OsRandom;
@@ -38,23 +41,70 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Wait => Ok(wait::wait(&mount(variable), wait::BOUND, pause)?),
         Command::Ready => Ok(wait::ready(&mount(variable))?),
+        Command::CoSign(command) => {
+            close_memory()?;
+            second_machine(&command)
+        }
         Command::Help => Ok(std::io::stdout().write_all(HELP.as_bytes())?),
+        Command::CoSignHelp => Ok(std::io::stdout().write_all(CO_SIGN_HELP.as_bytes())?),
         Command::Version => Ok(writeln!(std::io::stdout(), "{}", env!("CARGO_PKG_VERSION"))?),
     }
 }
 
-/// The sidecar, until a signal ends it.
-fn sidecar(settings: &Settings) -> anyhow::Result<()> {
-    logging::start(&settings.log);
-    // A second thread looks names up, because the C library does it in one go. It ends with its work.
-    let runtime = tokio::runtime::Builder::new_current_thread()
+/// What the program ends with: 2 for a wrong command line or a missing identity, else 1.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    let is_wrong_use = error.downcast_ref().is_some_and(UsageError::is_of_command_line)
+        || error.downcast_ref().is_some_and(CoSignError::is_wrong_use);
+    if is_wrong_use { 2 } else { 1 }
+}
+
+/// A second machine, for one command.
+fn second_machine(command: &CoSign) -> anyhow::Result<()> {
+    let identity =
+        IdentityFile::open(command.identity.as_deref(), |name| std::env::var_os(name)).map_err(CoSignError::from)?;
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    if let Some(warning) = identity.warning() {
+        writeln!(err, "warning: {warning}")?;
+    }
+    let trust = trust(command.ca.as_deref(), identity.server())?;
+    let mut client = Client::new(trust, Arc::new(SystemClock), Arc::new(OsRandom));
+    let mut input = std::io::stdin().is_terminal().then(|| std::io::stdin().lock());
+    let mut terminal = Terminal {
+        out: &mut out,
+        err: &mut err,
+        input: input.as_mut().map(|input| -> &mut dyn std::io::BufRead { input }),
+    };
+    Ok(runtime()?.block_on(co_sign(command, &identity, &mut client, &mut terminal))?)
+}
+
+/// What a host trusts its server by.
+fn trust(ca: Option<&Path>, server: &Origin) -> Result<Trust, CoSignError> {
+    match ca {
+        Some(path) => {
+            let pem = std::fs::read_to_string(path)
+                .map_err(|source| CoSignError::ReadCa { path: path.to_owned(), source })?;
+            Trust::parse(&pem).map_err(|source| CoSignError::Ca { path: path.to_owned(), source })
+        }
+        None if server.is_encrypted() => Ok(Trust::of_host()?),
+        None => Ok(Trust::nobody()?),
+    }
+}
+
+/// One thread, and a second one that looks names up, because the C library does it in one go. It ends with its work.
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .max_blocking_threads(1)
         .thread_keep_alive(Duration::from_millis(100))
         .thread_stack_size(LOOKUP_STACK)
-        .build()?;
-    runtime.block_on(async {
+        .build()
+}
+
+/// The sidecar, until a signal ends it.
+fn sidecar(settings: &Settings) -> anyhow::Result<()> {
+    logging::start(&settings.log);
+    runtime()?.block_on(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut agent = agent(settings, &settings.mount)?;
         let never: Option<Infallible> = tokio::select! {

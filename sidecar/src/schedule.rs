@@ -16,7 +16,8 @@ const MIN_BACKOFF: Duration = Duration::from_millis(50);
 const MAX_RETRY_AFTER: Duration = Duration::from_mins(10);
 /// The longest pause that a server can impose between two questions.
 const MAX_PAUSE: Duration = Duration::from_mins(5);
-/// The pause after an answer that was neither news nor held: a server that does not hold is not asked in a tight loop.
+/// The first pause after an answer that was neither news nor held: a server that does not hold is not asked in a tight
+/// loop. Each further one doubles it.
 const UNHELD_PAUSE: Duration = Duration::from_secs(1);
 
 /// Files never count as stale sooner: one slow answer is not a server that is away.
@@ -63,18 +64,22 @@ pub fn wait_seconds(max_staleness: Duration, until_renewal: Option<Duration>) ->
     u32::try_from(bound.as_secs()).unwrap_or(MAX_WAIT_SECONDS)
 }
 
-/// How long to pause after an answer that the server might hold for `waited` seconds (`None`: it was wanted at once). The
-/// server says so; what it says is bounded, and a server that neither holds its answers nor has news is not asked in a
-/// tight loop.
-pub fn pause(next_sync_millis: u64, was_news: bool, waited: Option<u32>, took: Duration) -> Duration {
+/// Whether an answer that took `took` was held, when the server might hold it for `waited` seconds (`None`: it was wanted
+/// at once).
+pub fn was_held(waited: Option<u32>, took: Duration) -> bool {
+    waited.is_none_or(|seconds| seconds > 0 && took >= Duration::from_secs(u64::from(seconds)) / 2)
+}
+
+/// How long to pause after an answer. The server says so; what it says is bounded, and a server that neither holds its
+/// answers nor has news, `idle` times in a row, is asked less and less often.
+pub fn pause(next_sync_millis: u64, was_news: bool, idle: u32) -> Duration {
     let asked = Duration::from_millis(next_sync_millis).min(MAX_PAUSE);
-    let was_held = waited.is_none_or(|seconds| seconds > 0 && took >= Duration::from_secs(u64::from(seconds)) / 2);
     if was_news {
         asked.max(MIN_BACKOFF)
-    } else if was_held {
+    } else if idle == 0 {
         asked
     } else {
-        asked.max(UNHELD_PAUSE)
+        asked.max(UNHELD_PAUSE.saturating_mul(1 << (idle - 1).min(16)).min(MAX_BACKOFF))
     }
 }
 
@@ -149,23 +154,34 @@ mod tests {
 
     #[test]
     fn the_server_decides_the_pause_within_bounds() {
-        let millis = Duration::from_millis;
-        for (asked, was_news, waited, took, pause_millis) in [
-            (0, false, Some(55), 55_000, 0),
-            (300, false, Some(55), 55_000, 300),
-            (0, false, Some(55), 3, 1000),
-            (5000, false, Some(55), 3, 5000),
-            (0, true, Some(55), 3, 50),
-            (200, true, None, 3, 200),
-            (0, false, None, 3, 0),
-            (0, false, Some(0), 3, 1000),
-            (u64::MAX, true, None, 3, 300_000),
+        for (asked, was_news, idle, pause_millis) in [
+            (0, false, 0, 0),
+            (300, false, 0, 300),
+            (0, false, 1, 1000),
+            (5000, false, 1, 5000),
+            (0, false, 2, 2000),
+            (0, false, 5, 16_000),
+            (0, false, 6, 30_000),
+            (0, false, u32::MAX, 30_000),
+            (0, true, 0, 50),
+            (200, true, 0, 200),
+            (u64::MAX, true, 0, 300_000),
         ] {
-            assert_eq!(
-                pause(asked, was_news, waited, millis(took)),
-                millis(pause_millis),
-                "{asked} {was_news} {waited:?}"
-            );
+            assert_eq!(pause(asked, was_news, idle), Duration::from_millis(pause_millis), "{asked} {was_news} {idle}");
+        }
+    }
+
+    #[test]
+    fn an_answer_was_held_when_it_took_at_least_half_of_what_it_could() {
+        for (waited, took, held) in [
+            (Some(55), 55_000, true),
+            (Some(55), 27_500, true),
+            (Some(55), 27_499, false),
+            (Some(55), 3, false),
+            (Some(0), 3, false),
+            (None, 3, true),
+        ] {
+            assert_eq!(was_held(waited, Duration::from_millis(took)), held, "{waited:?} {took}");
         }
     }
 

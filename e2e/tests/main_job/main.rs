@@ -16,6 +16,8 @@ mod delivery;
 mod host;
 mod identity;
 mod outage;
+mod policies;
+mod policy_admission;
 mod refusal;
 mod revocation;
 mod secrecy;

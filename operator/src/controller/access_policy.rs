@@ -45,8 +45,9 @@ impl Reconciled for AccessPolicy {
         status::conclude(evidence)
     }
 
+    /// The window is not among what is written at once: all policies of a cluster may open at the same minute.
     fn without_counters(status: &AccessPolicyStatus) -> AccessPolicyStatus {
-        AccessPolicyStatus { usage: None, ..status.clone() }
+        AccessPolicyStatus { usage: None, window: None, ..status.clone() }
     }
 
     fn counters_are_news(previous: &AccessPolicyStatus, wanted: &AccessPolicyStatus) -> bool {
@@ -57,12 +58,19 @@ impl Reconciled for AccessPolicy {
         };
         (before.reads.unwrap_or_default() == 0) != (after.reads.unwrap_or_default() == 0)
             || axes(&before) != axes(&after)
+            || previous.window != wanted.window
+            || before.pending_co_signs.unwrap_or_default() != after.pending_co_signs.unwrap_or_default()
     }
 
-    fn changes_at(&self, _: &gather::Facts) -> [Option<Timestamp>; 2] {
+    /// Whether there is a number of reads that remain is known once a Secret is bound at the server too.
+    fn counters_turned(previous: &AccessPolicyStatus, wanted: &AccessPolicyStatus) -> bool {
+        let remaining = |status: &AccessPolicyStatus| status.usage.as_ref().and_then(|usage| usage.remaining_reads);
+        remaining(previous).is_some() != remaining(wanted).is_some()
+    }
+
+    fn changes_at(&self, _: &gather::Facts, status: &AccessPolicyStatus) -> [Option<Timestamp>; 2] {
         let end = self.spec.ttl.as_ref().and_then(|ttl| ttl.expires_at.as_ref()).map(|end| end.0);
-        let window = self.status.as_ref().and_then(|status| status.window.as_ref());
-        let change = window.and_then(|window| window.change_time.as_ref()).map(|change| change.0);
+        let change = status.window.as_ref().and_then(|window| window.change_time.as_ref()).map(|change| change.0);
         [end, change]
     }
 }

@@ -131,6 +131,7 @@ mod tests {
         let pending = ready(ConditionStatus::Unknown, Reason::Pending, "Waiting for the operator");
         let fine = ready(ConditionStatus::True, Reason::Ready, "");
         let missing = ready(ConditionStatus::False, Reason::SecretNotFound, "Secret a does not exist.");
+        let due = ready(ConditionStatus::True, Reason::RotationDue, "A new value is due.");
         let other = ready(ConditionStatus::False, Reason::SecretNotFound, "Secret b does not exist.");
         let said = |is_warning, reason: &str, message: &str| {
             Some(News { is_warning, reason: reason.into(), message: message.into() })
@@ -139,6 +140,8 @@ mod tests {
             (&vec![], &pending, None),
             (&pending, &fine, said(false, "Ready", "Generation 2 is in force.")),
             (&fine, &fine, None),
+            (&fine, &due, said(false, "RotationDue", "A new value is due.")),
+            (&due, &due, None),
             (&fine, &missing, said(true, "SecretNotFound", "Secret a does not exist.")),
             (&missing, &other, None),
             (&other, &fine, said(false, "Ready", "Generation 2 is in force.")),

@@ -11,6 +11,7 @@ use sikkerkey_crds::grant::{Grant, GrantStatus};
 use sikkerkey_crds::received::Received;
 use sikkerkey_protocol::kubernetes::{ApplyGrant, GrantState, Kind, ObjectMeta};
 
+use super::events::News;
 use super::plan::{Evidence, Plan, Reconciled};
 use crate::index::Index;
 
@@ -46,18 +47,24 @@ impl Reconciled for Grant {
     }
 
     fn without_counters(status: &GrantStatus) -> GrantStatus {
-        GrantStatus { usage: None, ..status.clone() }
+        let problems = status.problems.iter().filter(|problem| !status::is_awaited(problem)).cloned().collect();
+        GrantStatus { usage: None, problems, ..status.clone() }
     }
 
     fn counters_are_news(previous: &GrantStatus, wanted: &GrantStatus) -> bool {
         let reads = |status: &GrantStatus| status.usage.as_ref().and_then(|usage| usage.reads).unwrap_or_default();
-        let denied = |status: &GrantStatus| {
-            status.usage.as_ref().and_then(|usage| usage.last_denied.as_ref()).and_then(|last| last.reason.clone())
-        };
-        (reads(previous) == 0) != (reads(wanted) == 0) || denied(previous) != denied(wanted)
+        (reads(previous) == 0) != (reads(wanted) == 0) || !status::awaited(previous).eq(status::awaited(wanted))
     }
 
-    fn changes_at(&self, _: &gather::Facts) -> [Option<Timestamp>; 2] {
+    fn last_denial(status: &GrantStatus) -> Option<&str> {
+        status.usage.as_ref()?.last_denied.as_ref()?.reason.as_deref()
+    }
+
+    fn further_news(previous: &GrantStatus, wanted: &GrantStatus) -> Option<News> {
+        status::news_of_awaited(previous, wanted)
+    }
+
+    fn changes_at(&self, _: &gather::Facts, _: &GrantStatus) -> [Option<Timestamp>; 2] {
         [self.spec.expires_at.as_ref().map(|end| end.0), None]
     }
 }

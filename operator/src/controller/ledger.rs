@@ -1,10 +1,10 @@
 //! What the controllers remember between two passes. Losing it costs a few calls, never correctness.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
 
 /// Counters of one object are written at most this often.
@@ -44,6 +44,8 @@ pub struct Entry {
     pub failures: u32,
     /// When its counters were written last.
     pub counters_written: Option<Timestamp>,
+    /// The reasons of denials that its status told, and when each was told last.
+    pub denials_told: BTreeMap<String, Timestamp>,
     /// Of one that does not parse, and whose status therefore cannot be read either: what was said of it.
     pub said: Option<String>,
 }
@@ -118,7 +120,14 @@ impl Ledger {
     pub fn counters_are_due(&self, entry: &Entry, now: Timestamp) -> bool {
         let since = entry.counters_written.unwrap_or(self.started);
         let age = now.duration_since(since);
-        age >= k8s_openapi::jiff::SignedDuration::try_from(jittered(COUNTERS_EVERY, &entry.uid)).unwrap_or_default()
+        age >= SignedDuration::try_from(jittered(COUNTERS_EVERY, &entry.uid)).unwrap_or_default()
+    }
+
+    /// Whether the status told this reason of a denial a short while ago: two reasons that take turns are not told each
+    /// time.
+    pub fn was_told(entry: &Entry, denial: &str, now: Timestamp) -> bool {
+        let every = SignedDuration::try_from(COUNTERS_EVERY).unwrap_or_default();
+        entry.denials_told.get(denial).is_some_and(|told| now.duration_since(*told) < every)
     }
 
     /// Takes one write from the budget for counters, if one is left.

@@ -54,7 +54,7 @@ impl Reconciled for Machine {
         (alive(previous) == 0) != (alive(wanted) == 0)
     }
 
-    fn changes_at(&self, facts: &gather::Facts) -> [Option<Timestamp>; 2] {
+    fn changes_at(&self, facts: &gather::Facts, _: &MachineStatus) -> [Option<Timestamp>; 2] {
         let host = self.status.as_ref().and_then(|status| status.host.as_ref());
         let expires = host.and_then(|host| host.expires_time.as_ref()).map(|end| end.0);
         [expires, facts.grant_ends.into_iter().chain(facts.granted.changes_at).min()]

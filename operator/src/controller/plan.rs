@@ -11,6 +11,7 @@ use sikkerkey_protocol::error_body::ErrorCode;
 use sikkerkey_protocol::kubernetes::{Kind, ObjectMeta};
 
 use super::conditions::{self, Findings, Programmed, Verdict};
+use super::events::News;
 use crate::index::Index;
 use crate::index::seen::IndexedKind;
 use crate::server::ServerError;
@@ -127,9 +128,21 @@ pub trait Reconciled: IndexedKind {
     /// The status without its counters, for comparison.
     fn without_counters(status: &Self::Status) -> Self::Status;
 
-    /// Whether counters of `wanted` should be seen at once: a first read, a first denial, a new reason of a denial.
+    /// Whether counters of `wanted` should be seen at once: a first read, a first denial, a window that opens or
+    /// closes, a read that waits for its co-signer or no longer does.
     fn counters_are_news(_previous: &Self::Status, _wanted: &Self::Status) -> bool {
         false
+    }
+
+    /// Why a read was last denied, as the status says it: another reason should be seen at once as well, though not each
+    /// time when two of them take turns.
+    fn last_denial(_status: &Self::Status) -> Option<&str> {
+        None
+    }
+
+    /// What is told in an Event beside a new reason of `Ready`.
+    fn further_news(_previous: &Self::Status, _wanted: &Self::Status) -> Option<News> {
+        None
     }
 
     /// Whether counters of `wanted` should be seen soon, as far as there is a budget: something came where nothing was, or
@@ -138,8 +151,8 @@ pub trait Reconciled: IndexedKind {
         false
     }
 
-    /// Instants at which the status may change by the clock alone.
-    fn changes_at(&self, _facts: &Self::Facts) -> [Option<Timestamp>; 2] {
+    /// Instants at which `status`, the one that was just concluded, may change by the clock alone.
+    fn changes_at(&self, _facts: &Self::Facts, _status: &Self::Status) -> [Option<Timestamp>; 2] {
         [None, None]
     }
 

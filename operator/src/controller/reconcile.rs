@@ -85,7 +85,7 @@ impl Subject<'_> {
             && error.is_superseded()
         {
             // The server has seen a newer generation than we have: it is on its way here.
-            return Ok(self.after_outcome::<K>(object.changes_at(&facts), &outcome));
+            return Ok(self.after_outcome::<K>(object.changes_at(&facts, &previous), &outcome));
         }
         let cluster = self.context.session.logged_in().map(|logged_in| logged_in.cluster).unwrap_or_default();
         let wanted = K::conclude(&Evidence {
@@ -100,7 +100,7 @@ impl Subject<'_> {
             now: self.now,
         });
         self.publish::<K>(seen, &previous, &wanted).await?;
-        Ok(self.after_outcome::<K>(object.changes_at(&facts), &outcome))
+        Ok(self.after_outcome::<K>(object.changes_at(&facts, &wanted), &outcome))
     }
 
     /// Tells the server. The finalizer comes first: what is at the server has an object that says so.
@@ -157,9 +157,13 @@ impl Subject<'_> {
         }
         self.write::<K>(wanted).await?;
         if worth != Worth::Nothing {
-            self.note(K::WIRE, |entry| entry.counters_written = Some(self.now));
+            self.note(K::WIRE, |entry| {
+                entry.counters_written = Some(self.now);
+                entry.denials_told.extend(K::last_denial(wanted).map(|denial| (denial.to_owned(), self.now)));
+            });
         }
-        if let Some(news) = news(K::conditions_of(previous), K::conditions_of(wanted)) {
+        let of_ready = news(K::conditions_of(previous), K::conditions_of(wanted));
+        for news in of_ready.into_iter().chain(K::further_news(previous, wanted)) {
             self.context.events.publish(&seen.object_ref(&()), "Reconcile", &news).await;
         }
         Ok(())

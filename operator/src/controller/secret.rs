@@ -54,7 +54,7 @@ impl Reconciled for Secret {
         (total(previous) == 0) != (total(wanted) == 0)
     }
 
-    fn changes_at(&self, facts: &gather::Facts) -> [Option<Timestamp>; 2] {
+    fn changes_at(&self, facts: &gather::Facts, _: &SecretStatus) -> [Option<Timestamp>; 2] {
         [facts.grants.changes_at, None]
     }
 

@@ -26,13 +26,19 @@ pub enum Worth {
     Nothing,
 }
 
-/// Compares. Pure.
-pub fn worth<K: Reconciled>(previous: &K::Status, wanted: &K::Status, counters_are_due: bool) -> Worth {
+/// Compares. Pure. `was_told`: whether a reason of a denial was told a short while ago.
+pub fn worth<K: Reconciled>(
+    previous: &K::Status,
+    wanted: &K::Status,
+    counters_are_due: bool,
+    was_told: impl Fn(&str) -> bool,
+) -> Worth {
+    let is_new = |denial: &&str| K::last_denial(previous) != Some(denial) && !was_told(denial);
     if K::without_counters(previous) != K::without_counters(wanted) {
         Worth::Facts
     } else if previous == wanted {
         Worth::Nothing
-    } else if K::counters_are_news(previous, wanted) {
+    } else if K::counters_are_news(previous, wanted) || K::last_denial(wanted).as_ref().is_some_and(is_new) {
         Worth::News
     } else if counters_are_due || K::counters_turned(previous, wanted) {
         Worth::DueCounters
@@ -58,7 +64,8 @@ pub fn worth_now<K: Reconciled>(
     entry: &Entry,
     now: Timestamp,
 ) -> Worth {
-    worth::<K>(previous, wanted, ledger.counters_are_due(entry, now))
+    let was_told = |denial: &str| Ledger::was_told(entry, denial, now);
+    worth::<K>(previous, wanted, ledger.counters_are_due(entry, now), was_told)
 }
 
 /// Writes by server-side apply: what is not in `status` and was ours goes. Its new resource version.
@@ -85,6 +92,7 @@ pub async fn write<K: Reconciled>(
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+    use sikkerkey_crds::access_policy::AccessPolicy;
     use sikkerkey_crds::grant::{Grant, GrantStatus};
     use sikkerkey_crds::machine::{Machine, MachineStatus};
     use sikkerkey_crds::secret::Secret;
@@ -93,6 +101,10 @@ mod tests {
 
     fn grant(status: Value) -> GrantStatus {
         serde_json::from_value(status).unwrap()
+    }
+
+    fn never(_: &str) -> bool {
+        false
     }
 
     #[test]
@@ -111,8 +123,92 @@ mod tests {
             (usage(1, Some("RateCapReached")), usage(2, Some("RateCapReached")), false, Worth::NotYet),
             (usage(1, Some("RateCapReached")), usage(1, Some("OutsideTimeWindow")), false, Worth::News),
         ] {
-            let found = worth::<Grant>(&grant(previous.clone()), &grant(wanted.clone()), due);
+            let found = worth::<Grant>(&grant(previous.clone()), &grant(wanted.clone()), due, never);
             assert_eq!(found, expected, "{previous} {wanted}");
+        }
+    }
+
+    #[test]
+    fn two_reasons_that_take_turns_are_news_once_each_in_ten_minutes() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let ledger = Ledger::new(at(0));
+        let denied =
+            |reason: &str| grant(json!({"usage": {"reads": 1, "denied": 1, "lastDenied": {"reason": reason}}}));
+        let (closed, capped) = (denied("OutsideTimeWindow"), denied("RateCapReached"));
+        let entry = Entry {
+            uid: "u".into(),
+            counters_written: Some(at(1_000)),
+            denials_told: [("OutsideTimeWindow".into(), at(990)), ("RateCapReached".into(), at(1_000))].into(),
+            ..Entry::default()
+        };
+        for (previous, wanted, now, expected) in [
+            (&capped, &closed, 1_010, Worth::NotYet),
+            (&capped, &denied("CoSignMissing"), 1_010, Worth::News),
+            (&capped, &closed, 1_589, Worth::NotYet),
+            (&capped, &closed, 1_590, Worth::News),
+        ] {
+            assert_eq!(worth_now::<Grant>(previous, wanted, &ledger, &entry, at(now)), expected, "{now}");
+        }
+    }
+
+    #[test]
+    fn a_read_that_waits_for_its_co_signer_and_one_that_no_longer_does_are_news() {
+        let policy = |pending: Option<i32>| {
+            let usage = json!({"reads": 1, "pendingCoSigns": pending});
+            serde_json::from_value(json!({"axes": "CoSign", "usage": usage})).unwrap()
+        };
+        for (before, after, expected) in [
+            (None, Some(0), Worth::NotYet),
+            (Some(0), Some(1), Worth::News),
+            (Some(1), Some(2), Worth::News),
+            (Some(2), Some(0), Worth::News),
+        ] {
+            let found = worth::<AccessPolicy>(&policy(before), &policy(after), false, never);
+            assert_eq!(found, expected, "{before:?} {after:?}");
+        }
+        let waits = |requests: &[&str]| {
+            let problem = |(at, request): (usize, &&str)| {
+                let message = format!("waits for Machine hq/boss, request {request}");
+                json!({"secret": format!("s{at}"), "reason": "CoSignMissing", "message": message})
+            };
+            let missing = json!({"secret": "gone", "reason": "SecretNotFound", "message": "it is gone"});
+            let problems: Vec<Value> = requests.iter().enumerate().map(problem).chain([missing]).collect();
+            grant(json!({"machine": "web", "problems": problems}))
+        };
+        for (before, after, expected) in [
+            (waits(&[]), waits(&["1"]), Worth::News),
+            (waits(&["1"]), waits(&["1", "2"]), Worth::News),
+            (waits(&["1"]), waits(&["2"]), Worth::News),
+            (waits(&["1"]), waits(&[]), Worth::News),
+            (waits(&["1"]), waits(&["1"]), Worth::Nothing),
+            (waits(&["1"]), grant(json!({"machine": "web", "problems": []})), Worth::Facts),
+        ] {
+            assert_eq!(worth::<Grant>(&before, &after, false, never), expected, "{before:?} {after:?}");
+        }
+    }
+
+    #[test]
+    fn a_window_that_changes_is_news_and_takes_from_the_budget_like_any_other() {
+        let policy =
+            |state: &str| serde_json::from_value(json!({"axes": "TimeWindow", "window": {"state": state}})).unwrap();
+        for (before, after, expected) in [("Open", "Closed", Worth::News), ("Open", "Open", Worth::Nothing)] {
+            let found = worth::<AccessPolicy>(&policy(before), &policy(after), false, never);
+            assert_eq!(found, expected, "{before} {after}");
+        }
+    }
+
+    #[test]
+    fn reads_that_remain_are_due_when_their_number_is_first_known() {
+        let policy = |remaining: Option<i64>| {
+            serde_json::from_value(json!({"axes": "TTL", "usage": {"remainingReads": remaining}})).unwrap()
+        };
+        for (before, after, expected) in [
+            (None, Some(5), Worth::DueCounters),
+            (Some(5), Some(4), Worth::NotYet),
+            (Some(4), None, Worth::DueCounters),
+        ] {
+            let found = worth::<AccessPolicy>(&policy(before), &policy(after), false, never);
+            assert_eq!(found, expected, "{before:?} {after:?}");
         }
     }
 
@@ -123,7 +219,7 @@ mod tests {
         for (before, after, expected) in
             [(0, 1, Worth::DueCounters), (1, 3, Worth::NotYet), (3, 0, Worth::DueCounters), (3, 3, Worth::Nothing)]
         {
-            assert_eq!(worth::<Machine>(&alive(before), &alive(after), false), expected, "{before} {after}");
+            assert_eq!(worth::<Machine>(&alive(before), &alive(after), false, never), expected, "{before} {after}");
         }
     }
 
@@ -134,8 +230,8 @@ mod tests {
         for (before, after, expected) in
             [(0, 1, Worth::Facts), (1, 2, Worth::Facts), (1, 0, Worth::Facts), (2, 2, Worth::Nothing)]
         {
-            assert_eq!(worth::<Machine>(&machine(before), &machine(after), false), expected, "{before} {after}");
-            assert_eq!(worth::<Secret>(&secret(before), &secret(after), false), expected, "{before} {after}");
+            assert_eq!(worth::<Machine>(&machine(before), &machine(after), false, never), expected, "{before} {after}");
+            assert_eq!(worth::<Secret>(&secret(before), &secret(after), false, never), expected, "{before} {after}");
         }
     }
 

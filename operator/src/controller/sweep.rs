@@ -25,8 +25,8 @@ use crate::index::references::Resource;
 const SMALL: Duration = Duration::from_secs(5);
 /// Between two sweeps while something waits for the server.
 const WAITED_FOR: Duration = Duration::from_secs(1);
-/// Between two sweeps of a large one.
-const LARGE: Duration = Duration::from_secs(30);
+/// Between two sweeps of a large one. What should be seen within 15 seconds waits for a sweep and for its own write.
+const LARGE: Duration = Duration::from_secs(10);
 /// So many objects are many.
 const MANY: usize = 1_000;
 

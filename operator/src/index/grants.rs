@@ -54,6 +54,24 @@ impl Index {
         ends.max()
     }
 
+    /// The Machines that Grants of this cluster give the Secret to at `now`, as far as those of other namespaces consent.
+    /// Whether the server knows of it does not matter.
+    pub fn readers_of(&self, secret: &ObjectKey, now: Timestamp) -> BTreeSet<ObjectKey> {
+        let own = &secret.namespace;
+        let target = Target { resource: Resource::Secret, key: secret.clone() };
+        let grants = self.referrers(&target, Resource::Grant).into_iter();
+        let grants = grants.filter_map(|key| self.grant(&key.namespace, &key.name));
+        let machines = grants.filter(|grant| lasts_until(grant, now).is_some()).map(|grant| {
+            let named = &grant.spec.machine_ref;
+            ObjectKey { namespace: named.namespace_or(own).to_owned(), name: named.name.clone() }
+        });
+        let consents = |machine: &ObjectKey| {
+            let found = self.machine(&machine.namespace, &machine.name);
+            machine.namespace == *own || found.is_some_and(|found| found.spec.consents_to(own, ConsentKind::Grant))
+        };
+        machines.filter(consents).collect()
+    }
+
     /// How many Grants are in force for the Secret at `now`.
     pub fn grants_of(&self, secret: &ObjectKey, now: Timestamp) -> Given {
         let grants = self.in_force(Resource::Secret, secret, now);

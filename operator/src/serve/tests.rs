@@ -15,6 +15,7 @@ use super::*;
 use crate::ca::TrustBundle;
 use crate::ca::root::Root;
 use crate::clock::Clock;
+use crate::index::Index;
 use crate::server::{Account, Session};
 use crate::webhook::machines::Machines;
 use crate::webhook::resources::SidecarResources;
@@ -83,7 +84,13 @@ async fn run_routes(root: &Root, routes: fn(Arc<Context>) -> Router) -> Running 
         attest_url: "https://operator:9443".into(),
     };
     let context = Context {
-        webhook: Webhook { settings, machines: Arc::clone(&machines), trust: trust.clone(), clock: clock.clone() },
+        webhook: Webhook {
+            settings,
+            machines: Arc::clone(&machines),
+            index: Index::new().0,
+            trust: trust.clone(),
+            clock: clock.clone(),
+        },
         attestation: Attestation::new(away, machines, session, trust, clock),
         ready: Box::new(|| Err("the caches are not filled yet")),
         metrics: Box::new(|| "# EOF\n".to_owned()),

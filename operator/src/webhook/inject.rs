@@ -18,6 +18,7 @@ use sikkerkey_crds::received::Received;
 
 use self::layout::Layout;
 use super::assume::{Candidate, may_assume};
+use super::gate::Gate;
 use super::patch::{Operation, token};
 use super::pod_view::{Container, PodView};
 use super::refusal::Refusal;
@@ -47,13 +48,14 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Injects the sidecar of `machine` into `pod`.
+/// Injects the sidecar of `machine` into `pod`, with one `gate`.
 pub fn inject(
     pod: &PodView,
     namespace: &str,
     machine: Option<&Received<Machine>>,
     settings: &Settings,
     trust_bundle: &str,
+    gate: Gate,
 ) -> Result<Injection, Refusal> {
     if let Some(os) = pod.foreign_os() {
         return Err(Refusal::UnsupportedNode { os: os.to_owned() });
@@ -74,7 +76,7 @@ pub fn inject(
     let user = User::of(pod, &layout);
 
     let resources = settings.resources.beside(&layout.containers(), size);
-    let sidecar = sidecar::container(settings, trust_bundle, &resources, user.to_set);
+    let sidecar = sidecar::container(settings, trust_bundle, &resources, user.to_set, gate);
 
     let mut patch = layout.place_sidecar(sidecar);
     layout.place_volumes([sidecar::files_volume(size), sidecar::token_volume()], &mut patch);

@@ -30,11 +30,6 @@ impl Machines {
         Self { cached, client }
     }
 
-    /// Whether the Machine is in memory.
-    pub fn is_cached(&self, namespace: &str, name: &str) -> bool {
-        (self.cached)(namespace, name).is_some()
-    }
-
     /// The Machine, or none if there is none.
     pub async fn find(&self, namespace: &str, name: &str) -> Result<Option<Arc<Received<Machine>>>, Refusal> {
         if let Some(machine) = (self.cached)(namespace, name) {

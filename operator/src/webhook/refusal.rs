@@ -71,7 +71,7 @@ impl Refusal {
 }
 
 /// Names in one line, cut after five.
-fn listed(names: &[String]) -> String {
+pub(super) fn listed(names: &[String]) -> String {
     const SHOWN: usize = 5;
     let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     match names.len() {

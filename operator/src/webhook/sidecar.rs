@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 use sikkerkey_crds::names::{AUDIENCE, CONTAINER, FILES_VOLUME, TOKEN_VOLUME};
 
+use super::gate::Gate;
 use super::quantity;
 use super::resources::SidecarResources;
 
@@ -33,7 +34,13 @@ pub struct Settings {
 }
 
 /// The sidecar.
-pub(super) fn container(settings: &Settings, trust_bundle: &str, resources: &Value, user: Option<i64>) -> Value {
+pub(super) fn container(
+    settings: &Settings,
+    trust_bundle: &str,
+    resources: &Value,
+    user: Option<i64>,
+    gate: Gate,
+) -> Value {
     let mut security = json!({
         "allowPrivilegeEscalation": false,
         "capabilities": {"drop": ["ALL"]},
@@ -44,7 +51,7 @@ pub(super) fn container(settings: &Settings, trust_bundle: &str, resources: &Val
     if let (Some(user), Some(security)) = (user, security.as_object_mut()) {
         security.insert("runAsUser".to_owned(), user.into());
     }
-    json!({
+    let mut container = json!({
         "name": CONTAINER,
         "image": settings.image,
         "imagePullPolicy": "IfNotPresent",
@@ -55,7 +62,6 @@ pub(super) fn container(settings: &Settings, trust_bundle: &str, resources: &Val
             {"name": "SIKKERKEY_CA", "value": trust_bundle},
             {"name": "SIKKERKEY_LOG", "value": settings.log_level},
         ],
-        "lifecycle": gate(),
         "resources": resources,
         "securityContext": security,
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -63,17 +69,12 @@ pub(super) fn container(settings: &Settings, trust_bundle: &str, resources: &Val
             {"name": FILES_VOLUME, "mountPath": FILES_PATH},
             {"name": TOKEN_VOLUME, "mountPath": TOKEN_PATH, "readOnly": true},
         ],
-    })
-}
-
-/// What holds the app back until the files are there: a hook that waits within a bound of its own and then fails, which
-/// restarts the sidecar. It is 0.8 s faster than a startup probe, which needs one more listing of the kubelet.
-///
-/// A policy that may keep a pod waiting for hours (a time window, a co-signer) wants the startup probe with a long
-/// threshold here instead, because a failing hook ends in a crash loop. It is to be chosen by the caller, from the
-/// policies of the Machine's files.
-fn gate() -> Value {
-    json!({"postStart": {"exec": {"command": ["/sikkerkey-sidecar", "wait"]}}})
+    });
+    if let Some(container) = container.as_object_mut() {
+        let (key, value) = gate.part();
+        container.insert(key.to_owned(), value);
+    }
+    container
 }
 
 /// The memory volume that holds the files.

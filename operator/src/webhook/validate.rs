@@ -4,7 +4,12 @@
 //! removed). An update that leaves what is checked as it was is not checked: the operator's finalizer and a label must be
 //! writable on an object that was stored before a check existed.
 
-use jiff::tz::TimeZoneDatabase;
+pub mod guarded;
+pub mod policy;
+mod window;
+
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
@@ -17,6 +22,10 @@ use sikkerkey_crds::reason::Reason;
 use sikkerkey_crds::secret::Secret;
 use sikkerkey_crds::unknown::unknown_and_null;
 use sikkerkey_protocol::key::PublicKey;
+use sikkerkey_protocol::kubernetes::ObjectKey;
+
+use self::policy::Guarded;
+use crate::index::Index;
 
 /// The largest object, in bytes of JSON without what its author did not write.
 const MAX_BYTES: usize = 128 * 1024;
@@ -36,8 +45,8 @@ pub struct Invalid {
 pub struct Surroundings<'a> {
     /// The time.
     pub now: Timestamp,
-    /// Whether a Machine (namespace, name) exists, as far as is known.
-    pub machine_exists: &'a dyn Fn(&str, &str) -> bool,
+    /// What is known of the cluster.
+    pub index: &'a Index,
 }
 
 /// Checks an object of `kind`; the warnings of one that is good.
@@ -58,9 +67,11 @@ pub fn validate(
     refuse_too_large(object)?;
     match kind {
         "Machine" => check::<Machine>(object).and_then(|machine| machine_checks(&machine)),
-        "Secret" => check::<Secret>(object).map(|_| Vec::new()),
+        "Secret" => check::<Secret>(object).map(|secret| secret_warnings(&secret, namespace, surroundings)),
         "Grant" => check::<Grant>(object).map(|grant| grant_warnings(&grant, namespace, surroundings)),
-        "AccessPolicy" => check::<AccessPolicy>(object).and_then(|policy| policy_checks(&policy, surroundings.now)),
+        "AccessPolicy" => {
+            check::<AccessPolicy>(object).and_then(|policy| policy_checks(&policy, namespace, surroundings))
+        }
         _ => Ok(Vec::new()),
     }
 }
@@ -122,19 +133,52 @@ fn machine_checks(machine: &Machine) -> Result<Vec<String>, Invalid> {
     Ok(Vec::new())
 }
 
-fn policy_checks(policy: &AccessPolicy, now: Timestamp) -> Result<Vec<String>, Invalid> {
-    if let Some(zone) = policy.spec.time_zone.as_deref() {
-        refuse_unknown_zone(zone)?;
+fn policy_checks(
+    policy: &AccessPolicy,
+    namespace: &str,
+    surroundings: &Surroundings<'_>,
+) -> Result<Vec<String>, Invalid> {
+    let spec = &policy.spec;
+    policy::refuse_flaws(spec).map_err(|flaw| invalid(flaw.to_string()))?;
+    let Surroundings { now, index } = *surroundings;
+    let mut warnings = policy::warnings(spec, now);
+    let approver = spec.co_sign.as_ref().map(|co_sign| &co_sign.machine_ref);
+    // Of another namespace nothing is said: whether a Machine exists there is its owner's business.
+    if let Some(name) = approver.filter(|machine| machine.namespace_or(namespace) == namespace).map(|it| &it.name)
+        && index.machine(namespace, name).is_none()
+    {
+        warnings.push(format!(
+            "spec.coSign.machineRef: Machine {name} does not exist in namespace {namespace} (yet): reads that need its \
+             approval are denied until it does."
+        ));
     }
-    let end = policy.spec.ttl.as_ref().and_then(|ttl| ttl.expires_at.as_ref());
-    Ok(past("spec.ttl.expiresAt", end, now, "every read of the bound Secrets is denied").into_iter().collect())
+    // One that is to get its name from the API server is named by nobody.
+    if let Some(name) = policy.metadata.name.as_deref() {
+        let guarded = guarded::by_policy(index, namespace, name, now);
+        let remarks = policy::remarks(name, spec, namespace, &guarded).into_iter();
+        warnings.extend(remarks.map(|remark| format!("{}: {}", remark.path, remark.text)));
+    }
+    Ok(warnings)
+}
+
+/// What becomes of a Secret under the policy that it names.
+fn secret_warnings(secret: &Secret, namespace: &str, surroundings: &Surroundings<'_>) -> Vec<String> {
+    let Surroundings { now, index } = *surroundings;
+    let Some((name, policy)) = secret.metadata.name.as_deref().zip(secret.spec.policy_ref.as_ref()) else {
+        return Vec::new();
+    };
+    let Some(found) = index.policy(namespace, &policy.name) else { return Vec::new() };
+    let key = ObjectKey { namespace: namespace.to_owned(), name: name.to_owned() };
+    let guarded = guarded::guarded(index, secret, &key, now);
+    let remarks = policy::remarks(&policy.name, &found.spec, namespace, &[guarded]);
+    remarks.into_iter().map(|remark| remark.text).collect()
 }
 
 fn grant_warnings(grant: &Grant, namespace: &str, surroundings: &Surroundings<'_>) -> Vec<String> {
     let mut warnings = Vec::new();
     let machine = &grant.spec.machine_ref;
     // Of another namespace nothing is said: whether a Machine exists there is its owner's business.
-    if machine.namespace_or(namespace) == namespace && !(surroundings.machine_exists)(namespace, &machine.name) {
+    if machine.namespace_or(namespace) == namespace && surroundings.index.machine(namespace, &machine.name).is_none() {
         warnings.push(format!("Machine {} does not exist in namespace {namespace} (yet).", machine.name));
     }
     warnings.extend(past(
@@ -143,29 +187,32 @@ fn grant_warnings(grant: &Grant, namespace: &str, surroundings: &Surroundings<'_
         surroundings.now,
         "the Grant gives no access",
     ));
+    warnings.extend(own_approvals(grant, namespace, surroundings.index));
     warnings
+}
+
+/// Where the Grant gives a Secret to the very Machine that co-signs for it.
+fn own_approvals(grant: &Grant, namespace: &str, index: &Index) -> Vec<String> {
+    let named = &grant.spec.machine_ref;
+    let key = ObjectKey { namespace: named.namespace_or(namespace).to_owned(), name: named.name.clone() };
+    let reader = guarded::reader(index, key);
+    let mut by_policy: BTreeMap<String, Vec<Guarded>> = BTreeMap::new();
+    for secret in &grant.spec.secret_refs {
+        let found = index.secret(namespace, &secret.name);
+        if let Some(policy) = found.and_then(|found| found.spec.policy_ref.clone()) {
+            let guarded = Guarded { name: secret.name.clone(), is_set_by: None, readers: vec![reader.clone()] };
+            by_policy.entry(policy.name).or_default().push(guarded);
+        }
+    }
+    let remark = |(name, guarded): (String, Vec<Guarded>)| {
+        let policy = index.policy(namespace, &name)?;
+        policy::own_approval(&name, &policy.spec, namespace, &guarded).map(|remark| remark.text)
+    };
+    by_policy.into_iter().filter_map(remark).collect()
 }
 
 fn past(path: &str, instant: Option<&Time>, now: Timestamp, effect: &str) -> Option<String> {
     instant.filter(|instant| instant.0 <= now).map(|instant| format!("{path} {} is past: {effect}.", instant.0))
-}
-
-fn refuse_unknown_zone(zone: &str) -> Result<(), Invalid> {
-    // The bundled database: the same answer in every image, with or without /usr/share/zoneinfo.
-    let zones = TimeZoneDatabase::bundled();
-    if zones.available().any(|known| known.as_str() == zone) {
-        return Ok(());
-    }
-    let distance = |known: &str| strsim::osa_distance(&known.to_lowercase(), &zone.to_lowercase());
-    let nearest = zones.available().map(|known| (distance(known.as_str()), known.to_string())).min();
-    Err(invalid(match nearest {
-        Some((distance, nearest)) if distance <= 3 => {
-            format!("spec.timeZone: {zone} is not a time zone of the IANA database: did you mean {nearest}?")
-        }
-        _ => format!(
-            "spec.timeZone: {zone} is not a time zone of the IANA database: write one such as Europe/Oslo or UTC"
-        ),
-    }))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::application::Application;
 use super::audit::{Bound, instant};
 use super::canary::Canary;
 use super::enrolment_token::EnrolmentToken;
+use super::explain::{CoSign, Explain};
 use super::grant::Grant;
 use super::policy::Policy;
 use super::project::Project;
@@ -50,6 +51,11 @@ pub enum Command {
     /// Access policies: when, from where and how often a secret may be read.
     #[command(subcommand)]
     Policy(Policy),
+    /// Approvals that policies with a co-signer ask for.
+    #[command(subcommand)]
+    CoSign(CoSign),
+    /// Whether a machine may read a secret now, rule by rule, and what would change it.
+    Explain(Explain),
     /// Canaries: secrets whose read freezes their project.
     #[command(subcommand)]
     Canary(Canary),
@@ -451,6 +457,8 @@ impl Command {
             Self::Application(it) => Request::Application(it),
             Self::Grant(it) => Request::Grant(it),
             Self::Policy(it) => Request::Policy(it.into_request()?),
+            Self::CoSign(CoSign::List) => Request::CoSignList,
+            Self::Explain(it) => Request::Explain(it),
             Self::Canary(it) => Request::Canary(it),
             Self::IpAllowlist(it) => Request::IpAllowlist(it),
             Self::EnrolmentToken(it) => Request::EnrolmentToken(it),

@@ -8,8 +8,8 @@ use sikkerkey_protocol::kubernetes::Generator;
 use super::audit::{export, verify};
 use super::request::SecretContent;
 use super::{
-    Answer, Request, allowlist, application, audit, backup, canary, enrolment_token, grant, keys, listing, policy,
-    project,
+    Answer, Request, allowlist, application, audit, backup, canary, enrolment_token, explain, grant, keys, listing,
+    policy, project,
 };
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
@@ -57,6 +57,8 @@ async fn dispatch(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         Request::Application(it) => application::execute(desk, it).await,
         Request::Grant(it) => grant::execute(desk, it).await,
         Request::Policy(it) => policy::execute(desk, it).await,
+        Request::CoSignList => Ok(explain::waiting(desk)),
+        Request::Explain(it) => explain::answer(desk, &it),
         Request::Canary(it) => canary::execute(desk, it).await,
         Request::IpAllowlist(it) => allowlist::execute(desk, it).await,
         Request::EnrolmentToken(it) => enrolment_token::execute(desk, it).await,
@@ -145,6 +147,8 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         | Request::Application(_)
         | Request::Grant(_)
         | Request::Policy(_)
+        | Request::CoSignList
+        | Request::Explain(_)
         | Request::Canary(_)
         | Request::IpAllowlist(_)
         | Request::EnrolmentToken(_)

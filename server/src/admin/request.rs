@@ -13,6 +13,7 @@ use super::application::Application;
 use super::audit::Bound;
 use super::canary::Canary;
 use super::enrolment_token::EnrolmentToken;
+use super::explain::Explain;
 use super::grant::Grant;
 use super::policy::PolicyRequest;
 use super::project::Project;
@@ -89,6 +90,8 @@ pub enum Request {
     Application(Application),
     Grant(Grant),
     Policy(PolicyRequest),
+    CoSignList,
+    Explain(Explain),
     Canary(Canary),
     IpAllowlist(Allowlist),
     EnrolmentToken(EnrolmentToken),

@@ -76,6 +76,10 @@ pub enum Action {
     AuditArchive,
     ServerRestore,
     SecretRelease,
+    CoSignRequest,
+    CoSignApprove,
+    CoSignDeny,
+    SecretRotationDue,
     PolicyProtect,
     PolicyUnprotect,
     ManagementRead,
@@ -113,6 +117,7 @@ impl Action {
             | Self::PolicyApply
             | Self::ProjectCreate
             | Self::ApplicationUpdate
+            | Self::CoSignRequest
             | Self::MachineUpdate => Severity::Low,
             Self::SecretReadDenied
             | Self::GrantApply
@@ -132,6 +137,9 @@ impl Action {
             | Self::ProjectMachineRemove
             | Self::EnrolmentTokenCreate
             | Self::EnrolmentTokenRevoke
+            | Self::CoSignApprove
+            | Self::CoSignDeny
+            | Self::SecretRotationDue
             | Self::PolicyProtect
             | Self::ManagementDenied => Severity::Medium,
             Self::SecretDelete

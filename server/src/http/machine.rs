@@ -2,6 +2,7 @@
 
 mod change;
 mod cli;
+mod co_sign;
 mod export;
 mod list;
 mod poll;
@@ -29,6 +30,9 @@ pub(super) fn routes() -> Router<App> {
         .route("/v1/cli/projects", get(cli::projects))
         .route("/v1/cli/secrets", get(cli::secrets))
         .route("/v1/verify-access", post(verify_access::handle))
+        .route("/v1/cosign", get(co_sign::list))
+        .route("/v1/cosign/{id}/approve", post(co_sign::approve))
+        .route("/v1/cosign/{id}/deny", post(co_sign::deny))
         .route(Sync::PATH, post(sync::handle))
         .route(Renew::PATH, change::call(renew::renew))
         .route(Resign::PATH, change::call(resign::resign))

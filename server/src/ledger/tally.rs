@@ -70,6 +70,9 @@ pub struct Tally {
     /// The last minute in which there was a read, and how many.
     #[serde(default)]
     minute: (i64, u64),
+    /// A version, and how many reads there were of it by machines that had it already.
+    #[serde(default)]
+    again: (u64, u64),
     /// Reads by quarters of an hour. A day is a sum of them, whatever the time zone a policy names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     quarters: BTreeMap<i64, u64>,
@@ -98,6 +101,16 @@ impl Tally {
             *self.quarters.entry(quarter).or_default() += 1;
             self.quarters.retain(|it, _| *it > quarter - QUARTERS_KEPT);
         }
+    }
+
+    /// Counts a read of a version by a machine that had it already.
+    pub fn count_again(&mut self, version: u64) {
+        self.again = if self.again.0 == version { (version, self.again.1 + 1) } else { (version, 1) };
+    }
+
+    /// Reads of a version by machines that had it already.
+    pub fn again(&self, version: u64) -> u64 {
+        if self.again.0 == version { self.again.1 } else { 0 }
     }
 
     /// Counts a denial.

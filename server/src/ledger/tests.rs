@@ -22,6 +22,7 @@ fn deliver(ledger: &mut Ledger, at: i64, version: u64) {
         now: Millis(at),
         by_pod: true,
         by_day: true,
+        by_version: true,
         at_once: true,
     });
 }

@@ -31,6 +31,9 @@ pub struct Secret {
     pub recipe: Option<Recipe>,
     /// When a new value is due.
     pub rotation: Option<Rotation>,
+    /// Since when a new value is due because the newest was read as often as its policy allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_by_reads: Option<Millis>,
     /// Whether it can be read.
     pub phase: SecretPhase,
     /// Whether nobody reads it until a person says so: it was restored, and how often it was read since the backup is not
@@ -55,6 +58,7 @@ impl Secret {
             policy: None,
             recipe: None,
             rotation: None,
+            due_by_reads: None,
             phase: SecretPhase::Active,
             held: false,
             managed: None,

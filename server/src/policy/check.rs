@@ -1,41 +1,36 @@
 //! Whether a policy document can be put in force.
 
-use sikkerkey_protocol::policy::PolicyDocument;
+use sikkerkey_protocol::policy::{CO_SIGN_WINDOW_SECONDS, PolicyDocument};
 
 use super::address;
 use super::window::{Window, time_zone};
 
-/// Why a policy document cannot be put in force. The text says what to change.
+/// Why a policy document cannot be put in force: it is contradictory or incomplete. The text says what to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Flaw {
-    /// It is contradictory or incomplete.
-    #[error("{0}")]
-    Invalid(String),
-    /// It asks for what this server does not do. Ignoring it would open what it is to close.
-    #[error("{0}")]
-    Unsupported(&'static str),
-}
+#[error("{0}")]
+pub struct Flaw(String);
 
 /// Whether a policy document can be put in force.
 pub fn check(document: &PolicyDocument) -> Result<(), Flaw> {
-    let invalid = |text: &str| Err(Flaw::Invalid(text.to_owned()));
+    let invalid = |text: &str| Err(Flaw(text.to_owned()));
     if *document == (PolicyDocument { time_zone: document.time_zone.clone(), ..PolicyDocument::default() }) {
         return invalid(
-            "a policy without an axis restricts nothing: give at least one of timeWindow, ipAllowlist, rateCap and ttl",
+            "a policy without an axis restricts nothing: give at least one of timeWindow, ipAllowlist, rateCap, coSign, ttl and \
+             rotateAfterReads",
         );
     }
     if document.time_zone.is_some() {
-        time_zone(document).map_err(Flaw::Invalid)?;
+        time_zone(document).map_err(Flaw)?;
     }
     if document.time_window.is_some() {
-        Window::of(document).map_err(Flaw::Invalid)?;
+        Window::of(document).map_err(Flaw)?;
     }
     if let Some(ranges) = &document.ip_allowlist {
         if ranges.is_empty() {
             return invalid("ipAllowlist.cidrs is empty: name at least one range, or leave ipAllowlist out");
         }
         for range in ranges {
-            address::parse(range).map_err(Flaw::Invalid)?;
+            address::parse(range).map_err(Flaw)?;
         }
     }
     if let Some(cap) = &document.rate_cap {
@@ -46,7 +41,7 @@ pub fn check(document: &PolicyDocument) -> Result<(), Flaw> {
             return invalid("rateCap: a cap of 0 reads nothing: give at least 1");
         }
         if cap.per_day.is_some() {
-            time_zone(document).map_err(Flaw::Invalid)?;
+            time_zone(document).map_err(Flaw)?;
         }
     }
     if let Some(ttl) = &document.ttl {
@@ -57,13 +52,13 @@ pub fn check(document: &PolicyDocument) -> Result<(), Flaw> {
             return invalid("ttl.maxReads of 0 reads nothing: give at least 1");
         }
     }
-    if document.co_sign.is_some() {
-        return Err(Flaw::Unsupported("this server takes no co-sign approvals yet: remove coSign from the policy"));
+    if let Some(co_sign) = &document.co_sign
+        && !CO_SIGN_WINDOW_SECONDS.contains(&co_sign.window_seconds)
+    {
+        return invalid("coSign.window is from 30s to 168h");
     }
-    if document.rotate_after_reads.is_some() {
-        return Err(Flaw::Unsupported(
-            "this server does not rotate after reads yet: remove rotateAfterReads from the policy, or use rotation.every of the Secret",
-        ));
+    if document.rotate_after_reads == Some(0) {
+        return invalid("rotateAfterReads of 0 rotates without end: give at least 1");
     }
     Ok(())
 }

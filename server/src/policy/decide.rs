@@ -1,29 +1,98 @@
 //! The decision.
 
+use std::net::IpAddr;
+
 use sikkerkey_protocol::denial::DenialReason;
+use sikkerkey_protocol::explain::Rule;
 use sikkerkey_protocol::kubernetes::Approval;
-use sikkerkey_protocol::policy::PolicyDocument;
+use sikkerkey_protocol::policy::{PolicyDocument, RateCap, Ttl};
 
 use super::window::{self, Window};
-use super::{Denial, Facts, Guard, Permit, Verdict, address, cap};
+use super::{Denial, Facts, Guard, Permit, Verdict, address, cap, co_sign};
 use crate::model::account::Standing;
 use crate::model::fleet::Fleet;
 use crate::model::grant::Grant;
 use crate::model::machine::Machine;
 use crate::model::millis::Millis;
+use crate::model::policy::Policy;
 use crate::model::secret::{Secret, SecretPhase};
 
-/// Decides. Of several reasons the first in this order is told: account, machine, project, grant, value, policy.
+/// The rules, in the order in which a read meets them.
+pub(super) const RULES: [Rule; 10] = [
+    Rule::Machine,
+    Rule::Project,
+    Rule::Grant,
+    Rule::Value,
+    Rule::Policy,
+    Rule::Ttl,
+    Rule::TimeWindow,
+    Rule::IpAllowlist,
+    Rule::RateCap,
+    // The last: nobody is asked for a read that another rule denies.
+    Rule::CoSign,
+];
+
+/// Decides: a read passes every rule or none. Of several that deny, the first is told.
 pub fn decide(facts: &Facts<'_>) -> Verdict {
-    match examine(facts) {
-        Ok(grants) => Verdict::Permit(Permit {
-            machine: facts.machine.id.clone(),
-            secret: facts.secret.id.clone(),
-            version: facts.secret.version,
-            grants,
-        }),
-        Err(denial) => Verdict::Deny(denial),
+    for rule in RULES {
+        if let Finding::Denies(denial) = check(rule, facts) {
+            return Verdict::Deny(denial);
+        }
     }
+    Verdict::Permit(Permit {
+        machine: facts.machine.id.clone(),
+        secret: facts.secret.id.clone(),
+        version: facts.secret.version,
+        grants: covering(facts).filter(|it| is_live(it, facts.now)).map(|it| it.id.clone()).collect(),
+    })
+}
+
+/// What one rule finds.
+pub(super) enum Finding {
+    /// It asks for nothing.
+    Off,
+    /// Nothing stands against the read.
+    Allows,
+    /// No read.
+    Denies(Denial),
+}
+
+impl From<Result<(), Denial>> for Finding {
+    fn from(result: Result<(), Denial>) -> Self {
+        result.map_or_else(Self::Denies, |()| Self::Allows)
+    }
+}
+
+/// Looks at one rule alone.
+pub(super) fn check(rule: Rule, facts: &Facts<'_>) -> Finding {
+    match rule {
+        Rule::Machine => standing(facts.account, facts.machine, facts.fleet, facts.now).into(),
+        Rule::Project => not_frozen(facts).into(),
+        Rule::Grant => granted(facts).into(),
+        Rule::Value => readable(facts).into(),
+        Rule::Policy => match guard(facts) {
+            Ok(None) => Finding::Off,
+            Ok(Some(_)) => Finding::Allows,
+            Err(denial) => Finding::Denies(denial),
+        },
+        Rule::Ttl | Rule::TimeWindow | Rule::IpAllowlist | Rule::RateCap | Rule::CoSign => match guard(facts) {
+            Ok(Some(policy)) => axis(rule, policy, facts),
+            Ok(None) | Err(_) => Finding::Off,
+        },
+    }
+}
+
+fn axis(rule: Rule, policy: &Policy, facts: &Facts<'_>) -> Finding {
+    let document = &policy.document;
+    let result = match rule {
+        Rule::Ttl => document.ttl.as_ref().map(|it| not_ended(it, facts)),
+        Rule::TimeWindow => document.time_window.as_ref().map(|_| is_open(document, facts.now)),
+        Rule::IpAllowlist => document.ip_allowlist.as_ref().map(|it| is_allowed(it, facts.address)),
+        Rule::RateCap => document.rate_cap.as_ref().map(|it| below_cap(it, document, facts)),
+        Rule::CoSign => document.co_sign.as_ref().map(|it| co_sign::approved(it, policy, facts)),
+        _ => None,
+    };
+    result.map_or(Finding::Off, Finding::from)
 }
 
 /// The denial of a secret that is not granted. One that does not exist gets the same text: from outside the two are the
@@ -39,18 +108,20 @@ pub fn not_granted(machine: &Machine, fleet: Option<&Fleet>, namespace: Option<&
     Denial::new(DenialReason::NotGranted, message)
 }
 
-fn examine(facts: &Facts<'_>) -> Result<Vec<String>, Denial> {
-    standing(facts.account, facts.machine, facts.fleet, facts.now)?;
-    if facts.project.frozen {
-        return Err(Denial::new(
-            DenialReason::ProjectFrozen,
-            format!(
-                "project {} is frozen since a canary was read: every read is refused until an administrator unfreezes it",
-                facts.project.name
-            ),
-        ));
+fn not_frozen(facts: &Facts<'_>) -> Result<(), Denial> {
+    if !facts.project.frozen {
+        return Ok(());
     }
-    let grants = grants(facts)?;
+    Err(Denial::new(
+        DenialReason::ProjectFrozen,
+        format!(
+            "project {} is frozen since a canary was read: every read is refused until an administrator unfreezes it",
+            facts.project.name
+        ),
+    ))
+}
+
+fn readable(facts: &Facts<'_>) -> Result<(), Denial> {
     if facts.secret.held {
         return Err(Denial::new(
             DenialReason::CoSignMissing,
@@ -70,8 +141,13 @@ fn examine(facts: &Facts<'_>) -> Result<Vec<String>, Denial> {
             ),
         ));
     }
+    Ok(())
+}
+
+/// The policy in force for the secret, if it names one.
+pub(super) fn guard<'a>(facts: &Facts<'a>) -> Result<Option<&'a Policy>, Denial> {
     match facts.policy {
-        Guard::Open if facts.secret.policy.is_none() => Ok(()),
+        Guard::Open if facts.secret.policy.is_none() => Ok(None),
         // A caller that found no policy for a secret that names one has looked in the wrong place: deny.
         Guard::Open | Guard::Missing => {
             let name = facts.secret.policy.as_deref().unwrap_or_default();
@@ -80,13 +156,12 @@ fn examine(facts: &Facts<'_>) -> Result<Vec<String>, Denial> {
         Guard::Policy(policy)
             if policy.project == facts.secret.project && facts.secret.policy.as_ref() == Some(&policy.name) =>
         {
-            axes(&policy.document, facts)
+            Ok(Some(policy))
         }
         Guard::Policy(policy) => {
             Err(missing_policy(&format!("AccessPolicy {} does not guard this secret", policy.name)))
         }
-    }?;
-    Ok(grants)
+    }
 }
 
 /// Whether a machine may read anything at all: looked at before what it asks for, so that one that may not learns nothing of
@@ -135,25 +210,28 @@ fn in_good_standing(account: Standing) -> Result<(), Denial> {
     Err(Denial::new(DenialReason::AccountNotActive, format!("{text}: an administrator of the server can activate it")))
 }
 
-fn grants(facts: &Facts<'_>) -> Result<Vec<String>, Denial> {
+fn covering<'f>(facts: &'f Facts<'_>) -> impl Iterator<Item = &'f Grant> {
+    facts.grants.iter().copied().filter(|it| covers(it, facts.machine, facts.secret))
+}
+
+fn is_live(grant: &Grant, now: Millis) -> bool {
+    grant.expires_at.is_none_or(|end| now < end)
+}
+
+fn granted(facts: &Facts<'_>) -> Result<(), Denial> {
     let secret = facts.secret;
-    let covering: Vec<&Grant> = facts.grants.iter().copied().filter(|it| covers(it, facts.machine, secret)).collect();
     // Membership by itself gives nothing, and a grant without it neither. Both are told as one: from outside, a project
     // that the machine is no member of is not there.
-    if secret.phase != SecretPhase::Active || covering.is_empty() || !facts.member {
+    let last = covering(facts).max_by_key(|it| it.expires_at);
+    let Some(last) = last.filter(|_| secret.phase == SecretPhase::Active && facts.member) else {
         let namespace = secret.managed.as_ref().map(|it| it.object.key.namespace.as_str());
         return Err(not_granted(facts.machine, facts.fleet, namespace, &secret.name));
+    };
+    if covering(facts).any(|it| is_live(it, facts.now)) {
+        return Ok(());
     }
-    let live: Vec<String> =
-        covering.iter().filter(|it| it.expires_at.is_none_or(|end| facts.now < end)).map(|it| it.id.clone()).collect();
-    if !live.is_empty() {
-        return Ok(live);
-    }
-    let last = covering.iter().max_by_key(|it| it.expires_at);
-    let name = last
-        .and_then(|it| it.managed.as_ref())
-        .map_or_else(|| "the grant".to_owned(), |it| format!("Grant {}", it.object.key));
-    let end = last.and_then(|it| it.expires_at).map(window::instant).unwrap_or_default();
+    let name = last.managed.as_ref().map_or_else(|| "the grant".to_owned(), |it| format!("Grant {}", it.object.key));
+    let end = last.expires_at.map(window::instant).unwrap_or_default();
     Err(Denial::new(DenialReason::GrantExpired, format!("{name} ended at {end}: set a later expiresAt")))
 }
 
@@ -166,57 +244,49 @@ fn covers(grant: &Grant, machine: &Machine, secret: &Secret) -> bool {
         && grant.secrets.contains(&secret.id)
 }
 
-fn axes(document: &PolicyDocument, facts: &Facts<'_>) -> Result<(), Denial> {
-    let now = facts.now;
-    if let Some(ttl) = &document.ttl {
-        if let Some(end) = ttl.expires_at
-            && end <= now.0
-        {
-            let text = format!("the policy ended at {}: set a later ttl.expiresAt", window::instant(Millis(end)));
-            return Err(Denial::new(DenialReason::PolicyEnded, text));
-        }
-        if let Some(max) = ttl.max_reads
-            && facts.counters.total >= u64::from(max)
-        {
-            let text = format!("the policy allows {max} reads of this secret, and all are used: raise ttl.maxReads");
-            return Err(Denial::new(DenialReason::PolicyEnded, text));
-        }
-    }
-    if let Some(window) = Window::of(document).map_err(unreadable)?
-        && !window.is_open(now)
+fn not_ended(ttl: &Ttl, facts: &Facts<'_>) -> Result<(), Denial> {
+    if let Some(end) = ttl.expires_at
+        && end <= facts.now.0
     {
-        let change = window.next_change(now);
-        let text = change.map_or_else(
-            || "closed: the window never opens again".to_owned(),
-            |change| format!("closed until {}", window.wall_clock(change)),
-        );
-        return Err(Denial::new(DenialReason::OutsideTimeWindow, text).until(change));
+        let text = format!("the policy ended at {}: set a later ttl.expiresAt", window::instant(Millis(end)));
+        return Err(Denial::new(DenialReason::PolicyEnded, text));
     }
-    if let Some(ranges) = &document.ip_allowlist
-        && !address::is_in_any(facts.address, ranges).map_err(unreadable)?
+    if let Some(max) = ttl.max_reads
+        && facts.counters.total >= u64::from(max)
     {
-        let text = format!("{} is in none of the policy's CIDRs", facts.address.to_canonical());
-        return Err(Denial::new(DenialReason::AddressNotAllowed, text));
+        let text = format!("the policy allows {max} reads of this secret, and all are used: raise ttl.maxReads");
+        return Err(Denial::new(DenialReason::PolicyEnded, text));
     }
-    if let Some(rate) = &document.rate_cap {
-        let minute = cap::minute_of(now);
-        if rate.per_minute.is_some_and(|cap| facts.counters.minute >= u64::from(cap)) {
-            return Err(capped(minute.end));
+    Ok(())
+}
+
+fn is_open(document: &PolicyDocument, now: Millis) -> Result<(), Denial> {
+    let Some(window) = Window::of(document).map_err(unreadable)?.filter(|it| !it.is_open(now)) else { return Ok(()) };
+    let change = window.next_change(now);
+    let text = change.map_or_else(
+        || "closed: the window never opens again".to_owned(),
+        |change| format!("closed until {}", window.wall_clock(change)),
+    );
+    Err(Denial::new(DenialReason::OutsideTimeWindow, text).until(change))
+}
+
+fn is_allowed(ranges: &[String], address: IpAddr) -> Result<(), Denial> {
+    if address::is_in_any(address, ranges).map_err(unreadable)? {
+        return Ok(());
+    }
+    let text = format!("{} is in none of the policy's CIDRs", address.to_canonical());
+    Err(Denial::new(DenialReason::AddressNotAllowed, text))
+}
+
+fn below_cap(rate: &RateCap, document: &PolicyDocument, facts: &Facts<'_>) -> Result<(), Denial> {
+    if rate.per_minute.is_some_and(|cap| facts.counters.minute >= u64::from(cap)) {
+        return Err(capped(cap::minute_of(facts.now).end));
+    }
+    if let Some(cap) = rate.per_day {
+        let day = cap::day_of(document, facts.now).map_err(unreadable)?;
+        if facts.counters.day >= u64::from(cap) {
+            return Err(capped(day.end));
         }
-        if let Some(cap) = rate.per_day {
-            let day = cap::day_of(document, now).map_err(unreadable)?;
-            if facts.counters.day >= u64::from(cap) {
-                return Err(capped(day.end));
-            }
-        }
-    }
-    // Refused when they are applied, because nothing enforces them yet. A document that has them all the same is denied.
-    if document.co_sign.is_some() {
-        let text = "the policy asks for a co-signer, and this server takes no approvals: remove coSign";
-        return Err(Denial::new(DenialReason::CoSignMissing, text));
-    }
-    if document.rotate_after_reads.is_some() {
-        return Err(missing_policy("this server does not rotate after reads: remove rotateAfterReads"));
     }
     Ok(())
 }
@@ -235,6 +305,7 @@ fn missing_policy(text: &str) -> Denial {
     Denial::new(DenialReason::PolicyMissing, text)
 }
 
-fn label(machine: &Machine, fleet: Option<&Fleet>) -> String {
+/// What a reader is called in messages.
+pub fn label(machine: &Machine, fleet: Option<&Fleet>) -> String {
     fleet.map_or_else(|| format!("machine {}", machine.name), |fleet| format!("Machine {}", fleet.managed.object.key))
 }

@@ -39,6 +39,7 @@ fn secret(id: u8, name: u8, phase: SecretPhase) -> Entity {
         policy: name.is_multiple_of(2).then(|| "hours".into()),
         recipe: None,
         rotation: None,
+        due_by_reads: None,
         phase,
         held: false,
         managed: Some(managed(&format!("s{name}"))),

@@ -35,6 +35,7 @@ impl State {
             EntityKind::Application => self.applications.get(id).cloned().map(Entity::Application),
             EntityKind::Membership => self.membership_of_id(id).cloned().map(Entity::Membership),
             EntityKind::Canary => self.canaries.get(&parsed(id)?).cloned().map(Entity::Canary),
+            EntityKind::CoSign => self.co_signs.get(id).cloned().map(Entity::CoSign),
             EntityKind::Allowlist => self.allowlists.get(&parsed(id)?).cloned().map(Entity::Allowlist),
             EntityKind::EnrolmentToken => self.enrolment_tokens.get(id).cloned().map(Entity::EnrolmentToken),
         }
@@ -115,6 +116,7 @@ mod tests {
                 policy: (version == 0).then(|| "guard".into()),
                 recipe: None,
                 rotation: None,
+                due_by_reads: None,
                 phase: if version == 2 { SecretPhase::Retained } else { SecretPhase::Active },
                 held: false,
                 managed: None,

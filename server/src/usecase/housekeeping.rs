@@ -7,9 +7,9 @@ use crate::model::millis::Millis;
 use crate::model::secret::{Secret, SecretPhase};
 use crate::model::{Entity, EntityKind};
 use crate::refusal::Refusal;
-use crate::usecase::new_version;
+use crate::usecase::co_sign;
+use crate::usecase::rotation::{self, Schedule};
 use crate::usecase::steps::{Steps, by_server, describe};
-use crate::value;
 
 /// The most secrets that one round renews: the writer does nothing else meanwhile.
 const MOST_ROTATIONS: usize = 64;
@@ -28,29 +28,6 @@ const ENROLMENT_TOKEN_SECONDS: u64 = 30 * 24 * 3600;
 /// How long the trash keeps, in seconds.
 const TRASH_SECONDS: u64 = 30 * 24 * 3600;
 
-/// When a secret's next value is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Schedule {
-    /// None: never, or nobody has set a first value.
-    pub(crate) next: Option<Millis>,
-}
-
-impl Schedule {
-    pub(crate) fn of(secret: &Secret) -> Self {
-        let Some((made, rotation)) = secret.version_time.zip(secret.rotation.as_ref()) else {
-            return Self { next: None };
-        };
-        let every = rotation.every_seconds.map(|it| made.plus_seconds(it));
-        // A version made at or after the instant has been replaced already: going back and forth rotates nothing.
-        let older_than = rotation.older_than.map(Millis).filter(|it| made < *it);
-        Self { next: every.into_iter().chain(older_than).min() }
-    }
-
-    pub(crate) fn is_due(self, now: Millis) -> bool {
-        self.next.is_some_and(|it| it <= now)
-    }
-}
-
 /// One round: renews values that are due, revokes pods whose identity ended, forgets what has no use any more.
 pub fn run(context: &Context<'_>) -> Decided<()> {
     let mut steps = Steps::default();
@@ -58,6 +35,7 @@ pub fn run(context: &Context<'_>) -> Decided<()> {
     revoke_ended(context, &mut steps);
     empty_trash(context, &mut steps);
     forget(context, &mut steps);
+    co_sign::forget(context, &mut steps);
     Ok(steps.decide(|_| ()))
 }
 
@@ -70,17 +48,9 @@ fn rotate_due(context: &Context<'_>, steps: &mut Steps) -> Result<(), Refusal> {
         .collect();
     due.sort_by_key(|it| (Schedule::of(it).next, it.id.clone()));
     for secret in due.into_iter().take(MOST_ROTATIONS) {
-        let project = context.state.projects.get(&secret.project);
-        let Some((recipe, project)) = secret.recipe.as_ref().zip(project) else { continue };
-        let mut secret = secret.clone();
-        new_version::add(context, project, &mut secret, value::make(recipe, context.entropy), steps)?;
-        steps.audit.push(Entry {
-            vault: Some(secret.vault.clone()),
-            project: Some(secret.project.clone()),
-            secret: Some(secret.id.clone()),
-            detail: format!("{}, version {}: it was due", secret.name, secret.version),
-            ..by_server(Action::SecretRotate)
-        });
+        if let Some(project) = context.state.projects.get(&secret.project) {
+            rotation::renew(context, project, secret, "it was due", steps)?;
+        }
     }
     Ok(())
 }

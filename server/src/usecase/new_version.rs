@@ -24,6 +24,7 @@ pub(crate) fn add(
         .map_err(|_| Refusal::new(RefusalKind::Unavailable, "the server cannot seal the value: see its log"))?;
     secret.version = number;
     secret.version_time = Some(context.now);
+    secret.due_by_reads = None;
     secret.field_names = value.field_names;
     steps.put(Entity::Secret(secret.clone()));
     steps.changes.push(Change::PutVersion(Version {

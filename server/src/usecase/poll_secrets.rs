@@ -7,7 +7,7 @@ use sikkerkey_protocol::id::SecretId;
 use sikkerkey_protocol::machine_plane::{Change, ChangeStatus, Changes, Poll};
 
 use super::admit::admit;
-use super::reading;
+use super::reading::{self, Asking};
 use crate::app::App;
 use crate::ledger::ActivityKind;
 use crate::live::World;
@@ -47,12 +47,13 @@ pub async fn poll_secrets(app: &App, request: Verified<Arc<Machine>>, poll: Poll
 fn status(world: &World, machine: &Machine, source: Source, now: Millis, id: &SecretId) -> Option<ChangeStatus> {
     let delivered = world.ledger.delivered(&machine.id, id);
     let secret = world.state.secrets.get(id)?;
-    match reading::decide(&world.state, &world.ledger, now, source.address, machine, secret) {
+    let asking = Asking { machine, address: source.address, now };
+    match reading::decide(&world.state, &world.ledger, asking, secret) {
         Verdict::Permit(permit) => (permit.version() > delivered.unwrap_or(0)).then_some(ChangeStatus::Changed),
         Verdict::Deny(denial) => {
             let is_over = |_: &u64| denial.reason.file_effect() == FileEffect::Revoked;
             delivered.filter(is_over)?;
-            if reading::is_used_up(&world.state, secret, now, &denial) && delivered == Some(secret.version) {
+            if reading::stays_read(&world.state, secret, now, &denial) && delivered == Some(secret.version) {
                 return None;
             }
             Some(if secret.phase == SecretPhase::Active { ChangeStatus::AccessDenied } else { ChangeStatus::Deleted })

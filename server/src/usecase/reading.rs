@@ -7,6 +7,7 @@ use sikkerkey_protocol::id::{ProjectId, SecretId};
 use sikkerkey_protocol::machine_plane::Selection;
 use sikkerkey_protocol::policy::{CountedBy, PolicyDocument};
 
+use super::co_sign;
 use super::source::Source;
 use crate::app::App;
 use crate::crypto::withheld::Withheld;
@@ -16,30 +17,51 @@ use crate::model::machine::Machine;
 use crate::model::millis::Millis;
 use crate::model::policy::Policy;
 use crate::model::secret::{Secret, SecretPhase};
-use crate::policy::{self, Counters, Denial, Facts, Guard, Verdict, cap};
+use crate::policy::{self, Consent, Counters, Denial, Facts, Guard, Verdict, cap};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::state::State;
 use crate::writer::Attempt;
 
-/// Decides whether `machine` may read `secret` now.
-pub fn decide(
-    state: &State,
+/// Who asks from where, and when.
+#[derive(Clone, Copy)]
+pub struct Asking<'a> {
+    /// The machine.
+    pub machine: &'a Machine,
+    /// Its address.
+    pub address: IpAddr,
+    /// The instant to decide for.
+    pub now: Millis,
+}
+
+/// Decides whether a machine may read `secret`.
+pub fn decide(state: &State, ledger: &Ledger, asking: Asking<'_>, secret: &Secret) -> Verdict {
+    match facts(state, ledger, asking, secret) {
+        Ok(facts) => policy::decide(&facts),
+        Err(denial) => Verdict::Deny(denial),
+    }
+}
+
+/// Everything that the decision depends on. A secret of a project that is gone is no secret any more.
+pub fn facts<'a>(
+    state: &'a State,
     ledger: &Ledger,
-    now: Millis,
-    address: IpAddr,
-    machine: &Machine,
-    secret: &Secret,
-) -> Verdict {
+    asking: Asking<'a>,
+    secret: &'a Secret,
+) -> Result<Facts<'a>, Denial> {
+    let Asking { machine, address, now } = asking;
     let fleet = machine.fleet.as_ref().and_then(|id| state.fleets.get(id));
     let Some(project) = state.projects.get(&secret.project) else {
-        return Verdict::Deny(policy::not_granted(machine, fleet, None, secret.id.as_str()));
+        return Err(policy::not_granted(machine, fleet, None, secret.id.as_str()));
     };
     let guard = guard(state, secret);
-    let counters = match guard {
-        Guard::Policy(policy) => counters(ledger, now, machine, secret, &policy.document),
-        Guard::Open | Guard::Missing => Counters::default(),
+    let (counters, consent) = match guard {
+        Guard::Policy(policy) => (
+            counters(ledger, now, machine, secret, &policy.document),
+            co_sign::consent(state, policy, &machine.grantee(), &secret.id),
+        ),
+        Guard::Open | Guard::Missing => (Counters::default(), Consent::default()),
     };
-    policy::decide(&Facts {
+    Ok(Facts {
         now,
         address,
         account: standing_of(state, machine),
@@ -51,6 +73,7 @@ pub fn decide(
         grants: state.grants_for(&machine.grantee(), &secret.id).collect(),
         policy: guard,
         counters,
+        consent,
     })
 }
 
@@ -74,6 +97,8 @@ pub struct Counted {
     pub by_pod: bool,
     /// The day.
     pub by_day: bool,
+    /// After how many reads of a version there is to be another.
+    pub by_version: Option<u32>,
     /// Whether something compares with the count.
     pub is_compared: bool,
 }
@@ -86,6 +111,7 @@ pub fn counted(policy: Option<&Policy>) -> Counted {
     Counted {
         by_pod: cap.is_some_and(|it| it.counted_by == CountedBy::Pod),
         by_day: cap.is_some_and(|it| it.per_day.is_some()),
+        by_version: document.rotate_after_reads,
         is_compared: cap.is_some() || max_reads.is_some() || document.rotate_after_reads.is_some(),
     }
 }
@@ -134,14 +160,15 @@ pub fn granted<'a>(state: &'a State, machine: &Machine, now: Millis) -> Vec<&'a 
     secrets
 }
 
-/// Whether a denial says only that no more reads are left. That is no reason to take away what was read.
-pub fn is_used_up(state: &State, secret: &Secret, now: Millis, denial: &Denial) -> bool {
+/// Whether a denial says only that nothing may be read anew: no more reads are left, or nobody has approved the next. That
+/// is no reason to take away what was read, nor to ask anybody for what is there.
+pub fn stays_read(state: &State, secret: &Secret, now: Millis, denial: &Denial) -> bool {
     let ttl = match guard(state, secret) {
         Guard::Policy(policy) => policy.document.ttl.as_ref(),
         Guard::Open | Guard::Missing => None,
     };
     match denial.reason {
-        DenialReason::RateCapReached => true,
+        DenialReason::RateCapReached | DenialReason::CoSignMissing | DenialReason::CoSignRefused => true,
         DenialReason::PolicyEnded => ttl.is_some_and(|ttl| ttl.expires_at.is_none_or(|end| now.0 < end)),
         _ => false,
     }
@@ -166,7 +193,8 @@ pub fn attempt(app: &App, machine: &Machine, source: Source, id: &SecretId) -> A
         let Some(secret) = world.state.secrets.get(id) else {
             return Attempt::Unknown { namespace: None, name: id.to_string() };
         };
-        match decide(&world.state, &world.ledger, app.clock.now(), source.address, machine, secret) {
+        let asking = Asking { machine, address: source.address, now: app.clock.now() };
+        match decide(&world.state, &world.ledger, asking, secret) {
             Verdict::Deny(_) => None,
             Verdict::Permit(permit) => {
                 let sealed = world.state.value(id).cloned();

@@ -11,12 +11,11 @@ use std::time::Duration;
 
 use sikkerkey_protocol::id::SecretId;
 use sikkerkey_protocol::kubernetes::ObjectKey;
-use sikkerkey_protocol::policy::PolicyDocument;
 use sikkerkey_protocol::sync::{Delivery, Held, MAX_WAIT_SECONDS, News, SecretKey, Sync, Synced};
 use tokio::time::{Instant, sleep_until};
 
 use super::read_secret::damaged;
-use super::reading;
+use super::reading::{self, Asking};
 use super::source::Source;
 use crate::app::App;
 use crate::bell::{Subscription, Topic};
@@ -26,7 +25,7 @@ use crate::model::fleet::{Fleet, FleetSubject};
 use crate::model::machine::Machine;
 use crate::model::millis::Millis;
 use crate::model::secret::Secret;
-use crate::policy::{Guard, Verdict, window_state};
+use crate::policy::{self, Verdict};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::authenticate;
 use crate::verify::Verified;
@@ -157,6 +156,7 @@ async fn deliver(
     let mut secrets = BTreeMap::new();
     if let Some(receipt) = receipt {
         for ((key, fresh), outcome) in view.fresh.into_iter().zip(receipt.outcomes) {
+            let asks = matches!(&outcome, Outcome::Denied(denial) if denial.asks);
             let news = match (outcome, fresh) {
                 (Outcome::Released(it), Fresh::Known(id)) => {
                     let version = it.permit.version();
@@ -169,8 +169,9 @@ async fn deliver(
                 }
                 (Outcome::Damaged | Outcome::Released(_), _) => return Err(damaged()),
             };
-            // The writer may have seen what the sidecar has already: a denial of the same reason is no news.
-            if !is_held(sync.held.get(&key), &news) {
+            // The writer may have seen what the sidecar has already: a denial of the same reason is no news, unless it names
+            // another request that waits.
+            if asks || !is_held(sync.held.get(&key), &news) {
                 secrets.insert(key, news);
             }
         }
@@ -254,34 +255,21 @@ fn compare(
     secret: &Secret,
     held: Option<&Held>,
 ) -> (bool, Option<Millis>) {
-    let end = |document: &PolicyDocument| {
-        let window = window_state(document, now).ok().and_then(|(_, change)| change);
-        let ttl = document.ttl.as_ref().and_then(|it| it.expires_at).map(Millis);
-        window.into_iter().chain(ttl).filter(|it| *it > now).min()
+    let asking = Asking { machine, address: source.address, now };
+    let (verdict, change) = match reading::facts(&world.state, &world.ledger, asking, secret) {
+        Ok(facts) => (policy::decide(&facts), policy::changes_at(&facts)),
+        Err(denial) => (Verdict::Deny(denial), None),
     };
-    let policy = match reading::guard(&world.state, secret) {
-        Guard::Policy(policy) => end(&policy.document),
-        Guard::Open | Guard::Missing => None,
+    let is_current =
+        |current: u64| matches!(held, Some(Held::Version { id, version }) if *id == secret.id && *version == current);
+    let is_news = match verdict {
+        // What has been read already stays read: a cap that is reached takes no file away. A co-signer who was not asked yet
+        // is to be asked, whatever is known.
+        Verdict::Deny(denial) if is_current(secret.version) => !reading::stays_read(&world.state, secret, now, &denial),
+        Verdict::Deny(denial) => held != Some(&Held::Denied(denial.reason)) || denial.asks,
+        Verdict::Permit(permit) => !is_current(permit.version()),
     };
-    let grantee = machine.grantee();
-    let grants = world.state.grants_for(&grantee, &secret.id);
-    let grants = grants.filter_map(|grant| grant.expires_at).filter(|it| *it > now).min();
-    let change = policy.into_iter().chain(grants).min();
-    match reading::decide(&world.state, &world.ledger, now, source.address, machine, secret) {
-        Verdict::Deny(denial) => {
-            // What has been read already stays read: a cap that is reached takes no file away.
-            let is_current = matches!(held, Some(Held::Version { id, version })
-                if *id == secret.id && *version == secret.version);
-            let stays = is_current && reading::is_used_up(&world.state, secret, now, &denial);
-            let is_news = held != Some(&Held::Denied(denial.reason)) && !stays;
-            (is_news, change.into_iter().chain(denial.until).min())
-        }
-        Verdict::Permit(permit) => {
-            let is_held = matches!(held, Some(Held::Version { id, version })
-                if *id == secret.id && *version == permit.version());
-            (!is_held, change)
-        }
-    }
+    (is_news, change)
 }
 
 fn delivery(fleet: &Fleet) -> Option<(&Fleet, &Arc<Delivery>, &String)> {

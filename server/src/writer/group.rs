@@ -17,6 +17,7 @@ use crate::model::{Change, Entity, EntityKey};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::state::undo::Undo;
 use crate::store::ChainHead;
+use crate::usecase::steps::Steps;
 
 /// One request in the writer's queue.
 pub(super) trait Job: Send {
@@ -120,6 +121,16 @@ impl Group<'_> {
             Change::WrapMaster(master) => self.done.master = Some(master.clone()),
         }
         self.done.undo.push(self.world.state.apply_with_undo(change));
+    }
+
+    /// Takes all the steps of a use case.
+    pub(super) fn take(&mut self, steps: Steps) {
+        for change in steps.changes {
+            self.change(change);
+        }
+        for entry in steps.audit {
+            self.audit(entry);
+        }
     }
 
     /// Adds a row to the audit.

@@ -12,13 +12,14 @@ use super::unavailable;
 use crate::audit::entry::{Action, Actor, Entry};
 use crate::crypto::withheld::Withheld;
 use crate::ledger::{ActivityKind, Delivered, Seen};
+use crate::live::World;
 use crate::model::machine::Machine;
 use crate::model::spend::Spend;
 use crate::policy::{Denial, Guard, Permit, Verdict};
 use crate::refusal::{Refusal, RefusalKind};
-use crate::usecase::reading::Counted;
+use crate::usecase::reading::{Asking, Counted};
 use crate::usecase::source::Source;
-use crate::usecase::{authenticate, canary, reading};
+use crate::usecase::{authenticate, canary, co_sign, reading, rotation};
 
 /// Reads of one machine that belong together.
 pub struct ReadRequest {
@@ -207,28 +208,10 @@ fn read(group: &mut Group<'_>, machine: &Machine, source: Source, attempt: Attem
     entry.secret = Some(id.clone());
     entry.project = Some(secret.project.clone());
     let grantee = machine.grantee();
-    let permit = match reading::decide(&world.state, &world.ledger, now, source.address, machine, secret) {
+    let asking = Asking { machine, address: source.address, now };
+    let permit = match reading::decide(&world.state, &world.ledger, asking, secret) {
         Verdict::Permit(permit) => permit,
-        Verdict::Deny(denial) => {
-            let last = LastDenied {
-                time: now.0,
-                secret: secret.name.clone(),
-                reason: denial.reason,
-                message: denial.message.clone(),
-            };
-            // Counting denials of secrets that were never granted would let anybody grow the ledger.
-            if denial.reason != DenialReason::NotGranted || world.ledger.usage(&grantee, &id).is_some() {
-                world.ledger.record_denial(&grantee, &id, last);
-            }
-            if denial.reason.file_effect() == FileEffect::Revoked {
-                world.ledger.forget_delivery(&machine.id, &id);
-            }
-            entry.action = Action::SecretReadDenied;
-            entry.denial = Some(denial.reason);
-            entry.detail = format!("{}; {}", denial.message, entry.detail);
-            group.audit(entry);
-            return Outcome::Denied(denial);
-        }
+        Verdict::Deny(denial) => return deny(group, machine, source, &id, denial, entry),
     };
     // The value was decrypted before; only one that has changed in between is decrypted here.
     let withheld = withheld.filter(|it| it.secret() == &id && it.version() == permit.version()).map_or_else(
@@ -250,7 +233,7 @@ fn read(group: &mut Group<'_>, machine: &Machine, source: Source, attempt: Attem
         Guard::Policy(policy) => Some(policy),
         Guard::Open | Guard::Missing => None,
     };
-    let Counted { by_pod, by_day, is_compared } = reading::counted(policy);
+    let Counted { by_pod, by_day, by_version, is_compared } = reading::counted(policy);
     let version = permit.version();
     world.ledger.record_delivery(Delivered {
         machine: &machine.id,
@@ -260,10 +243,14 @@ fn read(group: &mut Group<'_>, machine: &Machine, source: Source, attempt: Attem
         now,
         by_pod,
         by_day,
+        by_version: by_version.is_some(),
         at_once: is_compared || group.means.is_shared,
     });
     entry.detail = format!("v{version} {}", entry.detail);
     group.audit(entry);
+    if let Some(after) = by_version {
+        rotate(group, &id, version, after);
+    }
     if let Some((changes, entry)) = canary::spring(&group.world.state, machine, source, &id) {
         for change in changes {
             group.change(change);
@@ -271,6 +258,69 @@ fn read(group: &mut Group<'_>, machine: &Machine, source: Source, attempt: Attem
         group.audit(entry);
     }
     Outcome::Released(Released { permit, withheld })
+}
+
+/// Counts, audits and tells a denial. One that lacks nothing but consent asks for it first.
+fn deny(
+    group: &mut Group<'_>,
+    machine: &Machine,
+    source: Source,
+    id: &SecretId,
+    mut denial: Denial,
+    mut entry: Entry,
+) -> Outcome {
+    if denial.asks {
+        denial = ask(group, machine, source, id, denial);
+    }
+    let now = group.now;
+    let world = &mut *group.world;
+    let grantee = machine.grantee();
+    let name = world.state.secrets.get(id).map_or_else(|| id.to_string(), |it| it.name.clone());
+    let last = LastDenied { time: now.0, secret: name, reason: denial.reason, message: denial.message.clone() };
+    // Counting denials of secrets that were never granted would let anybody grow the ledger.
+    if denial.reason != DenialReason::NotGranted || world.ledger.usage(&grantee, id).is_some() {
+        world.ledger.record_denial(&grantee, id, last);
+    }
+    if denial.reason.file_effect() == FileEffect::Revoked {
+        world.ledger.forget_delivery(&machine.id, id);
+    }
+    entry.action = Action::SecretReadDenied;
+    entry.denial = Some(denial.reason);
+    entry.detail = format!("{}; {}", denial.message, entry.detail);
+    group.audit(entry);
+    Outcome::Denied(denial)
+}
+
+/// Leaves a request for the co-signer. The denial names it, and still says that it was asked for now.
+fn ask(group: &mut Group<'_>, machine: &Machine, source: Source, id: &SecretId, denial: Denial) -> Denial {
+    let context = group.context();
+    let Some(steps) = context.state.secrets.get(id).and_then(|it| co_sign::ask(&context, machine, source, it)) else {
+        return denial;
+    };
+    group.take(steps);
+    let World { state, ledger } = &*group.world;
+    let asking = Asking { machine, address: source.address, now: group.now };
+    let verdict = state.secrets.get(id).map(|secret| reading::decide(state, ledger, asking, secret));
+    match verdict {
+        Some(Verdict::Deny(named)) => Denial { asks: true, ..named },
+        // A permit now would be one that nobody has approved.
+        Some(Verdict::Permit(_)) | None => denial,
+    }
+}
+
+/// Makes a new version when this read was the last that the policy allows the one it read.
+fn rotate(group: &mut Group<'_>, id: &SecretId, version: u64, after: u32) {
+    let reads = group.world.ledger.read_again(id, version);
+    if reads < u64::from(after) {
+        return;
+    }
+    let context = group.context();
+    let Some(secret) = context.state.secrets.get(id) else { return };
+    match rotation::reads_are_used_up(&context, secret, reads) {
+        Ok(steps) => group.take(steps),
+        // Tried again with the next read.
+        Err(refusal) => tracing::error!(secret = %id, %refusal, "the secret is not rotated"),
+    }
 }
 
 /// A row about a machine. Its detail names the secret and, of a pod, who it is in its cluster.

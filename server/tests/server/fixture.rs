@@ -514,6 +514,7 @@ pub fn secret(name: &str, project: &str) -> Secret {
         policy: None,
         recipe: None,
         rotation: None,
+        due_by_reads: None,
         phase: SecretPhase::Active,
         held: false,
         managed: Some(managed(project, name)),

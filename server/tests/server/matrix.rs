@@ -6,12 +6,14 @@
 use std::fmt::Write as _;
 
 use sikkerkey_protocol::kubernetes::Approval;
+use sikkerkey_protocol::policy::{Approver, CoSign, CountedBy, Day, PolicyDocument, RateCap, TimeWindow, Ttl};
 use sikkerkey_server::model::account::Standing;
 use sikkerkey_server::model::allowlist::Allowlist;
 use sikkerkey_server::model::machine::{Grantee, Machine};
 use sikkerkey_server::model::membership::Membership;
 use sikkerkey_server::model::millis::Millis;
 use sikkerkey_server::model::project::Project;
+use sikkerkey_server::model::secret::Secret;
 use sikkerkey_server::model::{Change, Entity};
 
 use crate::fixture::*;
@@ -37,7 +39,7 @@ fn seed(n: u8) -> u8 {
     if n == 0x12 { 2 } else { n }
 }
 
-const ROUTES: [(&str, &str, &str); 13] = [
+const ROUTES: [(&str, &str, &str); 14] = [
     ("GET", "/v1/secret/sk_db", ""),
     ("GET", "/v1/secret/sk_ledger", ""),
     ("GET", "/v1/secret/sk_none", ""),
@@ -50,8 +52,13 @@ const ROUTES: [(&str, &str, &str); 13] = [
     ("GET", "/v1/cli/secrets", ""),
     ("POST", "/v1/verify-access", r#"{"projectId":"proj_shop"}"#),
     ("POST", "/v1/machine/sync", "{}"),
+    ("GET", "/v1/cosign", ""),
     ("POST", "/v1/ai/kubernetes/inventory", "{}"),
 ];
+
+/// The routes on which a policy has a say, and those on which it must have none.
+const READING: [&str; 6] =
+    ["/v1/secret/sk_db", "/v1/secrets", "/v1/secrets/export", "/v1/secrets/poll", "/v1/machine/sync", "/v1/cosign"];
 
 type Prepare = fn(&Server) -> Vec<Entity>;
 
@@ -66,6 +73,55 @@ const WORLDS: [(&str, Prepare); 4] = [
         vec![Entity::Allowlist(Allowlist { vault: "vault_v".parse().unwrap(), enabled: true, entries: vec![] })]
     }),
 ];
+
+/// Each axis of a policy that guards `db`, where it lets through and where it denies.
+const AXES: [(&str, Prepare); 12] = [
+    ("the policy is not in force", |server| vec![guarded(server)]),
+    ("timeWindow: open", |server| under(server, window("12:00"))),
+    ("timeWindow: opens in a minute", |server| under(server, window("12:01"))),
+    ("ipAllowlist: 10.0.0.0/8", |server| under(server, ranges("10.0.0.0/8"))),
+    ("ipAllowlist: 192.0.2.0/24", |server| under(server, ranges("192.0.2.0/24"))),
+    ("rateCap: 1 each minute", |server| {
+        let rate_cap = Some(RateCap { per_minute: Some(1), per_day: None, counted_by: CountedBy::Machine });
+        under(server, PolicyDocument { rate_cap, ..Default::default() })
+    }),
+    ("ttl: ends now", |server| under(server, ttl(Some(START), None))),
+    ("ttl: ends in a second", |server| under(server, ttl(Some(START + 1000), None))),
+    ("ttl: 2 reads by everybody", |server| under(server, ttl(None, Some(2)))),
+    ("coSign: by a machine that is not there", |server| under(server, co_sign(uuid(0x99)))),
+    ("coSign: by the host without grant", |server| under(server, co_sign(uuid(0x21)))),
+    ("rotateAfterReads: 1", |server| {
+        under(server, PolicyDocument { rotate_after_reads: Some(1), ..Default::default() })
+    }),
+];
+
+/// `db`, as it is, with a policy.
+fn guarded(server: &Server) -> Entity {
+    let secret = server.engine.app.live.read().state.secrets[&"sk_db".parse().unwrap()].clone();
+    Entity::Secret(Secret { policy: Some("guard".into()), ..secret })
+}
+
+fn under(server: &Server, document: PolicyDocument) -> Vec<Entity> {
+    vec![guarded(server), Entity::Policy(policy(document))]
+}
+
+fn window(start: &str) -> PolicyDocument {
+    let window = TimeWindow { days: vec![Day::Wed], start: start.into(), end: "24:00".into() };
+    PolicyDocument { time_zone: Some("UTC".into()), time_window: Some(window), ..Default::default() }
+}
+
+fn ranges(cidr: &str) -> PolicyDocument {
+    PolicyDocument { ip_allowlist: Some(vec![cidr.into()]), ..Default::default() }
+}
+
+fn ttl(expires_at: Option<i64>, max_reads: Option<u32>) -> PolicyDocument {
+    PolicyDocument { ttl: Some(Ttl { expires_at, max_reads }), ..Default::default() }
+}
+
+fn co_sign(machine: String) -> PolicyDocument {
+    let co_sign = CoSign { approver: Approver::Machine(machine.parse().unwrap()), window_seconds: 600 };
+    PolicyDocument { co_sign: Some(co_sign), ..Default::default() }
+}
 
 async fn world(prepare: Prepare) -> Server {
     let server = Server::new().await;
@@ -97,17 +153,29 @@ async fn the_matrix_of_who_gets_what_is_as_committed() {
     actors.push(("agent", Client::agent()));
     actors.push(("nobody", Client::new(uuid(0x77), 9)));
     let mut table = String::from("Status by actor and route. Made by matrix.rs: see there.\n");
-    for (name, prepare) in WORLDS {
+    let axes = AXES.map(|(name, prepare)| (name, prepare, &READING[..]));
+    let worlds = WORLDS.map(|(name, prepare)| (name, prepare, &[][..]));
+    for (name, prepare, only) in worlds.into_iter().chain(axes) {
         writeln!(table, "\n== {name}").unwrap();
         let server = world(prepare).await;
-        for (route, (method, target, body)) in (1..).zip(ROUTES) {
+        let routes = ROUTES.into_iter().filter(|(_, target, _)| only.is_empty() || only.contains(target));
+        for (route, (method, target, body)) in (1..).zip(routes) {
             writeln!(table, "\n{method} {target}{}{body}", if body.is_empty() { "" } else { " " }).unwrap();
             for (place, (name, client)) in (1..).zip(&actors) {
                 // Each from an address of its own: nothing here is about lockouts.
                 let request = client.request(&*server.clock, method, target, body.as_bytes());
+                let before = server.audit().await.len();
                 let answer = server.send(request.from(&format!("10.9.{place}.{route}"))).await;
-                let selected = answer.json()["secrets"].as_array().map(|it| format!(" {} secrets", it.len()));
-                let text = selected.or_else(|| answer.json()["valid"].as_bool().map(|it| format!(" valid {it}")));
+                let json = answer.json();
+                let selected = json["secrets"].as_array().map(|it| format!(" {} secrets", it.len()));
+                let requests = json["requests"].as_array().map(|it| format!(" {} requests", it.len()));
+                let news = json["secrets"]["shop/db"].as_object().and_then(|it| it.keys().next());
+                let changed = json["changes"]["sk_db"]["status"].as_str().map(|it| format!(" {it}"));
+                let text = selected.or(requests).or(changed).or_else(|| news.map(|it| format!(" {it}")));
+                let text = text.or_else(|| json["valid"].as_bool().map(|it| format!(" valid {it}")));
+                let rows = server.audit().await.split_off(before);
+                let denied = rows.last().and_then(|it| it.denial).filter(|_| answer.status.is_client_error());
+                let text = text.or_else(|| denied.map(|it| format!(" {}", it.as_str())));
                 writeln!(table, "  {:<38} {}{}", name, answer.status.as_u16(), text.unwrap_or_default()).unwrap();
             }
         }

@@ -68,7 +68,8 @@ impl Origin {
         self.authority.clone()
     }
 
-    pub(super) fn host(&self) -> &str {
+    /// The host, an IPv6 address without its brackets.
+    pub fn host(&self) -> &str {
         &self.host
     }
 
@@ -76,7 +77,8 @@ impl Origin {
         self.port
     }
 
-    pub(super) fn is_encrypted(&self) -> bool {
+    /// Whether it is spoken to over TLS.
+    pub fn is_encrypted(&self) -> bool {
         self.is_encrypted
     }
 }

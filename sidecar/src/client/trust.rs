@@ -19,12 +19,18 @@ pub enum TrustError {
     /// A certificate that cannot be read.
     #[error("certificate {0} of the trust bundle cannot be read")]
     BadCertificate(usize),
+    /// There are no certificates on this machine.
+    #[error(
+        "no certificates are found to trust the server by, neither by SSL_CERT_FILE and SSL_CERT_DIR nor where systems \
+         keep them: name a PEM file with --ca, or install the package ca-certificates"
+    )]
+    NoSystemBundle,
     /// The TLS library refuses to work.
     #[error("the TLS library offers no protocol version")]
     Unsupported,
 }
 
-/// What is trusted: the certificates of one bundle and nothing else, above all not the system's.
+/// What is trusted: the certificates of one bundle and nothing else. A pod never trusts its system's.
 #[derive(Clone)]
 pub struct Trust(Arc<ClientConfig>);
 
@@ -39,6 +45,26 @@ impl Trust {
         if roots.is_empty() {
             return Err(TrustError::Empty);
         }
+        Self::of(roots)
+    }
+
+    /// Trusts what a host trusts: the certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`, else the system's.
+    pub fn of_host() -> Result<Self, TrustError> {
+        let mut roots = RootCertStore::empty();
+        // A system's bundle may hold certificates that cannot be used; the others are as good as before.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            return Err(TrustError::NoSystemBundle);
+        }
+        Self::of(roots)
+    }
+
+    /// Trusts nobody: for a server on this very machine, which is spoken to without TLS.
+    pub fn nobody() -> Result<Self, TrustError> {
+        Self::of(RootCertStore::empty())
+    }
+
+    fn of(roots: RootCertStore) -> Result<Self, TrustError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

@@ -3,6 +3,10 @@
 #[cfg(test)]
 mod away;
 #[cfg(test)]
+mod co_sign;
+#[cfg(test)]
+mod co_sign_wait;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod identity;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sikkerkey_protocol::Call;
 use sikkerkey_protocol::canonical::{Purpose, possession, string_to_sign};
+use sikkerkey_protocol::co_sign::{self, CoSignList, CoSignRequest, CoSignVerdict, Consent, Settled};
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::enrolment::{Attest, Attested, Register, Registered, Renew, Resign, Resigned};
 use sikkerkey_protocol::error_body::{ErrorBody, ErrorCode};
@@ -106,6 +107,14 @@ pub(crate) struct World {
     pub(crate) vouchers: BTreeMap<String, (PublicKey, Option<MachineId>)>,
     /// Every request with the status of its answer.
     pub(crate) seen: Vec<(String, u16)>,
+    /// Denials are told anew each time, as if nobody had heard them.
+    pub(crate) is_forgetful: bool,
+    /// What waits for the approval of whoever asks.
+    pub(crate) co_signs: Vec<CoSignRequest>,
+    /// Every answer to it: who signed, the path, the body.
+    pub(crate) consents: Vec<(MachineId, String, serde_json::Value)>,
+    /// When every `Sync` came.
+    pub(crate) asked_at: Vec<tokio::time::Instant>,
     /// What every `Sync` held.
     pub(crate) asked: Vec<Sync>,
     pub(crate) user_agents: BTreeSet<String>,
@@ -204,12 +213,16 @@ impl Peer {
             machines: BTreeMap::new(),
             vouchers: BTreeMap::new(),
             seen: vec![],
+            is_forgetful: false,
+            co_signs: vec![],
+            consents: vec![],
+            asked_at: vec![],
             asked: vec![],
             user_agents: BTreeSet::new(),
             nonces: BTreeSet::new(),
         };
         let peer = Self { url, world: Arc::new(Mutex::new(world)), changed: Arc::new(Notify::new()), authority };
-        peer.serve(listener, peer.authority.acceptor());
+        peer.serve(listener, Some(peer.authority.acceptor()));
         peer
     }
 
@@ -217,7 +230,15 @@ impl Peer {
     pub(crate) async fn also_listen(&self, authority: &Authority) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
-        self.serve(listener, authority.acceptor());
+        self.serve(listener, Some(authority.acceptor()));
+        url
+    }
+
+    /// Another address with the same state, without TLS.
+    pub(crate) async fn also_listen_plainly(&self) -> String {
+        let listener = TcpListener::bind("localhost:0").await.unwrap();
+        let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+        self.serve(listener, None);
         url
     }
 
@@ -232,7 +253,7 @@ impl Peer {
         self.changed.notify_waiters();
     }
 
-    fn serve(&self, listener: TcpListener, acceptor: TlsAcceptor) {
+    fn serve(&self, listener: TcpListener, acceptor: Option<TlsAcceptor>) {
         let (world, changed) = (Arc::clone(&self.world), Arc::clone(&self.changed));
         tokio::spawn(async move {
             loop {
@@ -243,13 +264,13 @@ impl Peer {
                 }
                 let (acceptor, world, changed) = (acceptor.clone(), Arc::clone(&world), Arc::clone(&changed));
                 tokio::spawn(async move {
-                    let Ok(stream) = acceptor.accept(stream).await else { return };
                     let service = service_fn(|request| answer(request, Arc::clone(&world), Arc::clone(&changed)));
-                    drop(
-                        hyper::server::conn::http1::Builder::new()
-                            .serve_connection(TokioIo::new(stream), service)
-                            .await,
-                    );
+                    let http = hyper::server::conn::http1::Builder::new();
+                    let Some(acceptor) = acceptor else {
+                        return drop(http.serve_connection(TokioIo::new(stream), service).await);
+                    };
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    drop(http.serve_connection(TokioIo::new(stream), service).await);
                 });
             }
         });
@@ -285,10 +306,10 @@ async fn answer(
         Some(Fault::Refuse(status, error)) => (status, serde_json::to_vec(&error).unwrap()),
         Some(Fault::Garble(text)) => (StatusCode::OK, text.as_bytes().to_vec()),
         Some(Fault::LoseAnswer) => {
-            dispatch(&path, &head.headers, &body, &world, &changed).await;
+            dispatch(&head.method, &path, &head.headers, &body, &world, &changed).await;
             return Err(Lost);
         }
-        None => dispatch(&path, &head.headers, &body, &world, &changed).await,
+        None => dispatch(&head.method, &path, &head.headers, &body, &world, &changed).await,
     };
     let mut world = world.lock().unwrap();
     if world.is_away {
@@ -300,17 +321,29 @@ async fn answer(
     Ok(Response::builder().status(status).header("date", date).body(Full::new(bytes.into())).unwrap())
 }
 
-async fn dispatch(path: &str, headers: &HeaderMap, body: &[u8], world: &Mutex<World>, changed: &Notify) -> Answer {
+async fn dispatch(
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+    world: &Mutex<World>,
+    changed: &Notify,
+) -> Answer {
+    if path.starts_with(co_sign::LIST) {
+        let result = co_sign(&mut world.lock().unwrap(), method, path, headers, body);
+        return result.map_or_else(|refusal| refusal, |bytes| (StatusCode::OK, bytes));
+    }
+    assert_eq!(method, Method::POST, "{path}");
     let result = match path {
         Attest::PATH => attest(&mut world.lock().unwrap(), &read(body)),
         Register::PATH => register(&mut world.lock().unwrap(), &read(body)),
         Renew::PATH => {
             let mut world = world.lock().unwrap();
-            verify(&mut world, path, headers, body).map(|id| renew(&mut world, &id, &read(body)))
+            verify(&mut world, method, path, headers, body).map(|id| renew(&mut world, &id, &read(body)))
         }
         Resign::PATH => {
             let mut world = world.lock().unwrap();
-            verify(&mut world, path, headers, body).map(|id| {
+            verify(&mut world, method, path, headers, body).map(|id| {
                 world.machines.get_mut(&id).unwrap().is_alive = false;
                 json(&Resigned {})
             })
@@ -393,8 +426,37 @@ fn renew(world: &mut World, id: &MachineId, renew: &Renew) -> Vec<u8> {
     registered(world, id.clone(), expires_at)
 }
 
+/// The list, and answers, whose bodies are remembered as they came.
+fn co_sign(
+    world: &mut World,
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Vec<u8>, Answer> {
+    let id = verify(world, method, path, headers, body)?;
+    if path == co_sign::LIST {
+        assert_eq!((method, body.len(), headers.get("content-type")), (&Method::GET, 0, None));
+        return Ok(json(&CoSignList { requests: world.co_signs.clone() }));
+    }
+    assert_eq!(method, Method::POST);
+    let consent: Consent = read(body);
+    let verdict = [CoSignVerdict::Approved, CoSignVerdict::Denied]
+        .into_iter()
+        .find(|verdict| path == co_sign::path(&consent.request_id, *verdict))
+        .expect("the path names the request of the body");
+    world.consents.push((id, path.to_owned(), read(body)));
+    Ok(json(&Settled { id: consent.request_id, verdict, until: consent.not_after }))
+}
+
 /// Who signed a request, verified as the server does it.
-fn verify(world: &mut World, path: &str, headers: &HeaderMap, body: &[u8]) -> Result<MachineId, Answer> {
+fn verify(
+    world: &mut World,
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<MachineId, Answer> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap());
     let [id, timestamp, nonce, signature] =
         [header::MACHINE_ID, header::TIMESTAMP, header::NONCE, header::SIGNATURE].map(text);
@@ -405,7 +467,7 @@ fn verify(world: &mut World, path: &str, headers: &HeaderMap, body: &[u8]) -> Re
     }
     let now = world.now();
     let Some(machine) = world.machines.get(&signed.machine_id) else { return unauthorized("unknown machine") };
-    let message = string_to_sign("POST", path, &signed.timestamp_text, &signed.nonce, body);
+    let message = string_to_sign(method.as_str(), path, &signed.timestamp_text, &signed.nonce, body);
     if machine.key.verify(&message, &signed.signature).is_err() {
         return unauthorized("bad signature");
     }
@@ -423,10 +485,14 @@ async fn sync(
     world: &Mutex<World>,
     changed: &Notify,
 ) -> Result<Vec<u8>, Answer> {
-    let id = verify(&mut world.lock().unwrap(), path, headers, body)?;
+    let id = verify(&mut world.lock().unwrap(), &Method::POST, path, headers, body)?;
     let ask: Sync = read(body);
     let until = tokio::time::Instant::now() + Duration::from_secs(u64::from(ask.wait_seconds));
-    world.lock().unwrap().asked.push(ask.clone());
+    {
+        let mut world = world.lock().unwrap();
+        world.asked.push(ask.clone());
+        world.asked_at.push(tokio::time::Instant::now());
+    }
     loop {
         let is_changed = changed.notified();
         tokio::pin!(is_changed);
@@ -462,7 +528,8 @@ fn news(world: &World, id: &MachineId, ask: &Sync) -> Synced {
                 News::Denied { reason: DenialReason::NotGranted, message: String::new(), until: None },
             ),
         };
-        if held != Some(&now) {
+        let is_told_again = world.is_forgetful && matches!(now, Held::Denied(_));
+        if held != Some(&now) || is_told_again {
             secrets.insert(name.clone(), news);
         }
     }

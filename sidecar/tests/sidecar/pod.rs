@@ -17,8 +17,8 @@ use tokio::task::JoinHandle;
 
 use crate::peer::{Peer, TOKEN};
 
-/// How long a condition may take to come true.
-const BOUND: Duration = Duration::from_secs(20);
+/// How long a condition may take to come true: longer than the longest pause between two attempts.
+const BOUND: Duration = Duration::from_secs(45);
 
 /// A clock that may be wrong.
 #[derive(Default)]

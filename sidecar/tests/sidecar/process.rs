@@ -132,7 +132,7 @@ async fn a_bad_command_line_or_environment_says_what_to_do() {
     let (peer, pod) = (peer().await, Pod::new(&Peer::start().await));
     assert_eq!(
         run(&peer, &pod, "start").await,
-        (Some(1), "\"start\" is no command: say run, wait or ready\n".to_owned())
+        (Some(2), "\"start\" is no command: say run, wait, ready or cosign (--help says more)\n".to_owned())
     );
     for (variable, value, line) in [
         ("SIKKERKEY_CA", "", "SIKKERKEY_CA is not set: it is set by the webhook that injects the sidecar\n"),

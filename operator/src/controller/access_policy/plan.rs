@@ -10,15 +10,16 @@ use super::gather::Facts;
 use crate::controller::conditions::Verdict;
 use crate::controller::grant::gather::Referred;
 use crate::controller::plan::{Action, Plan};
+use crate::webhook::validate::policy::refuse_flaws;
 
 /// Decides.
 pub fn plan(object: &Received<AccessPolicy>, meta: ObjectMeta, facts: &Facts) -> Plan<ApplyPolicy> {
     if let Some(finding) = object.refusal() {
         return Plan::Reject { reason: finding.reason(), what: finding.to_string() };
     }
-    if object.spec == sikkerkey_crds::access_policy::AccessPolicySpec::default() {
-        let what = "spec: a policy without an axis restricts nothing, give at least one".to_owned();
-        return Plan::Reject { reason: Reason::InvalidSpec, what };
+    // Of an object that the webhook has not seen.
+    if let Err(flaw) = refuse_flaws(&object.spec) {
+        return Plan::Reject { reason: Reason::InvalidSpec, what: flaw.to_string() };
     }
     let own = meta.key.namespace.clone();
     let apply = match convert(meta, &object.spec) {
@@ -134,6 +135,11 @@ mod tests {
                 "spec.ttl is null: remove the key or give it a value",
             ),
             (json!({}), Reason::InvalidSpec, "spec: a policy without an axis restricts nothing, give at least one"),
+            (
+                json!({"timeZone": "Europe/Olso", "timeWindow": {"start": "06:00", "end": "20:00"}}),
+                Reason::InvalidSpec,
+                "spec.timeZone: Europe/Olso is not a time zone of the IANA database: did you mean Europe/Oslo?",
+            ),
             (
                 json!({"rateCap": {"perMinute": 0}}),
                 Reason::InvalidSpec,

@@ -29,7 +29,7 @@ pub fn conclude(evidence: &Evidence<'_, AccessPolicy>) -> AccessPolicyStatus {
         status.secrets = Some(count(evidence.facts.bound));
     }
     if let Some(state) = evidence.state() {
-        fill(&mut status, state, second(evidence.now));
+        fill(&mut status, spec, state, second(evidence.now));
     }
     status
 }
@@ -47,7 +47,7 @@ fn axes(spec: &AccessPolicySpec) -> String {
     given.into_iter().filter_map(|(given, name)| given.then_some(name)).collect::<Vec<_>>().join(",")
 }
 
-fn fill(status: &mut AccessPolicyStatus, state: &PolicyState, now: Time) {
+fn fill(status: &mut AccessPolicyStatus, spec: &AccessPolicySpec, state: &PolicyState, now: Time) {
     let window = match state.window {
         wire::WindowState::Always => WindowState::Always,
         wire::WindowState::Open => WindowState::Open,
@@ -56,19 +56,22 @@ fn fill(status: &mut AccessPolicyStatus, state: &PolicyState, now: Time) {
     };
     status.window = Some(PolicyWindow { state: Some(window), change_time: time(state.window_changes_at) });
     let before = status.usage.take();
-    status.usage = usage(state, before, now);
+    status.usage = usage(spec, state, before, now);
 }
 
-/// The figures, as old as they are: they keep their date while they stay the same. Nothing while nothing was ever read.
-fn usage(state: &PolicyState, before: Option<PolicyUsage>, now: Time) -> Option<PolicyUsage> {
-    if state.usage == Usage::default() && state.denied_by.is_empty() {
+/// The figures, as old as they are: they keep their date while they stay the same. Nothing while nothing was ever read or
+/// asked for, and no number of reads is set.
+fn usage(spec: &AccessPolicySpec, state: &PolicyState, before: Option<PolicyUsage>, now: Time) -> Option<PolicyUsage> {
+    let is_untouched = state.usage == Usage::default() && state.denied_by.is_empty() && state.pending_co_signs == 0;
+    if is_untouched && state.remaining_reads.is_none() {
         return None;
     }
     let fresh = PolicyUsage {
         reads: Some(big(state.usage.reads)),
         denied: Some(big(state.usage.denied)),
         denied_by: denied_by(&state.denied_by),
-        pending_co_signs: None,
+        pending_co_signs: spec.co_sign.is_some().then(|| count(state.pending_co_signs)),
+        remaining_reads: state.remaining_reads.map(big),
         as_of: before.as_ref().and_then(|before| before.as_of.clone()),
     };
     if before.as_ref() == Some(&fresh) { before } else { Some(PolicyUsage { as_of: Some(now), ..fresh }) }
@@ -79,7 +82,7 @@ fn denied_by(counts: &BTreeMap<DenialReason, u64>) -> Vec<DeniedBy> {
         DenialReason::OutsideTimeWindow => Some(Axis::TimeWindow),
         DenialReason::AddressNotAllowed => Some(Axis::IpAllowlist),
         DenialReason::RateCapReached => Some(Axis::RateCap),
-        DenialReason::CoSignMissing => Some(Axis::CoSign),
+        DenialReason::CoSignMissing | DenialReason::CoSignRefused => Some(Axis::CoSign),
         DenialReason::PolicyEnded => Some(Axis::Ttl),
         // Not the policy's doing.
         _ => None,

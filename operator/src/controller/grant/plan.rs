@@ -1,5 +1,7 @@
 //! What to do with a Grant. Pure.
 
+use std::collections::BTreeSet;
+
 use sikkerkey_crds::grant::{Grant, GrantProblem};
 use sikkerkey_crds::reason::Reason;
 use sikkerkey_crds::received::Received;
@@ -54,8 +56,9 @@ fn secret_not_found(missing: &[String], own: &str, grant: &Grant) -> String {
     format!("Secret {} does not exist in namespace {own}{others}.", listed(missing))
 }
 
-/// The Secrets that are not granted, as the status holds them.
-pub fn problems(missing: &[String], lacking: &[String], own: &str) -> Vec<GrantProblem> {
+/// What is wrong with single Secrets, as the status holds it, the worst first: those that are not granted, then the reads
+/// that wait for a co-signer. One entry for each Secret: its name is the key of the list.
+pub fn problems(missing: &[String], lacking: &[String], awaited: Vec<GrantProblem>, own: &str) -> Vec<GrantProblem> {
     const LIMIT: usize = 16;
     let problem = |secret: &String, message: String| GrantProblem {
         secret: secret.clone(),
@@ -65,7 +68,9 @@ pub fn problems(missing: &[String], lacking: &[String], own: &str) -> Vec<GrantP
     let missing = missing.iter().map(|name| problem(name, format!("Secret {name} does not exist in namespace {own}.")));
     let lacking =
         lacking.iter().map(|name| problem(name, format!("Secret {name} is not in force yet: see its conditions.")));
-    missing.chain(lacking).take(LIMIT).collect()
+    let mut named = BTreeSet::new();
+    let all = missing.chain(lacking).chain(awaited);
+    all.filter(|problem| named.insert(problem.secret.clone())).take(LIMIT).collect()
 }
 
 #[cfg(test)]

@@ -3,13 +3,14 @@
 use kube::ResourceExt;
 use sikkerkey_crds::Time;
 use sikkerkey_crds::condition::{PROBLEM_MESSAGE_LIMIT, clipped};
-use sikkerkey_crds::grant::{DeniedRead, Grant, GrantStatus, GrantUsage, GrantedSecrets};
+use sikkerkey_crds::grant::{DeniedRead, Grant, GrantProblem, GrantStatus, GrantUsage, GrantedSecrets};
 use sikkerkey_crds::reason::Reason;
-use sikkerkey_protocol::kubernetes::{GrantState, Usage};
+use sikkerkey_protocol::kubernetes::{Awaited, GrantState, Usage};
 
 use super::gather::Referred;
 use super::plan::problems;
 use crate::controller::conditions::{Verdict, listed};
+use crate::controller::events::News;
 use crate::controller::figure::{big, count, second, time};
 use crate::controller::plan::{Evidence, Opinion, Outcome, Plan};
 
@@ -27,7 +28,8 @@ pub fn conclude(evidence: &Evidence<'_, Grant>) -> GrantStatus {
         Some(namespace) if *namespace != own => format!("{namespace}/{}", machine.name),
         _ => machine.name.clone(),
     });
-    status.problems = problems(&evidence.facts.missing, lacking(evidence), &own);
+    let awaited = awaited_now(evidence);
+    status.problems = problems(&evidence.facts.missing, lacking(evidence), awaited, &own);
     match evidence.outcome {
         Outcome::InForce(state) => fill(&mut status, grant, state, evidence.now),
         Outcome::Withdrawn => {
@@ -45,6 +47,43 @@ fn lacking<'a>(evidence: &Evidence<'a, Grant>) -> &'a [String] {
         Outcome::InForce(state) => &state.missing,
         Outcome::NotAsked | Outcome::Withdrawn | Outcome::Failed(_) => &[],
     }
+}
+
+/// The reads that wait for a co-signer. While the server cannot be asked they wait as before.
+fn awaited_now(evidence: &Evidence<'_, Grant>) -> Vec<GrantProblem> {
+    match evidence.outcome {
+        Outcome::InForce(state) => {
+            let waits = |awaited: &Awaited| GrantProblem {
+                secret: awaited.secret.clone(),
+                reason: Reason::CoSignMissing.to_string(),
+                message: clipped(&awaited.message, PROBLEM_MESSAGE_LIMIT),
+            };
+            state.awaiting.iter().map(waits).collect()
+        }
+        Outcome::Withdrawn => Vec::new(),
+        Outcome::NotAsked | Outcome::Failed(_) => awaited(evidence.previous).cloned().collect(),
+    }
+}
+
+/// The reads that wait for a co-signer, of a status.
+pub fn awaited(status: &GrantStatus) -> impl Iterator<Item = &GrantProblem> {
+    status.problems.iter().filter(|problem| is_awaited(problem))
+}
+
+/// Whether a problem is a read that waits for a co-signer.
+pub fn is_awaited(problem: &GrantProblem) -> bool {
+    problem.reason == Reason::CoSignMissing.as_str()
+}
+
+/// The Event when the first read begins to wait: the co-signer's people look here, the reader's in the pod.
+pub fn news_of_awaited(previous: &GrantStatus, wanted: &GrantStatus) -> Option<News> {
+    let mut now = awaited(wanted);
+    let first = now.next().filter(|_| awaited(previous).next().is_none())?;
+    let more = match now.count() {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    Some(News::warning(Reason::CoSignMissing, format!("Secret {}: {}{more}.", first.secret, first.message)))
 }
 
 /// What exists in the cluster and is not in force at the server.

@@ -44,8 +44,12 @@ fn pod(spec: Value) -> Value {
 }
 
 fn injection(pod: &Value, machine: &Received<Machine>) -> Result<Injection, Refusal> {
+    held_by(Gate::Hook, pod, machine)
+}
+
+fn held_by(gate: Gate, pod: &Value, machine: &Received<Machine>) -> Result<Injection, Refusal> {
     let view = read_pod(&pod.to_string()).unwrap();
-    inject(&view, "shop", Some(machine), &settings(), BUNDLE)
+    inject(&view, "shop", Some(machine), &settings(), BUNDLE, gate)
 }
 
 fn apply(pod: &Value, injection: &Injection) -> Value {
@@ -125,6 +129,28 @@ fn injected_pods_look_as_committed() {
 }
 
 #[test]
+fn a_pod_that_may_wait_for_hours_looks_as_committed() {
+    let pod = pod(json!({}));
+    assert_golden("startup-probe", &apply(&pod, &held_by(Gate::Probe, &pod, &plain()).unwrap()));
+}
+
+#[test]
+fn a_pod_has_exactly_one_gate_also_when_the_policy_has_changed_between_two_passes() {
+    let gates = [(Gate::Hook, "lifecycle", "startupProbe"), (Gate::Probe, "startupProbe", "lifecycle")];
+    for (name, pod) in gallery() {
+        for (first, ..) in gates {
+            let once = apply(&pod, &held_by(first, &pod, &plain()).unwrap());
+            for (second, has, has_not) in gates {
+                let twice = apply(&once, &held_by(second, &once, &plain()).unwrap());
+                let inits = twice["spec"]["initContainers"].as_array().unwrap();
+                let sidecar = inits.iter().find(|container| container["name"] == "sikkerkey").unwrap();
+                assert!(sidecar.get(has).is_some() && sidecar.get(has_not).is_none(), "{name}: {sidecar}");
+            }
+        }
+    }
+}
+
+#[test]
 fn injecting_an_injected_pod_changes_nothing() {
     for (name, pod) in gallery() {
         let once = injected(&pod, &plain());
@@ -136,9 +162,11 @@ fn injecting_an_injected_pod_changes_nothing() {
 fn the_patch_of_a_plain_pod_with_a_real_root_is_small() {
     let root = crate::ca::root::Root::generate("2026-11-24T00:00:00Z".parse().unwrap()).unwrap();
     let view = read_pod(&pod(json!({})).to_string()).unwrap();
-    let injection = inject(&view, "shop", Some(&plain()), &settings(), &root.bundle_pem()).unwrap();
-    let bytes = serde_json::to_vec(&injection.patch).unwrap().len();
-    assert!(bytes <= 2500, "{bytes} bytes");
+    for gate in [Gate::Hook, Gate::Probe] {
+        let injection = inject(&view, "shop", Some(&plain()), &settings(), &root.bundle_pem(), gate).unwrap();
+        let bytes = serde_json::to_vec(&injection.patch).unwrap().len();
+        assert!(bytes <= 2500, "{gate:?}: {bytes} bytes");
+    }
 }
 
 #[test]
@@ -223,7 +251,7 @@ fn a_pod_that_cannot_work_is_refused_with_the_fix() {
         assert_eq!(refusal(&pod, &machine), (reason, message));
     }
     let view = read_pod(&pod(json!({})).to_string()).unwrap();
-    let missing = inject(&view, "shop", None, &settings(), BUNDLE).unwrap_err();
+    let missing = inject(&view, "shop", None, &settings(), BUNDLE, Gate::Hook).unwrap_err();
     assert_eq!(missing.reason(), "MachineNotFound");
 }
 

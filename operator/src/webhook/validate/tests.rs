@@ -1,14 +1,63 @@
 #![expect(clippy::needless_pass_by_value, reason = "json! reads best in the call itself")]
 
+use std::sync::Arc;
+
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::Event;
 use serde_json::json;
+use sikkerkey_crds::received::Received;
 
 use super::*;
+use crate::index::seen::Seen;
+
+fn seen<K: Kind>(object: Value) -> Event<Seen<K>> {
+    let guard: DeserializeGuard<Received<K>> = serde_json::from_value(object).unwrap();
+    Event::Apply(guard.into())
+}
+
+fn named(kind: &str, place: &str, spec: Value) -> Value {
+    let (namespace, name) = place.split_once('/').unwrap();
+    json!({"apiVersion": "sikkerkey.com/v1alpha1", "kind": kind, "spec": spec,
+           "metadata": {"name": name, "namespace": namespace, "uid": place, "generation": 1}})
+}
+
+/// A namespace whose Machine web reads db, which two policies could guard, and key, which four-eyes guards; and another,
+/// whose Machine job reads db as well.
+fn cluster() -> Arc<Index> {
+    let (index, mut feeds) = Index::new();
+    let pods = |place: &str, alive: i32, allow: Value| {
+        let mut machine =
+            named("Machine", place, json!({"workload": {"serviceAccountNames": ["a"]}, "allowFrom": allow}));
+        machine["status"] = json!({"pods": {"alive": alive}});
+        machine
+    };
+    feeds.machines.apply(&seen(pods("shop/web", 12, json!([]))));
+    feeds.machines.apply(&seen(pods("hq/job", 30, json!([{"namespace": "shop", "kinds": ["Grant"]}]))));
+    feeds.machines.apply(&seen(pods("hq/other", 99, json!([]))));
+    let source = |source: &str, policy: &str| json!({"source": {source: {}}, "policyRef": {"name": policy}});
+    feeds.secrets.apply(&seen(named("Secret", "shop/db", source("generate", "hours"))));
+    feeds.secrets.apply(&seen(named("Secret", "shop/key", source("external", "four-eyes"))));
+    for (name, machine, secrets, end) in [
+        ("web-reads", json!({"name": "web"}), json!([{"name": "db"}, {"name": "key"}]), None),
+        ("job-reads", json!({"name": "job", "namespace": "hq"}), json!([{"name": "db"}]), None),
+        ("no-consent", json!({"name": "other", "namespace": "hq"}), json!([{"name": "db"}]), None),
+        ("past", json!({"name": "old"}), json!([{"name": "db"}]), Some("2026-11-01T00:00:00Z")),
+    ] {
+        let mut spec = json!({"machineRef": machine, "secretRefs": secrets});
+        if let Some(end) = end {
+            spec["expiresAt"] = end.into();
+        }
+        feeds.grants.apply(&seen(named("Grant", &format!("shop/{name}"), spec)));
+    }
+    let boss =
+        json!({"coSign": {"machineRef": {"name": "boss", "namespace": "hq"}, "window": "1h"}, "rotateAfterReads": 50});
+    feeds.policies.apply(&seen(named("AccessPolicy", "shop/four-eyes", boss)));
+    index
+}
 
 fn verdict_at(kind: &str, object: &Value, old: Option<&Value>) -> Result<Vec<String>, (&'static str, String)> {
-    let surroundings = Surroundings {
-        now: "2026-11-24T00:00:00Z".parse().unwrap(),
-        machine_exists: &|namespace, name| (namespace, name) == ("shop", "web"),
-    };
+    let index = cluster();
+    let surroundings = Surroundings { now: "2026-11-24T00:00:00Z".parse().unwrap(), index: &index };
     validate(kind, "shop", object, old, &surroundings).map_err(|invalid| (invalid.reason.as_str(), invalid.message))
 }
 
@@ -129,6 +178,70 @@ fn warnings_name_what_has_no_effect() {
             "spec.ttl.expiresAt 2026-11-24T00:00:00Z is past: every read of the bound Secrets is denied.".to_owned()
         ])
     );
+}
+
+#[test]
+fn a_policy_is_looked_at_together_with_the_secrets_that_name_it_and_those_who_read_them() {
+    let spec = json!({"coSign": {"machineRef": {"name": "web"}, "window": "1h"}, "rateCap": {"perMinute": 20},
+                      "rotateAfterReads": 40});
+    let named_hours = named("AccessPolicy", "shop/hours", spec.clone());
+    assert_eq!(
+        verdict_at("AccessPolicy", &named_hours, None),
+        Ok(vec![
+            "spec.coSign.machineRef: Machine web co-signs for AccessPolicy hours and is itself granted Secret db: nobody \
+             approves their own reads, so it cannot read that."
+                .to_owned(),
+            "spec.rateCap.perMinute: AccessPolicy hours lets all pods of Machine hq/job together read a Secret 20 times in a \
+             minute, and 30 are alive: when they start at once, the others wait."
+                .to_owned(),
+            "spec.rotateAfterReads: Secret db is granted to 42 pods that are alive, and AccessPolicy hours makes a new value \
+             after 40 reads: one more read by each is enough, every 5 minutes at the earliest."
+                .to_owned(),
+        ])
+    );
+    assert_eq!(verdict("AccessPolicy", spec.clone()), Ok(vec![]), "no Secret names x");
+    let mut nameless = named_hours;
+    nameless["metadata"] = json!({"generateName": "hours-"});
+    assert_eq!(verdict_at("AccessPolicy", &nameless, None), Ok(vec![]));
+}
+
+#[test]
+fn a_co_signer_that_does_not_exist_is_told_of_in_the_own_namespace_only() {
+    let signed = |machine: Value| json!({"coSign": {"machineRef": machine, "window": "1h"}});
+    let missing = "spec.coSign.machineRef: Machine boss does not exist in namespace shop (yet): reads that need its approval \
+                   are denied until it does.";
+    assert_eq!(verdict("AccessPolicy", signed(json!({"name": "boss"}))), Ok(vec![missing.to_owned()]));
+    let explicit = signed(json!({"name": "boss", "namespace": "shop"}));
+    assert_eq!(verdict("AccessPolicy", explicit), Ok(vec![missing.to_owned()]));
+    assert_eq!(verdict("AccessPolicy", signed(json!({"name": "boss", "namespace": "hq"}))), Ok(vec![]));
+}
+
+#[test]
+fn a_secret_and_a_grant_are_told_what_the_policy_that_is_there_makes_of_them() {
+    let external = named("Secret", "shop/pin", json!({"source": {"external": {}}, "policyRef": {"name": "four-eyes"}}));
+    assert_eq!(
+        verdict_at("Secret", &external, None),
+        Ok(vec![
+            "The server makes no new value of Secret pin (external): after 50 reads under AccessPolicy four-eyes it becomes \
+             due (RotationDue), and somebody has to set it."
+                .to_owned()
+        ])
+    );
+    let made = named("Secret", "shop/pin", json!({"source": {"generate": {}}, "policyRef": {"name": "four-eyes"}}));
+    assert_eq!(verdict_at("Secret", &made, None), Ok(vec![]));
+    let free = named("Secret", "shop/pin", json!({"source": {"external": {}}, "policyRef": {"name": "unknown"}}));
+    assert_eq!(verdict_at("Secret", &free, None), Ok(vec![]));
+
+    let grant = |machine: Value| json!({"machineRef": machine, "secretRefs": [{"name": "db"}, {"name": "key"}]});
+    assert_eq!(
+        verdict("Grant", grant(json!({"name": "boss", "namespace": "hq"}))),
+        Ok(vec![
+            "Machine hq/boss co-signs for AccessPolicy four-eyes and is itself granted Secret key: nobody approves their own \
+             reads, so it cannot read that."
+                .to_owned()
+        ])
+    );
+    assert_eq!(verdict("Grant", grant(json!({"name": "web"}))), Ok(vec![]));
 }
 
 #[test]

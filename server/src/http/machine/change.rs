@@ -1,8 +1,9 @@
-//! Changes that a machine makes to itself.
+//! Changes that a machine makes by a signed request.
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
+use axum::response::Response;
 use axum::routing::{MethodRouter, post};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,33 +27,38 @@ where
     C: Call + DeserializeOwned + Send + 'static,
     C::Answer: Serialize + Send + 'static,
 {
-    post(async move |State(app): State<App>, request: Request<Body>| {
-        let verified = match signed::machine(&app, request).await {
-            Ok(verified) => verified,
-            Err(response) => return response,
-        };
-        let call: C = match agent::parse(verified.body()) {
-            Ok(call) => call,
-            Err(refusal) => return signed::malformed(&app, verified.source(), refusal),
-        };
-        let (machine, spend, source) = verified.into_parts();
-        let id = machine.id.clone();
-        let decide = Box::new(move |context: &Context<'_>| {
-            // As it is now: it may have been revoked, or have another key, since its signature was verified.
-            let now = context.state.machines.get(&machine.id).filter(|it| it.public_key == machine.public_key);
-            let now = now.ok_or_else(authenticate::unknown)?;
-            authenticate::may_connect(context.state, &now.vault, source.address)?;
-            decide(context, now, source, call)
-        });
-        ok(app
-            .writer
-            .change(ChangeRequest {
-                spend: Some(spend),
-                actor: Actor::Machine(id),
-                source_ip: Some(source.address),
-                what: C::PATH,
-                decide,
-            })
-            .await)
-    })
+    post(async move |State(app): State<App>, request: Request<Body>| run(&app, request, C::PATH, decide).await)
+}
+
+/// Receives a request, and lets the machine that signed it change something. `what` names the route.
+pub(super) async fn run<B, A>(
+    app: &App,
+    request: Request<Body>,
+    what: &'static str,
+    decide: impl FnOnce(&Context<'_>, &Machine, Source, B) -> Decided<A> + Send + 'static,
+) -> Response
+where
+    B: DeserializeOwned + Send + 'static,
+    A: Serialize + Send + 'static,
+{
+    let verified = match signed::machine(app, request).await {
+        Ok(verified) => verified,
+        Err(response) => return response,
+    };
+    let body: B = match agent::parse(verified.body()) {
+        Ok(body) => body,
+        Err(refusal) => return signed::malformed(app, verified.source(), refusal),
+    };
+    let (machine, spend, source) = verified.into_parts();
+    let id = machine.id.clone();
+    let decide = Box::new(move |context: &Context<'_>| {
+        // As it is now: it may have been revoked, or have another key, since its signature was verified.
+        let now = context.state.machines.get(&machine.id).filter(|it| it.public_key == machine.public_key);
+        let now = now.ok_or_else(authenticate::unknown)?;
+        authenticate::may_connect(context.state, &now.vault, source.address)?;
+        decide(context, now, source, body)
+    });
+    let request =
+        ChangeRequest { spend: Some(spend), actor: Actor::Machine(id), source_ip: Some(source.address), what, decide };
+    ok(app.writer.change(request).await)
 }

@@ -1,6 +1,5 @@
 //! `AccessPolicy` objects.
 
-use sikkerkey_protocol::error_body::ErrorCode;
 use sikkerkey_protocol::kubernetes::{ApplyPolicy, PolicyState};
 
 use super::scope::{Scope, check_generation, check_object, invalid};
@@ -11,7 +10,7 @@ use crate::entropy;
 use crate::model::Entity;
 use crate::model::agent::Agent;
 use crate::model::policy::Policy;
-use crate::policy::{self, Flaw};
+use crate::policy;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::fence;
 use crate::usecase::source::Source;
@@ -21,10 +20,7 @@ use crate::usecase::steps::Steps;
 pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: ApplyPolicy) -> Decided<PolicyState> {
     let scope = Scope::of(context, agent, source)?;
     check_object(&request.object)?;
-    policy::check(&request.policy).map_err(|flaw| {
-        let refusal = invalid(flaw.to_string());
-        if matches!(flaw, Flaw::Unsupported(_)) { refusal.code(ErrorCode::Unsupported) } else { refusal }
-    })?;
+    policy::check(&request.policy).map_err(|flaw| invalid(flaw.to_string()))?;
     let mut steps = Steps::default();
     let project = project::ensure(&scope, &request.object, &mut steps)?;
     let old = context.state.policy_of(&scope.cluster.name, &request.object.key);

@@ -2,7 +2,7 @@
 
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::kubernetes::{
-    Approval, GrantState, MachineState, PolicyState, SecretState, Usage, WindowState,
+    Approval, Awaited, GrantState, MachineState, PolicyState, SecretState, Usage, WindowState,
 };
 
 use crate::decision::Context;
@@ -13,7 +13,8 @@ use crate::model::millis::Millis;
 use crate::model::policy::Policy;
 use crate::model::secret::{Secret, SecretPhase};
 use crate::policy;
-use crate::usecase::housekeeping::Schedule;
+use crate::usecase::co_sign;
+use crate::usecase::rotation::Schedule;
 
 /// Whether a machine can read, as far as it alone decides.
 pub(super) fn is_live(machine: &Machine, now: Millis) -> bool {
@@ -90,12 +91,17 @@ pub(super) fn of_grant(context: &Context<'_>, grant: &Grant, missing: Vec<String
     missing.dedup();
     let usage =
         secrets.iter().filter_map(|it| context.ledger.usage(&grant.grantee, &it.id)).fold(Usage::default(), sum);
+    let awaited = |secret: &&Secret| {
+        let message = co_sign::awaited(state, &secret.id, &grant.grantee, context.now)?;
+        Some(Awaited { secret: secret.name.clone(), message })
+    };
+    let awaiting = granted.iter().filter_map(awaited).collect();
     GrantState {
         machine_id: Some(grant.grantee.to_string()),
         granted: granted.into_iter().map(|it| it.name.clone()).collect(),
         missing,
         usage,
-        awaiting: Vec::new(),
+        awaiting,
     }
 }
 
@@ -112,7 +118,7 @@ pub(super) fn of_policy(context: &Context<'_>, policy: &Policy) -> PolicyState {
         window_changes_at: None,
         usage: Usage::default(),
         denied_by: std::collections::BTreeMap::new(),
-        pending_co_signs: 0,
+        pending_co_signs: count(co_sign::waiting_under(context.state, policy, context.now)),
         remaining_reads: None,
     };
     if let Ok((window, change)) = policy::window_state(&policy.document, context.now) {
@@ -123,7 +129,9 @@ pub(super) fn of_policy(context: &Context<'_>, policy: &Policy) -> PolicyState {
     let mut used_up = !secrets.is_empty();
     for secret in secrets {
         let of_secret = context.ledger.secret_usage(&secret.id);
-        used_up &= max_reads.is_some_and(|max| of_secret.usage.reads >= max);
+        let remaining = max_reads.map(|max| max.saturating_sub(of_secret.usage.reads));
+        used_up &= remaining == Some(0);
+        state.remaining_reads = state.remaining_reads.into_iter().chain(remaining).min();
         state.usage = sum(std::mem::take(&mut state.usage), &of_secret.usage);
         for (reason, times) in of_secret.denied_by.into_iter().filter(|(reason, _)| is_axis(*reason)) {
             *state.denied_by.entry(reason).or_default() += times;

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 use sikkerkey_protocol::id::SecretId;
 use sikkerkey_protocol::kubernetes::{ApplySecret, Charset, Generator};
 use sikkerkey_protocol::management::{BindPolicy, PolicyDetail};
-use sikkerkey_protocol::policy::{CountedBy, PolicyDocument, RateCap};
+use sikkerkey_protocol::policy::{Approver, CountedBy, PolicyDocument, RateCap};
 
 use super::*;
 use crate::audit::entry::{Actor, Severity};
@@ -382,4 +382,36 @@ fn a_co_signer_is_a_machine_of_the_vault_by_the_id_that_lasts() {
     refused(world.create(co_sign(pod.as_str())), RefusalKind::Invalid, None, &text);
     let text = "coSignMachineId names Machine shop/web of cluster prod, and the project belongs to no namespace there: name a single machine";
     refused(world.create(co_sign(fleet.as_str())), RefusalKind::Invalid, None, text);
+}
+
+#[test]
+fn a_co_signer_may_be_every_machine_of_an_object_of_the_projects_own_cluster() {
+    let mut world = world();
+    world.bench.apply_machine(workload("web")).unwrap();
+    let fleet = world.bench.state.fleets.values().next().unwrap().clone();
+    let shop = fleet.project.to_string();
+    let document = PolicyDocument { ip_allowlist: Some(vec!["10.0.0.0/8".into()]), ..Default::default() };
+    world.bench.run(|it| admin::policy::set(it, &shop, "two", document)).unwrap();
+    let id = world.bench.state.policies.keys().next().unwrap().clone();
+    let fields =
+        json!({"coSignEnabled": true, "coSignMachineId": fleet.id, "coSignWindowSeconds": 60, "rotateAfterReads": 5});
+    let changed = world.run(|it, manager| policy::update(it, manager, [&shop, &id], changes(fields))).unwrap();
+    assert_eq!(changed.policy.policy.co_sign_machine_id.as_deref(), Some(fleet.id.as_str()));
+    let held = world.bench.state.policies[&id].document.clone();
+    assert_eq!(held.co_sign.as_ref().unwrap().approver, Approver::Object(fleet.managed.object.key.clone()));
+    assert_eq!(held.rotate_after_reads, Some(5));
+
+    // One that an object wrote names it by the same id.
+    let mut object = allowlist("hours", "10.0.0.0/8");
+    object.policy.co_sign = held.co_sign;
+    world.bench.apply_policy(object).unwrap();
+    let list = world.run(|it, manager| policy::list(it, manager, [&shop])).unwrap().policies;
+    let of_object = list.iter().find(|it| it.policy.name == "hours").unwrap();
+    assert_eq!(of_object.policy.co_sign_machine_id.as_deref(), Some(fleet.id.as_str()));
+
+    // When it is gone nobody reads, and everything else can still be changed.
+    world.bench.delete(deleted(sikkerkey_protocol::kubernetes::Kind::Machine, "web")).unwrap();
+    let fields = json!({"rotateAfterReads": 4});
+    let changed = world.run(|it, manager| policy::update(it, manager, [&shop, &id], changes(fields))).unwrap();
+    assert_eq!(changed.policy.policy.co_sign_machine_id.as_deref(), Some(fleet.id.as_str()));
 }

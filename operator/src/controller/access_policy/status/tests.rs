@@ -8,7 +8,7 @@ use super::*;
 use crate::controller::access_policy::gather::Facts;
 use crate::controller::fixture::{Pass, away, now, policy};
 use crate::controller::grant::gather::Referred;
-use crate::controller::plan::Outcome;
+use crate::controller::plan::{Outcome, Reconciled};
 
 fn state(more: Value) -> PolicyState {
     let mut state = json!({
@@ -68,7 +68,9 @@ fn axes_window_and_figures_stand_in_the_status() {
     let facts = Facts { approver: Some(Referred::Fine { suspended: false }), bound: 2 };
     let state = state(json!({
         "window": "Closed", "windowChangesAt": now().as_millisecond(), "usage": {"reads": 9, "denied": 6},
-        "deniedBy": {"OutsideTimeWindow": 1, "RateCapReached": 2, "PolicyEnded": 3, "NotGranted": 4},
+        "deniedBy": {"OutsideTimeWindow": 1, "RateCapReached": 2, "PolicyEnded": 3, "NotGranted": 4, "CoSignMissing": 5,
+                     "CoSignRefused": 6},
+        "pendingCoSigns": 2, "remainingReads": 1,
     }));
     let mut shown = serde_json::to_value(Pass { facts, ..pass(&object, Outcome::InForce(state)) }.status()).unwrap();
     shown.as_object_mut().unwrap().remove("conditions");
@@ -78,9 +80,42 @@ fn axes_window_and_figures_stand_in_the_status() {
             "observedGeneration": 3, "axes": "TimeWindow,IPAllowlist,RateCap,CoSign,TTL,RotateAfterReads", "secrets": 2,
             "window": {"state": "Closed", "changeTime": "2026-06-01T12:00:00Z"},
             "usage": {"reads": 9, "denied": 6, "asOf": "2026-06-01T12:00:00Z", "deniedBy": [
-                {"axis": "TimeWindow", "count": 1}, {"axis": "RateCap", "count": 2}, {"axis": "TTL", "count": 3}]},
+                {"axis": "TimeWindow", "count": 1}, {"axis": "RateCap", "count": 2}, {"axis": "CoSign", "count": 11},
+                {"axis": "TTL", "count": 3}], "pendingCoSigns": 2, "remainingReads": 1},
         })
     );
+}
+
+#[test]
+fn what_waits_and_what_remains_shows_before_the_first_read_and_nothing_else_does() {
+    let cap = policy(json!({"rateCap": {"perMinute": 1}}));
+    let signed = policy(json!({"coSign": {"machineRef": {"name": "boss"}, "window": "10m"}}));
+    let ends = policy(json!({"ttl": {"maxReads": 3}}));
+    for (object, more, expected) in [
+        (&cap, json!({}), json!(null)),
+        (&signed, json!({}), json!(null)),
+        (&signed, json!({"pendingCoSigns": 1}), json!({"pendingCoSigns": 1})),
+        (&ends, json!({}), json!(null)),
+        (&ends, json!({"remainingReads": 3}), json!({"remainingReads": 3})),
+    ] {
+        let facts = Facts { approver: Some(Referred::Fine { suspended: false }), bound: 1 };
+        let status = Pass { facts, ..pass(object, Outcome::InForce(state(more.clone()))) }.status();
+        let mut usage = serde_json::to_value(&status.usage).unwrap();
+        if let Some(usage) = usage.as_object_mut() {
+            assert_eq!((usage.remove("reads"), usage.remove("denied")), (Some(json!(0)), Some(json!(0))));
+            assert_eq!(usage.remove("asOf"), Some(json!("2026-06-01T12:00:00Z")));
+        }
+        assert_eq!(usage, expected, "{more}");
+    }
+}
+
+#[test]
+fn a_policy_is_looked_at_again_when_its_window_changes_from_the_first_pass_on() {
+    let object = policy(serde_json::from_str(WINDOW).unwrap());
+    let change = now().as_millisecond() + 8 * 3_600_000;
+    let found = pass(&object, Outcome::InForce(state(json!({"window": "Open", "windowChangesAt": change}))));
+    let (end, change) = ("2026-06-03T00:00:00Z".parse().unwrap(), "2026-06-01T20:00:00Z".parse().unwrap());
+    assert_eq!(object.changes_at(&found.facts, &found.status()), [Some(end), Some(change)]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use sikkerkey_crds::received::Received;
 use super::*;
 use crate::controller::fixture::{Pass, away, grant, now};
 use crate::controller::grant::gather::Facts;
+use crate::controller::plan::Reconciled;
 
 fn state(more: Value) -> GrantState {
     let mut state = json!({
@@ -82,6 +83,68 @@ fn a_grant_is_in_force_as_far_as_it_resolves() {
         serde_json::to_value(&status.problems).unwrap(),
         json!([{"secret": "a", "reason": "SecretNotFound", "message": "Secret a does not exist in namespace shop."}])
     );
+}
+
+fn awaiting(secrets: &[(&str, u32)]) -> Value {
+    let waits = |(secret, request): &(&str, u32)| json!({"secret": secret, "message": format!("waits for Machine hq/boss, request {request}")});
+    json!(secrets.iter().map(waits).collect::<Vec<_>>())
+}
+
+#[test]
+fn who_is_awaited_stands_after_what_is_not_granted_and_is_no_reason_not_to_be_ready() {
+    let object = object(json!({}));
+    let outcome = Outcome::InForce(state(json!({"granted": ["b"], "missing": [], "awaiting": awaiting(&[("b", 7)])})));
+    let waits = json!({"secret": "b", "reason": "CoSignMissing", "message": "waits for Machine hq/boss, request 7"});
+    let missing =
+        json!({"secret": "a", "reason": "SecretNotFound", "message": "Secret a does not exist in namespace shop."});
+    let found = Pass { facts: facts(FINE, &["a"]), ..pass(&object, outcome) };
+    assert_eq!(serde_json::to_value(found.status().problems).unwrap(), json!([missing, waits]));
+
+    let alone = pass(&object, Outcome::InForce(state(json!({"awaiting": awaiting(&[("b", 7)])}))));
+    assert_eq!(alone.ready(), (ConditionStatus::True, "Ready".into(), String::new()));
+    let before = alone.status();
+    assert_eq!(serde_json::to_value(&before.problems).unwrap(), json!([waits]));
+    let away = Pass { previous: before.clone(), ..pass(&object, away()) }.status();
+    assert_eq!(away, before, "nobody can say that it was settled");
+    let settled = Pass { previous: before, ..pass(&object, Outcome::InForce(state(json!({})))) }.status();
+    assert_eq!(settled.problems, []);
+}
+
+#[test]
+fn sixteen_problems_are_named_and_each_secret_once() {
+    let names: Vec<String> = (0..20).map(|number| format!("s{number:02}")).collect();
+    let refs: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
+    let object = object(json!({"secretRefs": refs}));
+    let waiting: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    let lacking = ["s02", "s03"];
+    let outcome = Outcome::InForce(state(json!({"granted": [], "missing": lacking, "awaiting": awaiting(&waiting)})));
+    let problems = Pass { facts: facts(FINE, &["s01"]), ..pass(&object, outcome) }.status().problems;
+    let shown: Vec<&str> = problems.iter().map(|problem| problem.secret.as_str()).collect();
+    let rest = ["s00", "s04", "s05", "s06", "s07", "s08", "s09", "s10", "s11", "s12", "s13", "s14", "s15"];
+    assert_eq!(shown, [&["s01", "s02", "s03"], &rest[..]].concat());
+    assert_eq!(problems.iter().filter(|problem| problem.reason == "CoSignMissing").count(), 13);
+}
+
+#[test]
+fn the_first_read_that_waits_is_told_in_an_event_and_the_next_are_not() {
+    let object = object(json!({}));
+    let status = |waiting: &[(&str, u32)]| {
+        pass(&object, Outcome::InForce(state(json!({"awaiting": awaiting(waiting)})))).status()
+    };
+    let one = "Secret a: waits for Machine hq/boss, request 1.";
+    let two = "Secret a: waits for Machine hq/boss, request 1; and 1 more.";
+    for (before, after, expected) in [
+        (status(&[]), status(&[]), None),
+        (status(&[]), status(&[("a", 1)]), Some(one)),
+        (status(&[]), status(&[("a", 1), ("b", 2)]), Some(two)),
+        (status(&[("a", 1)]), status(&[("a", 1)]), None),
+        (status(&[("a", 1)]), status(&[("a", 1), ("b", 2)]), None),
+        (status(&[("a", 1)]), status(&[]), None),
+    ] {
+        let told = Grant::further_news(&before, &after);
+        assert_eq!(told.as_ref().map(|news| news.message.as_str()), expected);
+        assert!(told.is_none_or(|news| news.is_warning && news.reason == "CoSignMissing"));
+    }
 }
 
 #[test]

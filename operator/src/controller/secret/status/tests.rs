@@ -14,7 +14,7 @@ use crate::index::Given;
 fn state(more: Value) -> SecretState {
     let mut state = json!({
         "secretId": "sk_a1", "projectId": "proj_b2", "version": 7, "versionTime": now().as_millisecond(), "nextRotation": null,
-        "rotationDue": false, "fieldNames": [], "grants": 0, "policyInForce": true, "podsTotal": 0, "podsCurrent": 0,
+        "fieldNames": [], "grants": 0, "policyInForce": true, "podsTotal": 0, "podsCurrent": 0,
     });
     state.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     serde_json::from_value(state).unwrap()
@@ -41,7 +41,7 @@ fn ready_tells_how_the_value_stands() {
             "Nobody has set a value: sikkerkey-server admin secret set sk_a1 --value-file FILE sets it.",
         ),
         (
-            json!({"rotationDue": true, "nextRotation": now().as_millisecond()}),
+            json!({"rotationDueSince": now().as_millisecond()}),
             ConditionStatus::True,
             "RotationDue",
             "A new value is due since 2026-06-01T12:00:00Z: sikkerkey-server admin secret set sk_a1 --value-file FILE sets it.",

@@ -49,6 +49,7 @@ fn add(bench: &mut Bench, secret: &str, number: u64) -> Vec<Version> {
         policy: None,
         recipe: None,
         rotation: None,
+        due_by_reads: None,
         phase: SecretPhase::Active,
         held: false,
         managed: None,

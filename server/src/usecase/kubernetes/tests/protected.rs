@@ -16,7 +16,7 @@ use crate::usecase::admin;
 use crate::usecase::author::Author;
 use crate::usecase::fence;
 use crate::usecase::fixture::*;
-use crate::usecase::reading;
+use crate::usecase::reading::{self, Asking};
 
 /// Secret `db` under policy `hours`, which lets 10.0.0.0/8 in and is protected; a Machine `web` that is granted it.
 fn protected() -> Bench {
@@ -68,7 +68,7 @@ fn read(bench: &mut Bench) -> Result<(), DenialReason> {
     };
     let address: IpAddr = "10.0.0.7".parse().unwrap();
     let (machine, secret) = (&bench.state.machines[&pod], bench.secret("db"));
-    match reading::decide(&bench.state, &bench.ledger, bench.now, address, machine, secret) {
+    match reading::decide(&bench.state, &bench.ledger, Asking { machine, address, now: bench.now }, secret) {
         Verdict::Permit(_) => Ok(()),
         Verdict::Deny(denial) => Err(denial.reason),
     }

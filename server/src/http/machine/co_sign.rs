@@ -1,0 +1,40 @@
+//! `/v1/cosign`: what waits for the machine that signs, and its answers.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::Request;
+use axum::response::Response;
+use sikkerkey_protocol::co_sign::{CoSignVerdict, Consent};
+
+use super::change;
+use crate::app::App;
+use crate::http::signed;
+use crate::http::success::ok;
+use crate::usecase::co_sign;
+
+pub(super) async fn list(State(app): State<App>, request: Request<Body>) -> Response {
+    match signed::machine(&app, request).await {
+        Ok(verified) => ok(co_sign::list_for(&app, verified).await),
+        Err(response) => response,
+    }
+}
+
+pub(super) async fn approve(state: State<App>, id: Path<String>, request: Request<Body>) -> Response {
+    answer(state, id, request, CoSignVerdict::Approved).await
+}
+
+pub(super) async fn deny(state: State<App>, id: Path<String>, request: Request<Body>) -> Response {
+    answer(state, id, request, CoSignVerdict::Denied).await
+}
+
+async fn answer(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    request: Request<Body>,
+    verdict: CoSignVerdict,
+) -> Response {
+    change::run(&app, request, "/v1/cosign", move |context, machine, source, consent: Consent| {
+        co_sign::answer(context, machine, source, &id, verdict, &consent)
+    })
+    .await
+}

@@ -1,0 +1,166 @@
+//! The co-signer's axis.
+
+use sikkerkey_protocol::co_sign::CoSignVerdict::{self, Approved, Denied};
+
+use super::*;
+use crate::model::co_sign::Answer;
+use crate::model::policy::Policy;
+
+const REQUEST: &str = "7a3c1f0e-0000-4000-8000-000000000001";
+
+pub(super) fn boss() -> Fleet {
+    let Fleet { vault, project, .. } = world().fleet.unwrap();
+    Fleet {
+        id: "00000000-0000-0000-0000-0000000000b0".parse().unwrap(),
+        vault,
+        project,
+        managed: managed("hq", "boss"),
+        approval: Approval::Approved,
+        suspended: false,
+        subject: FleetSubject::Host { public_key: None, lifetime_seconds: None },
+    }
+}
+
+/// A machine of the co-signer.
+pub(super) fn approver() -> Machine {
+    Machine {
+        id: "00000000-0000-0000-0000-0000000000b1".parse().unwrap(),
+        name: "boss-laptop".into(),
+        fleet: Some(boss().id),
+        ..world().machine
+    }
+}
+
+pub(super) fn request(world: &World, answer: Option<Answer>) -> CoSignRequest {
+    let Policy { id, revision, .. } = world.policy.clone().unwrap();
+    CoSignRequest {
+        id: REQUEST.into(),
+        vault: world.secret.vault.clone(),
+        project: world.secret.project.clone(),
+        secret: world.secret.id.clone(),
+        reader: world.machine.grantee(),
+        policy: id,
+        revision,
+        asked_by: world.machine.id.clone(),
+        asked_as: "machine shop/web-1".into(),
+        asked_from: world.address,
+        asked_at: world.now,
+        answer,
+    }
+}
+
+fn answer(verdict: CoSignVerdict, until: &str) -> Option<Answer> {
+    Some(Answer { by: approver().id, at: at("2026-03-04T11:59:00Z"), verdict, until: at(until) })
+}
+
+fn guarded() -> World {
+    let mut world = world().guarded(PolicyDocument { co_sign: Some(co_sign(600)), ..Default::default() });
+    world.co_signer = Some(boss());
+    world
+}
+
+fn answered(verdict: CoSignVerdict, until: &str) -> World {
+    let mut world = guarded();
+    world.request = Some(request(&world, answer(verdict, until)));
+    world.approved_by = Some(approver());
+    world
+}
+
+/// Denied with this text; whether a request is to be left.
+#[track_caller]
+fn refused(world: &World, text: &str) -> bool {
+    let denial = world.verdict().unwrap_err();
+    let reason = if text.contains("refused") { Reason::CoSignRefused } else { Reason::CoSignMissing };
+    assert_eq!((denial.reason, denial.message.as_str()), (reason, text));
+    denial.asks
+}
+
+#[test]
+fn a_read_waits_until_somebody_else_has_approved_it() {
+    let mut world = guarded();
+    assert!(refused(&world, "waits for Machine hq/boss"), "a first read leaves a request");
+    world.request = Some(request(&world, None));
+    assert!(!refused(&world, &format!("waits for Machine hq/boss, request {REQUEST}")), "and the next leaves no other");
+
+    answered(Approved, "2026-03-04T12:00:00.001Z").verdict().unwrap();
+    let ended = answered(Approved, NOW);
+    assert!(refused(&ended, "waits for Machine hq/boss again"), "its last instant is not included");
+}
+
+#[test]
+fn a_refusal_stands_for_its_time_and_then_may_be_asked_again() {
+    let world = answered(Denied, "2026-03-04T12:10:00Z");
+    let text = format!("Machine hq/boss refused request {REQUEST}: it can be asked again at 2026-03-04T12:10:00Z");
+    assert!(!refused(&world, &text));
+    assert_eq!(world.verdict().unwrap_err().until, Some(at("2026-03-04T12:10:00Z")));
+    assert!(refused(&answered(Denied, NOW), "waits for Machine hq/boss again"));
+}
+
+#[test]
+fn what_was_approved_of_something_else_is_no_approval() {
+    type Spoil = fn(&mut World);
+    let table: [(&str, Spoil); 2] = [
+        ("another revision", |it| it.policy.as_mut().unwrap().revision += 1),
+        ("another policy", |it| it.policy.as_mut().unwrap().id = "p2".into()),
+    ];
+    for (what, spoil) in table {
+        let mut world = answered(Approved, "2026-03-04T12:10:00Z");
+        world.verdict().unwrap();
+        spoil(&mut world);
+        assert!(refused(&world, "waits for Machine hq/boss"), "{what}");
+    }
+}
+
+#[test]
+fn an_approval_is_worth_what_its_signer_is_worth_now() {
+    type Spoil = fn(&mut World);
+    let table: [(&str, Spoil); 7] = [
+        ("revoked", |it| it.approved_by = None),
+        ("disabled", |it| it.approved_by.as_mut().unwrap().enabled = false),
+        ("denied", |it| it.approved_by.as_mut().unwrap().approval = Approval::Denied),
+        ("expired", |it| it.approved_by.as_mut().unwrap().expires_at = Some(at(NOW))),
+        ("suspended", |it| it.co_signer.as_mut().unwrap().suspended = true),
+        ("its fleet is not approved", |it| it.co_signer.as_mut().unwrap().approval = Approval::Pending),
+        ("of another fleet", |it| it.approved_by.as_mut().unwrap().fleet = None),
+    ];
+    for (what, spoil) in table {
+        let mut world = answered(Approved, "2026-03-04T12:10:00Z");
+        spoil(&mut world);
+        let text = "waits for Machine hq/boss again: the machine that approved may no longer approve";
+        assert!(refused(&world, text), "{what}");
+    }
+}
+
+#[test]
+fn nobody_approves_for_themselves_and_nobody_is_not_somebody() {
+    let mut world = answered(Approved, "2026-03-04T12:10:00Z");
+    world.co_signer.clone_from(&world.fleet);
+    world.approved_by = Some(world.machine.clone());
+    let text = "Machine shop/web would approve its own reads: name another in coSign";
+    assert!(!refused(&world, text));
+
+    world.co_signer = None;
+    let text = "Machine hq/boss does not exist, and its approval is needed: apply it, or name another in coSign";
+    assert!(!refused(&world, text));
+}
+
+#[test]
+fn nobody_is_asked_for_a_read_that_something_else_denies() {
+    let mut world = guarded();
+    world.policy.as_mut().unwrap().document.ip_allowlist = Some(vec!["192.0.2.0/24".into()]);
+    let denial = world.verdict().unwrap_err();
+    assert_eq!((denial.reason, denial.asks), (Reason::AddressNotAllowed, false));
+}
+
+#[test]
+fn a_protected_policy_takes_the_answer_of_a_machine_that_a_person_knows() {
+    let mut world = answered(Approved, "2026-03-04T12:10:00Z");
+    world.policy.as_mut().unwrap().protected = true;
+    let text = "waits for Machine hq/boss again: the machine that approved may no longer approve";
+    assert!(refused(&world, text), "its object let it in");
+    let vouched = Machine { approved_by_person: true, ..approver() };
+    world.approved_by = Some(Machine { enrolled_by: Some("token".into()), ..vouched.clone() });
+    assert!(refused(&world, text), "whoever has the token makes as many as he likes");
+    world.approved_by = Some(vouched);
+    world.verdict().unwrap();
+}

@@ -1,0 +1,129 @@
+//! Whether a machine may read a secret now, for whoever wants to know why not.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use sikkerkey_protocol::explain::Explanation;
+use sikkerkey_protocol::id::{MachineId, SecretId, VaultId};
+use sikkerkey_protocol::key::MachineKey;
+use sikkerkey_protocol::kubernetes::Approval;
+use zeroize::Zeroizing;
+
+use super::reading::{self, Asking};
+use crate::ledger::Ledger;
+use crate::live::World;
+use crate::model::fleet::Fleet;
+use crate::model::machine::{Grantee, Machine};
+use crate::model::millis::Millis;
+use crate::model::secret::{Secret, SecretPhase};
+use crate::policy;
+use crate::refusal::{Refusal, RefusalKind};
+use crate::state::State;
+
+/// What is asked.
+pub struct Question<'a> {
+    /// Who would read: the id or the name of a machine, the id of a fleet, or `namespace/name` of a Machine object.
+    pub machine: &'a str,
+    /// What: its id, its name, or `namespace/name` of a Secret object.
+    pub secret: &'a str,
+    /// From where; none: from where the machine was seen last.
+    pub address: Option<IpAddr>,
+    /// Only what is of this vault; none: of any.
+    pub vault: Option<&'a VaultId>,
+}
+
+/// Answers a question by the rules that reads are decided by. Writes nothing and counts as nothing.
+pub fn explain(world: &World, now: Millis, question: &Question<'_>) -> Result<Explanation, Refusal> {
+    let World { state, ledger } = world;
+    let machine = machine(state, ledger, question, now)?;
+    let secret = secret(state, question)?;
+    let seen = || newest(state, ledger, &machine.grantee()).and_then(|(_, seen)| seen);
+    let address = question.address.or_else(seen).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let asking = Asking { machine: &machine, address, now };
+    let facts = reading::facts(state, ledger, asking, secret);
+    let facts = facts.map_err(|denial| Refusal::new(RefusalKind::NotFound, denial.message))?;
+    Ok(policy::explain(&facts))
+}
+
+fn machine(state: &State, ledger: &Ledger, question: &Question<'_>, now: Millis) -> Result<Machine, Refusal> {
+    let asked = question.machine;
+    let is_ours = |vault: &VaultId| question.vault.is_none_or(|it| it == vault);
+    if let Some(found) = asked.parse::<MachineId>().ok().and_then(|id| state.machines.get(&id))
+        && is_ours(&found.vault)
+    {
+        return Ok((**found).clone());
+    }
+    let is_it = |it: &&Fleet| it.id.as_str() == asked || it.managed.object.key.to_string() == asked;
+    let fleets: Vec<&Fleet> = state.fleets.values().filter(|it| is_ours(&it.vault)).filter(is_it).collect();
+    match *fleets.as_slice() {
+        [] => {}
+        [fleet] => return member(state, ledger, fleet, now),
+        _ => return Err(ambiguous("Machine", asked, fleets.iter().map(|it| it.id.to_string()))),
+    }
+    let machines = state.machines.values().filter(|it| is_ours(&it.vault) && it.name == asked);
+    let machines: Vec<_> = machines.collect();
+    match machines.as_slice() {
+        [machine] => Ok((***machine).clone()),
+        [] => Err(Refusal::new(RefusalKind::NotFound, format!("there is no machine {asked}: machine list shows them"))),
+        _ => Err(ambiguous("machine", asked, machines.iter().map(|it| it.id.to_string()))),
+    }
+}
+
+/// The machine of a fleet that was seen last; of one that has none, a machine as its pods are going to be.
+fn member(state: &State, ledger: &Ledger, fleet: &Fleet, now: Millis) -> Result<Machine, Refusal> {
+    if let Some((machine, _)) = newest(state, ledger, &Grantee::Fleet(fleet.id.clone())) {
+        return Ok(machine.clone());
+    }
+    // Both are UUIDs.
+    let id = fleet.id.as_str().parse::<MachineId>();
+    Ok(Machine {
+        id: id.map_err(|error| Refusal::new(RefusalKind::Invalid, error.to_string()))?,
+        vault: fleet.vault.clone(),
+        name: format!("{} (no pod yet)", fleet.managed.object.key),
+        // Nothing is signed by it.
+        public_key: MachineKey::from_seed(&Zeroizing::new([0; 32])).public_key(),
+        approval: Approval::Approved,
+        enabled: true,
+        expires_at: None,
+        created_at: now,
+        fleet: Some(fleet.id.clone()),
+        pod: None,
+        hostname: None,
+        enrolled_by: None,
+        approved_by_person: false,
+    })
+}
+
+/// The machine of a grantee that was seen last, and from where.
+fn newest<'a>(state: &'a State, ledger: &Ledger, grantee: &Grantee) -> Option<(&'a Machine, Option<IpAddr>)> {
+    let machines: Vec<&Machine> = match grantee {
+        Grantee::Fleet(fleet) => state.machines_in(fleet).map(|it| &**it).collect(),
+        Grantee::Machine(id) => state.machines.get(id).map(|it| &**it).into_iter().collect(),
+    };
+    let seen = |it: &&Machine| ledger.seen(&it.id).map(|it| it.at);
+    let newest = machines.into_iter().max_by_key(seen)?;
+    Some((newest, ledger.seen(&newest.id).and_then(|it| it.address)))
+}
+
+fn secret<'a>(state: &'a State, question: &Question<'_>) -> Result<&'a Secret, Refusal> {
+    let asked = question.secret;
+    let is_ours = |it: &&Secret| question.vault.is_none_or(|vault| *vault == it.vault);
+    let by_id = asked.parse::<SecretId>().ok().and_then(|id| state.secrets.get(&id));
+    if let Some(secret) = by_id.filter(|it| is_ours(it)) {
+        return Ok(secret);
+    }
+    let is_named =
+        |it: &&Secret| !matches!(it.phase, SecretPhase::Trashed(_)) && (policy::name(it) == asked || it.name == asked);
+    let secrets: Vec<&Secret> = state.secrets.values().filter(is_ours).filter(is_named).collect();
+    match *secrets.as_slice() {
+        [secret] => Ok(secret),
+        [] => Err(Refusal::new(RefusalKind::NotFound, format!("there is no secret {asked}: secret list shows them"))),
+        _ => Err(ambiguous("secret", asked, secrets.iter().map(|it| it.id.to_string()))),
+    }
+}
+
+fn ambiguous(what: &str, asked: &str, ids: impl Iterator<Item = String>) -> Refusal {
+    let mut ids: Vec<String> = ids.take(5).collect();
+    ids.sort();
+    let text = format!("{what} {asked} is not the only one of that name: name it by its id ({})", ids.join(", "));
+    Refusal::new(RefusalKind::Invalid, text)
+}
