@@ -12,6 +12,7 @@ mod health;
 pub mod kubernetes;
 pub mod listener;
 mod machine;
+mod management;
 pub mod refusal;
 pub mod sealed;
 pub mod signed;
@@ -39,6 +40,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .merge(machine::routes())
         .merge(kubernetes::routes())
+        .merge(management::routes())
         .merge(health::routes())
         .fallback(|| async { refusal::body(StatusCode::NOT_FOUND, "no such route", None) })
         .method_not_allowed_fallback(|| async {

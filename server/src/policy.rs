@@ -18,7 +18,9 @@ pub mod check;
 pub mod co_sign;
 mod decide;
 mod explain;
+mod tighten;
 pub mod window;
+pub mod written;
 
 use std::net::IpAddr;
 
@@ -29,6 +31,7 @@ pub use self::check::{Flaw, check};
 pub use self::co_sign::{CoSigner, Consent};
 pub use self::decide::{decide, label, not_granted, standing};
 pub use self::explain::{changes_at, explain, name};
+pub use self::tighten::loosens;
 pub use self::window::window_state;
 use crate::model::account::Standing;
 use crate::model::fleet::Fleet;

@@ -160,7 +160,12 @@ impl State {
         self.secrets.get(self.secret_by_name.get(&(project.clone(), name.to_owned()))?)
     }
 
-    /// A policy of a project by name.
+    /// A policy of a project by name, unless it is withdrawn: that one denies, as if it were not there.
+    pub fn policy_in_force(&self, project: &ProjectId, name: &str) -> Option<&Policy> {
+        self.policy_named(project, name).filter(|it| !it.withdrawn)
+    }
+
+    /// A policy of a project by name, in force or withdrawn.
     pub fn policy_named(&self, project: &ProjectId, name: &str) -> Option<&Policy> {
         self.policies.get(self.policy_by_name.get(&(project.clone(), name.to_owned()))?)
     }

@@ -177,6 +177,7 @@ fn machine_and_grant(fleet: Fleet, n: usize) -> Result<[Entity; 3]> {
         pod: None,
         hostname: None,
         enrolled_by: None,
+        approved_by_person: false,
     };
     let grant = Grant {
         id,

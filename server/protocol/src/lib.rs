@@ -31,6 +31,7 @@ pub mod id;
 pub mod key;
 pub mod kubernetes;
 pub mod machine_plane;
+pub mod management;
 pub mod policy;
 pub mod secret_text;
 pub mod sync;

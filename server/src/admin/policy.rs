@@ -54,6 +54,24 @@ pub enum Policy {
         /// The secret's id.
         id: SecretId,
     },
+    /// Lets agents, operators among them, tighten a policy at most: none loosens it, takes it off a secret or removes it.
+    Protect {
+        /// The project's id or name.
+        #[arg(long)]
+        project: String,
+        /// The policy's name.
+        #[arg(long)]
+        name: String,
+    },
+    /// Lets agents change a policy as they like again.
+    Unprotect {
+        /// The project's id or name.
+        #[arg(long)]
+        project: String,
+        /// The policy's name.
+        #[arg(long)]
+        name: String,
+    },
     /// Lists the policies.
     List,
 }
@@ -84,6 +102,15 @@ pub enum PolicyRequest {
         /// The policy; none takes it off.
         policy: Option<String>,
     },
+    /// See [`Policy::Protect`] and [`Policy::Unprotect`].
+    Protect {
+        /// The project.
+        project: String,
+        /// The policy.
+        name: String,
+        /// Whether it is to be protected.
+        protected: bool,
+    },
     /// See [`Policy::List`].
     List,
 }
@@ -101,6 +128,8 @@ impl Policy {
             Self::Delete { project, name } => PolicyRequest::Delete { project, name },
             Self::Bind { id, policy } => PolicyRequest::Bind { id, policy: Some(policy) },
             Self::Unbind { id } => PolicyRequest::Bind { id, policy: None },
+            Self::Protect { project, name } => PolicyRequest::Protect { project, name, protected: true },
+            Self::Unprotect { project, name } => PolicyRequest::Protect { project, name, protected: false },
             Self::List => PolicyRequest::List,
         })
     }
@@ -128,15 +157,37 @@ pub(super) async fn execute(desk: Desk<'_>, command: PolicyRequest) -> Result<An
             through(desk, "policy bind", move |it| policy::bind(it, &id, name.as_deref())).await?;
             Answer::done(done)
         }
+        PolicyRequest::Protect { project, name, protected: true } => {
+            let done = format!("policy {name} is protected: agents may tighten it at most");
+            through(desk, "policy protect", move |it| policy::protect(it, &project, &name)).await?;
+            Answer::done(done)
+        }
+        PolicyRequest::Protect { project, name, protected: false } => {
+            let shown = name.clone();
+            let goes = through(desk, "policy unprotect", move |it| policy::unprotect(it, &project, &name)).await?;
+            Answer::done(if goes {
+                format!("policy {shown}, whose object was deleted, is removed: what names it stays locked")
+            } else {
+                format!("policy {shown} is not protected: agents may change and remove it")
+            })
+        }
         PolicyRequest::List => list(&desk.app.live.read()),
     })
+}
+
+fn protection(policy: &crate::model::policy::Policy) -> &'static str {
+    match (policy.protected, policy.withdrawn) {
+        (_, true) => "Withdrawn",
+        (true, false) => "Protected",
+        (false, false) => "",
+    }
 }
 
 fn list(world: &World) -> Answer {
     let state = &world.state;
     let mut policies: Vec<_> = state.policies.values().collect();
     policies.sort_by(|a, b| (&a.project, &a.name).cmp(&(&b.project, &b.name)));
-    let rows: Vec<[String; 5]> = policies
+    let rows: Vec<[String; 6]> = policies
         .iter()
         .map(|it| {
             [
@@ -144,6 +195,7 @@ fn list(world: &World) -> Answer {
                 state.projects.get(&it.project).map(|it| it.name.clone()).unwrap_or_default(),
                 it.revision.to_string(),
                 state.secrets_naming(&it.project, &it.name).count().to_string(),
+                protection(it).to_owned(),
                 it.managed.as_ref().map(|it| it.object.key.to_string()).unwrap_or_default(),
             ]
         })
@@ -152,9 +204,10 @@ fn list(world: &World) -> Answer {
         json!({
             "name": it.name, "projectId": it.project, "revision": it.revision, "policy": it.document,
             "secretIds": state.secrets_naming(&it.project, &it.name).map(|it| &it.id).collect::<Vec<_>>(),
+            "protected": it.protected, "withdrawn": it.withdrawn,
             "object": it.managed.as_ref().map(|it| it.object.key.to_string()),
         })
     });
-    let headings = ["POLICY", "PROJECT", "REVISION", "SECRETS", "OBJECT"];
+    let headings = ["POLICY", "PROJECT", "REVISION", "SECRETS", "PROTECTED", "OBJECT"];
     Answer::new(json!({ "policies": json.collect::<Vec<_>>() }), table(headings, &rows))
 }

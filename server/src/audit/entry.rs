@@ -80,6 +80,9 @@ pub enum Action {
     CoSignApprove,
     CoSignDeny,
     SecretRotationDue,
+    PolicyProtect,
+    PolicyUnprotect,
+    ManagementRead,
 }
 
 /// How much it matters.
@@ -103,6 +106,7 @@ impl Action {
             | Self::VoucherIssue
             | Self::PodGone
             | Self::ServerStart
+            | Self::ManagementRead
             | Self::AuditArchive => Severity::Info,
             Self::MachineRegister
             | Self::AgentLogin
@@ -136,9 +140,11 @@ impl Action {
             | Self::CoSignApprove
             | Self::CoSignDeny
             | Self::SecretRotationDue
+            | Self::PolicyProtect
             | Self::ManagementDenied => Severity::Medium,
             Self::SecretDelete
             | Self::PolicyDelete
+            | Self::PolicyUnprotect
             | Self::AuthFailure
             | Self::LockoutStart
             | Self::ClusterTrust

@@ -18,6 +18,7 @@ use crate::model::agent::Agent;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::authenticate;
 use crate::usecase::source::Source;
+use crate::verify::Verified;
 use crate::writer::ChangeRequest;
 
 /// A use case that an agent asks for.
@@ -41,24 +42,29 @@ where
     C::Answer: Serialize + Send + 'static,
 {
     let verified = signed::agent(app, request).await?;
-    let source = verified.source();
-    let call: C = parse(verified.body()).map_err(|it| signed::malformed(app, source, it))?;
+    let call: C = parse(verified.body()).map_err(|it| signed::malformed(app, verified.source(), it))?;
+    let done = change(app, verified, C::PATH, move |context, agent, source| decide(context, agent, source, call)).await;
+    done.map_err(IntoResponse::into_response)
+}
+
+/// What a verified request of an agent leads to. `what` stands in the audit of a refusal.
+pub(super) async fn change<A: Send + 'static>(
+    app: &App,
+    verified: Verified<Box<Agent>>,
+    what: &'static str,
+    decide: impl FnOnce(&Context<'_>, &Agent, Source) -> Decided<A> + Send + 'static,
+) -> Result<A, Refusal> {
     let (agent, spend, source) = verified.into_parts();
     let id = agent.id.clone();
     let decide = Box::new(move |context: &Context<'_>| {
         // As it is now: it may have been switched off since its signature was verified.
         let agent = context.state.agents.get(&agent.id).ok_or_else(authenticate::unknown)?;
         authenticate::may_manage(context.state, agent, context.now)?;
-        decide(context, agent, source, call)
+        decide(context, agent, source)
     });
-    let request = ChangeRequest {
-        spend: Some(spend),
-        actor: Actor::Agent(id),
-        source_ip: Some(source.address),
-        what: C::PATH,
-        decide,
-    };
-    app.writer.change(request).await.map_err(IntoResponse::into_response)
+    let request =
+        ChangeRequest { spend: Some(spend), actor: Actor::Agent(id), source_ip: Some(source.address), what, decide };
+    app.writer.change(request).await
 }
 
 /// Parses a body. The text names the place, never the content.

@@ -37,6 +37,9 @@ pub struct Machine {
     /// The enrolment token that let it in, by id: then it is ephemeral and goes when its time is over.
     #[serde(default)]
     pub enrolled_by: Option<String>,
+    /// Whether a person approved it, by its id. Its object naming its key is another's word.
+    #[serde(default)]
+    pub approved_by_person: bool,
 }
 
 /// The pod behind a machine.
@@ -53,6 +56,12 @@ impl Machine {
     pub fn grantee(&self) -> Grantee {
         self.fleet.clone().map_or_else(|| Grantee::Machine(self.id.clone()), Grantee::Fleet)
     }
+}
+
+/// Whether a person vouches for it: a host of its own key, approved by one. Only such a machine may approve what a
+/// protected policy guards; whoever manages pods or gives out enrolment tokens makes machines of the other kinds at will.
+pub fn is_vouched(machine: &Machine) -> bool {
+    machine.pod.is_none() && machine.enrolled_by.is_none() && machine.approved_by_person
 }
 
 /// To whom a grant is given: a fleet, or a machine that belongs to none.

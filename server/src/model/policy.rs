@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::id::{ProjectId, VaultId};
+use sikkerkey_protocol::management::PolicyObject;
 use sikkerkey_protocol::policy::PolicyDocument;
 
 use super::managed::Managed;
@@ -28,6 +29,10 @@ pub struct Policy {
     /// stays what a newcomer is measured by.
     #[serde(default)]
     pub withdrawn: bool,
+    /// As its author wrote it on the management plane, with what stands under switches that are off; none where its document
+    /// is all that was written.
+    #[serde(default)]
+    pub written: Option<PolicyObject>,
     /// The object behind it.
     pub managed: Option<Managed>,
 }

@@ -12,7 +12,7 @@ use super::decide::standing;
 use super::{Denial, Facts, window};
 use crate::model::co_sign::{Answer, CoSignRequest};
 use crate::model::fleet::Fleet;
-use crate::model::machine::{Grantee, Machine};
+use crate::model::machine::{Grantee, Machine, is_vouched};
 use crate::model::millis::Millis;
 use crate::model::policy::Policy;
 
@@ -86,7 +86,10 @@ pub(super) fn approved(terms: &CoSign, policy: &Policy, facts: &Facts<'_>) -> Re
         }
         Some(Answer { verdict: CoSignVerdict::Approved, .. }) => {
             let stands = facts.consent.answered_by.is_some_and(|(machine, fleet)| {
-                co_signer.is_answered_by(machine) && standing(facts.account, machine, fleet, facts.now).is_ok()
+                // Of a protected policy it is a machine that a person knows, whatever has been made of it since.
+                co_signer.is_answered_by(machine)
+                    && (!policy.protected || is_vouched(machine))
+                    && standing(facts.account, machine, fleet, facts.now).is_ok()
             });
             let text = || format!("waits for {who} again: the machine that approved may no longer approve");
             if stands { Ok(()) } else { Err(missing(text()).asking()) }

@@ -1,3 +1,5 @@
+mod tighten;
+
 use std::net::IpAddr;
 
 use sikkerkey_protocol::denial::DenialReason as Reason;
@@ -79,6 +81,7 @@ fn world() -> World {
         pod: None,
         hostname: None,
         enrolled_by: None,
+        approved_by_person: false,
     };
     let secret = Secret {
         id: "sk_db".parse().unwrap(),
@@ -143,6 +146,7 @@ impl World {
             document,
             protected: false,
             withdrawn: false,
+            written: None,
             managed: None,
         });
         self

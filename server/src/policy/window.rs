@@ -8,7 +8,7 @@ use sikkerkey_protocol::policy::{Day, PolicyDocument};
 
 use crate::model::millis::Millis;
 
-const MINUTES_OF_DAY: u16 = 24 * 60;
+pub(super) const MINUTES_OF_DAY: u16 = 24 * 60;
 
 /// How the window of a policy stands, and when that changes. Ended when the policy's last day is past; of its last read
 /// this knows nothing.
@@ -66,6 +66,11 @@ impl Window {
         let wall = self.zone.to_datetime(now);
         let minute = u16::try_from(i32::from(wall.hour()) * 60 + i32::from(wall.minute())).unwrap_or_default();
         let today = usize::try_from(wall.date().weekday().to_monday_zero_offset()).unwrap_or_default();
+        self.is_open_at(today, minute)
+    }
+
+    /// Whether it is open while the clock on the wall shows `minute` of the day that is `today` days after Monday.
+    pub(super) fn is_open_at(&self, today: usize, minute: u16) -> bool {
         let starts = |day: usize| self.days.get(day % 7).copied().unwrap_or(false);
         if self.start < self.end {
             starts(today) && (self.start..self.end).contains(&minute)
@@ -146,7 +151,7 @@ fn instants(zone: &TimeZone, date: Date, minute: u16) -> impl Iterator<Item = Mi
 }
 
 /// `HH:MM` as minutes since midnight; `24:00` included.
-fn minutes(text: &str) -> Option<u16> {
+pub(super) fn minutes(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
     let two =
         |part: &str| (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<u16>().ok());

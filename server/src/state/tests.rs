@@ -80,6 +80,7 @@ fn machine(id: u8, fleet: u8, pod: u8) -> Entity {
         pod: Some(PodOf { cluster: "c".into(), pod }),
         hostname: None,
         enrolled_by: None,
+        approved_by_person: false,
     })
 }
 

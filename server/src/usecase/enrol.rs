@@ -96,6 +96,7 @@ fn admit(context: &Context<'_>, source: Source, token: &EnrolmentToken, enrol: &
         pod: None,
         hostname: printable(&enrol.hostname).then(|| enrol.hostname.clone()),
         enrolled_by: Some(token.id.clone()),
+        approved_by_person: false,
     };
     let entry = Entry {
         vault: Some(machine.vault.clone()),

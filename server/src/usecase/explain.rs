@@ -10,7 +10,6 @@ use zeroize::Zeroizing;
 
 use super::reading::{self, Asking};
 use crate::ledger::Ledger;
-use crate::live::World;
 use crate::model::fleet::Fleet;
 use crate::model::machine::{Grantee, Machine};
 use crate::model::millis::Millis;
@@ -32,8 +31,7 @@ pub struct Question<'a> {
 }
 
 /// Answers a question by the rules that reads are decided by. Writes nothing and counts as nothing.
-pub fn explain(world: &World, now: Millis, question: &Question<'_>) -> Result<Explanation, Refusal> {
-    let World { state, ledger } = world;
+pub fn explain(state: &State, ledger: &Ledger, now: Millis, question: &Question<'_>) -> Result<Explanation, Refusal> {
     let machine = machine(state, ledger, question, now)?;
     let secret = secret(state, question)?;
     let seen = || newest(state, ledger, &machine.grantee()).and_then(|(_, seen)| seen);
@@ -89,6 +87,7 @@ fn member(state: &State, ledger: &Ledger, fleet: &Fleet, now: Millis) -> Result<
         pod: None,
         hostname: None,
         enrolled_by: None,
+        approved_by_person: false,
     })
 }
 

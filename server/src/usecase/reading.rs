@@ -86,7 +86,7 @@ pub fn standing_of(state: &State, machine: &Machine) -> Standing {
 pub fn guard<'a>(state: &'a State, secret: &Secret) -> Guard<'a> {
     match &secret.policy {
         None => Guard::Open,
-        Some(name) => state.policy_named(&secret.project, name).map_or(Guard::Missing, Guard::Policy),
+        Some(name) => state.policy_in_force(&secret.project, name).map_or(Guard::Missing, Guard::Policy),
     }
 }
 

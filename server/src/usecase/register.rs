@@ -112,6 +112,7 @@ fn pod_registers(
         pod: Some(pod.clone()),
         hostname: None,
         enrolled_by: None,
+        approved_by_person: false,
     };
     let entry = Entry {
         vault: Some(fleet.vault.clone()),
@@ -163,6 +164,7 @@ fn host_registers(
         pod: None,
         hostname,
         enrolled_by: None,
+        approved_by_person: false,
     };
     let mut steps = Steps::default();
     steps.audit.push(Entry {

@@ -388,3 +388,22 @@ async fn a_sidecar_that_waits_gets_its_value_with_the_approval_and_keeps_it_when
     assert_eq!(come(task).await["denied"]["reason"], "CoSignMissing");
     assert_eq!(waiting(&server, &boss()).await.len(), 1);
 }
+
+#[tokio::test]
+async fn what_a_protected_policy_guards_is_approved_by_a_host_that_a_person_knows() {
+    let server = guarded().await;
+    server.put(Entity::Policy(Policy { protected: true, ..co_signed(WINDOW) })).await;
+    let request = asked(&server, &Client::pod(), "sk_db").await;
+    let refused = approve(&server, &boss(), &request).await;
+    assert_eq!(refused.status, 403);
+    let text = "policy guard is protected: only a host that a person approved at the server may answer";
+    assert_eq!(refused.error(), text);
+
+    let Entity::Machine(machine) = machine(&boss(), "boss-1", Some(&boss_fleet())) else { unreachable!() };
+    server.put(Entity::Machine(Machine { approved_by_person: true, ..machine.clone() })).await;
+    assert_eq!(approve(&server, &boss(), &request).await.status, 200);
+    assert_eq!(status(&server, &Client::pod(), "sk_db").await, 200);
+    // Whatever is made of the machine afterwards counts at the next read.
+    server.put(Entity::Machine(machine)).await;
+    assert_eq!(status(&server, &Client::pod(), "sk_db").await, 403);
+}

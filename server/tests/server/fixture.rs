@@ -462,6 +462,7 @@ pub fn pod() -> Machine {
         }),
         hostname: None,
         enrolled_by: None,
+        approved_by_person: false,
     }
 }
 
@@ -542,6 +543,7 @@ pub fn policy(document: PolicyDocument) -> Policy {
         document,
         protected: false,
         withdrawn: false,
+        written: None,
         managed: None,
     }
 }

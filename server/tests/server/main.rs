@@ -30,6 +30,7 @@ mod floods;
 mod frozen;
 mod http2;
 mod limits;
+mod management;
 mod matrix;
 mod nonsense;
 mod outcomes;

@@ -6,7 +6,7 @@ use sikkerkey_protocol::co_sign::CoSignVerdict;
 use super::*;
 use crate::model::co_sign::Answer;
 
-fn documents() -> impl Strategy<Value = PolicyDocument> {
+pub(super) fn documents() -> impl Strategy<Value = PolicyDocument> {
     let time = (0u16..1440).prop_map(|it| format!("{:02}:{:02}", it / 60, it % 60));
     let days = proptest::sample::subsequence(EVERY_DAY.to_vec(), 1..7);
     let window = (days, time.clone(), time).prop_map(|(days, start, end)| TimeWindow { days, start, end });
@@ -33,7 +33,7 @@ fn documents() -> impl Strategy<Value = PolicyDocument> {
         })
 }
 
-fn instants() -> impl Strategy<Value = Millis> {
+pub(super) fn instants() -> impl Strategy<Value = Millis> {
     // The four weeks around each change of the clock in 2026, and plain days.
     let days = proptest::sample::select(vec![
         "2026-03-08",

@@ -67,12 +67,20 @@ pub fn approve(context: &Context<'_>, id: &str) -> Decided<()> {
             steps.audit.push(entry);
             steps.put(Entity::Fleet(Fleet { approval: Approval::Approved, ..fleet.clone() }));
         }
-        Found::Machine(machine) if machine.approval != Approval::Approved => {
+        // A host that its object approved is approved once more, by a person's word.
+        Found::Machine(machine)
+            if machine.approval != Approval::Approved
+                || (!machine.approved_by_person && machine.pod.is_none() && machine.enrolled_by.is_none()) =>
+        {
             let detail = format!("{} approved, key {}", describe(machine), machine.public_key.fingerprint());
             let mut entry = by_person(Action::MachineApprove, Some(&machine.vault), detail);
             entry.machine = Some(machine.id.clone());
             steps.audit.push(entry);
-            steps.put(Entity::Machine(Machine { approval: Approval::Approved, ..machine.clone() }));
+            steps.put(Entity::Machine(Machine {
+                approval: Approval::Approved,
+                approved_by_person: true,
+                ..machine.clone()
+            }));
         }
         _ => {}
     }

@@ -8,6 +8,7 @@ use crate::decision::{Context, Decided};
 use crate::model::agent::Agent;
 use crate::model::fleet::Fleet;
 use crate::model::machine::Grantee;
+use crate::model::policy::Policy;
 use crate::model::secret::{Secret, SecretPhase};
 use crate::model::token::TokenPurpose;
 use crate::model::{Entity, EntityKind};
@@ -40,10 +41,7 @@ pub fn delete(context: &Context<'_>, agent: &Agent, source: Source, request: Del
         }
         Kind::AccessPolicy => {
             if let Some(policy) = state.policy_of(cluster, key).filter(|it| it.managed.as_ref().is_some_and(is_it)) {
-                let locked = state.secrets_naming(&policy.project, &policy.name).count();
-                let detail = format!("AccessPolicy {key}: {locked} secrets that name it are locked");
-                steps.audit.push(scope.entry(Action::PolicyDelete, Some(&policy.project), detail));
-                steps.remove(EntityKind::Policy, &policy.id);
+                remove_policy(&scope, policy, &mut steps);
             }
         }
     }
@@ -72,6 +70,24 @@ fn remove_fleet(scope: &Scope<'_>, fleet: &Fleet, steps: &mut Steps) {
     }
     steps.audit.push(entry(Action::FleetDelete, format!("Machine {key}")));
     steps.remove(EntityKind::Fleet, &fleet.id);
+}
+
+/// A protected policy cannot be removed by an agent, and an object that is deleted must not be held up: it stays here
+/// without its object, and denies. An object of its name that comes later is measured by it.
+fn remove_policy(scope: &Scope<'_>, policy: &Policy, steps: &mut Steps) {
+    if policy.withdrawn {
+        return;
+    }
+    let key = policy.managed.as_ref().map_or_else(|| policy.name.clone(), |it| it.object.key.to_string());
+    let locked = scope.context.state.secrets_naming(&policy.project, &policy.name).count();
+    let stays = if policy.protected { "protected, so it stays, withdrawn: " } else { "" };
+    let detail = format!("AccessPolicy {key}: {stays}{locked} secrets that name it are locked");
+    steps.audit.push(scope.entry(Action::PolicyDelete, Some(&policy.project), detail));
+    if policy.protected {
+        steps.put(Entity::Policy(Policy { withdrawn: true, ..policy.clone() }));
+    } else {
+        steps.remove(EntityKind::Policy, &policy.id);
+    }
 }
 
 fn put_away(scope: &Scope<'_>, secret: &Secret, trash: bool, steps: &mut Steps) {

@@ -45,7 +45,8 @@ fn of_cluster(context: &Context<'_>, cluster: &str) -> Inventoried {
             all.grants.push(Entry { object, state: standing::of_grant(context, grant, Vec::new()) });
         }
     }
-    for policy in state.policies.values() {
+    // A withdrawn one has no object: the operator would delete what is kept in its place.
+    for policy in state.policies.values().filter(|it| !it.withdrawn) {
         if let Some(object) = ours(policy.managed.as_ref()) {
             all.policies.push(Entry { object, state: standing::of_policy(context, policy) });
         }

@@ -177,6 +177,8 @@ fn pin(
             approval: if held.fleet.is_some() { held.approval } else { Approval::Approved },
             expires_at: lifetime.map(|it| held.created_at.plus_seconds(it)),
             fleet: Some(fleet.id.clone()),
+            // A person who approves it afterwards, by its id, vouches for it; its key in an object does not.
+            approved_by_person: held.fleet.is_some() && held.approved_by_person,
             ..Machine::clone(held)
         },
         None => Machine {
@@ -192,6 +194,7 @@ fn pin(
             pod: None,
             hostname: None,
             enrolled_by: None,
+            approved_by_person: false,
         },
     };
     if waiting.is_none_or(|held| **held != machine) {

@@ -12,6 +12,7 @@ use crate::model::agent::Agent;
 use crate::model::policy::Policy;
 use crate::policy;
 use crate::refusal::{Refusal, RefusalKind};
+use crate::usecase::fence;
 use crate::usecase::source::Source;
 use crate::usecase::steps::Steps;
 
@@ -31,6 +32,9 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
         );
         return Err(Refusal::new(RefusalKind::Conflict, text));
     }
+    if let Some(old) = old {
+        fence::may_change(context.state, scope.author(), old, &request.policy)?;
+    }
     let revision = old.map_or(1, |it| it.revision + u64::from(it.document != request.policy));
     let policy = Policy {
         id: old.map_or_else(|| entropy::uuid(context.entropy), |it| it.id.clone()),
@@ -41,6 +45,7 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
         document: request.policy,
         protected: old.is_some_and(|it| it.protected),
         withdrawn: false,
+        written: None,
         managed: Some(scope.managed(&request.object)),
     };
     if old != Some(&policy) {

@@ -1,17 +1,16 @@
 //! For which cluster an agent speaks, and which objects are objects.
 
-use std::net::IpAddr;
-
 use sikkerkey_protocol::error_body::ErrorCode;
 use sikkerkey_protocol::id::ProjectId;
 use sikkerkey_protocol::kubernetes::{ObjectKey, ObjectMeta};
 
-use crate::audit::entry::{Action, Actor, Entry};
+use crate::audit::entry::{Action, Entry};
 use crate::decision::Context;
 use crate::model::agent::Agent;
 use crate::model::cluster::Cluster;
 use crate::model::managed::Managed;
 use crate::refusal::{Refusal, RefusalKind};
+use crate::usecase::author::Author;
 use crate::usecase::source::Source;
 
 /// A request on behalf of a cluster.
@@ -19,7 +18,7 @@ pub(super) struct Scope<'a> {
     pub(super) context: Context<'a>,
     pub(super) agent: &'a Agent,
     pub(super) cluster: &'a Cluster,
-    address: IpAddr,
+    source: Source,
 }
 
 impl<'a> Scope<'a> {
@@ -34,18 +33,17 @@ impl<'a> Scope<'a> {
             let text = format!("cluster {name} is no longer trusted here: sikkerkey-server admin cluster trust --name {name} trusts it again");
             Refusal::new(RefusalKind::Forbidden, text)
         })?;
-        Ok(Self { context: *context, agent, cluster, address: source.address })
+        Ok(Self { context: *context, agent, cluster, source })
     }
 
     /// A row for the audit by this agent.
     pub(super) fn entry(&self, action: Action, project: Option<&ProjectId>, detail: String) -> Entry {
-        Entry {
-            vault: Some(self.agent.vault.clone()),
-            project: project.cloned(),
-            source_ip: Some(self.address),
-            detail,
-            ..Entry::new(action, Actor::Agent(self.agent.id.clone()))
-        }
+        Entry { project: project.cloned(), ..self.author().entry(action, &self.agent.vault, detail) }
+    }
+
+    /// On whose behalf something is changed.
+    pub(super) fn author(&self) -> Author<'a> {
+        Author::Agent(self.agent, self.source)
     }
 
     pub(super) fn managed(&self, object: &ObjectMeta) -> Managed {

@@ -16,6 +16,7 @@ use crate::model::agent::Agent;
 use crate::model::project::Project;
 use crate::model::secret::{Secret, SecretPhase};
 use crate::refusal::{Refusal, RefusalKind};
+use crate::usecase::fence;
 use crate::usecase::fresh_id::fresh_id;
 use crate::usecase::new_version;
 use crate::usecase::rotation::Schedule;
@@ -57,6 +58,8 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
         }
         None => new_secret(context, &project, &object.key.name)?,
     };
+    // Also of a value that was kept: a Secret that is made anew does not take it out of its policy.
+    fence::may_rebind(context.state, scope.author(), &secret, policy.as_deref())?;
     secret.phase = SecretPhase::Active;
     secret.managed = Some(scope.managed(&object));
     secret.policy = policy;

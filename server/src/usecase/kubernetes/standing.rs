@@ -76,7 +76,7 @@ pub(super) fn of_secret(context: &Context<'_>, secret: &Secret) -> SecretState {
         rotation_due_since: schedule.next.filter(|_| secret.recipe.is_none() && schedule.is_due(now)).map(|it| it.0),
         field_names: secret.field_names.clone(),
         grants,
-        policy_in_force: secret.policy.as_ref().is_none_or(|it| state.policy_named(&secret.project, it).is_some()),
+        policy_in_force: secret.policy.as_ref().is_none_or(|it| state.policy_in_force(&secret.project, it).is_some()),
         pods_total: total,
         pods_current: current,
     }

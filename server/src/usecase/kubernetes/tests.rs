@@ -5,4 +5,5 @@ mod login;
 mod machines;
 mod pods;
 mod policies;
+mod protected;
 mod secrets;

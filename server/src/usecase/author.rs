@@ -1,0 +1,32 @@
+//! Who changes something: a person at the server, or a program on behalf of somebody.
+
+use sikkerkey_protocol::id::VaultId;
+
+use super::source::Source;
+use crate::audit::entry::{Action, Actor, Entry};
+use crate::model::agent::Agent;
+
+/// Who changes something. What both may do is one use case; what an agent alone may not do is [`super::fence`]'s.
+#[derive(Clone, Copy)]
+pub(crate) enum Author<'a> {
+    /// A person at the command line of the server.
+    Person,
+    /// An agent, from somewhere.
+    Agent(&'a Agent, Source),
+}
+
+impl Author<'_> {
+    /// A row for the audit by this author.
+    pub(crate) fn entry(&self, action: Action, vault: &VaultId, detail: String) -> Entry {
+        let (actor, source_ip) = match self {
+            Self::Person => (Actor::Administrator, None),
+            Self::Agent(agent, source) => (Actor::Agent(agent.id.clone()), Some(source.address)),
+        };
+        Entry { vault: Some(vault.clone()), source_ip, detail, ..Entry::new(action, actor) }
+    }
+
+    /// Whether it is a person.
+    pub(crate) fn is_person(&self) -> bool {
+        matches!(self, Self::Person)
+    }
+}

@@ -1,0 +1,193 @@
+//! Access policies that no object stands for, and the secrets that they guard: what a person does at the server and an
+//! agent on the management plane.
+
+use sikkerkey_protocol::management::PolicyObject;
+use sikkerkey_protocol::policy::{Approver, PolicyDocument};
+
+use super::author::Author;
+use super::fence;
+use super::steps::Steps;
+use crate::audit::entry::{Action, Entry};
+use crate::decision::Context;
+use crate::entropy;
+use crate::model::policy::Policy;
+use crate::model::project::Project;
+use crate::model::secret::{Secret, SecretPhase};
+use crate::model::{Entity, EntityKind};
+use crate::policy;
+use crate::refusal::{Refusal, RefusalKind};
+use crate::state::State;
+
+/// The longest name, in bytes.
+const MAX_NAME: usize = 255;
+
+/// What a policy is to be.
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    pub(crate) document: PolicyDocument,
+    /// See [`Policy::written`].
+    pub(crate) written: Option<PolicyObject>,
+}
+
+/// Puts a policy in force, or replaces `old`. One that has another name takes the secrets that it guards along.
+pub(crate) fn put(
+    context: &Context<'_>,
+    author: Author<'_>,
+    project: &Project,
+    old: Option<&Policy>,
+    wanted: Wanted,
+) -> Result<(Policy, Steps), Refusal> {
+    let Wanted { name, document, written } = wanted;
+    if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+        return Err(invalid(format!("the name must be from 1 to {MAX_NAME} printable characters")));
+    }
+    policy::check(&document).map_err(|flaw| invalid(flaw.to_string()))?;
+    let names_object = document.co_sign.as_ref().is_some_and(|it| matches!(it.approver, Approver::Object(_)));
+    if names_object && project.namespace.is_none() {
+        let text = "coSign.approver.object is of a cluster, and this project of none: name a machine by its id, as in \
+                    {\"machine\": \"ID\"}";
+        return Err(invalid(text.to_owned()));
+    }
+    let renamed = old.filter(|it| it.name != name);
+    if let Some(old) = old {
+        refuse_managed(author, old)?;
+        fence::may_change(context.state, author, old, &document)?;
+    }
+    let mut steps = Steps::default();
+    if let Some(old) = renamed {
+        fence::may_remove(author, old, "rename")?;
+        rename(context, old, &name, &mut steps)?;
+    }
+    if (old.is_none() || renamed.is_some()) && context.state.policy_named(&project.id, &name).is_some() {
+        return Err(conflict(format!("project {} has a policy {name} already", project.name)));
+    }
+    let revision = old.map_or(1, |it| it.revision + u64::from(it.document != document));
+    let policy = Policy {
+        id: old.map_or_else(|| entropy::uuid(context.entropy), |it| it.id.clone()),
+        vault: project.vault.clone(),
+        project: project.id.clone(),
+        name,
+        revision,
+        document,
+        protected: old.is_some_and(|it| it.protected),
+        withdrawn: false,
+        written,
+        managed: None,
+    };
+    if old != Some(&policy) {
+        let was = renamed.map_or_else(String::new, |old| format!(" (was {})", old.name));
+        let detail = format!("policy {}{was}, revision {revision}", policy.name);
+        steps.audit.push(about(author, Action::PolicyApply, &policy, detail));
+        steps.put(Entity::Policy(policy.clone()));
+    }
+    Ok((policy, steps))
+}
+
+/// A secret names its policy by name. Those that no object stands for go along; those of an object name what stands in it.
+fn rename(context: &Context<'_>, old: &Policy, name: &str, steps: &mut Steps) -> Result<(), Refusal> {
+    for secret in context.state.secrets_naming(&old.project, &old.name) {
+        if let Some(object) = secret.managed.as_ref().filter(|_| !is_trashed(secret)) {
+            return Err(conflict(format!(
+                "Secret {} of cluster {} names policy {}: give that another policyRef first",
+                object.object.key, object.cluster, old.name
+            )));
+        }
+        steps.put(Entity::Secret(Secret { policy: Some(name.to_owned()), ..secret.clone() }));
+    }
+    Ok(())
+}
+
+/// Removes a policy that guards nothing any more.
+pub(crate) fn remove(context: &Context<'_>, author: Author<'_>, policy: &Policy) -> Result<Steps, Refusal> {
+    refuse_managed(author, policy)?;
+    fence::may_remove(author, policy, "remove")?;
+    let bound: Vec<&str> = guarded(context.state, policy).map(|it| it.id.as_str()).take(5).collect();
+    if !bound.is_empty() {
+        let how = match author {
+            Author::Person => "policy unbind",
+            Author::Agent(..) => "POST /v1/ai/secrets/{id}/binding/delete",
+        };
+        return Err(conflict(format!(
+            "policy {} guards {}: take it off them with {how}",
+            policy.name,
+            bound.join(", ")
+        )));
+    }
+    let mut steps = Steps::default();
+    steps.audit.push(about(author, Action::PolicyDelete, policy, format!("policy {}", policy.name)));
+    steps.remove(EntityKind::Policy, &policy.id);
+    Ok(steps)
+}
+
+/// Lets a policy of the same project guard a secret, in place of any other; without a policy, none does.
+pub(crate) fn bind(
+    context: &Context<'_>,
+    author: Author<'_>,
+    secret: &Secret,
+    policy: Option<&Policy>,
+) -> Result<Steps, Refusal> {
+    refuse_managed_secret(secret)?;
+    let name = policy.map(|it| it.name.as_str());
+    fence::may_rebind(context.state, author, secret, name)?;
+    if let Some(gone) = policy.filter(|it| it.withdrawn) {
+        let text = format!("policy {} is withdrawn since its AccessPolicy is gone: apply that again first", gone.name);
+        return Err(conflict(text));
+    }
+    let mut steps = Steps::default();
+    if secret.policy.as_deref() != name {
+        let detail = match name {
+            Some(name) => format!("policy {name} guards {}", secret.name),
+            None => format!("no policy guards {}", secret.name),
+        };
+        let entry = author.entry(Action::SecretUpdate, &secret.vault, detail);
+        let (project, id) = (Some(secret.project.clone()), Some(secret.id.clone()));
+        steps.audit.push(Entry { project, secret: id, ..entry });
+        steps.put(Entity::Secret(Secret { policy: name.map(str::to_owned), ..secret.clone() }));
+    }
+    Ok(steps)
+}
+
+/// The secrets that a policy guards, or would guard again. What is in the trash is guarded by nothing and read by nobody.
+pub(crate) fn guarded<'a>(state: &'a State, policy: &Policy) -> impl Iterator<Item = &'a Secret> {
+    state.secrets_naming(&policy.project, &policy.name).filter(|it| !is_trashed(it))
+}
+
+/// A row about a policy.
+pub(crate) fn about(author: Author<'_>, action: Action, policy: &Policy, detail: String) -> Entry {
+    Entry { project: Some(policy.project.clone()), ..author.entry(action, &policy.vault, detail) }
+}
+
+/// What a Kubernetes object stands for is changed there.
+pub(crate) fn refuse_managed_secret(secret: &Secret) -> Result<(), Refusal> {
+    match &secret.managed {
+        None => Ok(()),
+        Some(it) => Err(conflict(format!(
+            "Secret {} of cluster {} stands for it: edit or delete that object",
+            it.object.key, it.cluster
+        ))),
+    }
+}
+
+fn refuse_managed(author: Author<'_>, policy: &Policy) -> Result<(), Refusal> {
+    match &policy.managed {
+        // Its object is gone: a person clears up what is left.
+        Some(_) if policy.withdrawn && author.is_person() => Ok(()),
+        None => Ok(()),
+        Some(it) => Err(conflict(format!(
+            "AccessPolicy {} of cluster {} stands for it: edit or delete that object",
+            it.object.key, it.cluster
+        ))),
+    }
+}
+
+fn is_trashed(secret: &Secret) -> bool {
+    matches!(secret.phase, SecretPhase::Trashed(_))
+}
+
+fn invalid(text: String) -> Refusal {
+    Refusal::new(RefusalKind::Invalid, text)
+}
+
+fn conflict(text: String) -> Refusal {
+    Refusal::new(RefusalKind::Conflict, text)
+}
