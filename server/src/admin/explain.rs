@@ -40,7 +40,10 @@ pub enum CoSign {
 
 pub(super) fn answer(desk: Desk<'_>, asked: &Explain) -> Result<Answer, Refusal> {
     let question = Question { machine: &asked.machine, secret: &asked.secret, address: asked.address, vault: None };
-    let explanation = explain(&desk.app.live.read(), desk.app.clock.now(), &question)?;
+    let explanation = {
+        let world = desk.app.live.read();
+        explain(&world.state, &world.ledger, desk.app.clock.now(), &question)?
+    };
     let text = text(&explanation);
     let json = serde_json::to_value(&explanation)
         .map_err(|error| Refusal::new(RefusalKind::Unavailable, error.to_string()))?;

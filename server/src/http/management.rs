@@ -1,5 +1,6 @@
 //! Routes of the management plane: ids in the path, and a body where there are fields.
 
+mod explain;
 mod policy;
 
 use axum::Router;
@@ -20,7 +21,10 @@ use crate::usecase::source::Source;
 
 /// The routes.
 pub(super) fn routes() -> Router<App> {
-    policy::routes().into_iter().fold(Router::new(), |routes, Route(path, method)| routes.route(path, method))
+    policy::routes()
+        .into_iter()
+        .chain(explain::routes())
+        .fold(Router::new(), |routes, Route(path, method)| routes.route(path, method))
 }
 
 /// A path, and what answers there.

@@ -10,7 +10,6 @@ use zeroize::Zeroizing;
 
 use super::reading::{self, Asking};
 use crate::ledger::Ledger;
-use crate::live::World;
 use crate::model::fleet::Fleet;
 use crate::model::machine::{Grantee, Machine};
 use crate::model::millis::Millis;
@@ -32,8 +31,7 @@ pub struct Question<'a> {
 }
 
 /// Answers a question by the rules that reads are decided by. Writes nothing and counts as nothing.
-pub fn explain(world: &World, now: Millis, question: &Question<'_>) -> Result<Explanation, Refusal> {
-    let World { state, ledger } = world;
+pub fn explain(state: &State, ledger: &Ledger, now: Millis, question: &Question<'_>) -> Result<Explanation, Refusal> {
     let machine = machine(state, ledger, question, now)?;
     let secret = secret(state, question)?;
     let seen = || newest(state, ledger, &machine.grantee()).and_then(|(_, seen)| seen);

@@ -4,6 +4,7 @@
 //! for a cluster has routes of its own ([`super::kubernetes`]) and is refused here: what it decides comes from objects.
 //! Nothing here answers a value.
 
+pub mod explain;
 pub mod policy;
 
 use sikkerkey_protocol::id::ProjectId;

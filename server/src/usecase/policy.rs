@@ -2,7 +2,7 @@
 //! agent on the management plane.
 
 use sikkerkey_protocol::management::PolicyObject;
-use sikkerkey_protocol::policy::PolicyDocument;
+use sikkerkey_protocol::policy::{Approver, PolicyDocument};
 
 use super::admin::check_name;
 use super::author::Author;
@@ -39,6 +39,12 @@ pub(crate) fn put(
     let Wanted { name, document, written } = wanted;
     check_name("the name", &name)?;
     policy::check(&document).map_err(|flaw| invalid(flaw.to_string()))?;
+    let names_object = document.co_sign.as_ref().is_some_and(|it| matches!(it.approver, Approver::Object(_)));
+    if names_object && project.namespace.is_none() {
+        let text = "coSign.approver.object is of a cluster, and this project of none: name a machine by its id, as in \
+                    {\"machine\": \"ID\"}";
+        return Err(invalid(text.to_owned()));
+    }
     let renamed = old.filter(|it| it.name != name);
     if let Some(old) = old {
         refuse_managed_policy(author, old)?;

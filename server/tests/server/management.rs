@@ -385,3 +385,37 @@ async fn an_agent_of_another_vault_finds_nothing() {
         assert_eq!((status, answer), (404, json!({"error": text})), "{method} {nowhere}");
     }
 }
+
+#[tokio::test]
+async fn why_a_machine_may_read_a_secret_or_not_is_told_rule_by_rule() {
+    let server = server().await;
+    let host = host().id;
+    let target = format!("/v1/ai/explain/{host}/sk_key");
+    let (status, told) = get(&server, &target).await;
+    assert_eq!((status, &told["allowed"], &told["machine"]), (200, &json!(true), &json!("machine build-host")));
+    let row = server.last_audit().await;
+    assert_eq!((row.action, row.secret.unwrap().as_str()), (Action::ManagementRead, "sk_key"));
+
+    let body = json!({"name": "near", "ipAllowlistEnabled": true, "ipAllowlistCidrs": ["10.0.0.0/8"]});
+    let (_, made) = post(&server, POLICIES, body).await;
+    post(&server, BINDING, json!({"policyId": made["id"]})).await;
+    let (_, told) = get(&server, &format!("{target}/192.0.2.7")).await;
+    assert_eq!((&told["allowed"], &told["address"]), (&json!(false), &json!("192.0.2.7")));
+    let denies: Vec<_> = told["rules"].as_array().unwrap().iter().filter(|it| it["says"] == "Denies").collect();
+    assert_eq!(
+        denies,
+        [&json!({
+            "rule": "IPAllowlist", "says": "Denies", "reason": "AddressNotAllowed",
+            "message": "192.0.2.7 is in none of the policy's CIDRs",
+        })]
+    );
+    assert_eq!(get(&server, &format!("{target}/10.9.9.9")).await.1["allowed"], true);
+    for (target, status) in [
+        (format!("{target}/nowhere"), 400),
+        (format!("/v1/ai/explain/{host}/sk_none"), 404),
+        (format!("/v1/ai/explain/{}/sk_key", uuid(0x99)), 404),
+        ("/v1/ai/explain/build-host/sk_key".to_owned(), 200),
+    ] {
+        assert_eq!(get(&server, &target).await.0, status, "{target}");
+    }
+}

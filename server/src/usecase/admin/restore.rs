@@ -36,7 +36,7 @@ pub struct Outcome {
     pub tokens_removed: usize,
     /// Grants behind an object, to a fleet, or of a machine that is gone.
     pub grants_removed: usize,
-    /// Policies behind an object, until it is applied again.
+    /// Policies behind an object; those that are protected are withdrawn instead.
     pub policies_removed: usize,
     /// Secrets that are held.
     pub secrets_held: usize,
@@ -79,12 +79,12 @@ pub fn begin(it: &Reopened<'_>, file: &str) -> Beginning<Outcome> {
     }
     for policy in state.policies.values().filter(|it| it.managed.is_some()) {
         if policy.protected {
-            // No object that comes back may be looser than what a person fenced in.
+            // What its cluster applies is measured by it, also after a restore.
             steps.put(Entity::Policy(Policy { withdrawn: true, ..policy.clone() }));
         } else {
             steps.remove(EntityKind::Policy, &policy.id);
+            outcome.policies_removed += 1;
         }
-        outcome.policies_removed += 1;
     }
     let detail = format!(
         "restored from {file} made at {}, epoch {}: {} machines, {} agents, {} tokens, {} grants and {} policies removed; {} \

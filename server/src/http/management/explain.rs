@@ -1,0 +1,11 @@
+//! Why a machine may read a secret or not. A signed route takes no query, so what is asked stands in the path.
+
+use super::{Route, plain};
+use crate::usecase::management::explain;
+
+pub(super) fn routes() -> [Route; 2] {
+    [
+        plain("GET /v1/ai/explain/{machine}/{secret}", explain::explain),
+        plain("GET /v1/ai/explain/{machine}/{secret}/{address}", explain::explain_from),
+    ]
+}
