@@ -58,8 +58,8 @@ pub fn protect(context: &Context<'_>, project: &str, name: &str) -> Decided<()> 
     Ok(steps.decide(|_| ()))
 }
 
-/// Takes the fence away. A policy whose object was deleted while it was protected goes now: what it kept is answered.
-/// Answers whether it went.
+/// Takes the fence away. A policy whose object was deleted while it was protected is removed with it: what names it stays
+/// locked. Answers whether it was.
 pub fn unprotect(context: &Context<'_>, project: &str, name: &str) -> Decided<bool> {
     let policy = find(context, project, name)?;
     let mut steps = Steps::default();
