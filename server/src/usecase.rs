@@ -19,6 +19,7 @@ pub mod housekeeping;
 pub mod key_owner;
 pub mod kubernetes;
 pub mod list_secrets;
+pub(crate) mod managed;
 pub mod management;
 mod new_version;
 pub(crate) mod policy;

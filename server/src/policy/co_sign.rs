@@ -86,15 +86,19 @@ pub(super) fn approved(terms: &CoSign, policy: &Policy, facts: &Facts<'_>) -> Re
         }
         Some(Answer { verdict: CoSignVerdict::Approved, .. }) => {
             let stands = facts.consent.answered_by.is_some_and(|(machine, fleet)| {
-                // Of a protected policy it is a machine that a person knows, whatever has been made of it since.
                 co_signer.is_answered_by(machine)
-                    && (!policy.protected || is_vouched(machine))
+                    && may_answer(policy, machine)
                     && standing(facts.account, machine, fleet, facts.now).is_ok()
             });
             let text = || format!("waits for {who} again: the machine that approved may no longer approve");
             if stands { Ok(()) } else { Err(missing(text()).asking()) }
         }
     }
+}
+
+/// Whether a policy takes this machine's answers: a protected one takes those of a machine that a person vouches for.
+pub fn may_answer(policy: &Policy, machine: &Machine) -> bool {
+    !policy.protected || is_vouched(machine)
 }
 
 /// What is said while a request waits.

@@ -1,5 +1,3 @@
-mod tighten;
-
 use std::net::IpAddr;
 
 use sikkerkey_protocol::denial::DenialReason as Reason;
@@ -22,6 +20,7 @@ fn at(text: &str) -> Millis {
 mod consent;
 mod explained;
 mod properties;
+mod tighten;
 
 /// Everything that permits; each test spoils one thing.
 #[derive(Clone)]

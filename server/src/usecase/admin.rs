@@ -38,7 +38,7 @@ fn find_vault<'a>(context: &Context<'a>, id: &VaultId) -> Result<&'a Vault, Refu
     context.state.vaults.get(id).ok_or_else(|| not_found(format!("there is no vault {id}: vault list shows them")))
 }
 
-fn check_name(what: &str, name: &str) -> Result<(), Refusal> {
+pub(super) fn check_name(what: &str, name: &str) -> Result<(), Refusal> {
     let printable = !name.is_empty() && name.len() <= MAX_NAME && !name.chars().any(char::is_control);
     if printable { Ok(()) } else { Err(invalid(format!("{what} must be from 1 to {MAX_NAME} printable characters"))) }
 }

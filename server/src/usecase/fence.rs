@@ -40,7 +40,7 @@ pub(crate) fn may_change(
 /// Whether a policy may go, or have another name.
 pub(crate) fn may_remove(author: Author<'_>, policy: &Policy, what: &str) -> Result<(), Refusal> {
     if policy.protected && !author.is_person() {
-        return Err(refused(policy, &format!("an agent does not {what} it")));
+        return Err(refused(policy, &format!("an agent may not {what} it")));
     }
     Ok(())
 }
@@ -57,7 +57,7 @@ pub(crate) fn may_rebind(
     }
     let present = secret.policy.as_ref().and_then(|name| state.policy_named(&secret.project, name));
     let Some(present) = present.filter(|it| it.protected) else { return Ok(()) };
-    let what = if policy.is_some() { "puts no other policy on" } else { "does not take it off" };
+    let what = if policy.is_some() { "may not put another policy on" } else { "may not take it off" };
     Err(refused(present, &format!("an agent {what} {}", secret.name)))
 }
 

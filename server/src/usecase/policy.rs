@@ -4,8 +4,10 @@
 use sikkerkey_protocol::management::PolicyObject;
 use sikkerkey_protocol::policy::{Approver, PolicyDocument};
 
+use super::admin::check_name;
 use super::author::Author;
 use super::fence;
+use super::managed::refuse_managed;
 use super::steps::Steps;
 use crate::audit::entry::{Action, Entry};
 use crate::decision::Context;
@@ -17,9 +19,6 @@ use crate::model::{Entity, EntityKind};
 use crate::policy;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::state::State;
-
-/// The longest name, in bytes.
-const MAX_NAME: usize = 255;
 
 /// What a policy is to be.
 pub(crate) struct Wanted {
@@ -38,9 +37,7 @@ pub(crate) fn put(
     wanted: Wanted,
 ) -> Result<(Policy, Steps), Refusal> {
     let Wanted { name, document, written } = wanted;
-    if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
-        return Err(invalid(format!("the name must be from 1 to {MAX_NAME} printable characters")));
-    }
+    check_name("the name", &name)?;
     policy::check(&document).map_err(|flaw| invalid(flaw.to_string()))?;
     let names_object = document.co_sign.as_ref().is_some_and(|it| matches!(it.approver, Approver::Object(_)));
     if names_object && project.namespace.is_none() {
@@ -50,7 +47,7 @@ pub(crate) fn put(
     }
     let renamed = old.filter(|it| it.name != name);
     if let Some(old) = old {
-        refuse_managed(author, old)?;
+        refuse_managed_policy(author, old)?;
         fence::may_change(context.state, author, old, &document)?;
     }
     let mut steps = Steps::default();
@@ -99,7 +96,7 @@ fn rename(context: &Context<'_>, old: &Policy, name: &str, steps: &mut Steps) ->
 
 /// Removes a policy that guards nothing any more.
 pub(crate) fn remove(context: &Context<'_>, author: Author<'_>, policy: &Policy) -> Result<Steps, Refusal> {
-    refuse_managed(author, policy)?;
+    refuse_managed_policy(author, policy)?;
     fence::may_remove(author, policy, "remove")?;
     let bound: Vec<&str> = guarded(context.state, policy).map(|it| it.id.as_str()).take(5).collect();
     if !bound.is_empty() {
@@ -126,7 +123,7 @@ pub(crate) fn bind(
     secret: &Secret,
     policy: Option<&Policy>,
 ) -> Result<Steps, Refusal> {
-    refuse_managed_secret(secret)?;
+    refuse_managed("Secret", secret.managed.as_ref())?;
     let name = policy.map(|it| it.name.as_str());
     fence::may_rebind(context.state, author, secret, name)?;
     if let Some(gone) = policy.filter(|it| it.withdrawn) {
@@ -157,27 +154,10 @@ pub(crate) fn about(author: Author<'_>, action: Action, policy: &Policy, detail:
     Entry { project: Some(policy.project.clone()), ..author.entry(action, &policy.vault, detail) }
 }
 
-/// What a Kubernetes object stands for is changed there.
-pub(crate) fn refuse_managed_secret(secret: &Secret) -> Result<(), Refusal> {
-    match &secret.managed {
-        None => Ok(()),
-        Some(it) => Err(conflict(format!(
-            "Secret {} of cluster {} stands for it: edit or delete that object",
-            it.object.key, it.cluster
-        ))),
-    }
-}
-
-fn refuse_managed(author: Author<'_>, policy: &Policy) -> Result<(), Refusal> {
-    match &policy.managed {
-        // Its object is gone: a person clears up what is left.
-        Some(_) if policy.withdrawn && author.is_person() => Ok(()),
-        None => Ok(()),
-        Some(it) => Err(conflict(format!(
-            "AccessPolicy {} of cluster {} stands for it: edit or delete that object",
-            it.object.key, it.cluster
-        ))),
-    }
+fn refuse_managed_policy(author: Author<'_>, policy: &Policy) -> Result<(), Refusal> {
+    // Its object is gone: a person clears up what is left.
+    let is_left_over = policy.withdrawn && author.is_person();
+    refuse_managed("AccessPolicy", policy.managed.as_ref().filter(|_| !is_left_over))
 }
 
 fn is_trashed(secret: &Secret) -> bool {

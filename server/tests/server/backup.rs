@@ -282,6 +282,30 @@ async fn what_was_revoked_removed_spent_or_used_since_the_backup_does_not_come_b
 }
 
 #[tokio::test]
+async fn a_restore_withdraws_a_protected_policy_of_an_object_and_asks_about_each_host_anew() {
+    let (server, (_kept, path)) = (Server::new().await, file());
+    server.put(Entity::Machine(Machine { approved_by_person: true, ..host() })).await;
+    let held = Policy { managed: Some(managed("shop", "hours")), protected: true, ..limited("hours") };
+    server.put(Entity::Policy(held.clone())).await;
+    back_up(&server, &path).await;
+    let (clock, old) = (server.clock.clone(), server.stop().await);
+    let place = Place::new(old.path()).await;
+    let restored = place.restore(&path, &*clock).await.unwrap();
+    assert_eq!(restored.answer.policies_removed, 1);
+    let server = place.open(&clock).await;
+    {
+        let world = server.engine.app.live.read();
+        // What its cluster applies is measured by it; until then it denies.
+        assert_eq!(world.state.policies.values().collect::<Vec<_>>(), [&Policy { withdrawn: true, ..held.clone() }]);
+        assert!(world.state.policy_in_force(&held.project, "hours").is_none());
+        // The person is asked again, as for every host.
+        let host = &world.state.machines[&host().id];
+        assert_eq!((host.approval, host.approved_by_person), (Approval::Pending, false));
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_backup_is_of_one_moment_while_reads_go_on_and_every_value_in_it_opens() {
     let (server, (_kept, path)) = (Server::new().await, file());
     let names: Vec<String> = (0..450).map(|n| format!("s{n}")).collect();

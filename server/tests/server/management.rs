@@ -8,7 +8,7 @@ use sikkerkey_server::entropy::{self, SystemEntropy};
 use sikkerkey_server::model::Entity;
 use sikkerkey_server::model::account::{Standing, Vault};
 use sikkerkey_server::model::agent::Agent;
-use sikkerkey_server::model::machine::Grantee;
+use sikkerkey_server::model::machine::{Grantee, Machine};
 use sikkerkey_server::model::millis::Millis;
 use sikkerkey_server::model::policy::Policy;
 use sikkerkey_server::model::project::Project;
@@ -147,6 +147,37 @@ async fn a_policy_lives_from_its_making_to_its_end_over_http() {
 }
 
 #[tokio::test]
+async fn a_co_signer_that_an_agent_names_is_asked_and_answers() {
+    let server = server().await;
+    let boss = Client { address: "10.0.0.7".into(), ..Client::new(uuid(0xb1), 0xb1) };
+    let machine =
+        Machine { id: boss.id.parse().unwrap(), public_key: boss.key.public_key(), name: "boss".into(), ..host() };
+    server.put(Entity::Machine(machine)).await;
+    let fields = json!({"name": "two", "coSignEnabled": true, "coSignMachineId": boss.id, "coSignWindowSeconds": 600});
+    let (status, made) = post(&server, POLICIES, fields).await;
+    assert_eq!((status, &made["coSignMachineId"]), (200, &json!(boss.id)));
+    assert_eq!(post(&server, BINDING, json!({"policyId": made["id"]})).await.0, 200);
+    let refused = server.get(&Client::host(), "/v1/secret/sk_key").await;
+    assert!(
+        refused.status == 403 && refused.error().starts_with("waits for machine boss, request "),
+        "{}",
+        refused.error()
+    );
+    let waiting = server.get(&boss, "/v1/cosign").await.json()["requests"][0].clone();
+    let consent = json!({
+        "requestId": waiting["id"], "vaultId": "vault_v", "approverId": boss.id, "readerId": host().id,
+        "secretId": "sk_key", "policyRevision": 1, "notAfter": START + 600_000,
+    });
+    let approve = format!("/v1/cosign/{}/approve", waiting["id"].as_str().unwrap());
+    assert_eq!(server.post(&boss, &approve, &consent.to_string()).await.status, 200);
+    assert_eq!(read(&server).await, 200);
+    // What says another thing was not approved.
+    let update = format!("{POLICIES}/{}/update", made["id"].as_str().unwrap());
+    assert_eq!(post(&server, &update, json!({"ttlMaxReads": 9})).await.0, 200);
+    assert_eq!(read(&server).await, 403);
+}
+
+#[tokio::test]
 async fn a_policy_outlives_a_restart_as_it_was_written() {
     let server = server().await;
     let made = post(&server, POLICIES, hours()).await.1;
@@ -222,8 +253,8 @@ async fn a_protected_policy_is_tightened_and_nothing_else() {
     let axis = "timeWindow would be open on Monday at 08:00, and is closed then";
     let loosened = post(&server, &update, json!({"timeWindowStart": "08:00"})).await;
     assert_eq!(loosened, fence(&format!("an agent may tighten it and not loosen it ({axis})")));
-    assert_eq!(act(&server, &format!("{BINDING}/delete")).await, fence("an agent does not take it off key"));
-    assert_eq!(act(&server, &format!("{POLICIES}/{id}/delete")).await, fence("an agent does not remove it"));
+    assert_eq!(act(&server, &format!("{BINDING}/delete")).await, fence("an agent may not take it off key"));
+    assert_eq!(act(&server, &format!("{POLICIES}/{id}/delete")).await, fence("an agent may not remove it"));
     assert_eq!(server.last_audit().await.action, Action::ManagementDenied);
 }
 

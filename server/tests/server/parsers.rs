@@ -13,6 +13,7 @@ use sikkerkey_protocol::kubernetes::{
     ApplyGrant, ApplyMachine, ApplyPolicy, ApplySecret, Delete, GonePods, IssueVoucher, Login,
 };
 use sikkerkey_protocol::machine_plane::{Poll, Selection, VerifyAccess};
+use sikkerkey_protocol::management::{BindPolicy, PolicyObject};
 use sikkerkey_protocol::policy::PolicyDocument;
 use sikkerkey_protocol::sync::{Delivery, SecretKey, Sync, Synced};
 use sikkerkey_server::model::millis::Millis;
@@ -70,6 +71,8 @@ fn every_document(bytes: &[u8]) {
     document::<Synced>(bytes);
     document::<Delivery>(bytes);
     document::<Poll>(bytes);
+    document::<PolicyObject>(bytes);
+    document::<BindPolicy>(bytes);
     document::<Selection>(bytes);
     document::<VerifyAccess>(bytes);
     document::<Register>(bytes);

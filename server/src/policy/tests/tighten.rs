@@ -2,8 +2,12 @@
 
 use proptest::prelude::*;
 
+use sikkerkey_protocol::co_sign::CoSignVerdict;
+
+use super::consent::{approver, boss, request};
 use super::properties::{documents, instants};
 use super::*;
+use crate::model::co_sign::Answer;
 
 fn whole() -> PolicyDocument {
     PolicyDocument {
@@ -11,7 +15,7 @@ fn whole() -> PolicyDocument {
         time_window: Some(hours(&[Day::Mon, Day::Fri], "22:00", "06:00")),
         ip_allowlist: Some(vec!["10.0.0.0/9".into(), "10.128.0.0/9".into(), "2001:db8::/32".into()]),
         rate_cap: Some(RateCap { per_minute: Some(10), per_day: Some(100), counted_by: CountedBy::Machine }),
-        co_sign: Some(CoSign { approver: boss(), window_seconds: 600 }),
+        co_sign: Some(CoSign { approver: hq(), window_seconds: 600 }),
         ttl: Some(Ttl { expires_at: Some(at(NOW).0), max_reads: Some(1000) }),
         rotate_after_reads: Some(50),
     }
@@ -21,7 +25,7 @@ fn hours(days: &[Day], start: &str, end: &str) -> TimeWindow {
     TimeWindow { days: days.to_vec(), start: start.into(), end: end.into() }
 }
 
-fn boss() -> Approver {
+fn hq() -> Approver {
     Approver::Object(ObjectKey { namespace: "hq".into(), name: "boss".into() })
 }
 
@@ -159,8 +163,8 @@ fn what_is_tighter_or_the_same_passes() {
 
 /// Two documents that have some axes in common, so that one is often the tighter.
 fn pairs() -> impl Strategy<Value = (PolicyDocument, PolicyDocument)> {
-    (documents(), documents(), proptest::array::uniform5(any::<bool>())).prop_map(|(old, other, same)| {
-        let [zone, window, ranges, cap, ttl] = same;
+    (documents(), documents(), proptest::array::uniform6(any::<bool>())).prop_map(|(old, other, same)| {
+        let [zone, window, ranges, cap, ttl, consent] = same;
         let pick = |keep: bool| if keep { old.clone() } else { other.clone() };
         let new = PolicyDocument {
             time_zone: pick(zone).time_zone,
@@ -168,7 +172,7 @@ fn pairs() -> impl Strategy<Value = (PolicyDocument, PolicyDocument)> {
             ip_allowlist: pick(ranges).ip_allowlist,
             rate_cap: pick(cap).rate_cap,
             ttl: pick(ttl).ttl,
-            co_sign: pick(ttl).co_sign,
+            co_sign: pick(consent).co_sign,
             ..Default::default()
         };
         (old, new)
@@ -182,6 +186,7 @@ proptest! {
         (old, new) in pairs(),
         now in instants(),
         reads in 0u64..5,
+        is_approved in any::<bool>(),
         address in proptest::sample::select(vec!["10.1.2.3", "10.200.0.1", "192.0.2.9", "2001:db8::1", "::ffff:10.1.0.9"]),
     ) {
         if loosens(&old, &new).is_none() {
@@ -189,6 +194,13 @@ proptest! {
                 let mut world = world().guarded(document);
                 (world.now, world.machine.expires_at) = (now, None);
                 world.address = address.parse().unwrap();
+                if is_approved {
+                    let until = now.plus_seconds(60);
+                    let answer = Answer { by: approver().id, at: now, verdict: CoSignVerdict::Approved, until };
+                    world.request = Some(request(&world, Some(answer)));
+                }
+                world.co_signer = Some(boss());
+                world.approved_by = Some(Machine { expires_at: None, ..approver() });
                 world.counters = Counters { minute: reads, day: reads, total: reads };
                 world.verdict().is_ok()
             };

@@ -18,6 +18,10 @@ fn whole() -> Value {
     })
 }
 
+fn object_of(value: Value) -> PolicyObject {
+    changes(value).onto(&PolicyObject::default()).unwrap()
+}
+
 #[expect(clippy::unnecessary_wraps, reason = "the form that document takes")]
 fn find(_: &str) -> Result<Approver, FieldError> {
     Ok(Approver::Machine("00000000-0000-4000-8000-000000000011".parse().unwrap()))
@@ -114,7 +118,50 @@ fn a_field_that_stands_twice_is_refused() {
     assert!(error.starts_with("a field stands twice"), "{error}");
 }
 
+/// A field that there is or nearly is, and something that may or may not stand in it.
+fn field() -> impl Strategy<Value = (String, Value)> {
+    let names = FIELDS.iter().map(|(name, _)| (*name).to_owned()).chain(["ttl".into(), String::new()]);
+    let values = vec![
+        json!(null),
+        json!(true),
+        json!(false),
+        json!(0),
+        json!(-1),
+        json!(1.5),
+        json!(u64::MAX),
+        json!(60),
+        json!(5),
+        json!(1_772_625_600_000_i64),
+        json!(""),
+        json!("08:00"),
+        json!("24:00"),
+        json!("25:00"),
+        json!("UTC"),
+        json!("10.0.0.0/8"),
+        json!(["mon"]),
+        json!(["10.0.0.0/8"]),
+        json!([]),
+        json!([null]),
+        json!({"a": []}),
+    ];
+    (proptest::sample::select(names.collect::<Vec<_>>()), proptest::sample::select(values))
+}
+
 proptest! {
+    /// Whatever is typed into whatever field is refused, or is a policy that can be put in force; and what passes the first
+    /// look alone passes it together.
+    #[test]
+    fn any_fields_are_refused_or_make_sense(fields in proptest::collection::vec(field(), 0..12)) {
+        let changes = Changes(fields.into_iter().collect());
+        let base = object_of(whole());
+        let checked = changes.check();
+        let merged = changes.onto(&base);
+        prop_assert_eq!(checked.is_ok(), merged.is_ok());
+        if let Ok(object) = merged && let Ok(document) = document(&object, CountedBy::Machine, find) {
+            prop_assert!(check(&document).is_ok() || document == PolicyDocument::default());
+        }
+    }
+
     /// What is let through here can be put in force: the check of documents finds nothing more.
     #[test]
     fn what_is_complete_and_sound_can_be_put_in_force(

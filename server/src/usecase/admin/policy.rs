@@ -32,7 +32,7 @@ pub fn delete(context: &Context<'_>, project: &str, name: &str) -> Decided<()> {
 /// Lets a policy of the same project guard a secret, in place of any other; without a policy, none does.
 pub fn bind(context: &Context<'_>, id: &SecretId, policy: Option<&str>) -> Decided<()> {
     let secret = secret::find(context, id)?;
-    policy::refuse_managed_secret(secret)?;
+    secret::refuse_managed(secret)?;
     let policy = match policy {
         None => None,
         Some(name) => Some(context.state.policy_named(&secret.project, name).ok_or_else(|| {

@@ -11,6 +11,7 @@ use crate::model::Entity;
 use crate::model::secret::{Secret, SecretPhase};
 use crate::refusal::Refusal;
 use crate::usecase::fresh_id::fresh_id;
+use crate::usecase::managed;
 use crate::usecase::new_version;
 use crate::usecase::steps::Steps;
 use crate::value::{self, Value, ValueError};
@@ -103,13 +104,7 @@ pub(super) fn find<'a>(context: &Context<'a>, id: &SecretId) -> Result<&'a Secre
 
 /// What a Kubernetes object stands for is changed there.
 pub(super) fn refuse_managed(secret: &Secret) -> Result<(), Refusal> {
-    match &secret.managed {
-        None => Ok(()),
-        Some(it) => Err(conflict(format!(
-            "Secret {} of cluster {} stands for it: edit or delete that object",
-            it.object.key, it.cluster
-        ))),
-    }
+    managed::refuse_managed("Secret", secret.managed.as_ref())
 }
 
 fn made(context: &Context<'_>, generator: Generator) -> Result<Value, ValueError> {

@@ -46,16 +46,7 @@ pub fn create(
     [project]: [&str; 1],
     changes: Changes,
 ) -> Decided<PolicyDetail> {
-    let project = manager.project(context, project)?;
-    if let Some(namespace) = &project.namespace {
-        // A Secret of that namespace that names a policy waits for an object of its namespace, and for nobody else's.
-        let text = format!(
-            "project {} is namespace {} of cluster {}: apply an AccessPolicy object there",
-            project.name, namespace.name, namespace.cluster
-        );
-        return Err(Refusal::new(RefusalKind::Conflict, text));
-    }
-    put(context, manager, project, None, changes)
+    put(context, manager, manager.project(context, project)?, None, changes)
 }
 
 /// Changes a policy: a field that is not given stays as it is, `null` takes one away. With another name it takes the secrets
@@ -120,6 +111,16 @@ fn put(
     let refuse = |error: FieldError| Refusal::new(RefusalKind::Invalid, error.to_string());
     let object = changes.onto(&before).map_err(refuse)?;
     let was = old.map(|it| &it.document);
+    if let Some(namespace) = &project.namespace
+        && old.is_none_or(|it| it.name != object.name)
+    {
+        // A Secret of that namespace that names a policy waits for an object of its namespace, and for nobody else's.
+        let text = format!(
+            "project {} is namespace {} of cluster {}: apply an AccessPolicy object there",
+            project.name, namespace.name, namespace.cluster
+        );
+        return Err(Refusal::new(RefusalKind::Conflict, text));
+    }
     // The object cannot say it: what somebody chose by other means stays.
     let counted_by = was.and_then(|it| it.rate_cap.as_ref()).map_or(CountedBy::Machine, |it| it.counted_by);
     let find = |id: &str| {

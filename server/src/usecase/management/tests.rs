@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 use sikkerkey_protocol::id::SecretId;
 use sikkerkey_protocol::kubernetes::{ApplySecret, Charset, Generator};
 use sikkerkey_protocol::management::{BindPolicy, PolicyDetail};
-use sikkerkey_protocol::policy::{CountedBy, PolicyDocument, RateCap};
+use sikkerkey_protocol::policy::{Approver, CountedBy, PolicyDocument, RateCap};
 
 use super::*;
 use crate::audit::entry::{Actor, Severity};
@@ -235,6 +235,13 @@ fn what_an_object_stands_for_is_changed_there() {
     let text = "project shop is namespace shop of cluster prod: apply an AccessPolicy object there";
     let create = world.run(|it, manager| policy::create(it, manager, [&shop], changes(office())));
     refused(create, RefusalKind::Conflict, None, text);
+    let document = PolicyDocument { ip_allowlist: Some(vec!["10.0.0.0/8".into()]), ..Default::default() };
+    world.bench.run(|it| admin::policy::set(it, &shop, "a-persons", document)).unwrap();
+    let id = world.bench.state.policies.values().find(|it| it.name == "a-persons").unwrap().id.clone();
+    let update =
+        |it: &Context<'_>, manager: &Manager<'_>, fields| policy::update(it, manager, [&shop, &id], changes(fields));
+    refused(world.run(|it, manager| update(it, manager, json!({"name": "gone"}))), RefusalKind::Conflict, None, text);
+    world.run(|it, manager| update(it, manager, json!({"ttlMaxReads": 1}))).unwrap();
 }
 
 #[test]
@@ -321,13 +328,13 @@ fn an_agent_tightens_a_protected_policy_and_does_nothing_else_to_it() {
         let text = world.lift("office", &format!("an agent may tighten it and not loosen it ({axis})"));
         refused(world.update(&id, fields), RefusalKind::Conflict, None, &text);
     }
-    let text = world.lift("office", "an agent does not rename it");
+    let text = world.lift("office", "an agent may not rename it");
     refused(world.update(&id, json!({"name": "mine"})), RefusalKind::Conflict, None, &text);
-    let text = world.lift("office", "an agent puts no other policy on db");
+    let text = world.lift("office", "an agent may not put another policy on db");
     refused(world.bind(&other), RefusalKind::Conflict, None, &text);
-    let text = world.lift("office", "an agent does not take it off db");
+    let text = world.lift("office", "an agent may not take it off db");
     refused(world.unbind(), RefusalKind::Conflict, None, &text);
-    let text = world.lift("office", "an agent does not remove it");
+    let text = world.lift("office", "an agent may not remove it");
     refused(world.delete(&id), RefusalKind::Conflict, None, &text);
     // What is bound already may be bound again, and other things may be put under it.
     world.bind(&id).unwrap();
@@ -375,4 +382,36 @@ fn a_co_signer_is_a_machine_of_the_vault_by_the_id_that_lasts() {
     refused(world.create(co_sign(pod.as_str())), RefusalKind::Invalid, None, &text);
     let text = "coSignMachineId names Machine shop/web of cluster prod, and the project belongs to no namespace there: name a single machine";
     refused(world.create(co_sign(fleet.as_str())), RefusalKind::Invalid, None, text);
+}
+
+#[test]
+fn a_co_signer_may_be_every_machine_of_an_object_of_the_projects_own_cluster() {
+    let mut world = world();
+    world.bench.apply_machine(workload("web")).unwrap();
+    let fleet = world.bench.state.fleets.values().next().unwrap().clone();
+    let shop = fleet.project.to_string();
+    let document = PolicyDocument { ip_allowlist: Some(vec!["10.0.0.0/8".into()]), ..Default::default() };
+    world.bench.run(|it| admin::policy::set(it, &shop, "two", document)).unwrap();
+    let id = world.bench.state.policies.keys().next().unwrap().clone();
+    let fields =
+        json!({"coSignEnabled": true, "coSignMachineId": fleet.id, "coSignWindowSeconds": 60, "rotateAfterReads": 5});
+    let changed = world.run(|it, manager| policy::update(it, manager, [&shop, &id], changes(fields))).unwrap();
+    assert_eq!(changed.policy.policy.co_sign_machine_id.as_deref(), Some(fleet.id.as_str()));
+    let held = world.bench.state.policies[&id].document.clone();
+    assert_eq!(held.co_sign.as_ref().unwrap().approver, Approver::Object(fleet.managed.object.key.clone()));
+    assert_eq!(held.rotate_after_reads, Some(5));
+
+    // One that an object wrote names it by the same id.
+    let mut object = allowlist("hours", "10.0.0.0/8");
+    object.policy.co_sign = held.co_sign;
+    world.bench.apply_policy(object).unwrap();
+    let list = world.run(|it, manager| policy::list(it, manager, [&shop])).unwrap().policies;
+    let of_object = list.iter().find(|it| it.policy.name == "hours").unwrap();
+    assert_eq!(of_object.policy.co_sign_machine_id.as_deref(), Some(fleet.id.as_str()));
+
+    // When it is gone nobody reads, and everything else can still be changed.
+    world.bench.delete(deleted(sikkerkey_protocol::kubernetes::Kind::Machine, "web")).unwrap();
+    let fields = json!({"rotateAfterReads": 4});
+    let changed = world.run(|it, manager| policy::update(it, manager, [&shop, &id], changes(fields))).unwrap();
+    assert_eq!(changed.policy.policy.co_sign_machine_id.as_deref(), Some(fleet.id.as_str()));
 }

@@ -68,8 +68,7 @@ fn read(bench: &mut Bench) -> Result<(), DenialReason> {
     };
     let address: IpAddr = "10.0.0.7".parse().unwrap();
     let (machine, secret) = (&bench.state.machines[&pod], bench.secret("db"));
-    let asking = Asking { machine, address, now: bench.now };
-    match reading::decide(&bench.state, &bench.ledger, asking, secret) {
+    match reading::decide(&bench.state, &bench.ledger, Asking { machine, address, now: bench.now }, secret) {
         Verdict::Permit(_) => Ok(()),
         Verdict::Deny(denial) => Err(denial.reason),
     }
@@ -94,7 +93,7 @@ fn a_secret_stays_under_its_protected_policy_whatever_becomes_of_its_object() {
     bench.apply_policy(allowlist("other", "10.0.0.0/8")).unwrap();
     let refuse = |bench: &mut Bench| {
         for (policy, why) in
-            [(None, "an agent does not take it off db"), (Some("other"), "an agent puts no other policy on db")]
+            [(None, "an agent may not take it off db"), (Some("other"), "an agent may not put another policy on db")]
         {
             let text = lift(bench, why);
             refused(bench.apply_secret(under("db", policy)), RefusalKind::Conflict, None, &text);
