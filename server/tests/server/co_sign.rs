@@ -390,20 +390,26 @@ async fn a_sidecar_that_waits_gets_its_value_with_the_approval_and_keeps_it_when
 }
 
 #[tokio::test]
-async fn what_a_protected_policy_guards_is_approved_by_a_host_that_a_person_knows() {
+async fn a_protected_policy_is_answered_by_a_host_that_a_person_approved_and_by_no_other() {
     let server = guarded().await;
-    server.put(Entity::Policy(Policy { protected: true, ..co_signed(WINDOW) })).await;
     let request = asked(&server, &Client::pod(), "sk_db").await;
-    let refused = approve(&server, &boss(), &request).await;
-    assert_eq!(refused.status, 403);
-    let text = "policy guard is protected: only a host that a person approved at the server may answer";
-    assert_eq!(refused.error(), text);
-
-    let Entity::Machine(machine) = machine(&boss(), "boss-1", Some(&boss_fleet())) else { unreachable!() };
-    server.put(Entity::Machine(Machine { approved_by_person: true, ..machine.clone() })).await;
+    server.put(Entity::Policy(Policy { protected: true, ..co_signed(WINDOW) })).await;
+    assert!(waiting(&server, &boss()).await.is_empty());
+    for verb in ["approve", "deny"] {
+        let refused = answer(&server, &boss(), &request, verb, &consent(&server, &boss(), &request)).await;
+        let text = format!(
+            "policy guard is protected, and takes the answer of a host that a person approved: sikkerkey-server admin machine approve {}",
+            boss().id
+        );
+        assert_eq!((refused.status.as_u16(), refused.error()), (403, text));
+    }
+    let held = Machine::clone(&server.engine.app.live.read().state.machines[&boss().id.parse().unwrap()]);
+    server.put(Entity::Machine(Machine { approved_by_person: true, ..held.clone() })).await;
+    assert_eq!(waiting(&server, &boss()).await.len(), 1);
+    assert!(waiting(&server, &deputy()).await.is_empty());
     assert_eq!(approve(&server, &boss(), &request).await.status, 200);
     assert_eq!(status(&server, &Client::pod(), "sk_db").await, 200);
-    // Whatever is made of the machine afterwards counts at the next read.
-    server.put(Entity::Machine(machine)).await;
+    // As it is at the time of the read.
+    server.put(Entity::Machine(held)).await;
     assert_eq!(status(&server, &Client::pod(), "sk_db").await, 403);
 }

@@ -1,6 +1,7 @@
 //! What counts as looser, and that nothing looser passes for tighter.
 
 use proptest::prelude::*;
+
 use sikkerkey_protocol::co_sign::CoSignVerdict;
 
 use super::consent::{approver, boss, request};

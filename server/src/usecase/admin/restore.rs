@@ -36,7 +36,7 @@ pub struct Outcome {
     pub tokens_removed: usize,
     /// Grants behind an object, to a fleet, or of a machine that is gone.
     pub grants_removed: usize,
-    /// Policies behind an object; those that are protected are withdrawn instead.
+    /// Policies behind an object, until it is applied again.
     pub policies_removed: usize,
     /// Secrets that are held.
     pub secrets_held: usize,
@@ -83,8 +83,8 @@ pub fn begin(it: &Reopened<'_>, file: &str) -> Beginning<Outcome> {
             steps.put(Entity::Policy(Policy { withdrawn: true, ..policy.clone() }));
         } else {
             steps.remove(EntityKind::Policy, &policy.id);
-            outcome.policies_removed += 1;
         }
+        outcome.policies_removed += 1;
     }
     let detail = format!(
         "restored from {file} made at {}, epoch {}: {} machines, {} agents, {} tokens, {} grants and {} policies removed; {} \

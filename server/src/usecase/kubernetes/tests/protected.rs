@@ -68,8 +68,7 @@ fn read(bench: &mut Bench) -> Result<(), DenialReason> {
     };
     let address: IpAddr = "10.0.0.7".parse().unwrap();
     let (machine, secret) = (&bench.state.machines[&pod], bench.secret("db"));
-    let asking = Asking { machine, address, now: bench.now };
-    match reading::decide(&bench.state, &bench.ledger, asking, secret) {
+    match reading::decide(&bench.state, &bench.ledger, Asking { machine, address, now: bench.now }, secret) {
         Verdict::Permit(_) => Ok(()),
         Verdict::Deny(denial) => Err(denial.reason),
     }
