@@ -96,6 +96,11 @@ pub(super) fn approved(terms: &CoSign, policy: &Policy, facts: &Facts<'_>) -> Re
     }
 }
 
+/// Whether a policy takes this machine's answers: a protected one takes those of a machine that a person vouches for.
+pub fn may_answer(policy: &Policy, machine: &Machine) -> bool {
+    !policy.protected || is_vouched(machine)
+}
+
 /// What is said while a request waits.
 pub fn waits_for(co_signer: CoSigner<'_>, request: &CoSignRequest) -> String {
     format!("waits for {}, request {}", co_signer.label(), request.id)

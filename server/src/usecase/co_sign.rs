@@ -159,7 +159,11 @@ pub async fn list_for(app: &App, request: Verified<Arc<Machine>>) -> Result<CoSi
 
 /// What waits for an answer of `machine`.
 pub fn list(state: &State, machine: &Machine, now: Millis) -> CoSignList {
-    let mine = |it: &Open<'_>| it.co_signer.is_answered_by(machine) && !it.co_signer.is_reader(&it.request.reader);
+    let mine = |it: &Open<'_>| {
+        it.co_signer.is_answered_by(machine)
+            && !it.co_signer.is_reader(&it.request.reader)
+            && policy::co_sign::may_answer(it.policy, machine)
+    };
     let requests = waiting(state, now).into_iter().filter(mine).map(|it| wire::CoSignRequest {
         id: it.request.id.clone(),
         vault_id: it.request.vault.clone(),
@@ -215,6 +219,14 @@ pub fn answer(
     };
     if open.co_signer.is_reader(&request.reader) {
         return Err(Refusal::new(RefusalKind::Forbidden, "nobody approves their own reads, nor those of their fleet"));
+    }
+    if !policy::co_sign::may_answer(open.policy, machine) {
+        let text = format!(
+            "policy {} is protected, and takes the answer of a host that a person approved: sikkerkey-server admin machine \
+             approve {}",
+            open.policy.name, machine.id
+        );
+        return Err(Refusal::new(RefusalKind::Forbidden, text));
     }
     compare(machine, &open, consent)?;
     let (until, is_new) = match &request.answer {

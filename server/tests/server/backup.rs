@@ -291,7 +291,7 @@ async fn a_restore_withdraws_a_protected_policy_of_an_object_and_asks_about_each
     let (clock, old) = (server.clock.clone(), server.stop().await);
     let place = Place::new(old.path()).await;
     let restored = place.restore(&path, &*clock).await.unwrap();
-    assert_eq!(restored.answer.policies_removed, 0);
+    assert_eq!(restored.answer.policies_removed, 1);
     let server = place.open(&clock).await;
     {
         let world = server.engine.app.live.read();

@@ -151,3 +151,16 @@ fn nobody_is_asked_for_a_read_that_something_else_denies() {
     let denial = world.verdict().unwrap_err();
     assert_eq!((denial.reason, denial.asks), (Reason::AddressNotAllowed, false));
 }
+
+#[test]
+fn a_protected_policy_takes_the_answer_of_a_machine_that_a_person_knows() {
+    let mut world = answered(Approved, "2026-03-04T12:10:00Z");
+    world.policy.as_mut().unwrap().protected = true;
+    let text = "waits for Machine hq/boss again: the machine that approved may no longer approve";
+    assert!(refused(&world, text), "its object let it in");
+    let vouched = Machine { approved_by_person: true, ..approver() };
+    world.approved_by = Some(Machine { enrolled_by: Some("token".into()), ..vouched.clone() });
+    assert!(refused(&world, text), "whoever has the token makes as many as he likes");
+    world.approved_by = Some(vouched);
+    world.verdict().unwrap();
+}
