@@ -10,6 +10,7 @@ mod application;
 mod audit;
 mod backup;
 mod canary;
+mod co_sign;
 mod command;
 mod enrolment_token;
 pub(crate) mod execute;

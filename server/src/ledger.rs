@@ -76,6 +76,19 @@ pub struct Seen {
     pub address: Option<IpAddr>,
 }
 
+/// What a delivery is counted for, besides the grantee.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// The pod by itself.
+    pub by_pod: bool,
+    /// The day.
+    pub by_day: bool,
+    /// After how many reads of a version there is to be another.
+    pub rotate_after: Option<u32>,
+    /// Whether something compares with the count.
+    pub is_compared: bool,
+}
+
 /// A value that is delivered.
 #[derive(Clone, Copy, Debug)]
 pub struct Delivered<'a> {
@@ -89,12 +102,8 @@ pub struct Delivered<'a> {
     pub version: u64,
     /// When.
     pub now: Millis,
-    /// Whether the secret's policy counts each pod by itself.
-    pub by_pod: bool,
-    /// Whether the secret's policy has a cap for the day.
-    pub by_day: bool,
-    /// Whether the secret's policy rotates after reads.
-    pub by_version: bool,
+    /// What it is counted for, besides the grantee.
+    pub counted: Counted,
     /// Whether the counters are stored with the read, because something compares with them or because other servers have
     /// to know them. Those that are only looked at are stored later: the audit holds what they would say.
     pub at_once: bool,
@@ -206,12 +215,12 @@ impl Ledger {
     /// Counts a delivery.
     pub fn record_delivery(&mut self, it: Delivered<'_>) {
         let had_it = self.delivered(it.machine, it.secret) == Some(it.version);
-        let pod = it.by_pod.then(|| Reader::Pod(it.machine.clone()));
+        let pod = it.counted.by_pod.then(|| Reader::Pod(it.machine.clone()));
         for reader in std::iter::once(Reader::from(it.grantee)).chain(pod) {
             let tally = self.tally_mut(it.secret, reader, it.at_once);
-            tally.count_read(it.now, it.by_day);
+            tally.count_read(it.now, it.counted.by_day);
             // A machine has to read each version once, however many machines there are.
-            if it.by_version && had_it {
+            if it.counted.rotate_after.is_some() && had_it {
                 tally.count_again(it.version);
             }
         }

@@ -30,7 +30,7 @@ use sikkerkey_protocol::id::{MachineId, SecretId};
 pub use self::check::{Flaw, check};
 pub use self::co_sign::{CoSigner, Consent};
 pub use self::decide::{decide, label, not_granted, standing};
-pub use self::explain::{changes_at, explain, name};
+pub use self::explain::{changes_at, explain, secret_label};
 pub use self::tighten::loosens;
 pub use self::window::window_state;
 use crate::model::account::Standing;
@@ -43,6 +43,7 @@ use crate::model::project::Project;
 use crate::model::secret::Secret;
 
 /// Everything a decision depends on.
+#[derive(Clone)]
 pub struct Facts<'a> {
     /// The instant to decide for.
     pub now: Millis,
@@ -90,6 +91,8 @@ pub struct Counters {
     pub day: u64,
     /// Ever, by everybody.
     pub total: u64,
+    /// Of the newest version, by machines that had it already.
+    pub again: u64,
 }
 
 /// What [`decide`] says.

@@ -123,7 +123,11 @@ pub async fn co_sign(
             match command.output {
                 Output::Json => show::json(terminal.out, &list)?,
                 Output::Text if list.requests.is_empty() => {
-                    writeln!(terminal.out, "No read waits for the approval of machine {}.", named(approver))?;
+                    writeln!(
+                        terminal.out,
+                        "No read waits for the approval of machine {}, and none is approved.",
+                        named(approver)
+                    )?;
                 }
                 Output::Text => terminal.out.write_all(show::table(&list.requests).as_bytes())?,
             }
@@ -160,6 +164,9 @@ async fn settle(
     let request = find(&answer.request, &list.requests, approver)?;
     let consent = consent(request, approver.machine_id(), answer.lasting, client.server_time_reached());
     terminal.err.write_all(show::question(request, answer.verdict, consent.not_after).as_bytes())?;
+    if answer.lasting.is_some_and(|it| it > Duration::from_secs(request.window_seconds)) {
+        writeln!(terminal.err, "--for is longer than the policy's window: the answer ends with that.")?;
+    }
     if answer.confirmation == Confirmation::Ask {
         confirm(answer.verdict, terminal)?;
     }
@@ -240,6 +247,7 @@ mod tests {
             policy: "four-eyes".to_owned(),
             policy_revision: 7,
             window_seconds,
+            approved_until: None,
         }
     }
 

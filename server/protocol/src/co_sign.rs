@@ -1,7 +1,7 @@
 //! How a second machine approves what a policy with `coSign` asks it to.
 //!
 //! A read that lacks an approval is refused and leaves one request, whoever of the reader's pods asks and however often.
-//! The policy's co-signer lists what waits for it and answers each by a signed request of its own, whose body repeats
+//! The policy's co-signer lists what waits for it, and answers each by a signed request of its own, whose body repeats
 //! what is approved: the server compares it field by field, so that an approval is never of anything else than what its
 //! signer saw.
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{MachineId, SecretId, VaultId};
 
-/// `GET` lists the requests that wait for the machine that signs.
+/// `GET` lists the requests that wait for the machine that signs, and those that are approved.
 pub const LIST: &str = "/v1/cosign";
 
 /// The path of an answer: `POST`, body [`Consent`], answered [`Settled`].
@@ -23,7 +23,7 @@ pub fn path(request: &str, verdict: CoSignVerdict) -> String {
 /// Answer of [`LIST`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoSignList {
-    /// The oldest first.
+    /// The oldest first: those that wait, and those whose approval has not ended.
     pub requests: Vec<CoSignRequest>,
 }
 
@@ -57,6 +57,9 @@ pub struct CoSignRequest {
     pub policy_revision: u64,
     /// How long an approval may last at most, in seconds.
     pub window_seconds: u64,
+    /// Of one that is approved: until when, in Unix milliseconds. It can be taken back, by refusing it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_until: Option<i64>,
 }
 
 /// What the co-signer decides.

@@ -25,6 +25,8 @@ pub enum DenialReason {
     CoSignMissing,
     /// The second machine has refused, for now.
     CoSignRefused,
+    /// It is limited in its reads, and was restored from a backup: a person has to release it.
+    ReleaseMissing,
     /// The policy's last day or last read is past.
     PolicyEnded,
     /// The secret names a policy that is not in force.
@@ -67,6 +69,7 @@ impl DenialReason {
             Self::RateCapReached => "RateCapReached",
             Self::CoSignMissing => "CoSignMissing",
             Self::CoSignRefused => "CoSignRefused",
+            Self::ReleaseMissing => "ReleaseMissing",
             Self::PolicyEnded => "PolicyEnded",
             Self::PolicyMissing => "PolicyMissing",
             Self::ProjectFrozen => "ProjectFrozen",
@@ -91,6 +94,7 @@ impl DenialReason {
             | Self::RateCapReached
             | Self::CoSignMissing
             | Self::CoSignRefused
+            | Self::ReleaseMissing
             | Self::ProjectFrozen
             | Self::AccountNotActive
             | Self::LockedOut

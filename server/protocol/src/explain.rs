@@ -20,7 +20,7 @@ pub struct Explanation {
     pub allowed: bool,
     /// Every rule, in the order in which a read meets them. The first that denies is the one a read is told.
     pub rules: Vec<ExplainedRule>,
-    /// When time alone may change the answer, in Unix milliseconds.
+    /// The first instant at which time alone gives another answer, in Unix milliseconds. Absent: none within sight.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes_at: Option<i64>,
 }
@@ -78,6 +78,8 @@ pub enum Rule {
     RateCap,
     /// The policy's co-signer has approved.
     CoSign,
+    /// How near the next rotation by reads is. Denies nothing.
+    RotateAfterReads,
 }
 
 impl Rule {
@@ -94,6 +96,7 @@ impl Rule {
             Self::IpAllowlist => "IPAllowlist",
             Self::RateCap => "RateCap",
             Self::CoSign => "CoSign",
+            Self::RotateAfterReads => "RotateAfterReads",
         }
     }
 }

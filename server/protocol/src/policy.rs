@@ -1,6 +1,8 @@
 //! An access policy as it travels from operator to server and is stored there.
 //!
-//! Every axis is optional; an absent axis does not restrict. Any one axis denies.
+//! Every axis is optional; an absent axis does not restrict. Any one axis denies. A key that is not known is refused: it may
+//! be a restriction that is misspelt, or one of a newer operator, and without it the policy would be wider than its author
+//! wrote.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +11,7 @@ use crate::kubernetes::ObjectKey;
 
 /// When, from where and how often a secret may be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyDocument {
     /// IANA time zone of the window and of the day that `per_day` counts. Required by both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,8 +36,24 @@ pub struct PolicyDocument {
     pub rotate_after_reads: Option<u32>,
 }
 
+impl PolicyDocument {
+    /// The names of the axes that are given.
+    pub fn axes(&self) -> Vec<&'static str> {
+        let axes = [
+            ("timeWindow", self.time_window.is_some()),
+            ("ipAllowlist", self.ip_allowlist.is_some()),
+            ("rateCap", self.rate_cap.is_some()),
+            ("coSign", self.co_sign.is_some()),
+            ("ttl", self.ttl.is_some()),
+            ("rotateAfterReads", self.rotate_after_reads.is_some()),
+        ];
+        axes.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
+    }
+}
+
 /// A window of the week, in the policy's time zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TimeWindow {
     /// On which days it opens. Never empty.
     pub days: Vec<Day>,
@@ -60,7 +78,7 @@ pub enum Day {
 
 /// How often a secret may be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RateCap {
     /// Reads in one minute of the clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,7 +101,7 @@ pub enum CountedBy {
 
 /// A second machine that has to approve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CoSign {
     /// Who approves.
     pub approver: Approver,
@@ -106,7 +124,7 @@ pub enum Approver {
 
 /// Until when a secret may be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ttl {
     /// Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,4 +132,28 @@ pub struct Ttl {
     /// Reads of the secret by everybody together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_reads: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_not_known_is_refused_wherever_it_stands() {
+        let whole = json!({
+            "timeZone": "UTC", "timeWindow": {"days": ["Mon"], "start": "06:00", "end": "18:00"},
+            "ipAllowlist": ["10.0.0.0/8"], "rateCap": {"perMinute": 1, "perDay": 2, "countedBy": "Machine"},
+            "coSign": {"approver": {"object": {"namespace": "hq", "name": "boss"}}, "windowSeconds": 60},
+            "ttl": {"expiresAt": 1, "maxReads": 2}, "rotateAfterReads": 3,
+        });
+        let document: PolicyDocument = serde_json::from_value(whole.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&document).unwrap(), whole, "every field is in the test");
+        for place in ["", "/timeWindow", "/rateCap", "/coSign", "/coSign/approver", "/ttl"] {
+            let mut spoilt = whole.clone();
+            spoilt.pointer_mut(place).and_then(Value::as_object_mut).unwrap().insert("more".into(), json!(1));
+            assert!(serde_json::from_value::<PolicyDocument>(spoilt).is_err(), "{place}");
+        }
+    }
 }

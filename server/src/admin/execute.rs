@@ -8,8 +8,8 @@ use sikkerkey_protocol::kubernetes::Generator;
 use super::audit::{export, verify};
 use super::request::SecretContent;
 use super::{
-    Answer, Request, allowlist, application, audit, backup, canary, enrolment_token, explain, grant, keys, listing,
-    policy, project,
+    Answer, Request, allowlist, application, audit, backup, canary, co_sign, enrolment_token, explain, grant, keys,
+    listing, policy, project,
 };
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
@@ -57,7 +57,7 @@ async fn dispatch(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         Request::Application(it) => application::execute(desk, it).await,
         Request::Grant(it) => grant::execute(desk, it).await,
         Request::Policy(it) => policy::execute(desk, it).await,
-        Request::CoSignList => Ok(explain::waiting(desk)),
+        Request::CoSignList => Ok(co_sign::list(desk)),
         Request::Explain(it) => explain::answer(desk, &it),
         Request::Canary(it) => canary::execute(desk, it).await,
         Request::IpAllowlist(it) => allowlist::execute(desk, it).await,

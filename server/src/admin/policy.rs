@@ -187,12 +187,13 @@ fn list(world: &World) -> Answer {
     let state = &world.state;
     let mut policies: Vec<_> = state.policies.values().collect();
     policies.sort_by(|a, b| (&a.project, &a.name).cmp(&(&b.project, &b.name)));
-    let rows: Vec<[String; 6]> = policies
+    let rows: Vec<[String; 7]> = policies
         .iter()
         .map(|it| {
             [
                 it.name.clone(),
                 state.projects.get(&it.project).map(|it| it.name.clone()).unwrap_or_default(),
+                it.document.axes().join(", "),
                 it.revision.to_string(),
                 state.secrets_naming(&it.project, &it.name).count().to_string(),
                 protection(it).to_owned(),
@@ -208,6 +209,6 @@ fn list(world: &World) -> Answer {
             "object": it.managed.as_ref().map(|it| it.object.key.to_string()),
         })
     });
-    let headings = ["POLICY", "PROJECT", "REVISION", "SECRETS", "PROTECTED", "OBJECT"];
+    let headings = ["POLICY", "PROJECT", "AXES", "REVISION", "SECRETS", "PROTECTED", "OBJECT"];
     Answer::new(json!({ "policies": json.collect::<Vec<_>>() }), table(headings, &rows))
 }

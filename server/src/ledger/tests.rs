@@ -20,9 +20,7 @@ fn deliver(ledger: &mut Ledger, at: i64, version: u64) {
         secret: &secret,
         version,
         now: Millis(at),
-        by_pod: true,
-        by_day: true,
-        by_version: true,
+        counted: Counted { by_pod: true, by_day: true, rotate_after: Some(1), is_compared: true },
         at_once: true,
     });
 }

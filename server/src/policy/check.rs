@@ -5,6 +5,9 @@ use sikkerkey_protocol::policy::{CO_SIGN_WINDOW_SECONDS, PolicyDocument};
 use super::address;
 use super::window::{Window, time_zone};
 
+/// An end before this instant (September 2001) was written in seconds.
+pub(super) const FEWEST_MILLIS: i64 = 1_000_000_000_000;
+
 /// Why a policy document cannot be put in force: it is contradictory or incomplete. The text says what to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -51,6 +54,9 @@ pub fn check(document: &PolicyDocument) -> Result<(), Flaw> {
         if ttl.max_reads == Some(0) {
             return invalid("ttl.maxReads of 0 reads nothing: give at least 1");
         }
+    }
+    if document.ttl.as_ref().and_then(|it| it.expires_at).is_some_and(|it| (0..FEWEST_MILLIS).contains(&it)) {
+        return invalid("ttl.expiresAt is in milliseconds since 1970, and this looks like seconds");
     }
     if let Some(co_sign) = &document.co_sign
         && !CO_SIGN_WINDOW_SECONDS.contains(&co_sign.window_seconds)

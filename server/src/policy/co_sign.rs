@@ -66,21 +66,27 @@ impl CoSigner<'_> {
 pub(super) fn approved(terms: &CoSign, policy: &Policy, facts: &Facts<'_>) -> Result<(), Denial> {
     let missing = |text: String| Denial::new(DenialReason::CoSignMissing, text);
     let Some(co_signer) = facts.consent.co_signer else {
-        return Err(missing(format!(
-            "{} does not exist, and its approval is needed: apply it, or name another in coSign",
-            described(&terms.approver)
-        )));
+        return Err(missing(match &terms.approver {
+            Approver::Object(key) => {
+                format!("Machine {key} does not exist, and its approval is needed: apply it, or name another in coSign")
+            }
+            Approver::Machine(id) => {
+                format!("machine {id}, whose approval is needed, is no longer at the server: name another in coSign")
+            }
+        }));
     };
     let who = co_signer.label();
     if co_signer.is_reader(&facts.machine.grantee()) {
         return Err(missing(format!("{who} would approve its own reads: name another in coSign")));
     }
     let Some(request) = facts.consent.request.filter(|it| it.is_under(policy)) else {
-        return Err(missing(format!("waits for {who}")).asking());
+        return Err(missing(format!("waits for {who}: its next read asks it")).asking());
     };
     match &request.answer {
         None => Err(missing(waits_for(co_signer, request))),
-        Some(answer) if answer.until <= facts.now => Err(missing(format!("waits for {who} again")).asking()),
+        Some(answer) if answer.until <= facts.now => {
+            Err(missing(format!("waits for {who} again: its next read asks it")).asking())
+        }
         Some(Answer { verdict: CoSignVerdict::Denied, until, .. }) => {
             Err(Denial::new(DenialReason::CoSignRefused, refused(co_signer, request, *until)).until(Some(*until)))
         }
@@ -110,11 +116,4 @@ pub fn waits_for(co_signer: CoSigner<'_>, request: &CoSignRequest) -> String {
 pub fn refused(co_signer: CoSigner<'_>, request: &CoSignRequest, until: Millis) -> String {
     let again = window::instant(until);
     format!("{} refused request {}: it can be asked again at {again}", co_signer.label(), request.id)
-}
-
-fn described(approver: &Approver) -> String {
-    match approver {
-        Approver::Object(key) => format!("Machine {key}"),
-        Approver::Machine(id) => format!("machine {id}"),
-    }
 }

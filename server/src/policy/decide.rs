@@ -18,7 +18,7 @@ use crate::model::policy::Policy;
 use crate::model::secret::{Secret, SecretPhase};
 
 /// The rules, in the order in which a read meets them.
-pub(super) const RULES: [Rule; 10] = [
+pub(super) const RULES: [Rule; 11] = [
     Rule::Machine,
     Rule::Project,
     Rule::Grant,
@@ -28,8 +28,9 @@ pub(super) const RULES: [Rule; 10] = [
     Rule::TimeWindow,
     Rule::IpAllowlist,
     Rule::RateCap,
-    // The last: nobody is asked for a read that another rule denies.
+    // The last that denies: nobody is asked for a read that another rule denies.
     Rule::CoSign,
+    Rule::RotateAfterReads,
 ];
 
 /// Decides: a read passes every rule or none. Of several that deny, the first is told.
@@ -75,10 +76,12 @@ pub(super) fn check(rule: Rule, facts: &Facts<'_>) -> Finding {
             Ok(Some(_)) => Finding::Allows,
             Err(denial) => Finding::Denies(denial),
         },
-        Rule::Ttl | Rule::TimeWindow | Rule::IpAllowlist | Rule::RateCap | Rule::CoSign => match guard(facts) {
-            Ok(Some(policy)) => axis(rule, policy, facts),
-            Ok(None) | Err(_) => Finding::Off,
-        },
+        Rule::Ttl | Rule::TimeWindow | Rule::IpAllowlist | Rule::RateCap | Rule::CoSign | Rule::RotateAfterReads => {
+            match guard(facts) {
+                Ok(Some(policy)) => axis(rule, policy, facts),
+                Ok(None) | Err(_) => Finding::Off,
+            }
+        }
     }
 }
 
@@ -90,6 +93,7 @@ fn axis(rule: Rule, policy: &Policy, facts: &Facts<'_>) -> Finding {
         Rule::IpAllowlist => document.ip_allowlist.as_ref().map(|it| is_allowed(it, facts.address)),
         Rule::RateCap => document.rate_cap.as_ref().map(|it| below_cap(it, document, facts)),
         Rule::CoSign => document.co_sign.as_ref().map(|it| co_sign::approved(it, policy, facts)),
+        Rule::RotateAfterReads => document.rotate_after_reads.map(|_| Ok(())),
         _ => None,
     };
     result.map_or(Finding::Off, Finding::from)
@@ -124,7 +128,7 @@ fn not_frozen(facts: &Facts<'_>) -> Result<(), Denial> {
 fn readable(facts: &Facts<'_>) -> Result<(), Denial> {
     if facts.secret.held {
         return Err(Denial::new(
-            DenialReason::CoSignMissing,
+            DenialReason::ReleaseMissing,
             format!(
                 "{} is limited in its reads and was restored from a backup: a person compares the reads since then, and \
                  lets it be read with sikkerkey-server admin secret release {}",
@@ -279,20 +283,22 @@ fn is_allowed(ranges: &[String], address: IpAddr) -> Result<(), Denial> {
 }
 
 fn below_cap(rate: &RateCap, document: &PolicyDocument, facts: &Facts<'_>) -> Result<(), Denial> {
-    if rate.per_minute.is_some_and(|cap| facts.counters.minute >= u64::from(cap)) {
-        return Err(capped(cap::minute_of(facts.now).end));
+    if let Some(cap) = rate.per_minute
+        && facts.counters.minute >= u64::from(cap)
+    {
+        return Err(capped(cap, "minute", cap::minute_of(facts.now).end));
     }
     if let Some(cap) = rate.per_day {
         let day = cap::day_of(document, facts.now).map_err(unreadable)?;
         if facts.counters.day >= u64::from(cap) {
-            return Err(capped(day.end));
+            return Err(capped(cap, "day", day.end));
         }
     }
     Ok(())
 }
 
-fn capped(again: Millis) -> Denial {
-    let text = format!("the policy's rate cap is reached: again at {}", window::instant(again));
+fn capped(cap: u32, per: &str, again: Millis) -> Denial {
+    let text = format!("the policy's cap of {cap} reads a {per} is reached: again at {}", window::instant(again));
     Denial::new(DenialReason::RateCapReached, text).until(Some(again))
 }
 

@@ -3,9 +3,9 @@
 use sikkerkey_protocol::explain::{ExplainedRule, Explanation, Rule, RuleSays};
 use sikkerkey_protocol::policy::PolicyDocument;
 
-use super::decide::{Finding, RULES, check, guard, label};
+use super::decide::{Finding, RULES, check, decide, guard, label};
 use super::window::{self, Window, instant};
-use super::{Facts, address, cap};
+use super::{Counters, Facts, Verdict, address, cap};
 use crate::model::millis::Millis;
 use crate::model::secret::Secret;
 
@@ -13,7 +13,7 @@ use crate::model::secret::Secret;
 /// denies is what [`decide`](super::decide) says, in the same words.
 pub fn explain(facts: &Facts<'_>) -> Explanation {
     let rules = RULES.map(|rule| match check(rule, facts) {
-        Finding::Off => told(rule, RuleSays::Off, off(rule).to_owned()),
+        Finding::Off => told(rule, RuleSays::Off, off(rule, facts).to_owned()),
         Finding::Allows => told(rule, RuleSays::Allows, allows(rule, facts)),
         Finding::Denies(denial) => ExplainedRule {
             rule,
@@ -25,16 +25,46 @@ pub fn explain(facts: &Facts<'_>) -> Explanation {
     });
     Explanation {
         machine: label(facts.machine, facts.fleet),
-        secret: name(facts.secret),
+        secret: secret_label(facts.secret),
         address: facts.address.to_canonical().to_string(),
         at: facts.now.0,
         allowed: rules.iter().all(|it| it.says != RuleSays::Denies),
-        changes_at: changes_at(facts).map(|it| it.0),
+        changes_at: flips_at(facts).map(|it| it.0),
         rules: rules.into(),
     }
 }
 
-/// The first instant after now at which time alone may change what [`decide`](super::decide) says of these facts.
+/// How far ahead another answer is looked for: windows and caps come round, and most do within a week.
+const STEPS: usize = 32;
+
+/// The first instant at which time alone turns the decision round. None: it is not near, or something else has to change.
+fn flips_at(facts: &Facts<'_>) -> Option<Millis> {
+    let is_permitted = |facts: &Facts<'_>| matches!(decide(facts), Verdict::Permit(_));
+    let now = is_permitted(facts);
+    let mut ahead = facts.clone();
+    for _ in 0..STEPS {
+        let next = changes_at(&ahead)?;
+        ahead.counters = counted_at(&ahead, next);
+        ahead.now = next;
+        if is_permitted(&ahead) != now {
+            return Some(next);
+        }
+    }
+    None
+}
+
+/// What the counters say at a later instant when nobody reads meanwhile.
+fn counted_at(facts: &Facts<'_>, later: Millis) -> Counters {
+    let document = guard(facts).ok().flatten().map(|it| &it.document);
+    let day = document.and_then(|it| cap::day_of(it, facts.now).ok());
+    Counters {
+        minute: if later < cap::minute_of(facts.now).end { facts.counters.minute } else { 0 },
+        day: if day.is_some_and(|it| later < it.end) { facts.counters.day } else { 0 },
+        ..facts.counters
+    }
+}
+
+/// The first instant after now at which a rule may say otherwise by time alone.
 pub fn changes_at(facts: &Facts<'_>) -> Option<Millis> {
     let now = facts.now;
     let grants = facts.grants.iter().filter_map(|it| it.expires_at);
@@ -58,7 +88,7 @@ fn policy_changes(document: &PolicyDocument, facts: &Facts<'_>) -> impl Iterator
 }
 
 /// What a secret is called: of a managed one `namespace/name`.
-pub fn name(secret: &Secret) -> String {
+pub fn secret_label(secret: &Secret) -> String {
     secret.managed.as_ref().map_or_else(|| secret.name.clone(), |it| it.object.key.to_string())
 }
 
@@ -66,10 +96,11 @@ fn told(rule: Rule, says: RuleSays, message: String) -> ExplainedRule {
     ExplainedRule { rule, says, reason: None, message, until: None }
 }
 
-fn off(rule: Rule) -> &'static str {
-    match rule {
-        Rule::Policy => "the secret names no policy",
-        _ => "the policy does not ask for it",
+fn off(rule: Rule, facts: &Facts<'_>) -> &'static str {
+    match (rule, guard(facts)) {
+        (Rule::Policy, _) => "the secret names no policy",
+        (_, Ok(Some(_))) => "the policy does not ask for it",
+        (_, Ok(None) | Err(_)) => "",
     }
 }
 
@@ -84,7 +115,7 @@ fn allows(rule: Rule, facts: &Facts<'_>) -> String {
         Rule::Grant => Some(grants(facts)),
         Rule::Value => Some(format!("version {}", facts.secret.version)),
         Rule::Policy => policy.map(|it| format!("policy {} is in force, revision {}", it.name, it.revision)),
-        Rule::Ttl | Rule::TimeWindow | Rule::IpAllowlist | Rule::RateCap | Rule::CoSign => {
+        Rule::Ttl | Rule::TimeWindow | Rule::IpAllowlist | Rule::RateCap | Rule::CoSign | Rule::RotateAfterReads => {
             policy.and_then(|it| axis(rule, &it.document, facts))
         }
     };
@@ -94,7 +125,8 @@ fn allows(rule: Rule, facts: &Facts<'_>) -> String {
 fn grants(facts: &Facts<'_>) -> String {
     let live = facts.grants.iter().filter(|it| it.expires_at.is_none_or(|end| facts.now < end));
     let told = live.map(|it| {
-        let name = it.managed.as_ref().map_or_else(|| "a grant".to_owned(), |it| format!("Grant {}", it.object.key));
+        let name =
+            it.managed.as_ref().map_or_else(|| format!("grant {}", it.id), |it| format!("Grant {}", it.object.key));
         match it.expires_at {
             Some(end) => format!("{name} until {}", instant(end)),
             None => name,
@@ -129,6 +161,12 @@ fn axis(rule: Rule, document: &PolicyDocument, facts: &Facts<'_>) -> Option<Stri
                 format!("{} of {it} reads today, which ends at {end}", facts.counters.day)
             });
             Some(minute.into_iter().chain(day).collect::<Vec<_>>().join(", "))
+        }
+        Rule::RotateAfterReads => {
+            let (reads, after) = (facts.counters.again, document.rotate_after_reads?);
+            let version = facts.secret.version;
+            let due = facts.secret.due_by_reads.map_or("", |_| ", a new value is due");
+            Some(format!("{reads} of {after} reads of version {version} that count{due}"))
         }
         Rule::CoSign => {
             let answer = facts.consent.request?.answer.as_ref()?;

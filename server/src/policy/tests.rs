@@ -302,7 +302,7 @@ fn each_reason_is_told_with_what_to_do() {
         ),
         (
             |w| w.secret.held = true,
-            Reason::CoSignMissing,
+            Reason::ReleaseMissing,
             "db is limited in its reads and was restored from a backup: a person compares the reads since then, and lets it \
              be read with sikkerkey-server admin secret release sk_db",
         ),
@@ -552,16 +552,18 @@ fn caps_and_last_reads_count_what_was_read_before() {
     };
     let with = |document: PolicyDocument, minute, day, total| {
         let mut world = world().guarded(document);
-        world.counters = Counters { minute, day, total };
+        world.counters = Counters { minute, day, total, again: 0 };
         world
     };
     assert!(with(cap(Some(2), None), 1, 9, 9).verdict().is_ok());
-    let denial = with(cap(Some(2), None), 2, 9, 9)
-        .denied(Reason::RateCapReached, "the policy's rate cap is reached: again at 2026-03-04T12:01:00Z");
+    let denial = with(cap(Some(2), None), 2, 9, 9).denied(
+        Reason::RateCapReached,
+        "the policy's cap of 2 reads a minute is reached: again at 2026-03-04T12:01:00Z",
+    );
     assert_eq!(denial.until, Some(at("2026-03-04T12:01:00Z")));
     assert!(with(cap(None, Some(5)), 9, 4, 9).verdict().is_ok());
     let denial = with(cap(None, Some(5)), 0, 5, 5)
-        .denied(Reason::RateCapReached, "the policy's rate cap is reached: again at 2026-03-04T23:00:00Z");
+        .denied(Reason::RateCapReached, "the policy's cap of 5 reads a day is reached: again at 2026-03-04T23:00:00Z");
     assert_eq!(denial.until, Some(at("2026-03-04T23:00:00Z")));
     assert!(with(ttl(None, Some(3)), 9, 9, 2).verdict().is_ok());
     with(ttl(None, Some(3)), 0, 0, 3)

@@ -1,7 +1,9 @@
 //! The weekly window. The rules of the clock: [`crate::policy`].
 
+use std::sync::LazyLock;
+
 use jiff::civil::{Date, Time};
-use jiff::tz::TimeZone;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{Span, Timestamp};
 use sikkerkey_protocol::kubernetes::WindowState;
 use sikkerkey_protocol::policy::{Day, PolicyDocument};
@@ -115,12 +117,19 @@ impl Window {
     }
 }
 
+/// The time zones of the program itself: every server and every admission gives the same answer, whatever its image has.
+pub(super) fn zones() -> &'static TimeZoneDatabase {
+    static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+    &ZONES
+}
+
 /// The time zone of a policy. The error says what to give.
 pub(super) fn time_zone(document: &PolicyDocument) -> Result<TimeZone, String> {
     let Some(name) = &document.time_zone else {
         return Err("timeWindow and rateCap.perDay need a timeZone, for example Europe/Oslo or UTC".to_owned());
     };
-    TimeZone::get(name)
+    zones()
+        .get(name)
         .map_err(|_| format!("timeZone {name} is not a time zone of the IANA database, such as Europe/Oslo or UTC"))
 }
 

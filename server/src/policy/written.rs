@@ -5,20 +5,18 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use jiff::tz::TimeZone;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use sikkerkey_protocol::management::{FieldError, PolicyObject};
 use sikkerkey_protocol::policy::{Approver, CO_SIGN_WINDOW_SECONDS, CountedBy, PolicyDocument};
 
 use super::address;
-use super::window::{MINUTES_OF_DAY, minutes};
+use super::check::FEWEST_MILLIS;
+use super::window::{MINUTES_OF_DAY, minutes, zones};
 
 /// The most ranges of an allowlist: each read looks at all of them.
 const MAX_RANGES: usize = 128;
 const MAX_DESCRIPTION: usize = 2000;
-/// An end before this instant (September 2001) was written in seconds.
-const FEWEST_MILLIS: i64 = 1_000_000_000_000;
 /// The end of the year 9999.
 const MOST_MILLIS: i64 = 253_402_300_799_999;
 
@@ -152,7 +150,7 @@ pub fn document(
         }
     }
     if let Some(zone) = &document.time_zone
-        && TimeZone::get(zone).is_err()
+        && zones().get(zone).is_err()
     {
         let text =
             format!("is {zone}, which is no time zone of the IANA database: write one such as Europe/Oslo or UTC");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sikkerkey_protocol::co_sign::{self as wire, CoSignList, CoSignVerdict, Settled};
+use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::header::SKEW_SECONDS;
 use sikkerkey_protocol::id::SecretId;
 use sikkerkey_protocol::policy::{Approver, CoSign};
@@ -77,29 +78,20 @@ pub(crate) fn ask(context: &Context<'_>, machine: &Machine, source: Source, secr
     };
     let who = co_signer(context.state, policy).map(CoSigner::label).unwrap_or_default();
     let mut steps = Steps::default();
-    steps.audit.push(Entry {
-        vault: Some(request.vault.clone()),
-        project: Some(request.project.clone()),
-        machine: Some(machine.id.clone()),
-        fleet: machine.fleet.clone(),
-        secret: Some(request.secret.clone()),
-        source_ip: Some(source.address),
-        detail: format!(
-            "request {}: {} asks {who} to approve reads of {} (policy {}, revision {})",
-            request.id,
-            describe(machine),
-            policy::name(secret),
-            policy.name,
-            policy.revision
-        ),
-        ..Entry::new(Action::CoSignRequest, Actor::Machine(machine.id.clone()))
-    });
+    let detail = format!(
+        "{} asks {who} to approve reads of {} (policy {}, revision {})",
+        describe(machine),
+        policy::secret_label(secret),
+        policy.name,
+        policy.revision
+    );
+    steps.audit.push(row(Action::CoSignRequest, &request, machine, source, &detail));
     steps.put(Entity::CoSign(request));
     Some(steps)
 }
 
-/// A request that can be answered, with what it is about.
-pub struct Open<'a> {
+/// A request that nothing has voided, with what it is about.
+pub struct InForce<'a> {
     /// The request.
     pub request: &'a CoSignRequest,
     /// What is to be read.
@@ -114,57 +106,61 @@ pub struct Open<'a> {
 
 /// What a request is about, unless something has voided it since: another policy or revision, an end of the grant, a
 /// secret that is gone, a co-signer that is.
-pub fn open<'a>(state: &'a State, request: &'a CoSignRequest, now: Millis) -> Option<Open<'a>> {
+pub fn in_force<'a>(state: &'a State, request: &'a CoSignRequest, now: Millis) -> Option<InForce<'a>> {
     let secret = state.secrets.get(&request.secret).filter(|it| it.phase == SecretPhase::Active)?;
     let Guard::Policy(policy) = reading::guard(state, secret) else { return None };
     let mut grants = state.grants_for(&request.reader, &secret.id);
     let is_granted = grants.any(|it| it.expires_at.is_none_or(|end| now < end));
     let terms = policy.document.co_sign.as_ref().filter(|_| request.is_under(policy) && is_granted)?;
-    Some(Open { request, secret, policy, terms, co_signer: co_signer(state, policy)? })
+    Some(InForce { request, secret, policy, terms, co_signer: co_signer(state, policy)? })
 }
 
-/// Whom a reader waits for before it may read a secret, for a person. None: it waits for nobody.
-pub fn awaited(state: &State, secret: &SecretId, reader: &Grantee, now: Millis) -> Option<String> {
-    let open = open(state, state.co_sign(secret, reader)?, now)?;
-    match &open.request.answer {
-        None => Some(policy::co_sign::waits_for(open.co_signer, open.request)),
+/// Whom a reader waits for before it may read a secret, or who has refused. None: nobody stands in its way.
+pub fn awaited(state: &State, secret: &SecretId, reader: &Grantee, now: Millis) -> Option<(DenialReason, String)> {
+    let asked = in_force(state, state.co_sign(secret, reader)?, now)?;
+    match &asked.request.answer {
+        None => Some((DenialReason::CoSignMissing, policy::co_sign::waits_for(asked.co_signer, asked.request))),
         Some(answer) if answer.verdict == CoSignVerdict::Denied && now < answer.until => {
-            Some(policy::co_sign::refused(open.co_signer, open.request, answer.until))
+            let text = policy::co_sign::refused(asked.co_signer, asked.request, answer.until);
+            Some((DenialReason::CoSignRefused, text))
         }
         Some(_) => None,
     }
 }
 
-/// What waits for an answer, the oldest first.
-pub fn waiting(state: &State, now: Millis) -> Vec<Open<'_>> {
-    let mut waiting: Vec<_> =
-        state.co_signs.values().filter(|it| it.answer.is_none()).filter_map(|it| open(state, it, now)).collect();
-    waiting.sort_by(|a, b| (a.request.asked_at, &a.request.id).cmp(&(b.request.asked_at, &b.request.id)));
-    waiting
+/// What waits for an answer, and what is approved, the oldest first.
+pub fn standing(state: &State, now: Millis) -> Vec<InForce<'_>> {
+    let stands = |it: &&CoSignRequest| {
+        it.answer.as_ref().is_none_or(|it| it.verdict == CoSignVerdict::Approved && now < it.until)
+    };
+    let mut standing: Vec<_> =
+        state.co_signs.values().filter(stands).filter_map(|it| in_force(state, it, now)).collect();
+    standing.sort_by(|a, b| (a.request.asked_at, &a.request.id).cmp(&(b.request.asked_at, &b.request.id)));
+    standing
 }
 
 /// What waits under one policy.
-pub fn waiting_under<'a>(state: &'a State, policy: &Policy, now: Millis) -> impl Iterator<Item = Open<'a>> {
+pub fn waiting_under<'a>(state: &'a State, policy: &Policy, now: Millis) -> impl Iterator<Item = InForce<'a>> {
     let asks = policy.document.co_sign.is_some();
     let unanswered = state.co_signs.values().filter(move |it| asks && it.answer.is_none());
     let id = policy.id.clone();
-    unanswered.filter(move |it| it.policy == id).filter_map(move |it| open(state, it, now))
+    unanswered.filter(move |it| it.policy == id).filter_map(move |it| in_force(state, it, now))
 }
 
-/// What waits for an answer of the machine that signed.
+/// What waits for the machine that signed, and what is approved.
 pub async fn list_for(app: &App, request: Verified<Arc<Machine>>) -> Result<CoSignList, Refusal> {
     let (machine, _) = admit(app, request, ActivityKind::List).await?;
     Ok(list(&app.live.read().state, &machine, app.clock.now()))
 }
 
-/// What waits for an answer of `machine`.
+/// What waits for `machine`, and what is approved in its name.
 pub fn list(state: &State, machine: &Machine, now: Millis) -> CoSignList {
-    let mine = |it: &Open<'_>| {
+    let mine = |it: &InForce<'_>| {
         it.co_signer.is_answered_by(machine)
             && !it.co_signer.is_reader(&it.request.reader)
             && policy::co_sign::may_answer(it.policy, machine)
     };
-    let requests = waiting(state, now).into_iter().filter(mine).map(|it| wire::CoSignRequest {
+    let requests = standing(state, now).into_iter().filter(mine).map(|it| wire::CoSignRequest {
         id: it.request.id.clone(),
         vault_id: it.request.vault.clone(),
         approver_id: machine.id.clone(),
@@ -174,10 +170,11 @@ pub fn list(state: &State, machine: &Machine, now: Millis) -> CoSignList {
         asked_from: it.request.asked_from.to_canonical().to_string(),
         asked_at: it.request.asked_at.0,
         secret_id: it.secret.id.clone(),
-        secret: policy::name(it.secret),
+        secret: policy::secret_label(it.secret),
         policy: it.policy.name.clone(),
         policy_revision: it.policy.revision,
         window_seconds: it.terms.window_seconds,
+        approved_until: it.request.answer.as_ref().map(|it| it.until.0),
     });
     CoSignList { requests: requests.collect() }
 }
@@ -212,26 +209,29 @@ pub fn answer(
     }
     let policy = state.policies.get(&request.policy).ok_or_else(not_waiting)?;
     co_signer(state, policy).filter(|it| it.is_answered_by(machine)).ok_or_else(not_waiting)?;
-    let Some(open) = open(state, request, now) else {
+    let Some(asked) = in_force(state, request, now) else {
         let text =
             "the request is void: its policy, grant or secret has changed since; the reader's next try leaves another";
         return Err(Refusal::new(RefusalKind::Conflict, text));
     };
-    if open.co_signer.is_reader(&request.reader) {
-        return Err(Refusal::new(RefusalKind::Forbidden, "nobody approves their own reads, nor those of their fleet"));
-    }
-    if !policy::co_sign::may_answer(open.policy, machine) {
+    if !policy::co_sign::may_answer(asked.policy, machine) {
         let text = format!(
             "policy {} is protected, and takes the answer of a host that a person approved: sikkerkey-server admin machine \
              approve {}",
-            open.policy.name, machine.id
+            asked.policy.name, machine.id
         );
         return Err(Refusal::new(RefusalKind::Forbidden, text));
     }
-    compare(machine, &open, consent)?;
+    compare(machine, &asked, consent)?;
     let (until, is_new) = match &request.answer {
         // Whoever lost the answer to his own is told it again, and nothing is made longer by it.
-        Some(answer) if answer.by == machine.id && answer.verdict == verdict => (answer.until, false),
+        Some(answer) if answer.by == machine.id && answer.verdict == verdict && now < answer.until => {
+            (answer.until, false)
+        }
+        // What was approved can be taken back, by any machine that may approve it.
+        Some(Answer { verdict: CoSignVerdict::Approved, .. }) if verdict == CoSignVerdict::Denied => {
+            (until(now, asked.terms, Millis(consent.not_after))?, true)
+        }
         Some(answer) => {
             let was = match answer.verdict {
                 CoSignVerdict::Approved => "approved",
@@ -240,39 +240,44 @@ pub fn answer(
             let text = format!("the request was {was} already, until {}", policy::window::instant(answer.until));
             return Err(Refusal::new(RefusalKind::Conflict, text));
         }
-        None => (until(now, open.terms, Millis(consent.not_after))?, true),
+        None => (until(now, asked.terms, Millis(consent.not_after))?, true),
     };
     let action = match verdict {
         CoSignVerdict::Approved => Action::CoSignApprove,
         CoSignVerdict::Denied => Action::CoSignDeny,
     };
     let mut steps = Steps::default();
-    steps.audit.push(Entry {
-        vault: Some(request.vault.clone()),
-        project: Some(request.project.clone()),
-        machine: Some(machine.id.clone()),
-        fleet: machine.fleet.clone(),
-        secret: Some(request.secret.clone()),
-        source_ip: Some(source.address),
-        detail: format!(
-            "request {}: reads of {} by {}, by {}, until {} (policy {}, revision {}){}",
-            request.id,
-            policy::name(open.secret),
-            reader(state, &request.reader),
-            describe(machine),
-            policy::window::instant(until),
-            open.policy.name,
-            open.policy.revision,
-            if is_new { "" } else { ", told again" }
-        ),
-        ..Entry::new(action, Actor::Machine(machine.id.clone()))
-    });
+    let detail = format!(
+        "reads of {} by {}, by {}, until {} (policy {}, revision {}){}",
+        policy::secret_label(asked.secret),
+        reader(state, &request.reader),
+        describe(machine),
+        policy::window::instant(until),
+        asked.policy.name,
+        asked.policy.revision,
+        if is_new { "" } else { ", told again" }
+    );
+    steps.audit.push(row(action, request, machine, source, &detail));
     if is_new {
         let answer = Answer { by: machine.id.clone(), at: now, verdict, until };
         steps.put(Entity::CoSign(CoSignRequest { answer: Some(answer), ..request.clone() }));
     }
     let settled = Settled { id: request.id.clone(), verdict, until: until.0 };
     Ok(steps.decide(move |_| settled))
+}
+
+/// A row about a request, by the machine that asks or answers.
+fn row(action: Action, request: &CoSignRequest, machine: &Machine, source: Source, detail: &str) -> Entry {
+    Entry {
+        vault: Some(request.vault.clone()),
+        project: Some(request.project.clone()),
+        machine: Some(machine.id.clone()),
+        fleet: machine.fleet.clone(),
+        secret: Some(request.secret.clone()),
+        source_ip: Some(source.address),
+        detail: format!("request {}: {detail}", request.id),
+        ..Entry::new(action, Actor::Machine(machine.id.clone()))
+    }
 }
 
 /// Until when an answer stands whose signer wants it to end at `not_after`.
@@ -288,8 +293,8 @@ fn until(now: Millis, terms: &CoSign, not_after: Millis) -> Result<Millis, Refus
     Ok(not_after.min(longest))
 }
 
-fn compare(machine: &Machine, open: &Open<'_>, consent: &wire::Consent) -> Result<(), Refusal> {
-    let request = open.request;
+fn compare(machine: &Machine, asked: &InForce<'_>, consent: &wire::Consent) -> Result<(), Refusal> {
+    let request = asked.request;
     let differs = [
         ("requestId", consent.request_id != request.id),
         ("vaultId", consent.vault_id != request.vault),
@@ -321,7 +326,7 @@ pub(crate) fn forget(context: &Context<'_>, steps: &mut Steps) {
             Some(answer) => answer.until.plus_seconds(KEPT_SECONDS),
             None => request.asked_at.plus_seconds(UNANSWERED_SECONDS),
         };
-        if end <= context.now || open(context.state, request, context.now).is_none() {
+        if end <= context.now || in_force(context.state, request, context.now).is_none() {
             steps.remove(EntityKind::CoSign, key);
         }
     }

@@ -14,7 +14,7 @@ use crate::model::fleet::Fleet;
 use crate::model::machine::{Grantee, Machine};
 use crate::model::millis::Millis;
 use crate::model::secret::{Secret, SecretPhase};
-use crate::policy;
+use crate::policy::{self, Guard};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::state::State;
 
@@ -35,7 +35,16 @@ pub fn explain(state: &State, ledger: &Ledger, now: Millis, question: &Question<
     let machine = machine(state, ledger, question, now)?;
     let secret = secret(state, question)?;
     let seen = || newest(state, ledger, &machine.grantee()).and_then(|(_, seen)| seen);
-    let address = question.address.or_else(seen).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let known = question.address.or_else(seen);
+    let looks_at_it = match reading::guard(state, secret) {
+        Guard::Policy(policy) => policy.document.ip_allowlist.is_some(),
+        Guard::Open | Guard::Missing => false,
+    };
+    if known.is_none() && looks_at_it {
+        let text = format!("{} was never seen, and the policy looks at its address: give one", machine.name);
+        return Err(Refusal::new(RefusalKind::Invalid, text));
+    }
+    let address = known.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let asking = Asking { machine: &machine, address, now };
     let facts = reading::facts(state, ledger, asking, secret);
     let facts = facts.map_err(|denial| Refusal::new(RefusalKind::NotFound, denial.message))?;
@@ -109,8 +118,9 @@ fn secret<'a>(state: &'a State, question: &Question<'_>) -> Result<&'a Secret, R
     if let Some(secret) = by_id.filter(|it| is_ours(it)) {
         return Ok(secret);
     }
-    let is_named =
-        |it: &&Secret| !matches!(it.phase, SecretPhase::Trashed(_)) && (policy::name(it) == asked || it.name == asked);
+    let is_named = |it: &&Secret| {
+        !matches!(it.phase, SecretPhase::Trashed(_)) && (policy::secret_label(it) == asked || it.name == asked)
+    };
     let secrets: Vec<&Secret> = state.secrets.values().filter(is_ours).filter(is_named).collect();
     match *secrets.as_slice() {
         [secret] => Ok(secret),

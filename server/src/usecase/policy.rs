@@ -2,7 +2,7 @@
 //! agent on the management plane.
 
 use sikkerkey_protocol::management::PolicyObject;
-use sikkerkey_protocol::policy::{Approver, PolicyDocument};
+use sikkerkey_protocol::policy::{Approver, CoSign, PolicyDocument};
 
 use super::admin::check_name;
 use super::author::Author;
@@ -45,6 +45,7 @@ pub(crate) fn put(
                     {\"machine\": \"ID\"}";
         return Err(invalid(text.to_owned()));
     }
+    refuse_unknown_approver(context.state, project, old, &document)?;
     let renamed = old.filter(|it| it.name != name);
     if let Some(old) = old {
         refuse_managed_policy(author, old)?;
@@ -73,11 +74,27 @@ pub(crate) fn put(
     };
     if old != Some(&policy) {
         let was = renamed.map_or_else(String::new, |old| format!(" (was {})", old.name));
-        let detail = format!("policy {}{was}, revision {revision}", policy.name);
+        let axes = policy.document.axes().join(", ");
+        let detail = format!("policy {}{was}, revision {revision}: {axes}", policy.name);
         steps.audit.push(about(author, Action::PolicyApply, &policy, detail));
         steps.put(Entity::Policy(policy.clone()));
     }
     Ok((policy, steps))
+}
+
+/// Nobody would ever approve. One that is gone since it was named is no reason to refuse another change.
+fn refuse_unknown_approver(
+    state: &State,
+    project: &Project,
+    old: Option<&Policy>,
+    document: &PolicyDocument,
+) -> Result<(), Refusal> {
+    let Some(CoSign { approver: approver @ Approver::Machine(id), .. }) = &document.co_sign else { return Ok(()) };
+    let is_as_before = old.and_then(|it| it.document.co_sign.as_ref()).is_some_and(|it| it.approver == *approver);
+    if is_as_before || state.machines.get(id).is_some_and(|it| it.vault == project.vault) {
+        return Ok(());
+    }
+    Err(invalid(format!("coSign.approver.machine {id} is no machine of this vault: machine list shows them")))
 }
 
 /// A secret names its policy by name. Those that no object stands for go along; those of an object name what stands in it.

@@ -11,7 +11,7 @@ use super::co_sign;
 use super::source::Source;
 use crate::app::App;
 use crate::crypto::withheld::Withheld;
-use crate::ledger::{Ledger, Reader};
+use crate::ledger::{Counted, Ledger, Reader};
 use crate::model::account::Standing;
 use crate::model::machine::Machine;
 use crate::model::millis::Millis;
@@ -90,19 +90,6 @@ pub fn guard<'a>(state: &'a State, secret: &Secret) -> Guard<'a> {
     }
 }
 
-/// What a delivery has to be counted for, besides the grantee.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counted {
-    /// The pod by itself.
-    pub by_pod: bool,
-    /// The day.
-    pub by_day: bool,
-    /// After how many reads of a version there is to be another.
-    pub by_version: Option<u32>,
-    /// Whether something compares with the count.
-    pub is_compared: bool,
-}
-
 /// What a delivery has to be counted for.
 pub fn counted(policy: Option<&Policy>) -> Counted {
     let Some(document) = policy.map(|it| &it.document) else { return Counted::default() };
@@ -111,7 +98,7 @@ pub fn counted(policy: Option<&Policy>) -> Counted {
     Counted {
         by_pod: cap.is_some_and(|it| it.counted_by == CountedBy::Pod),
         by_day: cap.is_some_and(|it| it.per_day.is_some()),
-        by_version: document.rotate_after_reads,
+        rotate_after: document.rotate_after_reads,
         is_compared: cap.is_some() || max_reads.is_some() || document.rotate_after_reads.is_some(),
     }
 }
@@ -133,7 +120,8 @@ fn counters(ledger: &Ledger, now: Millis, machine: &Machine, secret: &Secret, do
     // A zone that cannot be read has no today; the policy denies such a document by itself.
     let today = cap::day_of(document, now).ok().map(|day| day.start);
     let counts = ledger.counts(&secret.id, &reader, now, today);
-    Counters { minute: counts.minute, day: counts.day, total: counts.total }
+    let again = ledger.read_again(&secret.id, secret.version);
+    Counters { minute: counts.minute, day: counts.day, total: counts.total, again }
 }
 
 /// Whether a machine has to do with a project at all. One that has not is never told what there is in it.

@@ -53,13 +53,14 @@ pub(crate) fn reads_are_used_up(context: &Context<'_>, secret: &Secret, reads: u
     let mut secret = secret.clone();
     secret.due_by_reads = Some(context.now);
     let project = context.state.projects.get(&secret.project);
-    match project.filter(|_| secret.recipe.is_some() && Schedule::of(&secret).is_due(context.now)) {
-        Some(project) => renew(context, project, &secret, &format!("it was read {reads} times"), &mut steps)?,
-        None => {
-            let detail = format!("{}, version {}: it was read {reads} times", secret.name, secret.version);
-            steps.audit.push(about(Action::SecretRotationDue, &secret, detail));
-            steps.put(Entity::Secret(secret));
-        }
+    let why = format!("it was read {reads} times");
+    let may_be_now = secret.recipe.is_some() && Schedule::of(&secret).is_due(context.now);
+    if let Some(project) = project.filter(|_| may_be_now) {
+        renew(context, project, &secret, &why, &mut steps)?;
+    } else {
+        let detail = format!("{}, version {}: {why}", secret.name, secret.version);
+        steps.audit.push(about(Action::SecretRotationDue, &secret, detail));
+        steps.put(Entity::Secret(secret));
     }
     Ok(steps)
 }

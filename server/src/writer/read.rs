@@ -17,7 +17,7 @@ use crate::model::machine::Machine;
 use crate::model::spend::Spend;
 use crate::policy::{Denial, Guard, Permit, Verdict};
 use crate::refusal::{Refusal, RefusalKind};
-use crate::usecase::reading::{Asking, Counted};
+use crate::usecase::reading::Asking;
 use crate::usecase::source::Source;
 use crate::usecase::{authenticate, canary, co_sign, reading, rotation};
 
@@ -233,7 +233,7 @@ fn read(group: &mut Group<'_>, machine: &Machine, source: Source, attempt: Attem
         Guard::Policy(policy) => Some(policy),
         Guard::Open | Guard::Missing => None,
     };
-    let Counted { by_pod, by_day, by_version, is_compared } = reading::counted(policy);
+    let counted = reading::counted(policy);
     let version = permit.version();
     world.ledger.record_delivery(Delivered {
         machine: &machine.id,
@@ -241,14 +241,12 @@ fn read(group: &mut Group<'_>, machine: &Machine, source: Source, attempt: Attem
         secret: &id,
         version,
         now,
-        by_pod,
-        by_day,
-        by_version: by_version.is_some(),
-        at_once: is_compared || group.means.is_shared,
+        counted,
+        at_once: counted.is_compared || group.means.is_shared,
     });
     entry.detail = format!("v{version} {}", entry.detail);
     group.audit(entry);
-    if let Some(after) = by_version {
+    if let Some(after) = counted.rotate_after {
         rotate(group, &id, version, after);
     }
     if let Some((changes, entry)) = canary::spring(&group.world.state, machine, source, &id) {

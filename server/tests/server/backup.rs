@@ -266,7 +266,7 @@ async fn what_was_revoked_removed_spent_or_used_since_the_backup_does_not_come_b
     // The object's grant comes when its operator applies it.
     assert_eq!(denied(&server, &Client::host(), "/v1/secret/sk_other").await, (403, Some(DenialReason::NotGranted)));
     // The one read was used up: a person decides.
-    assert_eq!(denied(&server, &Client::host(), "/v1/secret/sk_once").await, (403, Some(DenialReason::CoSignMissing)));
+    assert_eq!(denied(&server, &Client::host(), "/v1/secret/sk_once").await, (403, Some(DenialReason::ReleaseMissing)));
     let detail = server.get(&Client::host(), "/v1/secret/sk_once").await.error();
     assert!(detail.contains("admin secret release sk_once"), "{detail}");
 

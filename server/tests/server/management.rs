@@ -414,7 +414,9 @@ async fn why_a_machine_may_read_a_secret_or_not_is_told_rule_by_rule() {
         (format!("{target}/nowhere"), 400),
         (format!("/v1/ai/explain/{host}/sk_none"), 404),
         (format!("/v1/ai/explain/{}/sk_key", uuid(0x99)), 404),
-        ("/v1/ai/explain/build-host/sk_key".to_owned(), 200),
+        ("/v1/ai/explain/build-host/sk_key/10.0.0.1".to_owned(), 200),
+        // Never seen, and the policy looks at its address.
+        ("/v1/ai/explain/build-host/sk_key".to_owned(), 400),
     ] {
         assert_eq!(get(&server, &target).await.0, status, "{target}");
     }

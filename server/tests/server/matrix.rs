@@ -1,14 +1,18 @@
-//! Who gets which status where: every actor on every route, in every state of the world, as one table.
+//! Who gets which status where: every kind of actor, on the routes of machines and on some of each other plane, in every state
+//! of the world and under each axis of a policy, as one table.
 //!
 //! The table is compared with the committed `matrix.txt`. To write it anew: `UPDATE_GOLDEN=1 cargo test -p
 //! sikkerkey-server --test server matrix`.
 
 use std::fmt::Write as _;
 
+use sikkerkey_protocol::co_sign::CoSignVerdict;
 use sikkerkey_protocol::kubernetes::Approval;
 use sikkerkey_protocol::policy::{Approver, CoSign, CountedBy, Day, PolicyDocument, RateCap, TimeWindow, Ttl};
 use sikkerkey_server::model::account::Standing;
+use sikkerkey_server::model::agent::Agent;
 use sikkerkey_server::model::allowlist::Allowlist;
+use sikkerkey_server::model::co_sign::{Answer, CoSignRequest};
 use sikkerkey_server::model::machine::{Grantee, Machine};
 use sikkerkey_server::model::membership::Membership;
 use sikkerkey_server::model::millis::Millis;
@@ -39,7 +43,7 @@ fn seed(n: u8) -> u8 {
     if n == 0x12 { 2 } else { n }
 }
 
-const ROUTES: [(&str, &str, &str); 14] = [
+const ROUTES: [(&str, &str, &str); 18] = [
     ("GET", "/v1/secret/sk_db", ""),
     ("GET", "/v1/secret/sk_ledger", ""),
     ("GET", "/v1/secret/sk_none", ""),
@@ -53,8 +57,15 @@ const ROUTES: [(&str, &str, &str); 14] = [
     ("POST", "/v1/verify-access", r#"{"projectId":"proj_shop"}"#),
     ("POST", "/v1/machine/sync", "{}"),
     ("GET", "/v1/cosign", ""),
+    ("POST", "/v1/cosign/00000000-0000-4000-8000-000000000001/approve", CONSENT),
+    ("POST", "/v1/cosign/00000000-0000-4000-8000-000000000001/deny", CONSENT),
+    ("GET", "/v1/ai/projects/proj_shop/policies", ""),
+    ("GET", "/v1/ai/explain/00000000-0000-4000-8000-000000000012/sk_db", ""),
     ("POST", "/v1/ai/kubernetes/inventory", "{}"),
 ];
+
+/// An answer to a request that is not there.
+const CONSENT: &str = r#"{"requestId":"0","vaultId":"vault_v","approverId":"00000000-0000-4000-8000-000000000012","readerId":"0","secretId":"sk_db","policyRevision":1,"notAfter":0}"#;
 
 /// The routes on which a policy has a say, and those on which it must have none.
 const READING: [&str; 6] =
@@ -75,7 +86,7 @@ const WORLDS: [(&str, Prepare); 4] = [
 ];
 
 /// Each axis of a policy that guards `db`, where it lets through and where it denies.
-const AXES: [(&str, Prepare); 12] = [
+const AXES: [(&str, Prepare); 14] = [
     ("the policy is not in force", |server| vec![guarded(server)]),
     ("timeWindow: open", |server| under(server, window("12:00"))),
     ("timeWindow: opens in a minute", |server| under(server, window("12:01"))),
@@ -85,11 +96,38 @@ const AXES: [(&str, Prepare); 12] = [
         let rate_cap = Some(RateCap { per_minute: Some(1), per_day: None, counted_by: CountedBy::Machine });
         under(server, PolicyDocument { rate_cap, ..Default::default() })
     }),
+    ("rateCap: 1 each day", |server| {
+        let rate_cap = Some(RateCap { per_minute: None, per_day: Some(1), counted_by: CountedBy::Machine });
+        under(server, PolicyDocument { time_zone: Some("UTC".into()), rate_cap, ..Default::default() })
+    }),
     ("ttl: ends now", |server| under(server, ttl(Some(START), None))),
     ("ttl: ends in a second", |server| under(server, ttl(Some(START + 1000), None))),
     ("ttl: 2 reads by everybody", |server| under(server, ttl(None, Some(2)))),
     ("coSign: by a machine that is not there", |server| under(server, co_sign(uuid(0x99)))),
     ("coSign: by the host without grant", |server| under(server, co_sign(uuid(0x21)))),
+    ("coSign: the pod is approved by the host without grant", |server| {
+        let mut entities = under(server, co_sign(uuid(0x21)));
+        entities.push(Entity::CoSign(CoSignRequest {
+            id: uuid(0xc1),
+            vault: host().vault,
+            project: "proj_shop".parse().unwrap(),
+            secret: "sk_db".parse().unwrap(),
+            reader: pod().grantee(),
+            policy: policy(PolicyDocument::default()).id,
+            revision: 1,
+            asked_by: pod().id,
+            asked_as: "machine shop/web-1".into(),
+            asked_from: POD_ADDRESS.parse().unwrap(),
+            asked_at: Millis(START),
+            answer: Some(Answer {
+                by: uuid(0x21).parse().unwrap(),
+                at: Millis(START),
+                verdict: CoSignVerdict::Approved,
+                until: Millis(START + 1000),
+            }),
+        }));
+        entities
+    }),
     ("rotateAfterReads: 1", |server| {
         under(server, PolicyDocument { rotate_after_reads: Some(1), ..Default::default() })
     }),
@@ -139,6 +177,9 @@ async fn world(prepare: Prepare) -> Server {
         }
         changes.push(Change::put(Entity::Machine(machine)));
     }
+    let assistant =
+        Agent { id: uuid(0xa2).parse().unwrap(), public_key: key(0xa2).public_key(), cluster: None, ..agent() };
+    changes.push(Change::put(Entity::Agent(assistant)));
     server.apply(changes).await.unwrap();
     for entity in prepare(&server) {
         server.put(entity).await;
@@ -150,7 +191,8 @@ async fn world(prepare: Prepare) -> Server {
 async fn the_matrix_of_who_gets_what_is_as_committed() {
     let mut actors: Vec<(&str, Client)> = vec![("pod", Client::pod())];
     actors.extend(HOSTS.map(|(name, id, _)| (name, Client::new(uuid(id), seed(id)))));
-    actors.push(("agent", Client::agent()));
+    actors.push(("agent of a cluster", Client::agent()));
+    actors.push(("agent of people", Client::new(uuid(0xa2), 0xa2)));
     actors.push(("nobody", Client::new(uuid(0x77), 9)));
     let mut table = String::from("Status by actor and route. Made by matrix.rs: see there.\n");
     let axes = AXES.map(|(name, prepare)| (name, prepare, &READING[..]));
@@ -160,7 +202,8 @@ async fn the_matrix_of_who_gets_what_is_as_committed() {
         let server = world(prepare).await;
         let routes = ROUTES.into_iter().filter(|(_, target, _)| only.is_empty() || only.contains(target));
         for (route, (method, target, body)) in (1..).zip(routes) {
-            writeln!(table, "\n{method} {target}{}{body}", if body.is_empty() { "" } else { " " }).unwrap();
+            let shown = if body == CONSENT { "…" } else { body };
+            writeln!(table, "\n{method} {target}{}{shown}", if shown.is_empty() { "" } else { " " }).unwrap();
             for (place, (name, client)) in (1..).zip(&actors) {
                 // Each from an address of its own: nothing here is about lockouts.
                 let request = client.request(&*server.clock, method, target, body.as_bytes());

@@ -11,7 +11,7 @@ use sikkerkey_protocol::co_sign::{CoSignRequest, CoSignVerdict, Settled};
 use crate::client::printable;
 use crate::clock::{UnixMillis, rfc3339};
 
-const HEADINGS: [&str; 8] = ["ID", "READER", "SECRET", "POLICY", "ASKED BY", "FROM", "SINCE", "WINDOW"];
+const HEADINGS: [&str; 9] = ["ID", "READER", "SECRET", "POLICY", "ASKED BY", "FROM", "SINCE", "WINDOW", "STATE"];
 
 /// For a program: as the server said it.
 pub(super) fn json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
@@ -21,9 +21,9 @@ pub(super) fn json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()
 
 /// One line for each request, under headings.
 pub(super) fn table(requests: &[CoSignRequest]) -> String {
-    let rows: Vec<[String; 8]> = requests.iter().map(row).collect();
+    let rows: Vec<[String; 9]> = requests.iter().map(row).collect();
     let headings = HEADINGS.map(str::to_owned);
-    let mut widths = [0; 8];
+    let mut widths = [0; 9];
     for cells in std::iter::once(&headings).chain(&rows) {
         for (width, cell) in widths.iter_mut().zip(cells) {
             *width = cell.chars().count().max(*width);
@@ -41,7 +41,7 @@ pub(super) fn table(requests: &[CoSignRequest]) -> String {
     text
 }
 
-fn row(request: &CoSignRequest) -> [String; 8] {
+fn row(request: &CoSignRequest) -> [String; 9] {
     [
         printable(&request.id),
         printable(&request.reader),
@@ -51,12 +51,13 @@ fn row(request: &CoSignRequest) -> [String; 8] {
         printable(&request.asked_from),
         to_the_second(request.asked_at),
         window(request.window_seconds),
+        request.approved_until.map_or_else(|| "waits".to_owned(), |it| format!("approved until {}", to_the_second(it))),
     ]
 }
 
 /// What is about to be signed, for a person to compare.
 pub(super) fn question(request: &CoSignRequest, verdict: CoSignVerdict, not_after: UnixMillis) -> String {
-    let [id, reader, secret, policy, asked_by, from, since, window] = row(request);
+    let [id, reader, secret, policy, asked_by, from, since, window, _] = row(request);
     let mut text = format!("{} this read:\n", verb(verdict));
     for (name, value) in [
         ("reader", reader),
@@ -115,6 +116,7 @@ mod tests {
             policy: "four-eyes".to_owned(),
             policy_revision: 7,
             window_seconds: 5400,
+            approved_until: None,
         }
     }
 
@@ -124,10 +126,11 @@ mod tests {
         host.id = "7f1c2b3a-0000-4000-8000-000000000002".to_owned();
         host.reader = "machine ü-7".to_owned();
         host.window_seconds = 45;
+        host.approved_until = Some(1_792_204_600_000);
         let expected = "\
-ID                                     READER             SECRET    POLICY      ASKED BY          FROM       SINCE                  WINDOW
-6f1c2b3a-0000-4000-8000-000000000001   Machine shop/web   shop/db   four-eyes   web-0 on node-1   10.0.0.7   2026-10-17T02:36:01Z   1h 30m
-7f1c2b3a-0000-4000-8000-000000000002   machine ü-7        shop/db   four-eyes   web-0 on node-1   10.0.0.7   2026-10-17T02:36:01Z   45s
+ID                                     READER             SECRET    POLICY      ASKED BY          FROM       SINCE                  WINDOW   STATE
+6f1c2b3a-0000-4000-8000-000000000001   Machine shop/web   shop/db   four-eyes   web-0 on node-1   10.0.0.7   2026-10-17T02:36:01Z   1h 30m   waits
+7f1c2b3a-0000-4000-8000-000000000002   machine ü-7        shop/db   four-eyes   web-0 on node-1   10.0.0.7   2026-10-17T02:36:01Z   45s      approved until 2026-10-17T02:36:40Z
 ";
         assert_eq!(table(&[request(), host]), expected);
     }

@@ -48,6 +48,7 @@ fn request(id: &str, secret: &str, window_seconds: u64) -> CoSignRequest {
         policy: "four-eyes".to_owned(),
         policy_revision: 7,
         window_seconds,
+        approved_until: None,
     }
 }
 
@@ -154,7 +155,7 @@ async fn a_list_shows_what_waits_or_that_nothing_does() {
     assert_eq!((code, err.as_str()), (Some(0), ""));
     let lines: Vec<_> = out.lines().collect();
     assert_eq!(lines.len(), 4, "{out}");
-    assert!(lines[0].starts_with("ID ") && lines[0].ends_with("SINCE                  WINDOW"), "{out}");
+    assert!(lines[0].starts_with("ID ") && lines[0].ends_with("SINCE                  WINDOW   STATE"), "{out}");
     let cells: Vec<_> = lines[1].split("   ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
     assert_eq!(
         cells,
@@ -166,7 +167,8 @@ async fn a_list_shows_what_waits_or_that_nothing_does() {
             "web-0 on node-1",
             "10.0.0.7",
             "2026-10-17T02:36:01Z",
-            "1h"
+            "1h",
+            "waits"
         ]
     );
     let Ran { code, out, .. } = host.run("list --output json").await;
@@ -176,7 +178,10 @@ async fn a_list_shows_what_waits_or_that_nothing_does() {
 
     host.peer.change(|world| world.co_signs.clear());
     let Ran { code, out, .. } = host.run("list").await;
-    assert_eq!((code, out), (Some(0), format!("No read waits for the approval of machine boss-1 ({BOSS}).\n")));
+    assert_eq!(
+        (code, out),
+        (Some(0), format!("No read waits for the approval of machine boss-1 ({BOSS}), and none is approved.\n"))
+    );
     let Ran { code, out, .. } = host.run("list --output json").await;
     assert_eq!((code, serde_json::from_str::<serde_json::Value>(&out).unwrap()), (Some(0), json!({"requests": []})));
 }

@@ -5,6 +5,7 @@ use sikkerkey_crds::Time;
 use sikkerkey_crds::condition::{PROBLEM_MESSAGE_LIMIT, clipped};
 use sikkerkey_crds::grant::{DeniedRead, Grant, GrantProblem, GrantStatus, GrantUsage, GrantedSecrets};
 use sikkerkey_crds::reason::Reason;
+use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::kubernetes::{Awaited, GrantState, Usage};
 
 use super::gather::Referred;
@@ -55,7 +56,12 @@ fn awaited_now(evidence: &Evidence<'_, Grant>) -> Vec<GrantProblem> {
         Outcome::InForce(state) => {
             let waits = |awaited: &Awaited| GrantProblem {
                 secret: awaited.secret.clone(),
-                reason: Reason::CoSignMissing.to_string(),
+                // One of a newer server is told as what it stands for.
+                reason: match awaited.reason {
+                    DenialReason::CoSignRefused => Reason::CoSignRefused,
+                    _ => Reason::CoSignMissing,
+                }
+                .to_string(),
                 message: clipped(&awaited.message, PROBLEM_MESSAGE_LIMIT),
             };
             state.awaiting.iter().map(waits).collect()
@@ -70,9 +76,9 @@ pub fn awaited(status: &GrantStatus) -> impl Iterator<Item = &GrantProblem> {
     status.problems.iter().filter(|problem| is_awaited(problem))
 }
 
-/// Whether a problem is a read that waits for a co-signer.
+/// Whether a problem is a read that waits for a co-signer, or that one has refused.
 pub fn is_awaited(problem: &GrantProblem) -> bool {
-    problem.reason == Reason::CoSignMissing.as_str()
+    [Reason::CoSignMissing, Reason::CoSignRefused].iter().any(|reason| problem.reason == reason.as_str())
 }
 
 /// The Event when the first read begins to wait: the co-signer's people look here, the reader's in the pod.
@@ -83,7 +89,9 @@ pub fn news_of_awaited(previous: &GrantStatus, wanted: &GrantStatus) -> Option<N
         0 => String::new(),
         more => format!("; and {more} more"),
     };
-    Some(News::warning(Reason::CoSignMissing, format!("Secret {}: {}{more}.", first.secret, first.message)))
+    let refused = first.reason == Reason::CoSignRefused.as_str();
+    let reason = if refused { Reason::CoSignRefused } else { Reason::CoSignMissing };
+    Some(News::warning(reason, format!("Secret {}: {}{more}.", first.secret, first.message)))
 }
 
 /// What exists in the cluster and is not in force at the server.

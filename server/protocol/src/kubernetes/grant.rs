@@ -43,6 +43,8 @@ pub struct GrantState {
 pub struct Awaited {
     /// Name of the Secret.
     pub secret: String,
+    /// Whether its co-signer has not answered, or has refused.
+    pub reason: DenialReason,
     /// Who is awaited and which request, for a person.
     pub message: String,
 }

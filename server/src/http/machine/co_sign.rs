@@ -33,7 +33,12 @@ async fn answer(
     request: Request<Body>,
     verdict: CoSignVerdict,
 ) -> Response {
-    change::run(&app, request, "/v1/cosign", move |context, machine, source, consent: Consent| {
+    // Stands in the audit of a refusal.
+    let what = match verdict {
+        CoSignVerdict::Approved => "/v1/cosign/{id}/approve",
+        CoSignVerdict::Denied => "/v1/cosign/{id}/deny",
+    };
+    change::run(&app, request, what, move |context, machine, source, consent: Consent| {
         co_sign::answer(context, machine, source, &id, verdict, &consent)
     })
     .await

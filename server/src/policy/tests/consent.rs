@@ -78,13 +78,16 @@ fn refused(world: &World, text: &str) -> bool {
 #[test]
 fn a_read_waits_until_somebody_else_has_approved_it() {
     let mut world = guarded();
-    assert!(refused(&world, "waits for Machine hq/boss"), "a first read leaves a request");
+    assert!(refused(&world, "waits for Machine hq/boss: its next read asks it"), "a first read leaves a request");
     world.request = Some(request(&world, None));
     assert!(!refused(&world, &format!("waits for Machine hq/boss, request {REQUEST}")), "and the next leaves no other");
 
     answered(Approved, "2026-03-04T12:00:00.001Z").verdict().unwrap();
     let ended = answered(Approved, NOW);
-    assert!(refused(&ended, "waits for Machine hq/boss again"), "its last instant is not included");
+    assert!(
+        refused(&ended, "waits for Machine hq/boss again: its next read asks it"),
+        "its last instant is not included"
+    );
 }
 
 #[test]
@@ -93,7 +96,7 @@ fn a_refusal_stands_for_its_time_and_then_may_be_asked_again() {
     let text = format!("Machine hq/boss refused request {REQUEST}: it can be asked again at 2026-03-04T12:10:00Z");
     assert!(!refused(&world, &text));
     assert_eq!(world.verdict().unwrap_err().until, Some(at("2026-03-04T12:10:00Z")));
-    assert!(refused(&answered(Denied, NOW), "waits for Machine hq/boss again"));
+    assert!(refused(&answered(Denied, NOW), "waits for Machine hq/boss again: its next read asks it"));
 }
 
 #[test]
@@ -107,7 +110,7 @@ fn what_was_approved_of_something_else_is_no_approval() {
         let mut world = answered(Approved, "2026-03-04T12:10:00Z");
         world.verdict().unwrap();
         spoil(&mut world);
-        assert!(refused(&world, "waits for Machine hq/boss"), "{what}");
+        assert!(refused(&world, "waits for Machine hq/boss: its next read asks it"), "{what}");
     }
 }
 

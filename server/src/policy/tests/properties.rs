@@ -7,9 +7,9 @@ use super::*;
 use crate::model::co_sign::Answer;
 
 pub(super) fn documents() -> impl Strategy<Value = PolicyDocument> {
-    let time = (0u16..1440).prop_map(|it| format!("{:02}:{:02}", it / 60, it % 60));
-    let days = proptest::sample::subsequence(EVERY_DAY.to_vec(), 1..7);
-    let window = (days, time.clone(), time).prop_map(|(days, start, end)| TimeWindow { days, start, end });
+    let time = |last| (0u16..last).prop_map(|it| format!("{:02}:{:02}", it / 60, it % 60));
+    let days = proptest::sample::subsequence(EVERY_DAY.to_vec(), 1..=7);
+    let window = (days, time(1440), time(1441)).prop_map(|(days, start, end)| TimeWindow { days, start, end });
     let ranges = proptest::sample::subsequence(vec!["10.0.0.0/8", "10.1.0.0/16", "192.0.2.0/24", "::/0"], 0..4);
     let zone =
         proptest::sample::select(vec!["UTC", "Europe/Oslo", "America/New_York", "Pacific/Chatham", "Asia/Kathmandu"]);
@@ -17,7 +17,7 @@ pub(super) fn documents() -> impl Strategy<Value = PolicyDocument> {
         zone,
         proptest::option::of(window),
         proptest::option::of(ranges.prop_map(|it| it.into_iter().map(str::to_owned).collect::<Vec<_>>())),
-        proptest::option::of((proptest::option::of(1u32..4), proptest::option::of(1u32..4))),
+        proptest::option::of((proptest::option::of(1u32..4), proptest::option::of(1u32..4), any::<bool>())),
         proptest::option::of((proptest::option::of(0i64..4), proptest::option::of(1u32..4))),
         proptest::option::of(Just(co_sign(600))),
     )
@@ -26,7 +26,11 @@ pub(super) fn documents() -> impl Strategy<Value = PolicyDocument> {
             time_zone: Some(zone.into()),
             time_window,
             ip_allowlist,
-            rate_cap: cap.map(|(per_minute, per_day)| RateCap { per_minute, per_day, counted_by: CountedBy::Machine }),
+            rate_cap: cap.map(|(per_minute, per_day, by_pod)| RateCap {
+                per_minute,
+                per_day,
+                counted_by: if by_pod { CountedBy::Pod } else { CountedBy::Machine },
+            }),
             ttl: ttl
                 .map(|(day, max_reads)| Ttl { expires_at: day.map(|it| at(NOW).0 + (it - 2) * 86_400_000), max_reads }),
             ..Default::default()
@@ -65,7 +69,7 @@ impl Moment {
     fn of(&self, document: PolicyDocument) -> World {
         let mut world = world().guarded(document);
         (world.now, world.machine.expires_at) = (self.now, None);
-        world.counters = Counters { minute: self.reads, day: self.reads, total: self.reads };
+        world.counters = Counters { minute: self.reads, day: self.reads, total: self.reads, again: self.reads };
         world.co_signer = Some(consent::boss());
         world.approved_by = Some(Machine { expires_at: None, ..consent::approver() });
         world.request = self.answered.map(|until| {
@@ -190,10 +194,14 @@ proptest! {
         prop_assert_eq!(many.verdict().map_or(0, |it| it.grants().len()), live);
     }
 
-    /// Whatever stands in a document, a decision comes out, and one that cannot be put in force lets nothing through
-    /// that a decision would call open by mistake.
+    /// Whatever stands in a document, a decision comes out, and one that cannot be put in force lets nothing through.
     #[test]
-    fn any_document_is_decided(zone in ".{0,12}", start in "[0-9:]{0,6}", end in "[0-9:]{0,6}", range in "[0-9a-f:./]{0,14}") {
+    fn any_document_is_decided_and_a_wrong_one_denies(
+        zone in prop_oneof![Just("Europe/Oslo".to_owned()), ".{0,12}"],
+        start in prop_oneof![Just("00:00".to_owned()), "[0-9:]{0,6}"],
+        end in prop_oneof![Just("24:00".to_owned()), "[0-9:]{0,6}"],
+        range in prop_oneof![Just("10.0.0.0/8".to_owned()), "[0-9a-f:./]{0,14}"],
+    ) {
         let document = PolicyDocument {
             time_zone: Some(zone),
             time_window: Some(TimeWindow { days: EVERY_DAY.to_vec(), start, end }),
@@ -202,5 +210,20 @@ proptest! {
         };
         let permitted = world().guarded(document.clone()).verdict().is_ok();
         prop_assert!(!permitted || check(&document).is_ok());
+    }
+
+    /// What is told of time is so: the answer is another one from then on, and none before.
+    #[test]
+    fn the_told_instant_is_the_first_with_another_answer(all in documents(), moment in moments(), part in 0i64..=1000) {
+        let mut world = moment.of(all);
+        // Counters begin anew with their minute and day, which the world of a test does not know.
+        world.counters = Counters::default();
+        let now = world.now;
+        let at = |instant: i64| World { now: Millis(instant), ..world.clone() }.verdict().is_ok();
+        if let Some(end) = explain(&world.facts()).changes_at {
+            prop_assert!(end > now.0);
+            prop_assert_eq!(at(end), !at(now.0));
+            prop_assert_eq!(at(now.0 + (end - 1 - now.0) / 1000 * part), at(now.0));
+        }
     }
 }

@@ -201,7 +201,7 @@ proptest! {
                 }
                 world.co_signer = Some(boss());
                 world.approved_by = Some(Machine { expires_at: None, ..approver() });
-                world.counters = Counters { minute: reads, day: reads, total: reads };
+                world.counters = Counters { minute: reads, day: reads, total: reads, again: 0 };
                 world.verdict().is_ok()
             };
             prop_assert!(!verdict(new) || verdict(old));

@@ -38,13 +38,14 @@ pub fn create(context: &Context<'_>, project: &str, name: &str, first: Content) 
             project.name, namespace.name, namespace.cluster
         )));
     }
-    let value = match first {
-        Content::Given(text, fields) => Value::parse(text, fields),
-        Content::Made(generator) => made(context, generator),
+    // What the server made it can make again: for a policy that rotates after reads.
+    let (value, recipe) = match first {
+        Content::Given(text, fields) => (Value::parse(text, fields), None),
+        Content::Made(generator) => (made(context, &generator), Some(Recipe::Plain(generator))),
     };
     let value = value.map_err(|error| invalid(error.to_string()))?;
     let id: SecretId = fresh_id("sk_", context)?;
-    let mut secret = Secret::without_value(id.clone(), project, name.to_owned());
+    let mut secret = Secret { recipe, ..Secret::without_value(id.clone(), project, name.to_owned()) };
     let mut steps = Steps::default();
     new_version::add(context, project, &mut secret, value, &mut steps)?;
     steps.audit.push(about(Action::SecretCreate, &secret, format!("{}/{name}, version 1", project.name)));
@@ -63,8 +64,8 @@ pub fn rotate(context: &Context<'_>, id: &SecretId, generator: Generator) -> Dec
     }
     let project = context.state.projects.get(&secret.project);
     let project = project.ok_or_else(|| not_found(format!("the project of {} is gone", secret.name)))?;
-    let value = made(context, generator).map_err(|error| invalid(error.to_string()))?;
-    let mut secret = secret.clone();
+    let value = made(context, &generator).map_err(|error| invalid(error.to_string()))?;
+    let mut secret = Secret { recipe: Some(Recipe::Plain(generator)), ..secret.clone() };
     let mut steps = Steps::default();
     new_version::add(context, project, &mut secret, value, &mut steps)?;
     let detail = format!("{}/{}, version {}", project.name, secret.name, secret.version);
@@ -107,8 +108,8 @@ pub(super) fn refuse_managed(secret: &Secret) -> Result<(), Refusal> {
     managed::refuse_managed("Secret", secret.managed.as_ref())
 }
 
-fn made(context: &Context<'_>, generator: Generator) -> Result<Value, ValueError> {
-    let recipe = Recipe::Plain(generator);
+fn made(context: &Context<'_>, generator: &Generator) -> Result<Value, ValueError> {
+    let recipe = Recipe::Plain(generator.clone());
     value::check(&recipe)?;
     Ok(value::make(&recipe, context.entropy))
 }
@@ -123,7 +124,7 @@ pub(super) fn about(action: Action, secret: &Secret, detail: String) -> Entry {
 pub fn set(context: &Context<'_>, id: &SecretId, value: SecretText, fields: Option<Vec<String>>) -> Decided<u64> {
     let state = context.state;
     let secret = find(context, id)?;
-    if secret.recipe.is_some() {
+    if secret.recipe.is_some() && secret.managed.is_some() {
         return Err(conflict(format!(
             "the server makes the values of {} itself: rotate it, or change its source to external",
             secret.name
@@ -133,7 +134,7 @@ pub fn set(context: &Context<'_>, id: &SecretId, value: SecretText, fields: Opti
     let project = project.ok_or_else(|| not_found(format!("the project of {} is gone", secret.name)))?;
     let fields = fields.unwrap_or_else(|| secret.field_names.clone());
     let value = Value::parse(value, fields).map_err(|error| invalid(error.to_string()))?;
-    let mut secret = secret.clone();
+    let mut secret = Secret { recipe: None, ..secret.clone() };
     let mut steps = Steps::default();
     new_version::add(context, project, &mut secret, value, &mut steps)?;
     let detail = format!("{}/{}, version {}", project.name, secret.name, secret.version);

@@ -49,22 +49,10 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
         managed: Some(scope.managed(&request.object)),
     };
     if old != Some(&policy) {
-        let detail = format!("AccessPolicy {}, revision {revision}: {}", request.object.key, axes(&policy));
+        let detail =
+            format!("AccessPolicy {}, revision {revision}: {}", request.object.key, policy.document.axes().join(", "));
         steps.audit.push(scope.entry(Action::PolicyApply, Some(&policy.project), detail));
         steps.put(Entity::Policy(policy.clone()));
     }
     Ok(steps.decide(move |context| standing::of_policy(context, &policy)))
-}
-
-fn axes(policy: &Policy) -> String {
-    let document = &policy.document;
-    let axes = [
-        ("timeWindow", document.time_window.is_some()),
-        ("ipAllowlist", document.ip_allowlist.is_some()),
-        ("rateCap", document.rate_cap.is_some()),
-        ("coSign", document.co_sign.is_some()),
-        ("ttl", document.ttl.is_some()),
-        ("rotateAfterReads", document.rotate_after_reads.is_some()),
-    ];
-    axes.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }

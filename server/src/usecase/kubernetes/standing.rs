@@ -92,8 +92,8 @@ pub(super) fn of_grant(context: &Context<'_>, grant: &Grant, missing: Vec<String
     let usage =
         secrets.iter().filter_map(|it| context.ledger.usage(&grant.grantee, &it.id)).fold(Usage::default(), sum);
     let awaited = |secret: &&Secret| {
-        let message = co_sign::awaited(state, &secret.id, &grant.grantee, context.now)?;
-        Some(Awaited { secret: secret.name.clone(), message })
+        let (reason, message) = co_sign::awaited(state, &secret.id, &grant.grantee, context.now)?;
+        Some(Awaited { secret: secret.name.clone(), reason, message })
     };
     let awaiting = granted.iter().filter_map(awaited).collect();
     GrantState {

@@ -103,7 +103,7 @@ fn a_policy_is_made_changed_bound_taken_off_and_removed() {
     let made = world.create(office()).unwrap().policy;
     assert_eq!((made.policy.name.as_str(), made.revision, made.protected), ("office", 1, false));
     let row = &world.bench.audit[0];
-    assert_eq!((row.action, row.detail.as_str()), (Action::PolicyApply, "policy office, revision 1"));
+    assert_eq!((row.action, row.detail.as_str()), (Action::PolicyApply, "policy office, revision 1: ipAllowlist"));
     assert_eq!((&row.actor, row.source_ip), (&Actor::Agent(agent().id), Some(source().address)));
     assert_eq!(row.project.as_ref().map(ToString::to_string), Some(world.project.clone()));
     let stored = world.bench.state.policies[&made.id].clone();
@@ -269,7 +269,7 @@ fn a_policy_that_gets_another_name_takes_its_secrets_along() {
     world.bind(&id).unwrap();
     let detail = world.update(&id, json!({"name": "work"})).unwrap();
     assert_eq!((detail.policy.id.as_str(), detail.policy.revision, detail.secrets.len()), (id.as_str(), 1, 1));
-    assert_eq!(world.bench.audit[0].detail, "policy work (was office), revision 1");
+    assert_eq!(world.bench.audit[0].detail, "policy work (was office), revision 1: ipAllowlist");
     let secret = world.secret.clone();
     let bound = world.run(|it, manager| policy::binding(it, manager, [&secret])).unwrap();
     assert_eq!(

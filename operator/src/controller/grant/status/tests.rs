@@ -86,7 +86,7 @@ fn a_grant_is_in_force_as_far_as_it_resolves() {
 }
 
 fn awaiting(secrets: &[(&str, u32)]) -> Value {
-    let waits = |(secret, request): &(&str, u32)| json!({"secret": secret, "message": format!("waits for Machine hq/boss, request {request}")});
+    let waits = |(secret, request): &(&str, u32)| json!({"secret": secret, "reason": "CoSignMissing", "message": format!("waits for Machine hq/boss, request {request}")});
     json!(secrets.iter().map(waits).collect::<Vec<_>>())
 }
 
@@ -108,6 +108,12 @@ fn who_is_awaited_stands_after_what_is_not_granted_and_is_no_reason_not_to_be_re
     assert_eq!(away, before, "nobody can say that it was settled");
     let settled = Pass { previous: before, ..pass(&object, Outcome::InForce(state(json!({})))) }.status();
     assert_eq!(settled.problems, []);
+
+    let refused = json!([{"secret": "b", "reason": "CoSignRefused", "message": "Machine hq/boss refused request 7"}]);
+    let status = pass(&object, Outcome::InForce(state(json!({"awaiting": refused})))).status();
+    assert_eq!(serde_json::to_value(&status.problems).unwrap(), refused);
+    let told = Grant::further_news(&GrantStatus::default(), &status).unwrap();
+    assert_eq!(told.reason, "CoSignRefused");
 }
 
 #[test]
