@@ -92,6 +92,7 @@ pub struct State {
     application_of_project: HashMap<ProjectId, String>,
     enrolment_token_of_hash: HashMap<String, String>,
     co_sign_of_request: HashMap<String, String>,
+    co_signs_of_policy: HashMap<String, BTreeSet<String>>,
 }
 
 impl State {

@@ -132,6 +132,7 @@ impl Filler<'_> {
             recipe: None,
             rotation: None,
             due_by_reads: None,
+            bindings: 0,
             phase: SecretPhase::Active,
             held: false,
             managed: None,

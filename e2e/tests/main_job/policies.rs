@@ -29,6 +29,12 @@ fn policy(name: &str, spec: &str) -> String {
     format!("{{apiVersion: sikkerkey.com/v1alpha1, kind: AccessPolicy, metadata: {{name: {name}}}, spec: {spec}}}")
 }
 
+/// A window and an end are instants of the real world: server, sidecar and kubelet share its clock.
+#[expect(clippy::disallowed_methods, reason = "the processes under test have no other clock")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
 /// What a person sees in one column of `kubectl get`.
 async fn column(team: &Team<'_>, kind: &str, name: &str, column: &str) -> String {
     let table = team.kubectl(&["get", kind, name]).await;
@@ -72,7 +78,7 @@ fn a_pod_whose_window_is_closed_waits_and_starts_when_it_opens() {
     on_a_node("closed window", async |installation| {
         let team = Team::new(installation, "closed-window").await;
         // The whole minute that begins at least half a minute from now, on today's day in the zone.
-        let opens = (Timestamp::now() + 30.seconds() + 1.minute()).to_zoned(TimeZone::UTC).round(Unit::Minute).unwrap();
+        let opens = (now() + 30.seconds() + 1.minute()).to_zoned(TimeZone::UTC).round(Unit::Minute).unwrap();
         let closes = opens.checked_add(2.hours()).unwrap();
         let spec = format!(
             "{{timeZone: UTC, timeWindow: {{start: \"{}\", end: \"{}\"}}}}",
@@ -92,10 +98,10 @@ fn a_pod_whose_window_is_closed_waits_and_starts_when_it_opens() {
         assert!(sidecar.startup_probe.is_some() && sidecar.lifecycle.is_none(), "{sidecar:?}");
         let message = state_becomes(&team, "web", "OutsideTimeWindow").await;
         assert!(message.contains("closed until"), "{message}");
-        assert!(Timestamp::now() < opens.timestamp(), "the pod came too late to find the window closed");
+        assert!(now() < opens.timestamp(), "the pod came too late to find the window closed");
 
         pod::ready(&team.client, &team.namespace, "web", BOUND + Duration::from_secs(90)).await.unwrap();
-        assert!(Timestamp::now() >= opens.timestamp());
+        assert!(now() >= opens.timestamp());
         assert_eq!(restarts(&team, "web").await, 0, "it waits, it does not crash");
         column_becomes(&team, "skp", "hours", "OPEN", "Open").await;
         column_becomes(&team, "skp", "hours", "DENIED", "1").await;
@@ -162,7 +168,7 @@ fn a_pod_starts_when_a_second_machine_has_approved_its_read() {
 fn the_end_of_a_policy_takes_the_file_away() {
     on_a_node("end of a policy", async |installation| {
         let team = Team::new(installation, "policy-end").await;
-        let ends = (Timestamp::now() + 25.seconds()).strftime("%Y-%m-%dT%H:%M:%SZ");
+        let ends = (now() + 25.seconds()).strftime("%Y-%m-%dT%H:%M:%SZ");
         team.apply(&policy("project", &format!("{{ttl: {{expiresAt: \"{ends}\"}}}}"))).await;
         team.apply(&guarded("project")).await;
         team.run(team.pod_object("web", "exec sleep 3600")).await;

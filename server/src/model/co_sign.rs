@@ -1,14 +1,18 @@
 //! Approvals that policies with a co-signer ask for.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::co_sign::CoSignVerdict;
 use sikkerkey_protocol::id::{MachineId, ProjectId, SecretId, VaultId};
 
+use super::fleet::Fleet;
+use super::grant::Grant;
 use super::machine::Grantee;
 use super::millis::Millis;
 use super::policy::Policy;
+use super::secret::Secret;
 
 /// A read that was refused because nobody had approved it, and what was answered. There is one for each reader and
 /// secret: the next replaces it.
@@ -28,6 +32,12 @@ pub struct CoSignRequest {
     pub policy: String,
     /// What the policy said: another revision voids the request and its answer.
     pub revision: u64,
+    /// [`Secret::bindings`](super::secret::Secret::bindings) of the secret.
+    pub bindings: u64,
+    /// The live grants of the pair, by id: an approval ends with the last of them.
+    pub grants: BTreeSet<String>,
+    /// [`Fleet::who`](super::fleet::Fleet::who) of the reader's fleet: who may be it changes whom was approved.
+    pub who: Option<String>,
     /// Which of the reader's machines asked.
     pub asked_by: MachineId,
     /// What that is called: its row may be gone when a person looks.
@@ -59,8 +69,19 @@ impl CoSignRequest {
         format!("{secret}/{reader}")
     }
 
-    /// Whether it is about what `policy` says now.
-    pub fn is_under(&self, policy: &Policy) -> bool {
-        self.policy == policy.id && self.revision == policy.revision
+    /// Whether nothing has changed of what it is about: what the policy says, that it guards the secret, who the reader is,
+    /// and that it is granted. `grants` are the live ones of the pair.
+    pub fn stands<'g>(
+        &self,
+        policy: &Policy,
+        secret: &Secret,
+        fleet: Option<&Fleet>,
+        mut grants: impl Iterator<Item = &'g Grant>,
+    ) -> bool {
+        self.policy == policy.id
+            && self.revision == policy.revision
+            && self.bindings == secret.bindings
+            && self.who == fleet.map(Fleet::who)
+            && grants.any(|it| self.grants.contains(&it.id))
     }
 }

@@ -30,6 +30,28 @@ pub struct Fleet {
 }
 
 impl Fleet {
+    /// Who may be it, as text that changes with that: the service accounts of its pods, or the key of its host.
+    pub fn who(&self) -> String {
+        match &self.subject {
+            FleetSubject::Workload { service_accounts, .. } => {
+                let mut accounts = service_accounts.clone();
+                accounts.sort_unstable();
+                accounts.join(",")
+            }
+            FleetSubject::Host { public_key, .. } => public_key.map(|it| it.to_string()).unwrap_or_default(),
+        }
+    }
+
+    /// Whether somebody who may be the one may be the other: pods of one namespace with one service account.
+    pub fn shares_pods_with(&self, other: &Self) -> bool {
+        let accounts = |fleet: &Self| match &fleet.subject {
+            FleetSubject::Workload { service_accounts, .. } => service_accounts.clone(),
+            FleetSubject::Host { .. } => Vec::new(),
+        };
+        let theirs = accounts(other);
+        self.project == other.project && accounts(self).iter().any(|it| theirs.contains(it))
+    }
+
     /// Whether pods of this service account may belong to it.
     pub fn admits(&self, service_account: &str) -> bool {
         match &self.subject {

@@ -27,6 +27,10 @@ pub struct Secret {
     pub version_time: Option<Millis>,
     /// Name of the policy of the same project that guards it: denied while there is none of that name.
     pub policy: Option<String>,
+    /// Counts up whenever another policy guards it, or none, and when its object is deleted: what was approved before is
+    /// not approved any more.
+    #[serde(default)]
+    pub bindings: u64,
     /// How the server makes a new value.
     pub recipe: Option<Recipe>,
     /// When a new value is due.
@@ -56,6 +60,7 @@ impl Secret {
             version: 0,
             version_time: None,
             policy: None,
+            bindings: 0,
             recipe: None,
             rotation: None,
             due_by_reads: None,

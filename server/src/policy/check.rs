@@ -3,10 +3,15 @@
 use sikkerkey_protocol::policy::{CO_SIGN_WINDOW_SECONDS, PolicyDocument};
 
 use super::address;
-use super::window::{Window, time_zone};
+use super::window::{Window, not_a_zone, time_zone, zones};
 
+/// The most ranges of an allowlist: each read looks at all of them.
+pub(super) const MAX_RANGES: usize = 128;
 /// An end before this instant (September 2001) was written in seconds.
 pub(super) const FEWEST_MILLIS: i64 = 1_000_000_000_000;
+
+/// Names of the database that stand for no place.
+const NO_ZONES: [&str; 3] = ["Factory", "Etc/Unknown", "localtime"];
 
 /// Why a policy document cannot be put in force: it is contradictory or incomplete. The text says what to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,8 +27,14 @@ pub fn check(document: &PolicyDocument) -> Result<(), Flaw> {
              rotateAfterReads",
         );
     }
-    if document.time_zone.is_some() {
+    if let Some(name) = &document.time_zone {
         time_zone(document).map_err(Flaw)?;
+        // The server finds a zone in whatever case it is written; two spellings of one would be two zones to compare. And
+        // some names of the database stand for no place.
+        let is_one = zones().available().any(|it| it.as_str() == name) && !NO_ZONES.contains(&name.as_str());
+        if !is_one {
+            return Err(Flaw(not_a_zone(name)));
+        }
     }
     if document.time_window.is_some() {
         Window::of(document).map_err(Flaw)?;
@@ -31,6 +42,11 @@ pub fn check(document: &PolicyDocument) -> Result<(), Flaw> {
     if let Some(ranges) = &document.ip_allowlist {
         if ranges.is_empty() {
             return invalid("ipAllowlist.cidrs is empty: name at least one range, or leave ipAllowlist out");
+        }
+        if ranges.len() > MAX_RANGES {
+            return invalid(
+                "ipAllowlist.cidrs has more than 128 ranges, and each read looks at all of them: join some",
+            );
         }
         for range in ranges {
             address::parse(range).map_err(Flaw)?;

@@ -8,7 +8,7 @@ use sikkerkey_protocol::co_sign::CoSignVerdict;
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::policy::{Approver, CoSign};
 
-use super::decide::standing;
+use super::decide::{live_grants, standing};
 use super::{Denial, Facts, window};
 use crate::model::co_sign::{Answer, CoSignRequest};
 use crate::model::fleet::Fleet;
@@ -45,10 +45,14 @@ impl CoSigner<'_> {
         }
     }
 
-    /// Whether it is the reader itself, or another pod of it: nobody approves their own.
-    pub fn is_reader(self, reader: &Grantee) -> bool {
+    /// Whether it is the reader itself, or may be: nobody approves their own. Another pod of the reader's fleet is the
+    /// reader, and so is a pod of another `Machine` that may have the same service account.
+    pub fn is_reader(self, reader: &Grantee, fleet: Option<&Fleet>) -> bool {
         match self {
-            Self::Fleet(fleet) => matches!(reader, Grantee::Fleet(id) if *id == fleet.id),
+            Self::Fleet(it) => {
+                matches!(reader, Grantee::Fleet(id) if *id == it.id)
+                    || fleet.is_some_and(|fleet| it.shares_pods_with(fleet))
+            }
             Self::Machine(it) => it.grantee() == *reader,
         }
     }
@@ -76,10 +80,15 @@ pub(super) fn approved(terms: &CoSign, policy: &Policy, facts: &Facts<'_>) -> Re
         }));
     };
     let who = co_signer.label();
-    if co_signer.is_reader(&facts.machine.grantee()) {
+    if co_signer.is_reader(&facts.machine.grantee(), facts.fleet) {
         return Err(missing(format!("{who} would approve its own reads: name another in coSign")));
     }
-    let Some(request) = facts.consent.request.filter(|it| it.is_under(policy)) else {
+    if matches!(co_signer, CoSigner::Machine(it) if it.enrolled_by.is_some()) {
+        // Whoever has its token makes as many of them as he likes.
+        return Err(missing(format!("{who} is an ephemeral machine, which approves nothing: name a host in coSign")));
+    }
+    let stands = |it: &&CoSignRequest| it.stands(policy, facts.secret, facts.fleet, live_grants(facts));
+    let Some(request) = facts.consent.request.filter(stands) else {
         return Err(missing(format!("waits for {who}: its next read asks it")).asking());
     };
     match &request.answer {

@@ -44,7 +44,7 @@ pub fn decide(facts: &Facts<'_>) -> Verdict {
         machine: facts.machine.id.clone(),
         secret: facts.secret.id.clone(),
         version: facts.secret.version,
-        grants: covering(facts).filter(|it| is_live(it, facts.now)).map(|it| it.id.clone()).collect(),
+        grants: live_grants(facts).map(|it| it.id.clone()).collect(),
     })
 }
 
@@ -113,7 +113,12 @@ pub fn not_granted(machine: &Machine, fleet: Option<&Fleet>, namespace: Option<&
 }
 
 fn not_frozen(facts: &Facts<'_>) -> Result<(), Denial> {
-    if !facts.project.frozen {
+    // Whoever has nothing to do with a project does not learn that it is frozen: the next rule denies.
+    let is_concerned = match facts.fleet {
+        Some(fleet) => fleet.project == facts.secret.project || covering(facts).next().is_some(),
+        None => facts.member,
+    };
+    if !facts.project.frozen || !is_concerned {
         return Ok(());
     }
     Err(Denial::new(
@@ -218,6 +223,11 @@ fn covering<'f>(facts: &'f Facts<'_>) -> impl Iterator<Item = &'f Grant> {
     facts.grants.iter().copied().filter(|it| covers(it, facts.machine, facts.secret))
 }
 
+/// The grants by which the machine may read the secret now.
+pub(super) fn live_grants<'f>(facts: &'f Facts<'_>) -> impl Iterator<Item = &'f Grant> {
+    covering(facts).filter(|it| is_live(it, facts.now))
+}
+
 fn is_live(grant: &Grant, now: Millis) -> bool {
     grant.expires_at.is_none_or(|end| now < end)
 }
@@ -231,7 +241,7 @@ fn granted(facts: &Facts<'_>) -> Result<(), Denial> {
         let namespace = secret.managed.as_ref().map(|it| it.object.key.namespace.as_str());
         return Err(not_granted(facts.machine, facts.fleet, namespace, &secret.name));
     };
-    if covering(facts).any(|it| is_live(it, facts.now)) {
+    if live_grants(facts).next().is_some() {
         return Ok(());
     }
     let name = last.managed.as_ref().map_or_else(|| "the grant".to_owned(), |it| format!("Grant {}", it.object.key));

@@ -128,9 +128,13 @@ pub(super) fn time_zone(document: &PolicyDocument) -> Result<TimeZone, String> {
     let Some(name) = &document.time_zone else {
         return Err("timeWindow and rateCap.perDay need a timeZone, for example Europe/Oslo or UTC".to_owned());
     };
-    zones()
-        .get(name)
-        .map_err(|_| format!("timeZone {name} is not a time zone of the IANA database, such as Europe/Oslo or UTC"))
+    zones().get(name).map_err(|_| not_a_zone(name))
+}
+
+/// What is said of a name that is no zone. A long one is nobody's slip of the finger, and is not repeated whole.
+pub(super) fn not_a_zone(name: &str) -> String {
+    let name: String = name.chars().take(64).collect();
+    format!("timeZone {name} is not a time zone of the IANA database, such as Europe/Oslo or UTC")
 }
 
 /// The first instant of the day that lies `days` after the one around `now`.

@@ -11,12 +11,12 @@ use sikkerkey_protocol::management::{FieldError, PolicyObject};
 use sikkerkey_protocol::policy::{Approver, CO_SIGN_WINDOW_SECONDS, CountedBy, PolicyDocument};
 
 use super::address;
-use super::check::FEWEST_MILLIS;
+use super::check::{FEWEST_MILLIS, MAX_RANGES};
 use super::window::{MINUTES_OF_DAY, minutes, zones};
 
-/// The most ranges of an allowlist: each read looks at all of them.
-const MAX_RANGES: usize = 128;
 const MAX_DESCRIPTION: usize = 2000;
+/// The longest text of any other field, and the longest list.
+const MAX_TEXT: usize = 255;
 /// The end of the year 9999.
 const MOST_MILLIS: i64 = 253_402_300_799_999;
 
@@ -63,6 +63,10 @@ impl Changes {
             };
             // A switch that is taken away would be off, and what it switches would be open.
             let stays = field == "name" || *takes == SWITCH;
+            let most = if field == "description" { MAX_DESCRIPTION } else { MAX_TEXT };
+            if longest(value) > most {
+                return Err(FieldError::new(field, format!("has more than {most} bytes: shorten it")));
+            }
             let fits = if value.is_null() { !stays } else { fits(field, value) };
             if !fits {
                 let null = if stays { "" } else { ", or null to take it away" };
@@ -115,6 +119,15 @@ impl<'de> Deserialize<'de> for Changes {
     }
 }
 
+/// The longest text in a value, or the number of its texts: both are kept, also where a switch is off.
+fn longest(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(longest).max().unwrap_or(0).max(items.len()),
+        _ => 0,
+    }
+}
+
 fn fits(field: &str, value: &Value) -> bool {
     let mut alone = Map::new();
     alone.insert("name".to_owned(), Value::String(String::new()));
@@ -131,9 +144,6 @@ pub fn document(
     find: impl FnOnce(&str) -> Result<Approver, FieldError>,
 ) -> Result<PolicyDocument, FieldError> {
     let document = object.document(counted_by, find)?;
-    if object.description.as_ref().is_some_and(|it| it.len() > MAX_DESCRIPTION) {
-        return Err(FieldError::new("description", format!("has more than {MAX_DESCRIPTION} bytes: shorten it")));
-    }
     if let Some(window) = &document.time_window {
         let start = minutes(&window.start).filter(|it| *it < MINUTES_OF_DAY);
         if start.is_none() {

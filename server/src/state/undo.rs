@@ -117,6 +117,7 @@ mod tests {
                 recipe: None,
                 rotation: None,
                 due_by_reads: None,
+                bindings: 0,
                 phase: if version == 2 { SecretPhase::Retained } else { SecretPhase::Active },
                 held: false,
                 managed: None,

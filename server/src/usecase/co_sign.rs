@@ -20,6 +20,8 @@ use crate::decision::{Context, Decided};
 use crate::entropy;
 use crate::ledger::ActivityKind;
 use crate::model::co_sign::{Answer, CoSignRequest};
+use crate::model::fleet::Fleet;
+use crate::model::grant::Grant;
 use crate::model::machine::{Grantee, Machine};
 use crate::model::millis::Millis;
 use crate::model::policy::Policy;
@@ -32,6 +34,10 @@ use crate::verify::Verified;
 
 /// How long an answer that has ended is kept, for those who look, in seconds.
 const KEPT_SECONDS: u64 = 24 * 3600;
+/// The most requests under one policy.
+const MOST_OF_POLICY: usize = 1000;
+/// The most of them by machines of one enrolment token.
+const MOST_OF_TOKEN: usize = 20;
 /// How long a request waits for an answer, in seconds.
 const UNANSWERED_SECONDS: u64 = 30 * 24 * 3600;
 
@@ -59,17 +65,32 @@ fn co_signer<'a>(state: &'a State, policy: &Policy) -> Option<CoSigner<'a>> {
     }
 }
 
-/// The request that a read leaves which lacks nothing but consent, with its row for the audit.
+/// The request that a read leaves which lacks nothing but consent, with its row for the audit. None when as many wait as
+/// a person can look through: else whoever lets machines enrol by himself could bury the others.
 pub(crate) fn ask(context: &Context<'_>, machine: &Machine, source: Source, secret: &Secret) -> Option<Steps> {
     let Guard::Policy(policy) = reading::guard(context.state, secret) else { return None };
+    let of_token = |it: &&CoSignRequest| {
+        let asked_by = context.state.machines.get(&it.asked_by);
+        machine.enrolled_by.is_some() && asked_by.is_some_and(|it| it.enrolled_by == machine.enrolled_by)
+    };
+    let asked = || context.state.co_signs_under(&policy.id);
+    if asked().nth(MOST_OF_POLICY).is_some() || asked().filter(of_token).nth(MOST_OF_TOKEN).is_some() {
+        return None;
+    }
+    let fleet = machine.fleet.as_ref().and_then(|id| context.state.fleets.get(id));
+    let reader = machine.grantee();
+    let grants = context.state.grants_for(&reader, &secret.id);
     let request = CoSignRequest {
         id: entropy::uuid(context.entropy),
         vault: secret.vault.clone(),
         project: secret.project.clone(),
         secret: secret.id.clone(),
-        reader: machine.grantee(),
         policy: policy.id.clone(),
         revision: policy.revision,
+        bindings: secret.bindings,
+        grants: grants.filter(|it| is_live(it, context.now)).map(|it| it.id.clone()).collect(),
+        who: fleet.map(Fleet::who),
+        reader,
         asked_by: machine.id.clone(),
         asked_as: describe(machine),
         asked_from: source.address,
@@ -109,10 +130,18 @@ pub struct InForce<'a> {
 pub fn in_force<'a>(state: &'a State, request: &'a CoSignRequest, now: Millis) -> Option<InForce<'a>> {
     let secret = state.secrets.get(&request.secret).filter(|it| it.phase == SecretPhase::Active)?;
     let Guard::Policy(policy) = reading::guard(state, secret) else { return None };
-    let mut grants = state.grants_for(&request.reader, &secret.id);
-    let is_granted = grants.any(|it| it.expires_at.is_none_or(|end| now < end));
-    let terms = policy.document.co_sign.as_ref().filter(|_| request.is_under(policy) && is_granted)?;
-    Some(InForce { request, secret, policy, terms, co_signer: co_signer(state, policy)? })
+    let fleet = match &request.reader {
+        Grantee::Fleet(id) => Some(state.fleets.get(id)?),
+        Grantee::Machine(_) => None,
+    };
+    let grants = state.grants_for(&request.reader, &secret.id).filter(|it| is_live(it, now));
+    let terms = policy.document.co_sign.as_ref().filter(|_| request.stands(policy, secret, fleet, grants))?;
+    let co_signer = co_signer(state, policy).filter(|it| !it.is_reader(&request.reader, fleet))?;
+    Some(InForce { request, secret, policy, terms, co_signer })
+}
+
+fn is_live(grant: &Grant, now: Millis) -> bool {
+    grant.expires_at.is_none_or(|end| now < end)
 }
 
 /// Whom a reader waits for before it may read a secret, or who has refused. None: nobody stands in its way.
@@ -130,21 +159,24 @@ pub fn awaited(state: &State, secret: &SecretId, reader: &Grantee, now: Millis) 
 
 /// What waits for an answer, and what is approved, the oldest first.
 pub fn standing(state: &State, now: Millis) -> Vec<InForce<'_>> {
-    let stands = |it: &&CoSignRequest| {
-        it.answer.as_ref().is_none_or(|it| it.verdict == CoSignVerdict::Approved && now < it.until)
-    };
-    let mut standing: Vec<_> =
-        state.co_signs.values().filter(stands).filter_map(|it| in_force(state, it, now)).collect();
-    standing.sort_by(|a, b| (a.request.asked_at, &a.request.id).cmp(&(b.request.asked_at, &b.request.id)));
-    standing
+    by_age(state.co_signs.values().filter_map(|it| unsettled(state, it, now)))
 }
 
 /// What waits under one policy.
 pub fn waiting_under<'a>(state: &'a State, policy: &Policy, now: Millis) -> impl Iterator<Item = InForce<'a>> {
-    let asks = policy.document.co_sign.is_some();
-    let unanswered = state.co_signs.values().filter(move |it| asks && it.answer.is_none());
-    let id = policy.id.clone();
-    unanswered.filter(move |it| it.policy == id).filter_map(move |it| in_force(state, it, now))
+    let unanswered = state.co_signs_under(&policy.id).filter(|it| it.answer.is_none());
+    unanswered.filter_map(move |it| in_force(state, it, now))
+}
+
+fn unsettled<'a>(state: &'a State, request: &'a CoSignRequest, now: Millis) -> Option<InForce<'a>> {
+    let is_approved = |it: &Answer| it.verdict == CoSignVerdict::Approved && now < it.until;
+    request.answer.as_ref().is_none_or(is_approved).then(|| in_force(state, request, now)).flatten()
+}
+
+fn by_age<'a>(requests: impl Iterator<Item = InForce<'a>>) -> Vec<InForce<'a>> {
+    let mut requests: Vec<_> = requests.collect();
+    requests.sort_by(|a, b| (a.request.asked_at, &a.request.id).cmp(&(b.request.asked_at, &b.request.id)));
+    requests
 }
 
 /// What waits for the machine that signed, and what is approved.
@@ -155,12 +187,12 @@ pub async fn list_for(app: &App, request: Verified<Arc<Machine>>) -> Result<CoSi
 
 /// What waits for `machine`, and what is approved in its name.
 pub fn list(state: &State, machine: &Machine, now: Millis) -> CoSignList {
-    let mine = |it: &InForce<'_>| {
-        it.co_signer.is_answered_by(machine)
-            && !it.co_signer.is_reader(&it.request.reader)
-            && policy::co_sign::may_answer(it.policy, machine)
-    };
-    let requests = standing(state, now).into_iter().filter(mine).map(|it| wire::CoSignRequest {
+    // From the policies that ask it: there may be many requests that are nobody's business here.
+    let policies = state.policies_with_co_signs().filter(|it| it.vault == machine.vault);
+    let mine = policies.filter(|it| co_signer(state, it).is_some_and(|it| it.is_answered_by(machine)));
+    let mine = mine.filter(|it| policy::co_sign::may_answer(it, machine));
+    let requests = mine.flat_map(|it| state.co_signs_under(&it.id)).filter_map(|it| unsettled(state, it, now));
+    let requests = by_age(requests).into_iter().map(|it| wire::CoSignRequest {
         id: it.request.id.clone(),
         vault_id: it.request.vault.clone(),
         approver_id: machine.id.clone(),
@@ -186,9 +218,7 @@ pub fn reader(state: &State, reader: &Grantee) -> String {
             .fleets
             .get(id)
             .map_or_else(|| format!("fleet {id}"), |it| format!("Machine {}", it.managed.object.key)),
-        Grantee::Machine(id) => {
-            state.machines.get(id).map_or_else(|| format!("machine {id}"), |it| format!("machine {}", it.name))
-        }
+        Grantee::Machine(id) => state.machines.get(id).map_or_else(|| format!("machine {id}"), |it| describe(it)),
     }
 }
 
@@ -228,8 +258,8 @@ pub fn answer(
         Some(answer) if answer.by == machine.id && answer.verdict == verdict && now < answer.until => {
             (answer.until, false)
         }
-        // What was approved can be taken back, by any machine that may approve it.
-        Some(Answer { verdict: CoSignVerdict::Approved, .. }) if verdict == CoSignVerdict::Denied => {
+        // What was approved can be taken back by any machine that may approve it, and whoever refused may think better of it.
+        Some(answer) if now < answer.until && (verdict == CoSignVerdict::Denied || answer.by == machine.id) => {
             (until(now, asked.terms, Millis(consent.not_after))?, true)
         }
         Some(answer) => {

@@ -65,7 +65,7 @@ pub(crate) fn may_rebind(
 pub(crate) fn require_vouched(state: &State, policy: &Policy, co_sign: &CoSign) -> Result<(), Refusal> {
     let (who, is_known) = match &co_sign.approver {
         Approver::Machine(id) => {
-            let machine = state.machines.get(id);
+            let machine = state.machines.get(id).filter(|it| it.vault == policy.vault);
             let who = machine.map_or_else(|| format!("{id}, which is not here"), |it| it.name.clone());
             (format!("machine {who}"), machine.is_some_and(|it| is_vouched(it)))
         }

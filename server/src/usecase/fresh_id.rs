@@ -1,8 +1,9 @@
-//! Ids that nobody had before.
+//! Ids: those that nobody had before, and those that follow from an object.
 
 use std::str::FromStr;
 
 use sikkerkey_protocol::canonical::sha256_hex;
+use sikkerkey_protocol::kubernetes::ObjectMeta;
 use sikkerkey_protocol::secret_text::SecretText;
 
 use crate::decision::Context;
@@ -17,6 +18,16 @@ pub(crate) fn fresh_id<T: FromStr>(prefix: &str, context: &Context<'_>) -> Resul
 /// An id of a kind whose ids are UUIDs.
 pub(crate) fn fresh_uuid<T: FromStr>(context: &Context<'_>) -> Result<T, Refusal> {
     parse(&entropy::uuid(context.entropy))
+}
+
+/// The id of what an object of a namespace stands for. An object that is deleted and applied again is the same to whatever
+/// was counted for it: else each new one would begin its caps anew. One of another namespace of the same name is another.
+pub(crate) fn object_id<T: FromStr>(cluster: &str, object: &ObjectMeta) -> Result<T, Refusal> {
+    let ObjectMeta { key, namespace_uid, .. } = object;
+    let text = format!("object\n{cluster}\n{}\n{namespace_uid}\n{}", key.namespace, key.name);
+    let hash = sha256_hex(text.as_bytes());
+    let id = hash.get(..32).and_then(|it| uuid::Uuid::try_parse(it).ok());
+    parse(&id.map(|it| uuid::Builder::from_custom_bytes(it.into_bytes()).into_uuid().to_string()).unwrap_or_default())
 }
 
 /// A one-time token of 64 hex digits after `prefix`, and the hash by which it is known from then on.

@@ -156,7 +156,8 @@ pub(crate) fn bind(
         let entry = author.entry(Action::SecretUpdate, &secret.vault, detail);
         let (project, id) = (Some(secret.project.clone()), Some(secret.id.clone()));
         steps.audit.push(Entry { project, secret: id, ..entry });
-        steps.put(Entity::Secret(Secret { policy: name.map(str::to_owned), ..secret.clone() }));
+        let (policy, bindings) = (name.map(str::to_owned), secret.bindings + 1);
+        steps.put(Entity::Secret(Secret { policy, bindings, ..secret.clone() }));
     }
     Ok(steps)
 }

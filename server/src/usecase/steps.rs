@@ -70,6 +70,10 @@ pub(crate) fn describe(machine: &Machine) -> String {
             "machine {} (pod {}/{}, uid {}, node {}, service account {})",
             machine.name, it.pod.namespace, it.pod.name, it.pod.uid, it.pod.node, it.pod.service_account
         ),
-        None => format!("machine {}", machine.name),
+        // It chose its name itself, and may have chosen another's: quoted, and told apart by the token that let it in.
+        None => match &machine.enrolled_by {
+            Some(token) => format!("ephemeral machine {:?} of enrolment token {token}", machine.name),
+            None => format!("machine {}", machine.name),
+        },
     }
 }

@@ -11,6 +11,9 @@ use crate::decision::{Context, Decided};
 use crate::model::spend::Spend;
 use crate::refusal::{Refusal, RefusalKind};
 
+/// The longest text of a refusal in the audit, in characters.
+const LONGEST: usize = 1000;
+
 /// A management use case with everything it needs.
 pub struct ChangeRequest<T> {
     /// The nonce of a signed request.
@@ -60,7 +63,9 @@ impl<T: Send + 'static> Job for ChangeJob<T> {
             }
             entry.source_ip = request.source_ip;
             entry.denial = refusal.denial;
-            entry.detail = format!("{}: {}", request.what, refusal.message);
+            // What was sent is repeated in some of them, and the audit keeps everything for ever.
+            let message: String = refusal.message.chars().take(LONGEST).collect();
+            entry.detail = format!("{}: {message}", request.what);
             entry
         };
         if let Err(refusal) = nonce.check() {

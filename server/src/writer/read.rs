@@ -293,7 +293,8 @@ fn deny(
 fn ask(group: &mut Group<'_>, machine: &Machine, source: Source, id: &SecretId, denial: Denial) -> Denial {
     let context = group.context();
     let Some(steps) = context.state.secrets.get(id).and_then(|it| co_sign::ask(&context, machine, source, it)) else {
-        return denial;
+        let message = format!("{}; too many requests wait already, so none was left", denial.message);
+        return Denial { message, asks: false, ..denial };
     };
     group.take(steps);
     let World { state, ledger } = &*group.world;

@@ -333,12 +333,26 @@ async fn a_refusal_stands_for_as_long_as_an_approval_would() {
     asked(&server, &Client::pod(), "sk_db").await;
 }
 
+fn sync(held: &Value, wait: u32) -> String {
+    json!({"deliveryRevision": "rev1", "held": {"shop/db": held}, "waitSeconds": wait}).to_string()
+}
+
+/// Begins a sync that waits, and comes back when the server holds it.
+async fn begin(server: &Server, held: Value) -> tokio::task::JoinHandle<Answer> {
+    let before = server.engine.app.metrics.waiting.get();
+    let request = Client::pod().request(&*server.clock, "POST", "/v1/machine/sync", sync(&held, 55).as_bytes());
+    let router = server.router.clone();
+    let task = tokio::spawn(async move { send_to(&router, request).await });
+    while server.engine.app.metrics.waiting.get() == before {
+        assert!(!task.is_finished(), "it was answered at once");
+        tokio::task::yield_now().await;
+    }
+    task
+}
+
 #[tokio::test]
 async fn a_sidecar_that_waits_gets_its_value_with_the_approval_and_keeps_it_when_that_ends() {
     let server = guarded().await;
-    let sync = |held: Value, wait: u32| {
-        json!({"deliveryRevision": "rev1", "held": {"shop/db": held}, "waitSeconds": wait}).to_string()
-    };
     let first = server.post(&Client::pod(), "/v1/machine/sync", "{}").await.json();
     let denied = &first["secrets"]["shop/db"]["denied"];
     let [request] = &*waiting(&server, &boss()).await else { panic!("one request waits") };
@@ -346,40 +360,29 @@ async fn a_sidecar_that_waits_gets_its_value_with_the_approval_and_keeps_it_when
         *denied,
         json!({"reason": "CoSignMissing", "message": format!("waits for Machine hq/boss, request {}", request["id"].as_str().unwrap())})
     );
-    let begin = async |held: Value| {
-        let before = server.engine.app.metrics.waiting.get();
-        let request = Client::pod().request(&*server.clock, "POST", "/v1/machine/sync", sync(held, 55).as_bytes());
-        let router = server.router.clone();
-        let task = tokio::spawn(async move { send_to(&router, request).await });
-        while server.engine.app.metrics.waiting.get() == before {
-            assert!(!task.is_finished(), "it was answered at once");
-            tokio::task::yield_now().await;
-        }
-        task
-    };
     let come = async |task: tokio::task::JoinHandle<Answer>| {
         timeout(Duration::from_secs(10), task).await.unwrap().unwrap().json()["secrets"]["shop/db"].clone()
     };
     // Refused: it is told. Another revision: a request that can be answered is named.
-    let task = begin(json!({"denied": "CoSignMissing"})).await;
+    let task = begin(&server, json!({"denied": "CoSignMissing"})).await;
     answer(&server, &boss(), request, "deny", &consent(&server, &boss(), request)).await;
     assert_eq!(come(task).await["denied"]["reason"], "CoSignRefused");
-    let task = begin(json!({"denied": "CoSignRefused"})).await;
+    let task = begin(&server, json!({"denied": "CoSignRefused"})).await;
     server.put(Entity::Policy(Policy { revision: 2, ..co_signed(WINDOW) })).await;
     let denied = come(task).await["denied"].clone();
     let [next] = &*waiting(&server, &boss()).await else { panic!("one request waits") };
     assert_eq!(denied["message"], format!("waits for Machine hq/boss, request {}", next["id"].as_str().unwrap()));
 
-    let task = begin(json!({"denied": "CoSignMissing"})).await;
+    let task = begin(&server, json!({"denied": "CoSignMissing"})).await;
     assert_eq!(approve(&server, &boss(), next).await.status, 200);
     assert_eq!(come(task).await["value"]["value"], "hunter2");
 
     // The end of the approval takes nothing away and asks nobody; a new version does.
     server.clock.advance_seconds(WINDOW);
     let held = json!({"version": {"id": "sk_db", "version": 1}});
-    let quiet = server.post(&Client::pod(), "/v1/machine/sync", &sync(held.clone(), 0)).await.json();
+    let quiet = server.post(&Client::pod(), "/v1/machine/sync", &sync(&held, 0)).await.json();
     assert_eq!((quiet["secrets"].clone(), waiting(&server, &boss()).await.len()), (json!({}), 0));
-    let task = begin(held).await;
+    let task = begin(&server, held).await;
     let secret = server.engine.app.live.read().state.secrets[&"sk_db".parse().unwrap()].clone();
     server.apply(server.version(&secret, "second")).await.unwrap();
     assert_eq!(come(task).await["denied"]["reason"], "CoSignMissing");

@@ -103,10 +103,10 @@ const AXES: [(&str, Prepare); 14] = [
     ("ttl: ends now", |server| under(server, ttl(Some(START), None))),
     ("ttl: ends in a second", |server| under(server, ttl(Some(START + 1000), None))),
     ("ttl: 2 reads by everybody", |server| under(server, ttl(None, Some(2)))),
-    ("coSign: by a machine that is not there", |server| under(server, co_sign(uuid(0x99)))),
-    ("coSign: by the host without grant", |server| under(server, co_sign(uuid(0x21)))),
+    ("coSign: by a machine that is not there", |server| under(server, co_sign(&uuid(0x99)))),
+    ("coSign: by the host without grant", |server| under(server, co_sign(&uuid(0x21)))),
     ("coSign: the pod is approved by the host without grant", |server| {
-        let mut entities = under(server, co_sign(uuid(0x21)));
+        let mut entities = under(server, co_sign(&uuid(0x21)));
         entities.push(Entity::CoSign(CoSignRequest {
             id: uuid(0xc1),
             vault: host().vault,
@@ -115,6 +115,9 @@ const AXES: [(&str, Prepare); 14] = [
             reader: pod().grantee(),
             policy: policy(PolicyDocument::default()).id,
             revision: 1,
+            bindings: 0,
+            grants: [uuid(1)].into(),
+            who: Some(fleet().who()),
             asked_by: pod().id,
             asked_as: "machine shop/web-1".into(),
             asked_from: POD_ADDRESS.parse().unwrap(),
@@ -156,7 +159,7 @@ fn ttl(expires_at: Option<i64>, max_reads: Option<u32>) -> PolicyDocument {
     PolicyDocument { ttl: Some(Ttl { expires_at, max_reads }), ..Default::default() }
 }
 
-fn co_sign(machine: String) -> PolicyDocument {
+fn co_sign(machine: &str) -> PolicyDocument {
     let co_sign = CoSign { approver: Approver::Machine(machine.parse().unwrap()), window_seconds: 600 };
     PolicyDocument { co_sign: Some(co_sign), ..Default::default() }
 }

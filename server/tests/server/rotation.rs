@@ -24,8 +24,8 @@ async fn rotating(after: u32, recipe: Option<Recipe>) -> Server {
     server
 }
 
-fn made_by_the_server() -> Option<Recipe> {
-    Some(Recipe::Plain(Generator { length: 32, charset: Charset::Alphanumeric }))
+fn recipe() -> Recipe {
+    Recipe::Plain(Generator { length: 32, charset: Charset::Alphanumeric })
 }
 
 async fn read(server: &Server, client: &Client) -> String {
@@ -55,7 +55,7 @@ async fn count(server: &Server, action: Action) -> usize {
 
 #[tokio::test]
 async fn the_read_that_is_the_last_of_a_version_makes_the_next_and_every_reader_sees_it_by_poll() {
-    let server = rotating(3, made_by_the_server()).await;
+    let server = rotating(3, Some(recipe())).await;
     let (host, pod) = (Client::host(), Client::pod());
     // The first read of each machine is none that counts.
     for client in [&host, &pod, &host, &pod, &host] {
@@ -76,7 +76,7 @@ async fn the_read_that_is_the_last_of_a_version_makes_the_next_and_every_reader_
 
 #[tokio::test]
 async fn a_large_fleet_that_reads_each_new_version_does_not_rotate_it() {
-    let server = rotating(2, made_by_the_server()).await;
+    let server = rotating(2, Some(recipe())).await;
     for n in 0x40..0x60 {
         let machine = Machine { id: uuid(n).parse().unwrap(), public_key: key(n).public_key(), ..pod() };
         server.put(Entity::Machine(machine)).await;
@@ -87,7 +87,7 @@ async fn a_large_fleet_that_reads_each_new_version_does_not_rotate_it() {
 
 #[tokio::test]
 async fn rotations_keep_five_minutes_between_them() {
-    let server = rotating(1, made_by_the_server()).await;
+    let server = rotating(1, Some(recipe())).await;
     let host = Client::host();
     for _ in 0..2 {
         read(&server, &host).await;
@@ -140,7 +140,7 @@ async fn a_value_that_the_server_cannot_make_is_due_until_somebody_sets_another(
 
 #[tokio::test]
 async fn reads_at_the_same_time_and_after_a_restart_count_exactly() {
-    let server = rotating(100, made_by_the_server()).await;
+    let server = rotating(100, Some(recipe())).await;
     let host = Client::host();
     let burst = async |server: &Server, times: usize| {
         let requests: Vec<_> =
@@ -172,7 +172,7 @@ async fn reads_at_the_same_time_and_after_a_restart_count_exactly() {
 
 #[tokio::test]
 async fn a_pod_of_a_fleet_counts_by_itself_and_its_fleet_together() {
-    let server = rotating(2, made_by_the_server()).await;
+    let server = rotating(2, Some(recipe())).await;
     let second = Machine { id: uuid(0x13).parse().unwrap(), public_key: key(4).public_key(), ..pod() };
     server.put(Entity::Machine(second)).await;
     server.put(Entity::Grant(grant(1, Grantee::Fleet(fleet().id), &["sk_db"]))).await;

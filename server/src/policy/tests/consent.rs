@@ -1,6 +1,9 @@
 //! The co-signer's axis.
 
+use std::sync::Arc;
+
 use sikkerkey_protocol::co_sign::CoSignVerdict::{self, Approved, Denied};
+use sikkerkey_protocol::sync::{Delivery, OnDenied};
 
 use super::*;
 use crate::model::co_sign::Answer;
@@ -18,6 +21,21 @@ pub(super) fn boss() -> Fleet {
         approval: Approval::Approved,
         suspended: false,
         subject: FleetSubject::Host { public_key: None, lifetime_seconds: None },
+    }
+}
+
+fn workload(accounts: &[&str]) -> FleetSubject {
+    FleetSubject::Workload {
+        service_accounts: accounts.iter().map(|it| (*it).to_owned()).collect(),
+        lifetime_seconds: 3600,
+        delivery: Arc::new(Delivery {
+            on_revoked: OnDenied::Remove,
+            on_closed: OnDenied::Remove,
+            max_staleness_seconds: 1,
+            on_change: None,
+            files: vec![],
+        }),
+        delivery_revision: String::new(),
     }
 }
 
@@ -41,6 +59,9 @@ pub(super) fn request(world: &World, answer: Option<Answer>) -> CoSignRequest {
         reader: world.machine.grantee(),
         policy: id,
         revision,
+        bindings: world.secret.bindings,
+        grants: world.grants.iter().map(|it| it.id.clone()).collect(),
+        who: world.fleet.as_ref().map(Fleet::who),
         asked_by: world.machine.id.clone(),
         asked_as: "machine shop/web-1".into(),
         asked_from: world.address,
@@ -49,8 +70,8 @@ pub(super) fn request(world: &World, answer: Option<Answer>) -> CoSignRequest {
     }
 }
 
-fn answer(verdict: CoSignVerdict, until: &str) -> Option<Answer> {
-    Some(Answer { by: approver().id, at: at("2026-03-04T11:59:00Z"), verdict, until: at(until) })
+fn answer(verdict: CoSignVerdict, until: &str) -> Answer {
+    Answer { by: approver().id, at: at("2026-03-04T11:59:00Z"), verdict, until: at(until) }
 }
 
 fn guarded() -> World {
@@ -61,7 +82,7 @@ fn guarded() -> World {
 
 fn answered(verdict: CoSignVerdict, until: &str) -> World {
     let mut world = guarded();
-    world.request = Some(request(&world, answer(verdict, until)));
+    world.request = Some(request(&world, Some(answer(verdict, until))));
     world.approved_by = Some(approver());
     world
 }
@@ -102,9 +123,16 @@ fn a_refusal_stands_for_its_time_and_then_may_be_asked_again() {
 #[test]
 fn what_was_approved_of_something_else_is_no_approval() {
     type Spoil = fn(&mut World);
-    let table: [(&str, Spoil); 2] = [
+    let table: [(&str, Spoil); 6] = [
         ("another revision", |it| it.policy.as_mut().unwrap().revision += 1),
         ("another policy", |it| it.policy.as_mut().unwrap().id = "p2".into()),
+        ("the secret was bound anew", |it| it.secret.bindings += 1),
+        ("another grant", |it| it.grants[0].id = "g2".into()),
+        ("others may be the reader", |it| it.fleet.as_mut().unwrap().subject = workload(&["evil"])),
+        ("of two grants the one that is left is the newer", |it| {
+            let newer = Grant { id: "g2".into(), ..it.grants[0].clone() };
+            it.grants = vec![Grant { expires_at: Some(it.now), ..it.grants[0].clone() }, newer];
+        }),
     ];
     for (what, spoil) in table {
         let mut world = answered(Approved, "2026-03-04T12:10:00Z");
@@ -141,6 +169,15 @@ fn nobody_approves_for_themselves_and_nobody_is_not_somebody() {
     world.approved_by = Some(world.machine.clone());
     let text = "Machine shop/web would approve its own reads: name another in coSign";
     assert!(!refused(&world, text));
+
+    // Whoever may be a pod of the one may be a pod of the other.
+    let mut world = answered(Approved, "2026-03-04T12:10:00Z");
+    let shared = |fleet: &Fleet| Fleet { subject: workload(&["web", "both"]), ..fleet.clone() };
+    world.fleet = world.fleet.as_ref().map(shared);
+    world.request = Some(request(&world, Some(answer(Approved, "2026-03-04T12:10:00Z"))));
+    world.verdict().unwrap();
+    world.co_signer = world.co_signer.as_ref().map(|it| Fleet { subject: workload(&["boss", "both"]), ..it.clone() });
+    assert!(!refused(&world, "Machine hq/boss would approve its own reads: name another in coSign"));
 
     world.co_signer = None;
     let text = "Machine hq/boss does not exist, and its approval is needed: apply it, or name another in coSign";

@@ -56,13 +56,20 @@ pub(super) fn instants() -> impl Strategy<Value = Millis> {
 struct Moment {
     now: Millis,
     reads: u64,
-    /// How the co-signer has answered: not at all, not yet, or until when.
-    answered: Option<Option<i64>>,
+    /// Whether a request was left.
+    is_asked: bool,
+    /// Until when it is approved, in milliseconds from now.
+    approved: Option<i64>,
 }
 
 fn moments() -> impl Strategy<Value = Moment> {
-    let answered = proptest::option::of(proptest::option::of(-600_000i64..600_000));
-    (instants(), 0u64..5, answered).prop_map(|(now, reads, answered)| Moment { now, reads, answered })
+    let approved = proptest::option::of(-600_000i64..600_000);
+    (instants(), 0u64..5, any::<bool>(), approved).prop_map(|(now, reads, is_asked, approved)| Moment {
+        now,
+        reads,
+        is_asked,
+        approved,
+    })
 }
 
 impl Moment {
@@ -72,8 +79,8 @@ impl Moment {
         world.counters = Counters { minute: self.reads, day: self.reads, total: self.reads, again: self.reads };
         world.co_signer = Some(consent::boss());
         world.approved_by = Some(Machine { expires_at: None, ..consent::approver() });
-        world.request = self.answered.map(|until| {
-            let answer = until.map(|until| Answer {
+        world.request = self.is_asked.then(|| {
+            let answer = self.approved.map(|until| Answer {
                 by: consent::approver().id,
                 at: self.now,
                 verdict: CoSignVerdict::Approved,

@@ -84,7 +84,9 @@ fn remove_policy(scope: &Scope<'_>, policy: &Policy, steps: &mut Steps) {
     let detail = format!("AccessPolicy {key}: {stays}{locked} secrets that name it are locked");
     steps.audit.push(scope.entry(Action::PolicyDelete, Some(&policy.project), detail));
     if policy.protected {
-        steps.put(Entity::Policy(Policy { withdrawn: true, ..policy.clone() }));
+        // What was approved under it is not approved under what comes after it.
+        let revision = policy.revision + 1;
+        steps.put(Entity::Policy(Policy { withdrawn: true, revision, ..policy.clone() }));
     } else {
         steps.remove(EntityKind::Policy, &policy.id);
     }

@@ -17,7 +17,7 @@ use crate::model::agent::Agent;
 use crate::model::fleet::{Fleet, FleetSubject};
 use crate::model::machine::Machine;
 use crate::refusal::Refusal;
-use crate::usecase::fresh_id::fresh_uuid;
+use crate::usecase::fresh_id::{fresh_uuid, object_id};
 use crate::usecase::key_owner::{KeyOwner, in_use, key_owner};
 use crate::usecase::source::Source;
 use crate::usecase::steps::Steps;
@@ -37,7 +37,7 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
 
     let id = match old {
         Some(old) => old.id.clone(),
-        None => fresh_uuid(context)?,
+        None => object_id(&scope.cluster.name, &request.object)?,
     };
     let fleet = Fleet {
         id,

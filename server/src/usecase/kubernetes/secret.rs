@@ -60,6 +60,9 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
     };
     // Also of a value that was kept: a Secret that is made anew does not take it out of its policy.
     fence::may_rebind(context.state, scope.author(), &secret, policy.as_deref())?;
+    if old.is_some_and(|it| it.policy != policy || it.phase != SecretPhase::Active) {
+        secret.bindings += 1;
+    }
     secret.phase = SecretPhase::Active;
     secret.managed = Some(scope.managed(&object));
     secret.policy = policy;

@@ -136,7 +136,7 @@ fn a_policy_whose_object_is_deleted_denies_and_measures_what_comes_after_it() {
     refused(bench.apply_policy(anew("0.0.0.0/0")), RefusalKind::Conflict, None, &text);
     assert_eq!(read(&mut bench), Err(DenialReason::PolicyMissing));
     bench.apply_policy(anew("10.0.0.0/16")).unwrap();
-    assert_eq!((hours(&bench).withdrawn, hours(&bench).protected, hours(&bench).revision), (false, true, 2));
+    assert_eq!((hours(&bench).withdrawn, hours(&bench).protected, hours(&bench).revision), (false, true, 3));
     assert_eq!(read(&mut bench), Ok(()));
     assert_eq!(bench.inventory("prod").policies.len(), 1);
 }
