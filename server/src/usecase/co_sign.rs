@@ -74,7 +74,7 @@ pub(crate) fn ask(context: &Context<'_>, machine: &Machine, source: Source, secr
         machine.enrolled_by.is_some() && asked_by.is_some_and(|it| it.enrolled_by == machine.enrolled_by)
     };
     let asked = || context.state.co_signs_under(&policy.id);
-    if asked().nth(MOST_OF_POLICY).is_some() || asked().filter(of_token).nth(MOST_OF_TOKEN).is_some() {
+    if asked().count() >= MOST_OF_POLICY || asked().filter(of_token).count() >= MOST_OF_TOKEN {
         return None;
     }
     let fleet = machine.fleet.as_ref().and_then(|id| context.state.fleets.get(id));

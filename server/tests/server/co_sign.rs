@@ -7,7 +7,7 @@ use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::kubernetes::ObjectKey;
 use sikkerkey_protocol::policy::{Approver, CoSign, PolicyDocument};
 use sikkerkey_server::audit::entry::Action;
-use sikkerkey_server::model::fleet::Fleet;
+use sikkerkey_server::model::fleet::{Fleet, FleetSubject};
 use sikkerkey_server::model::machine::{Grantee, Machine};
 use sikkerkey_server::model::policy::Policy;
 use sikkerkey_server::model::secret::Secret;
@@ -44,8 +44,17 @@ fn machine(client: &Client, name: &str, fleet: Option<&Fleet>) -> Entity {
     })
 }
 
+fn workload(service_account: &str) -> FleetSubject {
+    FleetSubject::Workload {
+        service_accounts: vec![service_account.into()],
+        lifetime_seconds: 3600,
+        delivery: std::sync::Arc::new(delivery(&["db"])),
+        delivery_revision: "rev1".into(),
+    }
+}
+
 fn boss_fleet() -> Fleet {
-    Fleet { id: uuid(0xf2).parse().unwrap(), managed: managed("hq", "boss"), ..fleet() }
+    Fleet { id: uuid(0xf2).parse().unwrap(), managed: managed("hq", "boss"), subject: workload("boss"), ..fleet() }
 }
 
 fn co_signed(window: i64) -> Policy {
@@ -429,4 +438,75 @@ async fn an_approval_is_listed_and_can_be_taken_back_by_any_machine_that_may_giv
     assert_eq!(waiting(&server, &boss()).await, Vec::<Value>::new());
     // And what is refused is not approved by another.
     assert_eq!(approve(&server, &boss(), &request).await.status, 409);
+}
+
+#[tokio::test]
+async fn an_approval_ends_with_the_grant_the_binding_and_the_reader_it_was_given_for() {
+    type Break = fn() -> Vec<Entity>;
+    let changes: [(&str, Break); 3] = [
+        ("the grant was made anew", || vec![Entity::Grant(grant(9, Grantee::Fleet(fleet().id), &["sk_db", "sk_api"]))]),
+        ("others may be the reader", || vec![Entity::Fleet(Fleet { subject: workload("evil"), ..fleet() })]),
+        ("the secret was bound anew", Vec::new),
+    ];
+    for (what, change) in changes {
+        let server = guarded().await;
+        let request = asked(&server, &Client::pod(), "sk_db").await;
+        approve(&server, &boss(), &request).await;
+        assert_eq!(status(&server, &Client::pod(), "sk_db").await, 200);
+        if what.contains("grant") {
+            server.remove(EntityKind::Grant, &uuid(1)).await;
+        }
+        for entity in change() {
+            server.put(entity).await;
+        }
+        if what.contains("bound") {
+            let held = server.engine.app.live.read().state.secrets[&"sk_db".parse().unwrap()].clone();
+            server.put(Entity::Secret(Secret { bindings: held.bindings + 1, ..held })).await;
+        }
+        assert_eq!(status(&server, &Client::pod(), "sk_db").await, 403, "{what}");
+        let listed = waiting(&server, &boss()).await;
+        assert!(listed.iter().all(|it| it["approvedUntil"].is_null()), "{what}: {listed:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_lets_machines_enrol_by_himself_does_not_bury_the_others() {
+    let server = guarded().await;
+    let mut changes = Vec::new();
+    for n in 0x40..0x70_u8 {
+        let machine = Machine {
+            id: uuid(n).parse().unwrap(),
+            public_key: key(n).public_key(),
+            // A pod's name, as it is told of a pod.
+            name: "shop/web-1 (pod shop/web-1, uid pod-1)".into(),
+            enrolled_by: Some(uuid(0xe1)),
+            ..host()
+        };
+        let id = machine.id.clone();
+        changes.push(Change::put(Entity::Machine(machine)));
+        let membership = sikkerkey_server::model::membership::Membership { machine: id.clone(), ..member("shop") };
+        changes.push(Change::put(Entity::Membership(membership)));
+        changes.push(Change::put(Entity::Grant(grant(n, Grantee::Machine(id), &["sk_db"]))));
+    }
+    server.apply(changes).await.unwrap();
+    let mut last = String::new();
+    for n in 0x40..0x70_u8 {
+        last = server.get(&Client::new(uuid(n), n), "/v1/secret/sk_db").await.error();
+    }
+    assert!(last.ends_with("too many requests wait already, so none was left"), "{last}");
+    let listed = waiting(&server, &boss()).await;
+    assert_eq!(listed.len(), 20);
+    // Nobody passes for another by a name of his own.
+    let named =
+        format!("ephemeral machine \"shop/web-1 (pod shop/web-1, uid pod-1)\" of enrolment token {}", uuid(0xe1));
+    assert!(
+        listed.iter().all(|it| it["reader"] == named.as_str() && it["askedBy"] == named.as_str()),
+        "{:?}",
+        listed[0]
+    );
+    // The others are heard all the same.
+    assert_eq!(status(&server, &Client::pod(), "sk_db").await, 403);
+    let listed = waiting(&server, &boss()).await;
+    let fleet = fleet().id.to_string();
+    assert_eq!((listed.len(), listed.iter().filter(|it| it["readerId"] == fleet.as_str()).count()), (21, 1));
 }

@@ -151,6 +151,24 @@ fn a_deleted_fleet_takes_machines_grants_and_vouchers_with_it() {
 }
 
 #[test]
+fn a_machine_that_is_made_anew_is_the_same_reader_unless_its_namespace_is_another() {
+    let mut bench = Bench::new();
+    let first = bench.apply_machine(workload("web")).unwrap().machine_id;
+    bench.delete(deleted(Kind::Machine, "web")).unwrap();
+    let mut anew = workload("web");
+    anew.object.uid = "made-anew".into();
+    // Else each new one would begin its caps anew.
+    assert_eq!(bench.apply_machine(anew).unwrap().machine_id, first);
+    assert_ne!(bench.apply_machine(workload("other")).unwrap().machine_id, first);
+    let id = |uid: &str| {
+        let mut object = workload("web").object;
+        object.namespace_uid = uid.into();
+        crate::usecase::fresh_id::object_id::<sikkerkey_protocol::id::FleetId>("prod", &object).unwrap()
+    };
+    assert_ne!(id("one"), id("two"));
+}
+
+#[test]
 fn a_service_account_that_is_taken_off_the_list_ends_its_pods_and_their_vouchers() {
     let mut bench = Bench::new();
     bench.apply_machine(workload("web")).unwrap();
