@@ -83,6 +83,7 @@ pub enum Action {
     PolicyProtect,
     PolicyUnprotect,
     ManagementRead,
+    PolicyUnbind,
 }
 
 /// How much it matters.
@@ -145,6 +146,7 @@ impl Action {
             Self::SecretDelete
             | Self::PolicyDelete
             | Self::PolicyUnprotect
+            | Self::PolicyUnbind
             | Self::AuthFailure
             | Self::LockoutStart
             | Self::ClusterTrust

@@ -153,7 +153,8 @@ pub(crate) fn bind(
             Some(name) => format!("policy {name} guards {}", secret.name),
             None => format!("no policy guards {}", secret.name),
         };
-        let entry = author.entry(Action::SecretUpdate, &secret.vault, detail);
+        let action = if name.is_some() { Action::SecretUpdate } else { Action::PolicyUnbind };
+        let entry = author.entry(action, &secret.vault, detail);
         let (project, id) = (Some(secret.project.clone()), Some(secret.id.clone()));
         steps.audit.push(Entry { project, secret: id, ..entry });
         let (policy, bindings) = (name.map(str::to_owned), secret.bindings + 1);

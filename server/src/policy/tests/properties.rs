@@ -102,10 +102,14 @@ proptest! {
         let zone = jiff::tz::TimeZone::get(document.time_zone.as_deref().unwrap()).unwrap();
         let wall = zone.to_datetime(jiff::Timestamp::from_millisecond(now.0).unwrap());
         let time = |text: &str| text.parse::<jiff::civil::Time>().unwrap();
+        let end = |date: jiff::civil::Date| match spec.end.as_str() {
+            "24:00" => date.tomorrow().unwrap().to_datetime(time("00:00")),
+            end if spec.start.as_str() < end => date.to_datetime(time(end)),
+            end => date.tomorrow().unwrap().to_datetime(time(end)),
+        };
         let occurs = [wall.date(), wall.date().yesterday().unwrap()].into_iter().any(|date| {
             let named = spec.days.iter().any(|it| *it as i8 == date.weekday().to_monday_zero_offset());
-            let ends_on = if spec.start < spec.end { date } else { date.tomorrow().unwrap() };
-            named && date.to_datetime(time(&spec.start)) <= wall && wall < ends_on.to_datetime(time(&spec.end))
+            named && date.to_datetime(time(&spec.start)) <= wall && wall < end(date)
         });
         prop_assert_eq!(parsed.is_open(now), occurs);
     }

@@ -9,7 +9,7 @@ use sikkerkey_protocol::kubernetes::{ApplySecret, ObjectKey, Recipe, Rotation, S
 
 use super::scope::{Scope, check_generation, check_key, check_object, invalid};
 use super::{project, standing};
-use crate::audit::entry::Action;
+use crate::audit::entry::{Action, Entry};
 use crate::decision::{Context, Decided};
 use crate::model::Entity;
 use crate::model::agent::Agent;
@@ -100,7 +100,12 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
         };
         let mut entry = scope.entry(action, Some(&project.id), detail(&object.key, old, &secret));
         entry.secret = Some(secret.id.clone());
-        steps.audit.push(entry);
+        steps.audit.push(entry.clone());
+        // By itself, so that those who look for it find it: four eyes have become two.
+        if let Some(was) = old.and_then(|it| it.policy.as_deref()).filter(|_| secret.policy.is_none()) {
+            let detail = format!("no policy guards Secret {} any more: {was} did", object.key);
+            steps.audit.push(Entry { action: Action::PolicyUnbind, detail, ..entry });
+        }
     }
     Ok(steps.decide(move |context| standing::of_secret(context, &secret)))
 }

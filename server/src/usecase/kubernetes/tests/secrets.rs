@@ -169,6 +169,11 @@ fn a_policy_that_is_taken_off_is_in_the_audit() {
     let state = bench.apply_secret(next(generated("db"), 2)).unwrap();
     assert!(state.policy_in_force);
     assert_eq!(bench.audit[0].detail, "Secret shop/db, version 1, policy none (was hours)");
+    let row = &bench.audit[1];
+    assert_eq!(
+        (row.action, row.detail.as_str()),
+        (Action::PolicyUnbind, "no policy guards Secret shop/db any more: hours did")
+    );
 }
 
 #[test]
