@@ -83,6 +83,7 @@ pub enum Action {
     PolicyProtect,
     PolicyUnprotect,
     ManagementRead,
+    SealingKeyCreate,
 }
 
 /// How much it matters.
@@ -153,6 +154,7 @@ impl Action {
             | Self::CanaryUpdate
             | Self::IpAllowlistUpdate
             | Self::RootKeyRotate
+            | Self::SealingKeyCreate
             | Self::ProjectKeyRotate
             | Self::SecretRelease
             | Self::AccountUpdate => Severity::High,

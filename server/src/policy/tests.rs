@@ -94,6 +94,7 @@ fn world() -> World {
         recipe: None,
         rotation: None,
         due_by_reads: None,
+        sealing: None,
         phase: SecretPhase::Active,
         held: false,
         managed: Some(managed("shop", "db")),

@@ -40,6 +40,7 @@ fn secret(id: u8, name: u8, phase: SecretPhase) -> Entity {
         recipe: None,
         rotation: None,
         due_by_reads: None,
+        sealing: None,
         phase,
         held: false,
         managed: Some(managed(&format!("s{name}"))),

@@ -515,6 +515,7 @@ pub fn secret(name: &str, project: &str) -> Secret {
         recipe: None,
         rotation: None,
         due_by_reads: None,
+        sealing: None,
         phase: SecretPhase::Active,
         held: false,
         managed: Some(managed(project, name)),

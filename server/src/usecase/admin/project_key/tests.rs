@@ -50,6 +50,7 @@ fn add(bench: &mut Bench, secret: &str, number: u64) -> Vec<Version> {
         recipe: None,
         rotation: None,
         due_by_reads: None,
+        sealing: None,
         phase: SecretPhase::Active,
         held: false,
         managed: None,
