@@ -53,8 +53,8 @@ pub(super) fn open(
         namespace: &object.namespace,
         name: (!namespace_scope).then_some(&object.name),
     };
-    let content = sealed::open(&private, &binding, &bytes).map_err(|error| failed(error.to_string()))?;
-    let at = Millis(content.sealed_at);
+    let opened = sealed::open(&private, &binding, &bytes).map_err(|error| failed(error.to_string()))?;
+    let at = Millis(opened.sealed_at);
     if at > context.now.plus_seconds(MOST_AHEAD_SECONDS) {
         return Err(invalid(format!(
             "the value says that it was sealed at {}, which is still to come: correct the clock of the computer that seals, \
@@ -62,7 +62,7 @@ pub(super) fn open(
             instant(at)
         )));
     }
-    let value = Value::parse(content.value, content.field_names).map_err(|error| {
+    let value = Value::parse(opened.value, opened.field_names).map_err(|error| {
         let refusal = invalid(error.to_string());
         if error == ValueError::TooLarge { refusal.code(ErrorCode::ValueTooLarge) } else { refusal }
     })?;
