@@ -132,6 +132,7 @@ impl Filler<'_> {
             recipe: None,
             rotation: None,
             due_by_reads: None,
+            sealing: None,
             phase: SecretPhase::Active,
             held: false,
             managed: None,
