@@ -10,6 +10,7 @@ use sikkerkey_protocol::secret_text::SecretText;
 use sikkerkey_server::audit::entry::{Action, Actor, Severity};
 use sikkerkey_server::clock::{Clock as _, SystemClock};
 use sikkerkey_server::entropy::{Entropy as _, SystemEntropy};
+use sikkerkey_server::ledger::ActivityKind;
 
 use crate::fixture::*;
 use crate::process::Process;
@@ -46,6 +47,10 @@ async fn the_key_is_published_to_whoever_knows_the_vault_and_made_by_the_first_w
     assert_eq!(server.send(Signed { method: "POST", ..unsigned("/v1/sealing-key/vault_v") }).await.status, 405);
 
     let server = server.restart().await.unwrap();
+    let minute = server.clock.now().0 / 60_000;
+    let counted = server.engine.app.records.activity(minute, minute + 1).await.unwrap();
+    let counted: Vec<_> = counted.into_iter().map(|(key, it)| (key.kind, it.count)).collect();
+    assert_eq!(counted, [(ActivityKind::Malformed, 3), (ActivityKind::SealingKey, 2)]);
     assert_eq!(server.send(unsigned("/v1/sealing-key/vault_v")).await.text(), first.text());
 }
 
