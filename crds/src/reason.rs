@@ -94,6 +94,8 @@ reasons! {
     SealedKeyUnknown,
     /// The ciphertext was sealed for another place, or altered.
     UnsealFailed,
+    /// A value that was sealed later has been in force: an older one never replaces it.
+    SealedValueOutdated,
     /// The value is beyond the size limit.
     ValueTooLarge,
     /// Sources of this type are switched off.
@@ -218,6 +220,7 @@ impl Reason {
                 | Self::Denied
                 | Self::SealedKeyUnknown
                 | Self::UnsealFailed
+                | Self::SealedValueOutdated
                 | Self::ValueTooLarge
                 | Self::SourceDisabled
         )

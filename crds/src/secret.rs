@@ -75,8 +75,8 @@ pub struct SecretSource {
     /// value: it applies at the next rotation. Absent: another source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generate: Option<Generate>,
-    /// The value, encrypted to the server's sealing key. Safe to keep in Git. Absent: another source. This version
-    /// refuses it.
+    /// The value, encrypted to the server's sealing key by `sikkerkey-operator seal`. Safe to keep in Git. Absent: another
+    /// source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sealed: Option<Sealed>,
     /// The value is taken over from a core Secret of this namespace. Absent: another source. This version refuses it.
@@ -168,8 +168,9 @@ pub struct Sealed {
     #[serde(rename = "keyID")]
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
     pub key_id: String,
-    /// The encrypted value in base64. It opens only for this vault and cluster, this namespace and (by its scope) this
-    /// name; an older one never replaces a newer one. Whoever may view this object sees the ciphertext.
+    /// The encrypted value in base64. It opens only for this vault, this cluster (unless it was sealed for any), this
+    /// namespace and (by its scope) this name; an older one never replaces a newer one. Whoever may view this object sees
+    /// the ciphertext.
     #[schemars(length(min = 64, max = 24576), regex(pattern = r"^[A-Za-z0-9+/]+={0,2}$"))]
     pub ciphertext: String,
     /// What the value was sealed for: `Name` (this name in this namespace) or `Namespace` (any name in this namespace).

@@ -182,6 +182,11 @@ impl Installation {
         }
     }
 
+    /// The operator's program.
+    pub fn operator_program(&self) -> &Path {
+        &self.programs.operator
+    }
+
     /// The certificate authority's file.
     pub fn ca_file(&self) -> PathBuf {
         self.directory.join("ca.crt")

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::ca::name::Name;
 use crate::manifests::ManifestOptions;
+use crate::seal::SealOptions;
 use crate::server::ServerUrl;
 
 /// The SikkerKey operator
@@ -28,6 +29,8 @@ pub enum Command {
     AdmissionPolicies,
     /// Print what else the cluster needs: account, rights, webhook configurations
     Manifests(ManifestOptions),
+    /// Encrypt a value from standard input or a file, so that it may stand in Git; prints the Secret object
+    Seal(Box<SealOptions>),
 }
 
 /// How to run.

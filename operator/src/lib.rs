@@ -10,7 +10,8 @@
 //! | [`ca`] | every replica, writes by the leader | the certificates of operator and server |
 //! | [`controller`], [`pods`] | the [`leader`] | put objects in force, take gone pods out of force, compare, write statuses |
 //!
-//! [`run`] wires them, [`manifests`] is what the cluster needs for them.
+//! [`run`] wires them, [`manifests`] is what the cluster needs for them. [`seal`] is for a person at a computer of their own:
+//! it encrypts a value that is to stand in Git.
 //!
 //! # The way of one object
 //!
@@ -54,6 +55,7 @@ pub mod manifests;
 pub mod metrics;
 pub mod pods;
 pub mod run;
+pub mod seal;
 pub mod serve;
 pub mod server;
 pub mod webhook;

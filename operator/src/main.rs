@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write, stderr, stdout};
 use clap::Parser;
 use sikkerkey_crds::{admission, crd};
 use sikkerkey_operator::cli::{Cli, Command, LogFormat, RunOptions};
-use sikkerkey_operator::{manifests, run};
+use sikkerkey_operator::{manifests, run, seal};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> anyhow::Result<()> {
@@ -21,6 +21,10 @@ fn main() -> anyhow::Result<()> {
         }
         Command::AdmissionPolicies => admission::to_yaml()?,
         Command::Manifests(options) => manifests::yaml(&options)?,
+        Command::Seal(options) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(seal::run(&options))?
+        }
     };
     Ok(stdout().write_all(text.as_bytes())?)
 }

@@ -2,6 +2,7 @@
 
 pub mod error;
 mod login;
+pub mod published_key;
 pub mod session;
 mod transport;
 pub mod url;

@@ -21,6 +21,7 @@ mod listing;
 mod policy;
 mod project;
 mod request;
+mod sealing_key;
 pub(crate) mod socket;
 mod table;
 

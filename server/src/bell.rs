@@ -136,7 +136,8 @@ fn topics_of(state: &State, entity: &Entity) -> Option<Topic> {
         | Entity::SpentLogin(_)
         | Entity::Application(_)
         | Entity::Canary(_)
-        | Entity::EnrolmentToken(_) => None,
+        | Entity::EnrolmentToken(_)
+        | Entity::SealingKey(_) => None,
     }
 }
 

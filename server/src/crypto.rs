@@ -3,7 +3,8 @@
 //! One root key comes from outside the database ([`root_key`]). It wraps the installation's master key ([`master`]). From
 //! that follow, by HKDF, the keys that wrap projects' keys, that authenticate rows and that chain the audit
 //! ([`keyring`]). Each project has a key of its own, wrapped by the master's; each version of a value has a data key of
-//! its own, wrapped by the project's ([`envelope`]).
+//! its own, wrapped by the project's ([`envelope`]). The private halves of vaults' sealing keys are wrapped by a key of their
+//! own, which follows from the master key as well: changing the root key or a project's leaves them readable.
 //!
 //! # What changing keys protects from
 //!

@@ -15,6 +15,7 @@ mod machine;
 mod management;
 pub mod refusal;
 pub mod sealed;
+mod sealing_key;
 pub mod signed;
 mod success;
 pub mod unsigned;
@@ -41,6 +42,7 @@ pub fn router(app: App) -> Router {
         .merge(machine::routes())
         .merge(kubernetes::routes())
         .merge(management::routes())
+        .merge(sealing_key::routes())
         .merge(health::routes())
         .fallback(|| async { refusal::body(StatusCode::NOT_FOUND, "no such route", None) })
         .method_not_allowed_fallback(|| async {

@@ -20,6 +20,7 @@
 //! * Whoever has the database without the root key has no value; whoever can only write it cannot make, change, remove
 //!   or bring back a row without the next start refusing ([`store`]).
 //! * An agent manages and never reads a value; a machine reads and never manages.
+//! * A value that is sealed in its object opens only as what it was sealed for, and never replaces one that was sealed later.
 //! * A policy that a person protects becomes no looser by what any agent does, and leaves no secret that it guards.
 //! * Every request leaves a row in the audit or one more in a counter ([`audit`], [`ledger`]).
 //! * A machine of no fleet reads what it is granted in a project it is a member of. A canary's read and what it freezes are

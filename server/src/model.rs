@@ -19,6 +19,7 @@ pub mod membership;
 pub mod millis;
 pub mod policy;
 pub mod project;
+pub mod sealing_key;
 pub mod secret;
 pub mod spend;
 pub mod token;
@@ -51,6 +52,7 @@ pub enum Entity {
     CoSign(co_sign::CoSignRequest),
     Allowlist(allowlist::Allowlist),
     EnrolmentToken(enrolment::EnrolmentToken),
+    SealingKey(sealing_key::SealingKey),
 }
 
 /// The kind of an [`Entity`]: the first half of its key.
@@ -76,6 +78,7 @@ pub enum EntityKind {
     CoSign,
     Allowlist,
     EnrolmentToken,
+    SealingKey,
 }
 
 /// Kind and id of an [`Entity`].
@@ -117,6 +120,7 @@ impl Entity {
             Self::CoSign(it) => (EntityKind::CoSign, co_sign::CoSignRequest::key(&it.secret, &it.reader)),
             Self::Allowlist(it) => (EntityKind::Allowlist, it.vault.to_string()),
             Self::EnrolmentToken(it) => (EntityKind::EnrolmentToken, it.id.clone()),
+            Self::SealingKey(it) => (EntityKind::SealingKey, it.id.clone()),
         };
         EntityKey { kind, id }
     }

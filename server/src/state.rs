@@ -5,6 +5,7 @@
 
 mod co_sign;
 mod people;
+mod sealing_key;
 pub mod undo;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -29,6 +30,7 @@ use crate::model::managed::Managed;
 use crate::model::membership::Membership;
 use crate::model::policy::Policy;
 use crate::model::project::Project;
+use crate::model::sealing_key::SealingKey;
 use crate::model::secret::{Secret, SecretPhase};
 use crate::model::token::Token;
 use crate::model::version::Sealed;
@@ -73,6 +75,8 @@ pub struct State {
     pub allowlists: HashMap<VaultId, Allowlist>,
     /// By id.
     pub enrolment_tokens: HashMap<String, EnrolmentToken>,
+    /// By id.
+    pub sealing_keys: BTreeMap<String, SealingKey>,
     /// The newest version of each secret that has one.
     values: HashMap<SecretId, Arc<Sealed>>,
 
@@ -291,6 +295,7 @@ impl State {
             Entity::CoSign(it) => self.put_co_sign(id, it),
             Entity::Allowlist(it) => drop(self.allowlists.insert(it.vault.clone(), it)),
             Entity::EnrolmentToken(it) => self.put_enrolment_token(it),
+            Entity::SealingKey(it) => drop(self.sealing_keys.insert(id, it)),
         }
     }
 
@@ -350,6 +355,7 @@ impl State {
             EntityKind::CoSign => self.remove_co_sign(id),
             EntityKind::Allowlist => drop(parsed(id).and_then(|id: VaultId| self.allowlists.remove(&id))),
             EntityKind::EnrolmentToken => self.remove_enrolment_token(id),
+            EntityKind::SealingKey => drop(self.sealing_keys.remove(id)),
         }
     }
 

@@ -30,6 +30,7 @@ pub mod register;
 pub mod renew;
 pub mod resign;
 pub(crate) mod rotation;
+pub mod sealing_key;
 pub mod source;
 pub(crate) mod steps;
 pub mod sync;

@@ -133,6 +133,7 @@ impl Filler<'_> {
             rotation: None,
             due_by_reads: None,
             bindings: 0,
+            sealing: None,
             phase: SecretPhase::Active,
             held: false,
             managed: None,

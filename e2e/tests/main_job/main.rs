@@ -20,6 +20,7 @@ mod policies;
 mod policy_admission;
 mod refusal;
 mod revocation;
+mod sealed;
 mod secrecy;
 mod team;
 

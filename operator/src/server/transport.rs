@@ -21,7 +21,7 @@ const MAX_REFUSAL_TEXT: usize = 400;
 /// The trust bundle cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the trust bundle for the server is not usable: {0}")]
-pub(super) struct BundleError(String);
+pub struct BundleError(String);
 
 /// A client that trusts the certificates of `bundle` (PEM) and no others.
 pub(super) fn client(bundle: &str) -> Result<reqwest::Client, BundleError> {
@@ -30,6 +30,11 @@ pub(super) fn client(bundle: &str) -> Result<reqwest::Client, BundleError> {
         let certificate = certificate.map_err(|error| BundleError(error.to_string()))?;
         roots.add(certificate).map_err(|error| BundleError(error.to_string()))?;
     }
+    trusting(roots)
+}
+
+/// A client that trusts these certificates and no others.
+pub(super) fn trusting(roots: rustls::RootCertStore) -> Result<reqwest::Client, BundleError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

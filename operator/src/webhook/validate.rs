@@ -10,6 +10,8 @@ mod window;
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
@@ -23,6 +25,7 @@ use sikkerkey_crds::secret::Secret;
 use sikkerkey_crds::unknown::unknown_and_null;
 use sikkerkey_protocol::key::PublicKey;
 use sikkerkey_protocol::kubernetes::ObjectKey;
+use sikkerkey_protocol::sealed::MAX_CIPHERTEXT;
 
 use self::policy::Guarded;
 use crate::index::Index;
@@ -67,7 +70,10 @@ pub fn validate(
     refuse_too_large(object)?;
     match kind {
         "Machine" => check::<Machine>(object).and_then(|machine| machine_checks(&machine)),
-        "Secret" => check::<Secret>(object).map(|secret| secret_warnings(&secret, namespace, surroundings)),
+        "Secret" => check::<Secret>(object).and_then(|secret| {
+            refuse_unsealable(&secret)?;
+            Ok(secret_warnings(&secret, namespace, surroundings))
+        }),
         "Grant" => check::<Grant>(object).map(|grant| grant_warnings(&grant, namespace, surroundings)),
         "AccessPolicy" => {
             check::<AccessPolicy>(object).and_then(|policy| policy_checks(&policy, namespace, surroundings))
@@ -159,6 +165,17 @@ fn policy_checks(
         warnings.extend(remarks.map(|remark| format!("{}: {}", remark.path, remark.text)));
     }
     Ok(warnings)
+}
+
+/// Only the server opens a sealed value; that it cannot be one shows here already.
+fn refuse_unsealable(secret: &Secret) -> Result<(), Invalid> {
+    let Some(sealed) = &secret.spec.source.sealed else { return Ok(()) };
+    let what = match STANDARD.decode(&sealed.ciphertext) {
+        Ok(bytes) if bytes.len() <= MAX_CIPHERTEXT => return Ok(()),
+        Ok(_) => "a sealed value has at most 24 KiB: divide it",
+        Err(_) => "not base64: copy it whole, as sikkerkey-operator seal prints it",
+    };
+    Err(invalid(format!("spec.source.sealed.ciphertext: {what}")))
 }
 
 /// What becomes of a Secret under the policy that it names.

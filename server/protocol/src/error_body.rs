@@ -25,6 +25,8 @@ pub enum ErrorCode {
     SealedKeyUnknown,
     /// The sealed value does not open as this object.
     UnsealFailed,
+    /// A value that was sealed later is in force.
+    SealedValueOutdated,
     /// The value is larger than 12 KiB.
     ValueTooLarge,
     /// The pod is gone: no voucher is issued for it any more.

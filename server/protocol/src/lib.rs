@@ -19,6 +19,7 @@
 //! * Ids are parsed once, at the edge ([`id`]), into one canonical form.
 //! * Success bodies of routes that the official SDKs call hold exactly the documented keys ([`machine_plane`]): some
 //!   SDKs refuse any other.
+//! * A sealed value opens only as what it was sealed for (`sealed`, a feature: sidecars do without); its randomness is an argument as well.
 
 pub mod canonical;
 pub mod co_sign;
@@ -33,6 +34,8 @@ pub mod kubernetes;
 pub mod machine_plane;
 pub mod management;
 pub mod policy;
+#[cfg(feature = "sealed")]
+pub mod sealed;
 pub mod secret_text;
 pub mod sync;
 

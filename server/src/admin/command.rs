@@ -21,6 +21,7 @@ use super::grant::Grant;
 use super::policy::Policy;
 use super::project::Project;
 use super::request::SecretContent;
+use super::sealing_key::SealingKey;
 use super::{Request, request};
 use crate::model::account::Standing;
 use crate::model::millis::Millis;
@@ -66,6 +67,9 @@ pub enum Command {
     /// Enrolment tokens: machines that share one enrol by themselves, for a while.
     #[command(subcommand, visible_alias = "enrollment-token")]
     EnrolmentToken(EnrolmentToken),
+    /// Keys that values in Git are sealed to.
+    #[command(subcommand)]
+    SealingKey(SealingKey),
     /// Secrets whose values a person sets.
     #[command(subcommand)]
     Secret(Secret),
@@ -462,6 +466,7 @@ impl Command {
             Self::Explain(it) => Request::Explain(it),
             Self::Canary(it) => Request::Canary(it),
             Self::IpAllowlist(it) => Request::IpAllowlist(it),
+            Self::SealingKey(it) => Request::SealingKey(it),
             Self::EnrolmentToken(it) => Request::EnrolmentToken(it),
             Self::Adopt { cluster, namespace, uid } => Request::Adopt { cluster, namespace, uid },
             Self::Audit { limit, machine, command: None } => Request::Audit { limit, machine },

@@ -9,7 +9,7 @@ use super::audit::{export, verify};
 use super::request::SecretContent;
 use super::{
     Answer, Request, allowlist, application, audit, backup, canary, co_sign, enrolment_token, explain, grant, keys,
-    listing, policy, project,
+    listing, policy, project, sealing_key,
 };
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
@@ -61,6 +61,7 @@ async fn dispatch(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         Request::Explain(it) => explain::answer(desk, &it),
         Request::Canary(it) => canary::execute(desk, it).await,
         Request::IpAllowlist(it) => allowlist::execute(desk, it).await,
+        Request::SealingKey(it) => sealing_key::execute(desk, it).await,
         Request::EnrolmentToken(it) => enrolment_token::execute(desk, it).await,
         Request::SecretRelease { id } => backup::release(desk, id).await,
         other => change(desk, other).await,
@@ -152,6 +153,7 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         | Request::Canary(_)
         | Request::IpAllowlist(_)
         | Request::EnrolmentToken(_)
+        | Request::SealingKey(_)
         | Request::RotateRootKey { .. }
         | Request::RotateProjectKey { .. }
         | Request::SealStatus

@@ -17,6 +17,7 @@ use super::explain::Explain;
 use super::grant::Grant;
 use super::policy::PolicyRequest;
 use super::project::Project;
+use super::sealing_key::SealingKey;
 use crate::model::account::Standing;
 use crate::model::millis::Millis;
 
@@ -94,6 +95,7 @@ pub enum Request {
     Explain(Explain),
     Canary(Canary),
     IpAllowlist(Allowlist),
+    SealingKey(SealingKey),
     EnrolmentToken(EnrolmentToken),
     MachineEnabled {
         id: MachineId,

@@ -84,6 +84,7 @@ pub enum Action {
     PolicyUnprotect,
     ManagementRead,
     PolicyUnbind,
+    SealingKeyCreate,
 }
 
 /// How much it matters.
@@ -155,6 +156,7 @@ impl Action {
             | Self::CanaryUpdate
             | Self::IpAllowlistUpdate
             | Self::RootKeyRotate
+            | Self::SealingKeyCreate
             | Self::ProjectKeyRotate
             | Self::SecretRelease
             | Self::AccountUpdate => Severity::High,

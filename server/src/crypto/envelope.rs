@@ -24,6 +24,8 @@ pub enum Place<'a> {
     Master(&'a str),
     /// A project's key, under the master key.
     ProjectKey(&'a VaultId, &'a ProjectId),
+    /// The private half of a vault's sealing key, under a key of its own.
+    SealingKey(&'a VaultId, &'a str),
     /// A version's data key, under the project's.
     DataKey(&'a VaultId, &'a ProjectId, &'a SecretId, u64),
     /// A version's value, under its data key.
@@ -38,6 +40,7 @@ impl Place<'_> {
             Self::ProjectKey(vault, project) => {
                 (["sikkerkey-project-key-v1", vault.as_str(), project.as_str(), ""], None)
             }
+            Self::SealingKey(vault, id) => (["sikkerkey-sealing-key-v1", vault.as_str(), id, ""], None),
             Self::DataKey(vault, project, secret, version) => {
                 (["sikkerkey-data-key-v1", vault.as_str(), project.as_str(), secret.as_str()], Some(version))
             }

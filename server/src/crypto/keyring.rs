@@ -4,6 +4,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use sikkerkey_protocol::id::{ProjectId, SecretId, VaultId};
 use sikkerkey_protocol::key::MachineKey;
+use sikkerkey_protocol::sealed::SealingPrivateKey;
 use sikkerkey_protocol::secret_text::SecretText;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
@@ -14,12 +15,14 @@ use super::master::Master;
 use super::row_mac::MacKey;
 use crate::entropy::{self, Entropy};
 use crate::model::project::Project;
+use crate::model::sealing_key::SealingKey;
 use crate::model::version::Sealed;
 
 /// The keys that follow from the master key, and that key itself, to be wrapped by another root key.
 pub struct Keyring {
     master: Master,
     wrap: Key,
+    sealing: Key,
     rows: MacKey,
     audit: MacKey,
     audit_signer: MachineKey,
@@ -39,6 +42,7 @@ impl Keyring {
         };
         Self {
             wrap: derive("wrap project keys"),
+            sealing: derive("wrap sealing keys"),
             rows: MacKey::new(derive("authenticate rows")),
             audit: MacKey::new(derive("chain the audit")),
             audit_signer: MachineKey::from_seed(&derive("audit checkpoint signing")),
@@ -61,6 +65,24 @@ impl Keyring {
     ) -> Result<Vec<u8>, CryptoError> {
         let key = entropy::bytes::<32>(entropy);
         envelope::seal(&self.wrap, Place::ProjectKey(vault, project), &*key, entropy)
+    }
+
+    /// A new sealing key of a vault: its private half, wrapped for `id`, and that half itself.
+    pub fn new_sealing_key(
+        &self,
+        vault: &VaultId,
+        id: &str,
+        entropy: &dyn Entropy,
+    ) -> Result<(Vec<u8>, SealingPrivateKey), CryptoError> {
+        let private = SealingPrivateKey::derive(&entropy::bytes(entropy));
+        let wrapped = envelope::seal(&self.sealing, Place::SealingKey(vault, id), private.expose(), entropy)?;
+        Ok((wrapped, private))
+    }
+
+    /// What opens values that were sealed to this key.
+    pub fn sealing_key(&self, key: &SealingKey) -> Result<SealingPrivateKey, CryptoError> {
+        let place = Place::SealingKey(&key.vault, &key.id);
+        envelope::open_key(&self.sealing, place, &key.wrapped_key).map(SealingPrivateKey::from_bytes)
     }
 
     /// Takes a version's data key from under the key that `from` holds to under the one that `to` holds: the same project

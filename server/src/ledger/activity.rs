@@ -21,11 +21,13 @@ pub enum ActivityKind {
     RateLimited,
     /// Requests refused because the server had too much to do, or could not reach or write its database.
     Overloaded,
+    /// Public sealing keys that were fetched.
+    SealingKey,
 }
 
 impl ActivityKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::List,
         Self::Poll,
         Self::Sync,
@@ -34,6 +36,7 @@ impl ActivityKind {
         Self::RateLimited,
         Self::Overloaded,
         Self::Malformed,
+        Self::SealingKey,
     ];
 
     /// The kind of that name.
@@ -52,6 +55,7 @@ impl ActivityKind {
             Self::Malformed => "malformed",
             Self::RateLimited => "rate_limited",
             Self::Overloaded => "overloaded",
+            Self::SealingKey => "sealing_key",
         }
     }
 }

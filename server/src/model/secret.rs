@@ -38,6 +38,9 @@ pub struct Secret {
     /// Since when a new value is due because the newest was read as often as its policy allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_by_reads: Option<Millis>,
+    /// What is remembered of its sealed values; none: it never had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealing: Option<Sealing>,
     /// Whether it can be read.
     pub phase: SecretPhase,
     /// Whether nobody reads it until a person says so: it was restored, and how often it was read since the backup is not
@@ -64,11 +67,21 @@ impl Secret {
             recipe: None,
             rotation: None,
             due_by_reads: None,
+            sealing: None,
             phase: SecretPhase::Active,
             held: false,
             managed: None,
         }
     }
+}
+
+/// What is remembered of the sealed values of a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealing {
+    /// When the newest accepted one was sealed: an older one never replaces it, whatever came between.
+    pub at: Millis,
+    /// Whether its object has a sealed value now, so that nobody sets another at the server.
+    pub is_source: bool,
 }
 
 /// Whether a secret can be read.

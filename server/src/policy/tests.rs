@@ -95,6 +95,7 @@ fn world() -> World {
         rotation: None,
         due_by_reads: None,
         bindings: 0,
+        sealing: None,
         phase: SecretPhase::Active,
         held: false,
         managed: Some(managed("shop", "db")),

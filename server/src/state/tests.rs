@@ -41,6 +41,7 @@ fn secret(id: u8, name: u8, phase: SecretPhase) -> Entity {
         rotation: None,
         due_by_reads: None,
         bindings: 0,
+        sealing: None,
         phase,
         held: false,
         managed: Some(managed(&format!("s{name}"))),

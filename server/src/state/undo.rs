@@ -38,6 +38,7 @@ impl State {
             EntityKind::CoSign => self.co_signs.get(id).cloned().map(Entity::CoSign),
             EntityKind::Allowlist => self.allowlists.get(&parsed(id)?).cloned().map(Entity::Allowlist),
             EntityKind::EnrolmentToken => self.enrolment_tokens.get(id).cloned().map(Entity::EnrolmentToken),
+            EntityKind::SealingKey => self.sealing_keys.get(id).cloned().map(Entity::SealingKey),
         }
     }
 
@@ -118,6 +119,7 @@ mod tests {
                 rotation: None,
                 due_by_reads: None,
                 bindings: 0,
+                sealing: None,
                 phase: if version == 2 { SecretPhase::Retained } else { SecretPhase::Active },
                 held: false,
                 managed: None,

@@ -15,6 +15,7 @@ pub mod project;
 pub mod project_key;
 pub mod restore;
 pub mod root_key;
+pub mod sealing_key;
 pub mod secret;
 pub mod vault;
 

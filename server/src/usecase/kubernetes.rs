@@ -14,6 +14,7 @@ pub mod pods;
 pub mod policy;
 mod project;
 mod scope;
+mod sealed;
 pub mod secret;
 mod standing;
 pub mod voucher;

@@ -516,6 +516,7 @@ pub fn secret(name: &str, project: &str) -> Secret {
         rotation: None,
         due_by_reads: None,
         bindings: 0,
+        sealing: None,
         phase: SecretPhase::Active,
         held: false,
         managed: Some(managed(project, name)),

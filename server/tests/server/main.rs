@@ -46,6 +46,7 @@ mod root_key;
 mod rotation;
 mod saturation;
 mod sealed;
+mod sealed_values;
 mod slow_clients;
 mod stopped;
 mod suspended;

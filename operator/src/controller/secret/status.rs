@@ -13,8 +13,11 @@ use crate::controller::plan::{Evidence, Opinion, Plan};
 pub fn conclude(evidence: &Evidence<'_, Secret>) -> SecretStatus {
     let secret = evidence.object;
     let state = evidence.state();
-    let opinion =
-        Opinion { programmed: state.and_then(programmed), ready: state.and_then(ready), ..Opinion::default() };
+    let opinion = Opinion {
+        programmed: state.and_then(programmed),
+        ready: state.and_then(|state| ready(secret, state)),
+        ..Opinion::default()
+    };
     let conditions = evidence.conditions(opinion, |reason| refusal(secret, reason));
     let mut status =
         SecretStatus { observed_generation: Some(evidence.generation()), conditions, ..evidence.previous.clone() };
@@ -57,16 +60,14 @@ fn programmed(state: &SecretState) -> Option<Verdict> {
     })
 }
 
-fn ready(state: &SecretState) -> Option<Verdict> {
+fn ready(secret: &Secret, state: &SecretState) -> Option<Verdict> {
     state.rotation_due_since.map(|due| {
         let since = time(Some(due)).map(|due| format!(" since {}", due.0)).unwrap_or_default();
-        Verdict::holds_with(
-            Reason::RotationDue,
-            format!(
-                "A new value is due{since}: sikkerkey-server admin secret set {} --value-file FILE sets it.",
-                state.secret_id
-            ),
-        )
+        let how = match &secret.spec.source.sealed {
+            Some(_) => "seal one with sikkerkey-operator seal, and apply it".to_owned(),
+            None => format!("sikkerkey-server admin secret set {} --value-file FILE sets it", state.secret_id),
+        };
+        Verdict::holds_with(Reason::RotationDue, format!("A new value is due{since}: {how}."))
     })
 }
 
@@ -77,13 +78,18 @@ fn refusal(secret: &Secret, reason: Reason) -> Option<String> {
         Reason::SealedKeyUnknown => {
             let key = secret.spec.source.sealed.as_ref().map(|sealed| sealed.key_id.as_str()).unwrap_or_default();
             Some(format!(
-                "The server does not know the sealing key {key}: seal the value again, for a key that it has."
+                "The server does not know the sealing key {key}: seal the value again with sikkerkey-operator seal."
             ))
         }
         Reason::UnsealFailed => Some(format!(
             "The ciphertext does not open as {namespace}/{name}: it was sealed for another name or namespace, or altered. \
              Seal it again."
         )),
+        Reason::SealedValueOutdated => Some(
+            "The server has had a value that was sealed later, and an older one never replaces it. To go back to an earlier \
+             value, seal it again with sikkerkey-operator seal."
+                .to_owned(),
+        ),
         Reason::ValueTooLarge => Some("The value is larger than 12 KiB.".to_owned()),
         _ => None,
     }

@@ -159,6 +159,23 @@ fn an_object_beyond_128_kib_is_refused_but_not_for_what_its_author_did_not_write
 }
 
 #[test]
+fn a_ciphertext_that_cannot_be_one_is_refused_by_its_path() {
+    let sealed = |ciphertext: &str| json!({"source": {"sealed": {"keyID": "seal-1", "ciphertext": ciphertext}}});
+    let refused = |what: &str| Err(("InvalidSpec", format!("spec.source.sealed.ciphertext: {what}")));
+    let whole = "A".repeat(152);
+    assert_eq!(verdict("Secret", sealed(&whole)), Ok(vec![]));
+    let not_base64 = || refused("not base64: copy it whole, as sikkerkey-operator seal prints it");
+    assert_eq!(verdict("Secret", sealed(&whole[1..])), not_base64(), "cut");
+    assert_eq!(verdict("Secret", sealed(&format!("{whole}\n"))), not_base64(), "a line break");
+    let large = "A".repeat(24 * 1024);
+    assert_eq!(verdict("Secret", sealed(&large)), Ok(vec![]));
+    assert_eq!(
+        verdict("Secret", sealed(&format!("{large}AAAA"))),
+        refused("a sealed value has at most 24 KiB: divide it")
+    );
+}
+
+#[test]
 fn warnings_name_what_has_no_effect() {
     assert_eq!(
         verdict(

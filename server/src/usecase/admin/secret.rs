@@ -130,6 +130,12 @@ pub fn set(context: &Context<'_>, id: &SecretId, value: SecretText, fields: Opti
             secret.name
         )));
     }
+    if secret.sealing.is_some_and(|it| it.is_source) {
+        return Err(conflict(format!(
+            "the value of {} stands sealed in its Secret object: seal another and apply that, or change its source to external",
+            secret.name
+        )));
+    }
     let project = state.projects.get(&secret.project);
     let project = project.ok_or_else(|| not_found(format!("the project of {} is gone", secret.name)))?;
     let fields = fields.unwrap_or_else(|| secret.field_names.clone());

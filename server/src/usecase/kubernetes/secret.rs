@@ -1,20 +1,21 @@
 //! `Secret` objects.
 //!
 //! Applying never replaces a value that is there: a recipe that changed is used for the next version, and an object that
-//! is applied again finds the value that was kept for it. Only a supplied value that differs, and a rotation that is
-//! due, make a new version.
+//! is applied again finds the value that was kept for it. Only a supplied or sealed value that differs, and a rotation
+//! that is due, make a new version.
 
 use sikkerkey_protocol::error_body::ErrorCode;
 use sikkerkey_protocol::kubernetes::{ApplySecret, ObjectKey, Recipe, Rotation, SecretSource, SecretState};
 
 use super::scope::{Scope, check_generation, check_key, check_object, invalid};
-use super::{project, standing};
+use super::{project, sealed, standing};
 use crate::audit::entry::{Action, Entry};
 use crate::decision::{Context, Decided};
 use crate::model::Entity;
 use crate::model::agent::Agent;
 use crate::model::project::Project;
 use crate::model::secret::{Secret, SecretPhase};
+use crate::policy::window::instant;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::fence;
 use crate::usecase::fresh_id::fresh_id;
@@ -31,6 +32,7 @@ const INTERVALS: std::ops::RangeInclusive<u64> = 300..=8784 * 3600;
 enum Origin {
     Generated(Recipe),
     Supplied(Value),
+    Sealed(sealed::Unsealed),
     External(Vec<String>),
 }
 
@@ -41,7 +43,7 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
     check_object(&object)?;
     check_policy(&object.key, policy.as_deref())?;
     check_rotation(rotation.as_ref())?;
-    let origin = origin(source)?;
+    let origin = origin(&scope, &object.key, source)?;
     let mut steps = Steps::default();
     let project = project::ensure(&scope, &object, &mut steps)?;
     let old = context.state.secret_of(&scope.cluster.name, &object.key);
@@ -67,6 +69,9 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
     secret.managed = Some(scope.managed(&object));
     secret.policy = policy;
     secret.rotation = rotation;
+    if let Some(sealing) = &mut secret.sealing {
+        sealing.is_source = false;
+    }
     let renewed = match origin {
         Origin::Generated(recipe) => {
             let due = secret.version == 0 || Schedule::of(&secret).is_due(context.now);
@@ -76,6 +81,11 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
         }
         Origin::Supplied(value) => {
             secret.recipe = None;
+            differs(context, &project, &secret, &value)?.then_some(value)
+        }
+        Origin::Sealed(sealed::Unsealed { value, at }) => {
+            secret.recipe = None;
+            secret.sealing = Some(sealed::remember(&object.key, secret.sealing, at)?);
             differs(context, &project, &secret, &value)?.then_some(value)
         }
         Origin::External(fields) => {
@@ -110,7 +120,7 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
     Ok(steps.decide(move |context| standing::of_secret(context, &secret)))
 }
 
-fn origin(source: SecretSource) -> Result<Origin, Refusal> {
+fn origin(scope: &Scope<'_>, object: &ObjectKey, source: SecretSource) -> Result<Origin, Refusal> {
     match source {
         SecretSource::Generate(recipe) => {
             value::check(&recipe).map_err(refuse)?;
@@ -123,9 +133,8 @@ fn origin(source: SecretSource) -> Result<Origin, Refusal> {
         SecretSource::External { .. } => {
             Err(invalid(format!("source.external.fields has at most {} names", value::MAX_FIELDS)))
         }
-        SecretSource::Sealed { .. } => {
-            let text = "this server opens no sealed values yet: use source generate or external";
-            Err(invalid(text.to_owned()).code(ErrorCode::Unsupported))
+        SecretSource::Sealed { key_id, ciphertext, namespace_scope } => {
+            sealed::open(scope, object, &key_id, &ciphertext, namespace_scope).map(Origin::Sealed)
         }
     }
 }
@@ -171,6 +180,9 @@ fn detail(key: &ObjectKey, old: Option<&Secret>, new: &Secret) -> String {
         _ => {}
     }
     parts.push(format!("version {}", new.version));
+    if let Some(sealing) = new.sealing.filter(|it| it.is_source) {
+        parts.push(format!("sealed at {}", instant(sealing.at)));
+    }
     let was = old.and_then(|it| it.policy.as_deref());
     match (was, new.policy.as_deref()) {
         (None, None) => {}

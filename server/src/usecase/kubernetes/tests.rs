@@ -6,4 +6,5 @@ mod machines;
 mod pods;
 mod policies;
 mod protected;
+mod sealed;
 mod secrets;

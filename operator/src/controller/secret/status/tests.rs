@@ -53,18 +53,33 @@ fn ready_tells_how_the_value_stands() {
 }
 
 #[test]
+fn a_sealed_value_that_is_due_is_sealed_anew_and_not_set_at_the_server() {
+    let object = secret(json!({"source": {"sealed": {"keyID": "seal-1", "ciphertext": "AAAA"}}}));
+    let due = state(json!({"rotationDueSince": now().as_millisecond()}));
+    let message = "A new value is due since 2026-06-01T12:00:00Z: seal one with sikkerkey-operator seal, and apply it.";
+    let found = pass(&object, Outcome::InForce(due)).ready();
+    assert_eq!(found, (ConditionStatus::True, "RotationDue".to_owned(), message.to_owned()));
+}
+
+#[test]
 fn each_refusal_has_its_reason_and_stalls() {
     let object = secret(json!({"source": {"sealed": {"keyID": "seal-1", "ciphertext": "AAAA"}}}));
     for (code, reason, message) in [
         (
             ErrorCode::SealedKeyUnknown,
             "SealedKeyUnknown",
-            "The server does not know the sealing key seal-1: seal the value again, for a key that it has.",
+            "The server does not know the sealing key seal-1: seal the value again with sikkerkey-operator seal.",
         ),
         (
             ErrorCode::UnsealFailed,
             "UnsealFailed",
             "The ciphertext does not open as shop/db: it was sealed for another name or namespace, or altered. Seal it again.",
+        ),
+        (
+            ErrorCode::SealedValueOutdated,
+            "SealedValueOutdated",
+            "The server has had a value that was sealed later, and an older one never replaces it. To go back to an earlier \
+             value, seal it again with sikkerkey-operator seal.",
         ),
         (ErrorCode::ValueTooLarge, "ValueTooLarge", "The value is larger than 12 KiB."),
         (ErrorCode::Unsupported, "ServerRefused", "The server refused the change: the server's words."),

@@ -51,6 +51,7 @@ fn add(bench: &mut Bench, secret: &str, number: u64) -> Vec<Version> {
         rotation: None,
         due_by_reads: None,
         bindings: 0,
+        sealing: None,
         phase: SecretPhase::Active,
         held: false,
         managed: None,

@@ -134,8 +134,8 @@ fn what_cannot_be_put_in_force_says_what_to_change() {
     let table = [
         (
             ApplySecret { source: sealed, ..generated("db") },
-            Some(ErrorCode::Unsupported),
-            "this server opens no sealed values yet: use source generate or external",
+            Some(ErrorCode::SealedKeyUnknown),
+            "the sealing key is none of this vault's: seal the value again, to one that it has",
         ),
         (
             supplied("db", &"x".repeat(12 * 1024 + 1), &[]),
