@@ -21,6 +21,7 @@ mod policy_admission;
 mod refusal;
 mod revocation;
 mod secrecy;
+mod taken;
 mod team;
 
 use std::io::Write;

@@ -192,13 +192,4 @@ fn later(from: Timestamp, by: Duration) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn many_are_looked_at_more_seldom_each() {
-        for (takers, seconds) in [(0, 30), (1, 30), (600, 30), (1_200, 60), (10_000, 500)] {
-            assert_eq!(period(takers), Duration::from_secs(seconds), "{takers}");
-        }
-    }
-}
+mod tests;
