@@ -97,13 +97,13 @@ fn core_secrets_are_read_and_deleted_by_name_where_that_is_asked_for_and_in_a_ro
     let more: Vec<&Value> = with.iter().filter(|object| !without.contains(object)).collect();
     assert_eq!((more.len(), with.len()), (2, without.len() + 2));
     let role: ClusterRole = typed(more[0]);
-    let rule = PolicyRule {
+    let expected = PolicyRule {
         api_groups: Some(vec![String::new()]),
         resources: Some(vec!["secrets".into()]),
         verbs: vec!["get".into(), "delete".into()],
         ..PolicyRule::default()
     };
-    assert_eq!(role.rules, Some(vec![rule]));
+    assert_eq!(role.rules, Some(vec![expected]));
     let binding: ClusterRoleBinding = typed(more[1]);
     assert_eq!(Some(binding.role_ref.name), role.metadata.name);
     assert_eq!(binding.subjects.unwrap()[0].name, "sikkerkey-operator");

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::jiff::Timestamp;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use sikkerkey_crds::reason::Reason;
 use sikkerkey_protocol::secret_text::SecretText;
 use zeroize::Zeroizing;
@@ -243,8 +243,8 @@ struct Metadata {
     deletion_timestamp: Option<IgnoredAny>,
     #[serde(default)]
     labels: Option<BTreeMap<String, String>>,
-    #[serde(default)]
-    annotations: Option<BTreeMap<String, IgnoredAny>>,
+    #[serde(default, rename = "annotations", deserialize_with = "keys")]
+    annotation_keys: Vec<String>,
     #[serde(default)]
     owner_references: Option<Vec<Owner>>,
 }
@@ -253,6 +253,12 @@ struct Metadata {
 struct Owner {
     kind: String,
     name: String,
+}
+
+#[expect(clippy::zero_sized_map_values, reason = "the values must not be kept")]
+fn keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let map: Option<BTreeMap<String, IgnoredAny>> = Option::deserialize(deserializer)?;
+    Ok(map.into_iter().flat_map(BTreeMap::into_keys).collect())
 }
 
 impl CoreSecret {
@@ -273,7 +279,7 @@ impl CoreSecret {
         }
         let none = BTreeMap::new();
         let labels = self.metadata.labels.as_ref().unwrap_or(&none);
-        let annotations = self.metadata.annotations.iter().flat_map(BTreeMap::keys).map(String::as_str);
+        let annotations = self.metadata.annotation_keys.iter().map(String::as_str);
         tracking::manager(labels, annotations).or_else(|| match self.type_.as_deref() {
             Some("helm.sh/release.v1") => Some("Helm".to_owned()),
             Some("kubernetes.io/service-account-token") => Some("the token controller of Kubernetes".to_owned()),

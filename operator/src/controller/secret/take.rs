@@ -89,15 +89,13 @@ pub async fn follow_up(
         Taking::New(_) => now,
         Taking::Known => {
             let taken = context.ledger.entry(Kind::Secret, &key, &uid).taken;
-            match taken.filter(|taken| is_ours && taken.version == state.version) {
-                Some(taken) => taken.since,
-                None => {
-                    // The server has another value: somebody set it, or it was restored. The source decides.
-                    context.ledger.note(Kind::Secret, &key, &uid, |entry| entry.taken = None);
-                    facts.look_at = later(now, Duration::from_millis(1));
-                    return Ok(());
-                }
-            }
+            let Some(taken) = taken.filter(|taken| is_ours && taken.version == state.version) else {
+                // The server has another value: somebody set it, or it was restored. The source decides.
+                context.ledger.note(Kind::Secret, &key, &uid, |entry| entry.taken = None);
+                facts.look_at = later(now, Duration::from_millis(1));
+                return Ok(());
+            };
+            taken.since
         }
     };
     let generation = object.metadata.generation.unwrap_or_default();

@@ -101,6 +101,7 @@ fn from_old() -> Value {
 
 /// What a look found and what the server holds, with `ResolvedRefs`, `Programmed` and `Ready`.
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn each_find_has_its_conditions() {
     let nothing = || json!({"version": 0, "versionTime": null});
     let kept = || Some(Keeper::Manager("Helm".into()));
