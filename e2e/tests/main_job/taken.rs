@@ -16,8 +16,7 @@ use crate::{BOUND, on_a_node};
 fn fresh() -> String {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).unwrap();
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("pw<{hex}>\"&")
+    format!("pw<{:032x}>\"&", u128::from_be_bytes(bytes))
 }
 
 impl Team<'_> {

@@ -20,9 +20,6 @@ pub enum Error {
     /// The core Secret that a value is taken from.
     #[error("read the Kubernetes Secret of {}", .0.key)]
     ReadOriginal(Target, #[source] kube::Error),
-    /// The same, once its value is taken.
-    #[error("delete the Kubernetes Secret of {}", .0.key)]
-    DeleteOriginal(Target, #[source] kube::Error),
 }
 
 impl Error {
@@ -38,7 +35,7 @@ impl Error {
 
     /// When to try again.
     pub fn retry(&self) -> Retry {
-        let is_about_the_object = !matches!(self, Self::ReadOriginal(..) | Self::DeleteOriginal(..));
+        let is_about_the_object = !matches!(self, Self::ReadOriginal(..));
         match self.cause() {
             // Gone: the watch says so too, and there is nothing left to do.
             kube::Error::Api(status) if status.code == 404 && is_about_the_object => Retry::Never,
@@ -56,8 +53,7 @@ impl Error {
             Self::WriteStatus(target, error)
             | Self::AddFinalizer(target, error)
             | Self::RemoveFinalizer(target, error)
-            | Self::ReadOriginal(target, error)
-            | Self::DeleteOriginal(target, error) => (target, error),
+            | Self::ReadOriginal(target, error) => (target, error),
         }
     }
 }

@@ -136,8 +136,8 @@ pub trait Reconciled: IndexedKind {
         _facts: &mut Self::Facts,
         _outcome: &Outcome<Self::State>,
         _context: &Context,
-    ) -> impl Future<Output = Result<(), Error>> + Send {
-        std::future::ready(Ok(()))
+    ) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
     }
 
     /// Decides.

@@ -88,7 +88,7 @@ impl Subject<'_> {
             // The server has seen a newer generation than we have: it is on its way here.
             return Ok(self.after_outcome::<K>(object.changes_at(&facts, &previous), &outcome));
         }
-        K::follow_up(object, &mut facts, &outcome, self.context).await?;
+        K::follow_up(object, &mut facts, &outcome, self.context).await;
         let cluster = self.context.session.logged_in().map(|logged_in| logged_in.cluster).unwrap_or_default();
         let wanted = K::conclude(&Evidence {
             object,

@@ -72,8 +72,8 @@ impl Reconciled for Secret {
         facts: &mut gather::Facts,
         outcome: &Outcome<SecretState>,
         context: &Context,
-    ) -> Result<(), Error> {
-        take::follow_up(object, facts, outcome, context).await
+    ) {
+        take::follow_up(object, facts, outcome, context).await;
     }
 
     fn farewell(&self) -> Option<News> {

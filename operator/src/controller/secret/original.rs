@@ -141,8 +141,8 @@ pub enum Keeper {
     Manager(String),
     /// Other Secrets (sks) take from it as well, and keep it or have not taken it yet.
     Others(Vec<String>),
-    /// The operator has no right to.
-    NoRight,
+    /// The API server does not let the operator delete it.
+    Refused,
 }
 
 impl Disabled {
@@ -208,7 +208,7 @@ impl Keeper {
                 let others: Vec<String> = others.iter().map(|other| format!("sks/{other}")).collect();
                 format!("{} take from it as well, and keep it or have not taken it yet.", listed(&others))
             }
-            Self::NoRight => "the operator has no right to. Delete it yourself.".to_owned(),
+            Self::Refused => "the API server does not let the operator. Delete it yourself.".to_owned(),
         };
         let message = format!("Kubernetes Secret {name} was not deleted: {why}");
         Verdict::holds_with(Reason::OriginalKept, message)

@@ -79,10 +79,10 @@ pub async fn follow_up(
     facts: &mut Facts,
     outcome: &Outcome<SecretState>,
     context: &Context,
-) -> Result<(), Error> {
-    let (Some(source), Outcome::InForce(state)) = (source(object), outcome) else { return Ok(()) };
-    let Original::Found(found) = &mut facts.original else { return Ok(()) };
-    let Ok(taking) = &found.value else { return Ok(()) };
+) {
+    let (Some(source), Outcome::InForce(state)) = (source(object), outcome) else { return };
+    let Original::Found(found) = &mut facts.original else { return };
+    let Ok(taking) = &found.value else { return };
     let (key, uid, now) = (key(object), uid(object), context.clock.now());
     let is_ours = state.taken_from == Some(place(source));
     let since = match taking {
@@ -93,7 +93,7 @@ pub async fn follow_up(
                 // The server has another value: somebody set it, or it was restored. The source decides.
                 context.ledger.note(Kind::Secret, &key, &uid, |entry| entry.taken = None);
                 facts.look_at = later(now, Duration::from_millis(1));
-                return Ok(());
+                return;
             };
             taken.since
         }
@@ -102,8 +102,8 @@ pub async fn follow_up(
     let taken = Taken { marks: found.marks.clone(), generation, version: state.version, since };
     context.ledger.note(Kind::Secret, &key, &uid, |entry| entry.taken = Some(taken));
     let is_to_go = source.on_taken() == OnTaken::Delete && !found.is_going && is_ours;
-    if !is_to_go || matches!(found.kept_by, Some(Keeper::Manager(_) | Keeper::NoRight)) {
-        return Ok(());
+    if !is_to_go || matches!(found.kept_by, Some(Keeper::Manager(_) | Keeper::Refused)) {
+        return;
     }
     let goes_at = later(since, STAYS_FOR).unwrap_or(now);
     if now < goes_at {
@@ -112,24 +112,31 @@ pub async fn follow_up(
             found.kept_by = None;
         }
         facts.look_at = Some(goes_at);
-        return Ok(());
+        return;
     }
     if found.kept_by.is_some() {
-        return Ok(());
+        return;
     }
     let deleted = read::delete(&context.client, &key.namespace, &source.name, &found.marks).await;
-    match deleted.map_err(|error| Error::DeleteOriginal(target(key.clone()), error))? {
-        Deletion::Done => {
+    match deleted {
+        Ok(Deletion::Done) => {
             tracing::info!(%key, original = source.name, "the Kubernetes Secret was deleted: its value is taken over");
             facts.original = Original::Missing;
             let message = format!("Kubernetes Secret {} was deleted: its value is at the server.", source.name);
             let news = News { is_warning: false, reason: Reason::OriginalDeleted.to_string(), message };
             context.events.publish(&object.object_ref(&()), "Reconcile", &news).await;
         }
-        Deletion::Changed => facts.look_at = later(now, Duration::from_millis(1)),
-        Deletion::NoRight => found.kept_by = Some(Keeper::NoRight),
+        // Taken anew, from the start.
+        Ok(Deletion::Changed) => {
+            context.ledger.note(Kind::Secret, &key, &uid, |entry| entry.taken = None);
+            facts.look_at = later(now, Duration::from_millis(1));
+        }
+        Ok(Deletion::Refused) => found.kept_by = Some(Keeper::Refused),
+        // The object is in force whatever becomes of its original: the next look tries again.
+        Err(error) => {
+            tracing::warn!(%key, original = source.name, %error, "the Kubernetes Secret could not be deleted")
+        }
     }
-    Ok(())
 }
 
 fn says_that_it_was_kept(secret: &Secret) -> bool {

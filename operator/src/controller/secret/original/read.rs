@@ -27,8 +27,8 @@ pub enum Deletion {
     Done,
     /// It is another one, or has changed.
     Changed,
-    /// The operator has no right to.
-    NoRight,
+    /// The API server does not let the operator: it lacks the right, or an admission policy is against it.
+    Refused,
 }
 
 /// A core Secret by its name, past every cache. None: there is none, as the API server itself says.
@@ -58,9 +58,9 @@ pub async fn delete(client: &Client, namespace: &str, name: &str, marks: &Marks)
     match status {
         StatusCode::OK | StatusCode::ACCEPTED => Ok(Deletion::Done),
         StatusCode::CONFLICT => Ok(Deletion::Changed),
-        StatusCode::FORBIDDEN => Ok(Deletion::NoRight),
         status => match refusal(status, &body) {
             refused if refused.code == 404 && refused.reason == "NotFound" => Ok(Deletion::Done),
+            refused if matches!(refused.code, 400 | 403 | 422) => Ok(Deletion::Refused),
             refused => Err(kube::Error::Api(Box::new(refused))),
         },
     }

@@ -1,5 +1,6 @@
 #![expect(clippy::needless_pass_by_value, reason = "tests hand over JSON literals")]
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -154,9 +155,40 @@ fn why_it_stays_says_what_to_do() {
             Keeper::Others(vec!["a".into(), "b".into()]),
             "Kubernetes Secret old was not deleted: sks/a, sks/b take from it as well, and keep it or have not taken it yet.",
         ),
-        (Keeper::NoRight, "Kubernetes Secret old was not deleted: the operator has no right to. Delete it yourself."),
+        (
+            Keeper::Refused,
+            "Kubernetes Secret old was not deleted: the API server does not let the operator. Delete it yourself.",
+        ),
     ] {
         let verdict = keeper.verdict("old");
         assert_eq!((verdict.reason, verdict.message.as_str()), (Reason::OriginalKept, message));
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_text_stands_there_comes_out_of_the_json_as_it_was(
+        data in proptest::collection::btree_map("[-._a-zA-Z0-9]{1,63}", ".{0,40}", 1..20),
+    ) {
+        let fields: Vec<(&str, &[u8])> = data.iter().map(|(key, text)| (key.as_str(), text.as_bytes())).collect();
+        let value = with(&fields).value(None).unwrap();
+        let read: BTreeMap<String, String> = serde_json::from_str(value.text.expose()).unwrap();
+        prop_assert_eq!(&read, &data);
+        prop_assert_eq!(value.field_names, data.into_keys().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn whatever_bytes_stand_there_are_taken_whole_or_refused(
+        data in proptest::collection::btree_map("[-._a-zA-Z0-9]{1,70}", proptest::collection::vec(any::<u8>(), 0..20), 0..5),
+    ) {
+        let fields: Vec<(&str, &[u8])> = data.iter().map(|(key, bytes)| (key.as_str(), bytes.as_slice())).collect();
+        let is_good = !data.is_empty()
+            && data.iter().all(|(key, bytes)| key.len() <= 63 && std::str::from_utf8(bytes).is_ok());
+        prop_assert_eq!(with(&fields).value(None).is_ok(), is_good);
+        for (key, bytes) in &data {
+            let taken = with(&fields).value(Some(key)).map(|value| value.text.expose().as_bytes().to_vec()).ok();
+            let is_good = !bytes.is_empty() && std::str::from_utf8(bytes).is_ok();
+            prop_assert_eq!(taken, is_good.then(|| bytes.clone()));
+        }
     }
 }
