@@ -134,7 +134,7 @@ pub async fn follow_up(
         Ok(Deletion::Refused) => found.kept_by = Some(Keeper::Refused),
         // The object is in force whatever becomes of its original: the next look tries again.
         Err(error) => {
-            tracing::warn!(%key, original = source.name, %error, "the Kubernetes Secret could not be deleted")
+            tracing::warn!(%key, original = source.name, %error, "the Kubernetes Secret could not be deleted");
         }
     }
 }
