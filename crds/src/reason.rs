@@ -86,6 +86,8 @@ reasons! {
     KubernetesSecretNotFound,
     /// The core Secret to take the value from lacks the key.
     KubernetesSecretKeyNotFound,
+    /// What stands in the core Secret to take the value from can be no value.
+    KubernetesSecretInvalid,
     /// Nobody has set a value.
     ValueMissing,
     /// The server lost a value that it had generated: another one is made only by a person's word.
@@ -204,6 +206,12 @@ reasons! {
     CleanupDeferred,
     /// A Secret no longer names its policy.
     PolicyUnbound,
+    /// The core Secret was deleted, because its value is taken over.
+    OriginalDeleted,
+    /// A Secret was deleted, and its value is kept at the server.
+    ValueRetained,
+    /// A Secret was deleted, and its value went to the server's trash.
+    ValueTrashed,
 }
 
 impl Reason {

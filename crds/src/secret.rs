@@ -79,7 +79,10 @@ pub struct SecretSource {
     /// source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sealed: Option<Sealed>,
-    /// The value is taken over from a core Secret of this namespace. Absent: another source. This version refuses it.
+    /// The value is taken over from a core Secret of this namespace: when this object changes, and when the core Secret
+    /// does, within 30 seconds or so (of more than 600 such Secrets in the cluster, proportionally later). Whoever may
+    /// write this can have any core Secret of this namespace read. Off unless the operator was started with
+    /// `--kubernetes-secret-source`. Absent: another source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kubernetes_secret: Option<KubernetesSecret>,
     /// A person or a program sets the value at the server. Empty (`{}`): one value without fields. Absent: another
@@ -195,12 +198,13 @@ pub struct KubernetesSecret {
     /// Name of the core Secret, in this namespace.
     #[schemars(transform = shape::name)]
     pub name: String,
-    /// The key to take. Absent: all keys, as fields.
+    /// The key to take, as one value. Absent: all keys, as fields. Values are UTF-8 text.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub key: Option<String>,
-    /// What happens to the core Secret once its value is taken: `Keep` or `Delete`. One that something else manages is
-    /// never deleted. Absent: `Keep`.
+    /// What happens to the core Secret once its value is taken: `Keep` or `Delete`. With `Delete` it goes some 15 seconds
+    /// after the server has the value, and from then on need not exist. One that something else manages (an owner, Argo
+    /// CD, Flux, Helm, …), or that another Secret (sks) still takes from, is not deleted. Absent: `Keep`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_taken: Option<OnTaken>,
 }

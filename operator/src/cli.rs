@@ -87,6 +87,10 @@ pub struct RunOptions {
     /// Remove up to so many objects from the server that are not in this cluster, where a comparison stopped
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     pub acknowledge_removals: usize,
+    /// Take values over from core Secrets, for Secrets (sks) whose source is kubernetesSecret; needs the role that manifests
+    /// prints with the same flag
+    #[arg(long)]
+    pub kubernetes_secret_source: bool,
     /// Log filter, for example info or debug
     #[arg(long, value_name = "FILTER", env = "SIKKERKEY_LOG", default_value = "info")]
     pub log_filter: String,
@@ -135,6 +139,7 @@ mod tests {
         assert_eq!((options.sidecar_cpu_request.as_str(), options.sidecar_memory.as_str()), ("5m", "16Mi"));
         assert_eq!(options.service_account, "sikkerkey-operator");
         assert_eq!(options.acknowledge_removals, 0);
+        assert!(!options.kubernetes_secret_source, "the operator reads no core Secret unless it is told to");
         assert_eq!((options.listen.port(), options.attest_listen), (9443, None));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! One pass over an object: `gather` reads its surroundings from the index, `plan` decides, [`reconcile`] tells the server
 //! and `conclude` makes the status that follows, which is written when it differs. All but `reconcile` is pure. Nothing is
-//! ever concluded from an index that is not whole.
+//! ever concluded from an index that is not whole. One source of Secrets, core Secrets, is in no index: [`secret::take`]
+//! looks at it before the plan, and deletes it after the server's answer where it is to go.
 
 pub mod access_policy;
 pub mod compare;
@@ -76,6 +77,8 @@ pub struct Context {
     pub own_pod: ObjectReference,
     /// How many objects one comparison may remove beyond its guard, because a person said so.
     pub acknowledged_removals: usize,
+    /// Whether values are taken over from core Secrets.
+    pub kubernetes_secret_source: bool,
 }
 
 /// Runs the controllers, the comparison and the watch on pods, for as long as the future is polled.

@@ -29,6 +29,8 @@
 //!
 //! * `gather` reads, `plan`, `convert` and `conclude` are pure. Only [`controller::reconcile`] writes, one pass at a time
 //!   for each object.
+//! * A core Secret is read by name, in a pass over a Secret (sks) that takes its value from it, and only if the operator was
+//!   started to do so. It is never listed, watched or kept; of it the operator remembers uid and resource version.
 //! * An object that is not accepted changes nothing at the server. What it names in another namespace needs the consent of
 //!   that namespace, and whether something is missing there or not consenting reads the same.
 //! * A list that could not be read is never taken for an empty one: nothing is concluded from an index that is not whole,
@@ -58,4 +60,5 @@ pub mod run;
 pub mod seal;
 pub mod serve;
 pub mod server;
+pub mod tracking;
 pub mod webhook;

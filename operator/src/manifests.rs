@@ -2,7 +2,7 @@
 //! configurations. Pure.
 //!
 //! Least privilege: no right on core Secrets but on its own two by name (creation cannot be limited by name, so it is
-//! limited to the operator's namespace); tokens only for its own account; of pods it may only read.
+//! limited to the operator's namespace), unless values are to be taken over from them; tokens only for its own account; of pods it may only read.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -19,6 +19,8 @@ pub const MUTATE_PATH: &str = "/mutate-pods";
 pub const VALIDATE_PATH: &str = "/validate";
 /// Name of everything that belongs to the operator.
 const OPERATOR: &str = "sikkerkey-operator";
+/// Name of the role that reads core Secrets.
+const ORIGINALS: &str = "sikkerkey-operator-kubernetes-secrets";
 /// Plurals of the four kinds.
 const PLURALS: [&str; 4] = ["machines", "secrets", "grants", "accesspolicies"];
 
@@ -37,6 +39,9 @@ pub struct ManifestOptions {
     /// Service account of the operator
     #[arg(long, value_name = "NAME", default_value = OPERATOR)]
     pub service_account: String,
+    /// Add the right to read core Secrets by name and to delete them, for operators that run with the same flag
+    #[arg(long)]
+    pub kubernetes_secret_source: bool,
 }
 
 /// The options do not say where the webhook is.
@@ -67,9 +72,32 @@ pub fn yaml(options: &ManifestOptions) -> Result<String, ManifestError> {
 /// All of it, in the order in which it is applied.
 pub fn objects(options: &ManifestOptions) -> Result<Vec<Value>, ManifestError> {
     let mut objects = access(options);
+    if options.kubernetes_secret_source {
+        objects.extend(originals(options));
+    }
     objects.push(mutating(&client_config(options, MUTATE_PATH)?));
     objects.push(validating(options, &client_config(options, VALIDATE_PATH)?));
     Ok(objects)
+}
+
+/// For values that are taken over from core Secrets. A role of its own: whoever wants this in some namespaces only binds it
+/// there, and whoever wants nothing deleted takes the verb out.
+fn originals(options: &ManifestOptions) -> [Value; 2] {
+    let ManifestOptions { namespace, service_account, .. } = options;
+    let rbac = "rbac.authorization.k8s.io";
+    [
+        json!({
+            "apiVersion": format!("{rbac}/v1"), "kind": "ClusterRole",
+            "metadata": {"name": ORIGINALS, "labels": labels()},
+            "rules": [rule("", &["secrets".to_owned()], &["get", "delete"])],
+        }),
+        json!({
+            "apiVersion": format!("{rbac}/v1"), "kind": "ClusterRoleBinding",
+            "metadata": {"name": ORIGINALS, "labels": labels()},
+            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": ORIGINALS},
+            "subjects": [{"kind": "ServiceAccount", "name": service_account, "namespace": namespace}],
+        }),
+    ]
 }
 
 /// The service account, the roles and their bindings.

@@ -45,6 +45,13 @@ struct Parts {
     metrics: Metrics,
 }
 
+/// What a person told the controllers.
+#[derive(Clone, Copy)]
+struct ControllerOptions {
+    acknowledged_removals: usize,
+    kubernetes_secret_source: bool,
+}
+
 /// Runs until a signal, or until something ends that must not.
 pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     // Fails when one is installed already; there is only this one to choose from.
@@ -87,8 +94,11 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let (quit, quitting) = watch::channel(false);
     let (mut workers, mut tasks) = (JoinSet::new(), JoinSet::new());
-    let removals = options.acknowledge_removals;
-    workers.spawn(until(&stopping, lead(parts.clone(), removals, leadership.clone())));
+    let of_controllers = ControllerOptions {
+        acknowledged_removals: options.acknowledge_removals,
+        kubernetes_secret_source: options.kubernetes_secret_source,
+    };
+    workers.spawn(until(&stopping, lead(parts.clone(), of_controllers, leadership.clone())));
     tasks.spawn(until(&quitting, index::watch(parts.client.clone(), feeds, parts.metrics.clone())));
     tasks.spawn(finishes(leader.run(told(quitting.clone()))));
     let certificate = authority.serving();
@@ -181,7 +191,7 @@ fn serving(options: &RunOptions, parts: &Parts, trust: TrustBundle) -> anyhow::R
 
 /// Runs the controllers while this replica leads. Each term begins with an empty memory: another replica may have worked
 /// in between.
-async fn lead(parts: Parts, acknowledged_removals: usize, leadership: Leadership) {
+async fn lead(parts: Parts, options: ControllerOptions, leadership: Leadership) {
     let mut leads = leadership.subscribe();
     let Account { namespace, pod_name, pod_uid, .. } = parts.account.clone();
     let own_pod = ObjectReference {
@@ -205,7 +215,8 @@ async fn lead(parts: Parts, acknowledged_removals: usize, leadership: Leadership
             session,
             clock,
             metrics: metrics.clone(),
-            acknowledged_removals,
+            acknowledged_removals: options.acknowledged_removals,
+            kubernetes_secret_source: options.kubernetes_secret_source,
         };
         metrics.leads(true);
         tracing::info!("this replica leads");

@@ -129,6 +129,7 @@ impl Filler<'_> {
             version: 1,
             version_time: Some(MADE),
             policy: None,
+            origin: None,
             recipe: None,
             rotation: None,
             due_by_reads: None,

@@ -44,7 +44,7 @@ impl Layout {
             .args(["run", "--server-url", &self.server_url(), "--attest-url", &self.operator_url()])
             .args(["--listen", &self.operator.to_string(), "--namespace", NAMESPACE])
             .args(["--sidecar-image", SIDECAR_IMAGE, "--serving-san", &self.operator.ip().to_string()])
-            .args(["--sidecar-log-level", self.log])
+            .args(["--sidecar-log-level", self.log, "--kubernetes-secret-source"])
             .env("KUBECONFIG", kubeconfig.display().to_string())
             .env("POD_NAME", pod.metadata.name.clone().unwrap_or_default())
             .env("POD_UID", pod.metadata.uid.clone().unwrap_or_default())

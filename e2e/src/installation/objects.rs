@@ -20,7 +20,8 @@ pub(super) async fn install_objects(cluster: &Cluster, operator: &Path, layout: 
     let crds = cargo::workspace().join("crds");
     kubectl.run(["apply", "--server-side", "-f", &crds.display().to_string()]).await?;
     let webhook = layout.operator_url();
-    let manifests = printed(operator, &["manifests", "--namespace", NAMESPACE, "--webhook-url", &webhook]).await?;
+    let args = ["manifests", "--namespace", NAMESPACE, "--webhook-url", &webhook, "--kubernetes-secret-source"];
+    let manifests = printed(operator, &args).await?;
     kubectl.apply(&manifests).await?;
     let policies = printed(operator, &["admission-policies"]).await?;
     kubectl.apply(&policies).await?;

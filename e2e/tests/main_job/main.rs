@@ -22,6 +22,7 @@ mod refusal;
 mod revocation;
 mod sealed;
 mod secrecy;
+mod taken;
 mod team;
 
 use std::io::Write;

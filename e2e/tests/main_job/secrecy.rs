@@ -11,7 +11,7 @@ use crate::on_a_node;
 use crate::team::{PASSWORD, SHOP, Team};
 
 /// What a text looks like where others write it down.
-fn forms(text: &str) -> Vec<String> {
+pub(crate) fn forms(text: &str) -> Vec<String> {
     let json = serde_json::to_string(text).unwrap();
     let json = json.trim_matches('"').to_owned();
     // As Go writes JSON.

@@ -17,6 +17,9 @@ pub enum Error {
     /// Our finalizer.
     #[error("remove the finalizer from {}", .0.key)]
     RemoveFinalizer(Target, #[source] kube::Error),
+    /// The core Secret that a value is taken from.
+    #[error("read the Kubernetes Secret of {}", .0.key)]
+    ReadOriginal(Target, #[source] kube::Error),
 }
 
 impl Error {
@@ -27,23 +30,30 @@ impl Error {
 
     /// The object it is about.
     pub fn related(&self) -> &Target {
-        let (Self::WriteStatus(target, _) | Self::AddFinalizer(target, _) | Self::RemoveFinalizer(target, _)) = self;
-        target
+        self.parts().0
     }
 
     /// When to try again.
     pub fn retry(&self) -> Retry {
-        let (Self::WriteStatus(_, error) | Self::AddFinalizer(_, error) | Self::RemoveFinalizer(_, error)) = self;
-        match error {
+        let is_about_the_object = !matches!(self, Self::ReadOriginal(..));
+        match self.cause() {
             // Gone: the watch says so too, and there is nothing left to do.
-            kube::Error::Api(status) if status.code == 404 => Retry::Never,
+            kube::Error::Api(status) if status.code == 404 && is_about_the_object => Retry::Never,
             _ => Retry::BackOff,
         }
     }
 
     /// The cause, for the log.
     pub fn cause(&self) -> &kube::Error {
-        let (Self::WriteStatus(_, error) | Self::AddFinalizer(_, error) | Self::RemoveFinalizer(_, error)) = self;
-        error
+        self.parts().1
+    }
+
+    fn parts(&self) -> (&Target, &kube::Error) {
+        match self {
+            Self::WriteStatus(target, error)
+            | Self::AddFinalizer(target, error)
+            | Self::RemoveFinalizer(target, error)
+            | Self::ReadOriginal(target, error) => (target, error),
+        }
     }
 }

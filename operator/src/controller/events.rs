@@ -5,6 +5,7 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
+use kube::core::Status;
 use kube::{Api, Client};
 use sikkerkey_crds::condition::{Condition, ConditionStatus, ConditionType, clipped, find};
 use sikkerkey_crds::names;
@@ -56,11 +57,20 @@ impl Events {
         let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         match api.create(&PostParams::default(), &event).await {
             Ok(_) => self.metrics.event_published(),
+            // Where all goes at once nobody reads it either.
+            Err(kube::Error::Api(status)) if is_of_a_namespace_that_goes(&status) => {
+                tracing::debug!(reason = news.reason, namespace, "no Event: the namespace is being deleted");
+            }
             Err(error) => tracing::warn!(
                 %error, reason = news.reason, namespace, name = regarding.name, "an Event could not be published"
             ),
         }
     }
+}
+
+fn is_of_a_namespace_that_goes(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 403 && causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 fn event(regarding: &ObjectReference, action: &str, news: &News, instance: &str, now: Timestamp) -> Event {
@@ -102,9 +112,26 @@ pub fn news(before: &[Condition], after: &[Condition]) -> Option<News> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use sikkerkey_crds::Time;
 
     use super::*;
+
+    #[test]
+    fn a_namespace_that_is_being_deleted_takes_no_events() {
+        let causes = json!([{"reason": "NamespaceTerminating", "message": "namespace shop is being terminated"}]);
+        for (status, expected) in [
+            (json!({"code": 403, "reason": "Forbidden", "details": {"causes": causes}}), true),
+            (json!({"code": 403, "reason": "Forbidden", "details": {}}), false),
+            (json!({"code": 500, "details": {"causes": causes}}), false),
+        ] {
+            assert_eq!(
+                is_of_a_namespace_that_goes(&serde_json::from_value(status.clone()).unwrap()),
+                expected,
+                "{status}"
+            );
+        }
+    }
 
     fn ready(status: ConditionStatus, reason: Reason, message: &str) -> Vec<Condition> {
         vec![Condition::new(ConditionType::Ready, status, reason, message, Some(2), Time(Timestamp::UNIX_EPOCH))]

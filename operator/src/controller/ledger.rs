@@ -7,6 +7,8 @@ use std::time::Duration;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
 
+use super::secret::original::Taken;
+
 /// Counters of one object are written at most this often.
 const COUNTERS_EVERY: Duration = Duration::from_mins(10);
 /// Statuses written for their counters alone, in one second, by the whole operator.
@@ -48,6 +50,8 @@ pub struct Entry {
     pub denials_told: BTreeMap<String, Timestamp>,
     /// Of one that does not parse, and whose status therefore cannot be read either: what was said of it.
     pub said: Option<String>,
+    /// Of a Secret that takes its value from a core Secret: what the server acknowledged. Never the value.
+    pub taken: Option<Taken>,
 }
 
 impl Ledger {

@@ -10,7 +10,9 @@ use sikkerkey_protocol::Call;
 use sikkerkey_protocol::error_body::ErrorCode;
 use sikkerkey_protocol::kubernetes::{Kind, ObjectMeta};
 
+use super::Context;
 use super::conditions::{self, Findings, Programmed, Verdict};
+use super::error::Error;
 use super::events::News;
 use crate::index::Index;
 use crate::index::seen::IndexedKind;
@@ -119,6 +121,25 @@ pub trait Reconciled: IndexedKind {
     /// Looks around.
     fn gather(object: &Received<Self>, index: &Index, now: Timestamp) -> Self::Facts;
 
+    /// Reads from the API server what no index holds.
+    fn look(
+        _object: &Received<Self>,
+        _facts: &mut Self::Facts,
+        _context: &Context,
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// Does at the API server what may be done only once the server has answered.
+    fn follow_up(
+        _object: &Received<Self>,
+        _facts: &mut Self::Facts,
+        _outcome: &Outcome<Self::State>,
+        _context: &Context,
+    ) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Decides.
     fn plan(object: &Received<Self>, meta: ObjectMeta, facts: &Self::Facts) -> Plan<Self::Apply>;
 
@@ -154,6 +175,11 @@ pub trait Reconciled: IndexedKind {
     /// Instants at which `status`, the one that was just concluded, may change by the clock alone.
     fn changes_at(&self, _facts: &Self::Facts, _status: &Self::Status) -> [Option<Timestamp>; 2] {
         [None, None]
+    }
+
+    /// What is told in an Event when the server has forgotten it.
+    fn farewell(&self) -> Option<News> {
+        None
     }
 
     /// Whether its value goes to the trash when it is deleted.

@@ -72,7 +72,8 @@ impl Subject<'_> {
         };
         let generation = object.meta().generation.unwrap_or_default();
         let meta = ObjectMeta { key: self.key.clone(), namespace_uid, uid: self.uid.clone(), generation };
-        let facts = K::gather(object, index, self.now);
+        let mut facts = K::gather(object, index, self.now);
+        K::look(object, &mut facts, self.context).await?;
         let plan = K::plan(object, meta, &facts);
         if let Plan::Wait = plan {
             return Ok(self.waits::<K>());
@@ -87,6 +88,7 @@ impl Subject<'_> {
             // The server has seen a newer generation than we have: it is on its way here.
             return Ok(self.after_outcome::<K>(object.changes_at(&facts, &previous), &outcome));
         }
+        K::follow_up(object, &mut facts, &outcome, self.context).await;
         let cluster = self.context.session.logged_in().map(|logged_in| logged_in.cluster).unwrap_or_default();
         let wanted = K::conclude(&Evidence {
             object,
@@ -196,7 +198,7 @@ impl Subject<'_> {
         self.context.metrics.reconciled(K::WIRE, kind);
         tracing::debug!(kind = K::KIND, key = %self.key, %error, "the server did not take it");
         Next::requeue(match error.retry() {
-            Retry::Never => AT_LEAST_EVERY,
+            Retry::Never => next_look(changes_at, self.now, &self.uid),
             Retry::After(wait) => wait,
             Retry::BackOff => back_off(self.context.ledger.failed(K::WIRE, &self.key, &self.uid), &self.uid),
         })
@@ -254,7 +256,12 @@ impl Subject<'_> {
                 self.context.events.publish(&seen.object_ref(&()), "Delete", &news).await;
             }
             Release::Deferred => self.context.ledger.defer(&self.uid, trash),
-            Release::Now => {}
+            Release::Now => {
+                let farewell = seen.0.as_ref().ok().and_then(|received| received.object.farewell());
+                if let Some(news) = farewell.filter(|_| finalizer::is_on(meta)) {
+                    self.context.events.publish(&seen.object_ref(&()), "Delete", &news).await;
+                }
+            }
         }
         finalizer::remove::<K>(&self.context.client, &self.key, meta)
             .await

@@ -1,9 +1,11 @@
-//! Secrets (sks): gather, plan, conclude.
+//! Secrets (sks): gather, look, plan, conclude.
 
 pub mod convert;
 pub mod gather;
+pub mod original;
 pub mod plan;
 pub mod status;
+pub mod take;
 
 use k8s_openapi::jiff::Timestamp;
 use sikkerkey_crds::condition::Condition;
@@ -11,7 +13,10 @@ use sikkerkey_crds::received::Received;
 use sikkerkey_crds::secret::{DeletionPolicy, Secret, SecretStatus};
 use sikkerkey_protocol::kubernetes::{ApplySecret, Kind, ObjectMeta, SecretState};
 
-use super::plan::{Evidence, Plan, Reconciled};
+use super::Context;
+use super::error::Error;
+use super::events::News;
+use super::plan::{Evidence, Outcome, Plan, Reconciled};
 use crate::index::Index;
 
 impl Reconciled for Secret {
@@ -55,7 +60,24 @@ impl Reconciled for Secret {
     }
 
     fn changes_at(&self, facts: &gather::Facts, _: &SecretStatus) -> [Option<Timestamp>; 2] {
-        [facts.grants.changes_at, None]
+        [facts.grants.changes_at, facts.look_at]
+    }
+
+    async fn look(object: &Received<Self>, facts: &mut gather::Facts, context: &Context) -> Result<(), Error> {
+        take::look(object, facts, context).await
+    }
+
+    async fn follow_up(
+        object: &Received<Self>,
+        facts: &mut gather::Facts,
+        outcome: &Outcome<SecretState>,
+        context: &Context,
+    ) {
+        take::follow_up(object, facts, outcome, context).await;
+    }
+
+    fn farewell(&self) -> Option<News> {
+        Some(status::farewell(self.spec.deletion_policy()))
     }
 
     fn is_trashed(&self) -> bool {

@@ -12,6 +12,7 @@ fn options() -> ManifestOptions {
         webhook_service: None,
         namespace: "sikkerkey-system".into(),
         service_account: "sikkerkey-operator".into(),
+        kubernetes_secret_source: false,
     }
 }
 
@@ -86,6 +87,26 @@ fn the_operator_has_these_rights_and_no_other() {
             "own apps/deployments,replicasets [*] get",
         ]
     );
+}
+
+/// No list and no watch: what is not named by a Secret (sks) is never seen.
+#[test]
+fn core_secrets_are_read_and_deleted_by_name_where_that_is_asked_for_and_in_a_role_of_its_own() {
+    let without = objects(&options()).unwrap();
+    let with = objects(&ManifestOptions { kubernetes_secret_source: true, ..options() }).unwrap();
+    let more: Vec<&Value> = with.iter().filter(|object| !without.contains(object)).collect();
+    assert_eq!((more.len(), with.len()), (2, without.len() + 2));
+    let role: ClusterRole = typed(more[0]);
+    let expected = PolicyRule {
+        api_groups: Some(vec![String::new()]),
+        resources: Some(vec!["secrets".into()]),
+        verbs: vec!["get".into(), "delete".into()],
+        ..PolicyRule::default()
+    };
+    assert_eq!(role.rules, Some(vec![expected]));
+    let binding: ClusterRoleBinding = typed(more[1]);
+    assert_eq!(Some(binding.role_ref.name), role.metadata.name);
+    assert_eq!(binding.subjects.unwrap()[0].name, "sikkerkey-operator");
 }
 
 #[test]

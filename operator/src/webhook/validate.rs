@@ -21,7 +21,7 @@ use sikkerkey_crds::grant::Grant;
 use sikkerkey_crds::machine::Machine;
 use sikkerkey_crds::names::{BOOTSTRAP_ANNOTATION, PREFIX};
 use sikkerkey_crds::reason::Reason;
-use sikkerkey_crds::secret::Secret;
+use sikkerkey_crds::secret::{OnTaken, Secret};
 use sikkerkey_crds::unknown::unknown_and_null;
 use sikkerkey_protocol::key::PublicKey;
 use sikkerkey_protocol::kubernetes::ObjectKey;
@@ -29,6 +29,7 @@ use sikkerkey_protocol::sealed::MAX_CIPHERTEXT;
 
 use self::policy::Guarded;
 use crate::index::Index;
+use crate::tracking;
 
 /// The largest object, in bytes of JSON without what its author did not write.
 const MAX_BYTES: usize = 128 * 1024;
@@ -178,8 +179,29 @@ fn refuse_unsealable(secret: &Secret) -> Result<(), Invalid> {
     Err(invalid(format!("spec.source.sealed.ciphertext: {what}")))
 }
 
-/// What becomes of a Secret under the policy that it names.
+/// What becomes of a Secret, and of the core Secret that it takes its value from.
 fn secret_warnings(secret: &Secret, namespace: &str, surroundings: &Surroundings<'_>) -> Vec<String> {
+    let mut warnings: Vec<String> = comes_back(secret).into_iter().collect();
+    warnings.extend(policy_warnings(secret, namespace, surroundings));
+    warnings
+}
+
+/// What applies this object may well apply the core Secret too. Of that one itself nothing is known here: admission asks
+/// nobody.
+fn comes_back(secret: &Secret) -> Option<String> {
+    let source = secret.spec.source.kubernetes_secret.as_ref().filter(|it| it.on_taken() == OnTaken::Delete)?;
+    let (none, name) = (BTreeMap::new(), &source.name);
+    let labels = secret.metadata.labels.as_ref().unwrap_or(&none);
+    let annotations = secret.metadata.annotations.iter().flat_map(BTreeMap::keys).map(String::as_str);
+    let manager = tracking::manager(labels, annotations)?;
+    Some(format!(
+        "spec.source.kubernetesSecret.onTaken is Delete, and {manager} applies this object: if it applies Kubernetes Secret \
+         {name} as well, that is not deleted, or comes back. Remove it there."
+    ))
+}
+
+/// What becomes of a Secret under the policy that it names.
+fn policy_warnings(secret: &Secret, namespace: &str, surroundings: &Surroundings<'_>) -> Vec<String> {
     let Surroundings { now, index } = *surroundings;
     let Some((name, policy)) = secret.metadata.name.as_deref().zip(secret.spec.policy_ref.as_ref()) else {
         return Vec::new();

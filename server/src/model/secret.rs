@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::id::{ProjectId, SecretId, VaultId};
-use sikkerkey_protocol::kubernetes::{Recipe, Rotation};
+use sikkerkey_protocol::kubernetes::{Recipe, Rotation, TakenFrom};
 
 use super::managed::Managed;
 use super::millis::Millis;
@@ -25,6 +25,9 @@ pub struct Secret {
     pub version: u64,
     /// When that was made.
     pub version_time: Option<Millis>,
+    /// Where that came from; none of one that is older than this note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<ValueOrigin>,
     /// Name of the policy of the same project that guards it: denied while there is none of that name.
     pub policy: Option<String>,
     /// Counts up whenever another policy guards it, or none, and when its object is deleted: what was approved before is
@@ -62,6 +65,7 @@ impl Secret {
             field_names: Vec::new(),
             version: 0,
             version_time: None,
+            origin: None,
             policy: None,
             bindings: 0,
             recipe: None,
@@ -82,6 +86,20 @@ pub struct Sealing {
     pub at: Millis,
     /// Whether its object has a sealed value now, so that nobody sets another at the server.
     pub is_source: bool,
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ValueOrigin {
+    /// The server made it.
+    Generated,
+    /// A person or a program set it.
+    Set,
+    /// It stood sealed in its object.
+    Sealed,
+    /// It was taken over from a Kubernetes Secret.
+    Taken(TakenFrom),
 }
 
 /// Whether a secret can be read.

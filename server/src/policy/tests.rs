@@ -91,6 +91,7 @@ fn world() -> World {
         version: 3,
         version_time: Some(at("2026-03-01T00:00:00Z")),
         policy: None,
+        origin: None,
         recipe: None,
         rotation: None,
         due_by_reads: None,

@@ -37,6 +37,7 @@ fn secret(id: u8, name: u8, phase: SecretPhase) -> Entity {
         version: 0,
         version_time: None,
         policy: name.is_multiple_of(2).then(|| "hours".into()),
+        origin: None,
         recipe: None,
         rotation: None,
         due_by_reads: None,

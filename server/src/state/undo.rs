@@ -115,6 +115,7 @@ mod tests {
                 version: version.into(),
                 version_time: None,
                 policy: (version == 0).then(|| "guard".into()),
+                origin: None,
                 recipe: None,
                 rotation: None,
                 due_by_reads: None,

@@ -260,7 +260,8 @@ pub(crate) fn generated(name: &str) -> ApplySecret {
 
 pub(crate) fn supplied(name: &str, value: &str, fields: &[&str]) -> ApplySecret {
     let field_names = fields.iter().map(|it| (*it).to_owned()).collect();
-    let source = SecretSource::Supplied { value: SecretText::new(value.into()), field_names };
+    let from = TakenFrom { name: "old".into(), key: None };
+    let source = SecretSource::Supplied { value: SecretText::new(value.into()), field_names, from };
     ApplySecret { source, ..generated(name) }
 }
 

@@ -2,19 +2,20 @@
 
 use crate::decision::Context;
 use crate::model::project::Project;
-use crate::model::secret::Secret;
+use crate::model::secret::{Secret, ValueOrigin};
 use crate::model::version::Version;
 use crate::model::{Change, Entity};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::steps::Steps;
 use crate::value::Value;
 
-/// Seals `value` as the next version of `secret`, which is put with it.
+/// Seals `value`, which came from `origin`, as the next version of `secret`, which is put with it.
 pub(crate) fn add(
     context: &Context<'_>,
     project: &Project,
     secret: &mut Secret,
     value: Value,
+    origin: ValueOrigin,
     steps: &mut Steps,
 ) -> Result<(), Refusal> {
     let number = secret.version + 1;
@@ -24,6 +25,7 @@ pub(crate) fn add(
         .map_err(|_| Refusal::new(RefusalKind::Unavailable, "the server cannot seal the value: see its log"))?;
     secret.version = number;
     secret.version_time = Some(context.now);
+    secret.origin = Some(origin);
     secret.due_by_reads = None;
     secret.field_names = value.field_names;
     steps.put(Entity::Secret(secret.clone()));

@@ -5,7 +5,7 @@ use crate::decision::Context;
 use crate::model::Entity;
 use crate::model::millis::Millis;
 use crate::model::project::Project;
-use crate::model::secret::Secret;
+use crate::model::secret::{Secret, ValueOrigin};
 use crate::refusal::Refusal;
 use crate::usecase::new_version;
 use crate::usecase::steps::{Steps, by_server};
@@ -76,7 +76,7 @@ pub(crate) fn renew(
     let Some(recipe) = &secret.recipe else { return Ok(()) };
     let made = value::make(recipe, context.entropy);
     let mut secret = secret.clone();
-    new_version::add(context, project, &mut secret, made, steps)?;
+    new_version::add(context, project, &mut secret, made, ValueOrigin::Generated, steps)?;
     let detail = format!("{}, version {}: {why}", secret.name, secret.version);
     steps.audit.push(about(Action::SecretRotate, &secret, detail));
     Ok(())

@@ -512,6 +512,7 @@ pub fn secret(name: &str, project: &str) -> Secret {
         version: 0,
         version_time: None,
         policy: None,
+        origin: None,
         recipe: None,
         rotation: None,
         due_by_reads: None,

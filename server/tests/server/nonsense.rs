@@ -93,7 +93,8 @@ fn of_agents() -> Vec<(&'static str, Value)> {
             {"name": "password", "content": {"generated": {"length": 20, "charset": "Symbols"}}}]}})),
         secret(json!({"generate": {"plain": {"length": 20, "charset": "UUID"}}})),
         secret(json!({"sealed": {"keyId": "k", "ciphertext": "AAAA", "namespaceScope": true}})),
-        secret(json!({"supplied": {"value": "x", "fieldNames": []}})),
+        secret(json!({"supplied": {"value": "x", "fieldNames": [], "from": {"name": "old", "key": "password"}}})),
+        secret(json!({"kept": {}})),
         secret(json!({"external": {"fields": ["a", "b"]}})),
         apply(
             "/v1/ai/kubernetes/grants/apply",

@@ -5,6 +5,8 @@ use sikkerkey_protocol::kubernetes::{
     self as wire, ApplySecret, FieldContent, Generator, ObjectMeta, Recipe, RecipeField, Rotation, SecretSource,
 };
 
+use super::original::{Disabled, Found, Original, Taking};
+use super::take::place;
 use crate::controller::figure::millis;
 
 /// What cannot be sent.
@@ -18,13 +20,13 @@ pub enum ConvertError {
         /// What is wrong with it.
         what: String,
     },
-    /// Values are not taken over from core Secrets: the operator has no right to read them.
+    /// Values are not taken over from core Secrets.
     #[error("Kubernetes Secrets are not taken over")]
-    SourceDisabled,
+    SourceDisabled(Disabled),
 }
 
-/// The request that puts it in force.
-pub fn convert(object: ObjectMeta, spec: &SecretSpec) -> Result<ApplySecret, ConvertError> {
+/// The request that puts it in force. `original` is what a look at its core Secret found.
+pub fn convert(object: ObjectMeta, spec: &SecretSpec, original: &Original) -> Result<ApplySecret, ConvertError> {
     let origin = spec.source.origin().map_err(|error| ConvertError::InvalidSpec {
         path: error.path,
         what: format!("give exactly one of {}", error.members.join(", ")),
@@ -37,7 +39,16 @@ pub fn convert(object: ObjectMeta, spec: &SecretSpec) -> Result<ApplySecret, Con
             namespace_scope: sealed.scope() == SealedScope::Namespace,
         },
         Origin::External(external) => SecretSource::External { fields: external.fields().to_vec() },
-        Origin::KubernetesSecret(_) => return Err(ConvertError::SourceDisabled),
+        Origin::KubernetesSecret(named) => match original {
+            Original::Disabled(why) => return Err(ConvertError::SourceDisabled(*why)),
+            Original::Found(Found { value: Ok(Taking::New(value)), .. }) => SecretSource::Supplied {
+                value: value.text.clone(),
+                field_names: value.field_names.clone(),
+                from: place(named),
+            },
+            // What else the object says is put in force all the same: a policy must not wait for a core Secret.
+            Original::NotLooked | Original::Missing | Original::Found(_) => SecretSource::Kept {},
+        },
     };
     let rotation = spec.rotation.as_ref().map(|rotation| Rotation {
         every_seconds: rotation.every.map(|every| every.get().as_secs()),
@@ -87,7 +98,7 @@ mod tests {
 
     fn converted(spec: Value) -> Result<Value, ConvertError> {
         let spec: SecretSpec = serde_json::from_value(spec).unwrap();
-        convert(meta("shop", "db"), &spec).map(|apply| {
+        convert(meta("shop", "db"), &spec, &Original::NotLooked).map(|apply| {
             let mut apply = serde_json::to_value(apply).unwrap();
             apply.as_object_mut().unwrap().remove("object");
             apply
@@ -136,11 +147,43 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_sent_once_and_then_only_what_else_the_object_says() {
+        use crate::controller::secret::original::{Flaw, Marks, TakenValue};
+        use sikkerkey_protocol::secret_text::SecretText;
+        let found = |value| {
+            let marks = Marks { uid: "u".into(), version: "7".into() };
+            Original::Found(Found { marks, value, kept_by: None, is_going: false })
+        };
+        let new = |names: &[&str]| {
+            let field_names = names.iter().map(|name| (*name).to_owned()).collect();
+            found(Ok(Taking::New(TakenValue { text: SecretText::new("hunter2".into()), field_names })))
+        };
+        let kept = json!({"kept": {}});
+        for (source, original, expected) in [
+            (
+                json!({"name": "old", "key": "password"}),
+                new(&[]),
+                json!({"supplied": {"value": "hunter2", "fieldNames": [], "from": {"name": "old", "key": "password"}}}),
+            ),
+            (
+                json!({"name": "old"}),
+                new(&["a"]),
+                json!({"supplied": {"value": "hunter2", "fieldNames": ["a"], "from": {"name": "old"}}}),
+            ),
+            (json!({"name": "old"}), found(Ok(Taking::Known)), kept.clone()),
+            (json!({"name": "old"}), found(Err(Flaw::NoData)), kept.clone()),
+            (json!({"name": "old"}), Original::Missing, kept.clone()),
+            (json!({"name": "old"}), Original::NotLooked, kept),
+        ] {
+            let spec: SecretSpec = serde_json::from_value(json!({"source": {"kubernetesSecret": source}})).unwrap();
+            let sent = convert(meta("shop", "db"), &spec, &original).unwrap();
+            assert!(!format!("{sent:?} {original:?}").contains("hunter2"));
+            assert_eq!(serde_json::to_value(&sent.source).unwrap(), expected);
+        }
+    }
+
+    #[test]
     fn what_cannot_be_sent_is_refused_with_its_reason() {
-        assert_eq!(
-            converted(json!({"source": {"kubernetesSecret": {"name": "old"}}})),
-            Err(ConvertError::SourceDisabled)
-        );
         for (source, message) in [
             (json!({}), "spec.source: give exactly one of generate, sealed, kubernetesSecret, external"),
             (json!({"generate": {"length": 4}}), "spec.source.generate: length is from 8 to 1024"),

@@ -6,16 +6,21 @@ use sikkerkey_crds::crd::Kind;
 use sikkerkey_crds::secret::Secret;
 use sikkerkey_protocol::kubernetes::ObjectKey;
 
+use super::original::Original;
 use crate::controller::conditions::{is_pending, not_accepted};
 use crate::index::{Given, Index};
 
 /// The surroundings of a Secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Facts {
     /// The policy it names.
     pub policy: Policy,
     /// The Grants that are in force for it.
     pub grants: Given,
+    /// The core Secret that it takes from. The index has none: [`take::look`](super::take::look) fills it in.
+    pub original: Original,
+    /// When to look at that again.
+    pub look_at: Option<Timestamp>,
 }
 
 /// How the policy stands.
@@ -37,7 +42,12 @@ pub enum Policy {
 /// Looks around.
 pub fn gather(secret: &Secret, index: &Index, now: Timestamp) -> Facts {
     let key = ObjectKey { namespace: secret.namespace().unwrap_or_default(), name: secret.name_any() };
-    Facts { policy: policy(secret, &key.namespace, index), grants: index.grants_of(&key, now) }
+    Facts {
+        policy: policy(secret, &key.namespace, index),
+        grants: index.grants_of(&key, now),
+        original: Original::NotLooked,
+        look_at: None,
+    }
 }
 
 fn policy(secret: &Secret, own: &str, index: &Index) -> Policy {

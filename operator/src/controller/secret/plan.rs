@@ -1,12 +1,16 @@
 //! What to do with a Secret. Pure.
 
+use sikkerkey_crds::condition::ConditionType;
 use sikkerkey_crds::reason::Reason;
 use sikkerkey_crds::received::Received;
-use sikkerkey_crds::secret::Secret;
+use sikkerkey_crds::secret::{OnTaken, Secret};
 use sikkerkey_protocol::kubernetes::{ApplySecret, ObjectMeta};
 
 use super::convert::{ConvertError, convert};
 use super::gather::{Facts, Policy};
+use super::original::{Found, Original};
+use super::status::said_before;
+use super::take::source;
 use crate::controller::conditions::Verdict;
 use crate::controller::plan::{Action, Plan};
 
@@ -15,16 +19,14 @@ pub fn plan(object: &Received<Secret>, meta: ObjectMeta, facts: &Facts) -> Plan<
     if let Some(finding) = object.refusal() {
         return Plan::Reject { reason: finding.reason(), what: finding.to_string() };
     }
-    let Some(resolved) = resolved(object, facts, &meta.key.namespace) else { return Plan::Wait };
-    let action = match convert(meta, &object.spec) {
+    let namespace = meta.key.namespace.clone();
+    let Some(resolved) = resolved(object, facts, &namespace) else { return Plan::Wait };
+    let action = match convert(meta, &object.spec, &facts.original) {
         Ok(apply) => Action::Apply(apply),
         Err(error @ ConvertError::InvalidSpec { .. }) => {
             return Plan::Reject { reason: Reason::InvalidSpec, what: error.to_string() };
         }
-        Err(ConvertError::SourceDisabled) => Action::Cannot(Verdict::fails(
-            Reason::SourceDisabled,
-            "This version does not take over Kubernetes Secrets: use source generate or external.",
-        )),
+        Err(ConvertError::SourceDisabled(why)) => Action::Cannot(why.verdict(&namespace)),
     };
     Plan::Act { resolved, action }
 }
@@ -35,7 +37,7 @@ fn resolved(secret: &Secret, facts: &Facts, namespace: &str) -> Option<Verdict> 
     let name = secret.spec.policy_ref.as_ref().map(|policy| policy.name.as_str()).unwrap_or_default();
     match &facts.policy {
         Policy::Pending => None,
-        Policy::Fine => Some(Verdict::holds(Reason::ResolvedRefs)),
+        Policy::Fine => Some(original(secret, facts, namespace)),
         Policy::Missing => Some(Verdict::fails(
             Reason::PolicyNotFound,
             format!("AccessPolicy {name} does not exist in namespace {namespace}: every read is denied until it does."),
@@ -47,16 +49,35 @@ fn resolved(secret: &Secret, facts: &Facts, namespace: &str) -> Option<Verdict> 
     }
 }
 
+/// How the core Secret resolves that the spec names, if it names one.
+fn original(secret: &Secret, facts: &Facts, namespace: &str) -> Verdict {
+    let named = source(secret).and_then(|source| match &facts.original {
+        Original::Missing if source.on_taken() == OnTaken::Keep => Some(missing(&source.name, namespace)),
+        Original::Found(Found { value: Err(flaw), .. }) => flaw.unresolved(&source.name, source.key.as_deref()),
+        Original::NotLooked => said_before(secret, ConditionType::ResolvedRefs),
+        // One that is to be deleted may be missing: whether its value was taken before, the server knows.
+        Original::Missing | Original::Found(_) | Original::Disabled(_) => None,
+    });
+    named.unwrap_or_else(|| Verdict::holds(Reason::ResolvedRefs))
+}
+
+/// For a core Secret that is not there.
+pub(super) fn missing(name: &str, namespace: &str) -> Verdict {
+    let message = format!("Kubernetes Secret {name} does not exist in namespace {namespace}.");
+    Verdict::fails(Reason::KubernetesSecretNotFound, message)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
     use crate::controller::fixture::{meta, secret};
+    use crate::controller::secret::original::Disabled;
     use crate::index::Given;
 
     fn facts(policy: Policy) -> Facts {
-        Facts { policy, grants: Given::default() }
+        Facts { policy, grants: Given::default(), original: Original::NotLooked, look_at: None }
     }
 
     #[test]
@@ -92,17 +113,31 @@ mod tests {
     }
 
     #[test]
-    fn a_core_secret_is_not_taken_over() {
+    fn a_core_secret_that_may_not_be_read_stops_the_object_with_what_to_do() {
         let object = secret(json!({"source": {"kubernetesSecret": {"name": "old"}}}));
-        match plan(&object, meta("shop", "db"), &facts(Policy::Fine)) {
-            Plan::Act { action: Action::Cannot(verdict), .. } => assert_eq!(
-                (verdict.reason, verdict.message.as_str()),
-                (
-                    Reason::SourceDisabled,
-                    "This version does not take over Kubernetes Secrets: use source generate or external."
-                )
+        for (why, message) in [
+            (
+                Disabled::SwitchedOff,
+                "Taking over Kubernetes Secrets is switched off: set kubernetesSecretSource.enabled in the chart.",
             ),
-            other => panic!("{other:?}"),
+            (
+                Disabled::NoRight,
+                "The operator may not read Kubernetes Secrets of namespace shop: apply the role that sikkerkey-operator \
+                 manifests --kubernetes-secret-source prints.",
+            ),
+            (
+                Disabled::OwnNamespace,
+                "Kubernetes Secrets of namespace shop are not taken over: the operator's own keys are there. Use another \
+                 namespace.",
+            ),
+        ] {
+            let facts = Facts { original: Original::Disabled(why), ..facts(Policy::Fine) };
+            match plan(&object, meta("shop", "db"), &facts) {
+                Plan::Act { action: Action::Cannot(verdict), .. } => {
+                    assert_eq!((verdict.reason, verdict.message.as_str()), (Reason::SourceDisabled, message));
+                }
+                other => panic!("{other:?}"),
+            }
         }
     }
 

@@ -1,11 +1,16 @@
 //! The status of a Secret. Pure.
 
 use kube::ResourceExt;
+use sikkerkey_crds::condition::{ConditionType, find};
 use sikkerkey_crds::reason::Reason;
-use sikkerkey_crds::secret::{Secret, SecretPods, SecretStatus};
+use sikkerkey_crds::secret::{DeletionPolicy, KubernetesSecret, OnTaken, Secret, SecretPods, SecretStatus};
 use sikkerkey_protocol::kubernetes::SecretState;
 
+use super::original::{Found, Original};
+use super::plan::missing;
+use super::take::{place, source};
 use crate::controller::conditions::Verdict;
+use crate::controller::events::News;
 use crate::controller::figure::{big, count, time};
 use crate::controller::plan::{Evidence, Opinion, Plan};
 
@@ -13,10 +18,11 @@ use crate::controller::plan::{Evidence, Opinion, Plan};
 pub fn conclude(evidence: &Evidence<'_, Secret>) -> SecretStatus {
     let secret = evidence.object;
     let state = evidence.state();
+    let original = &evidence.facts.original;
     let opinion = Opinion {
-        programmed: state.and_then(programmed),
-        ready: state.and_then(|state| ready(secret, state)),
-        ..Opinion::default()
+        resolved: resolved(secret, original, state),
+        programmed: state.and_then(|state| programmed(secret, original, state)),
+        ready: state.and_then(|state| ready(secret, original, state)),
     };
     let conditions = evidence.conditions(opinion, |reason| refusal(secret, reason));
     let mut status =
@@ -48,27 +54,88 @@ fn fill(status: &mut SecretStatus, state: &SecretState, grants: usize) {
     .filter(|_| state.pods_total > 0);
 }
 
-fn programmed(state: &SecretState) -> Option<Verdict> {
-    (state.version == 0).then(|| {
-        Verdict::fails(
-            Reason::ValueMissing,
-            format!(
-                "Nobody has set a value: sikkerkey-server admin secret set {} --value-file FILE sets it.",
-                state.secret_id
-            ),
-        )
+/// A core Secret that is to be deleted once its value is taken need not be there afterwards: the server knows whether it
+/// was taken, and from where. A server that did not answer leaves what was said before.
+fn resolved(secret: &Secret, original: &Original, state: Option<&SecretState>) -> Option<Verdict> {
+    let source = source(secret).filter(|_| matches!(original, Original::Missing))?;
+    match state {
+        Some(state) if state.taken_from == Some(place(source)) => None,
+        Some(_) => Some(missing(&source.name, &secret.namespace().unwrap_or_default())),
+        None => said_before(secret, ConditionType::ResolvedRefs),
+    }
+}
+
+fn programmed(secret: &Secret, original: &Original, state: &SecretState) -> Option<Verdict> {
+    let named = source(secret);
+    let flaw = named.and_then(|source| match original {
+        Original::Found(Found { value: Err(flaw), .. }) => flaw.unusable(&source.name, source.key.as_deref()),
+        Original::NotLooked => said_before(secret, ConditionType::Programmed),
+        _ => None,
+    });
+    flaw.or_else(|| (state.version == 0).then(|| value_missing(named, state)))
+}
+
+fn value_missing(named: Option<&KubernetesSecret>, state: &SecretState) -> Verdict {
+    let message = match named {
+        Some(source) => format!("Nothing has been taken over from Kubernetes Secret {} yet.", source.name),
+        None => format!(
+            "Nobody has set a value: sikkerkey-server admin secret set {} --value-file FILE sets it.",
+            state.secret_id
+        ),
+    };
+    Verdict::fails(Reason::ValueMissing, message)
+}
+
+fn ready(secret: &Secret, original: &Original, state: &SecretState) -> Option<Verdict> {
+    let named = source(secret);
+    let due = state.rotation_due_since.map(|due| {
+        let since = time(Some(due)).map(|due| format!(" since {}", due.0)).unwrap_or_default();
+        let how = match (named, &secret.spec.source.sealed) {
+            // Also of one that was deleted: made anew, it is taken again.
+            (Some(source), _) => format!("put it into Kubernetes Secret {}.", source.name),
+            (None, Some(_)) => "seal one with sikkerkey-operator seal, and apply it.".to_owned(),
+            (None, None) => format!("sikkerkey-server admin secret set {} --value-file FILE sets it.", state.secret_id),
+        };
+        Verdict::holds_with(Reason::RotationDue, format!("A new value is due{since}: {how}"))
+    });
+    due.or_else(|| {
+        let source = named.filter(|source| source.on_taken() == OnTaken::Delete)?;
+        match original {
+            Original::Found(Found { value: Ok(_), kept_by: Some(keeper), .. }) => Some(keeper.verdict(&source.name)),
+            Original::NotLooked => said_before(secret, ConditionType::Ready),
+            _ => None,
+        }
     })
 }
 
-fn ready(secret: &Secret, state: &SecretState) -> Option<Verdict> {
-    state.rotation_due_since.map(|due| {
-        let since = time(Some(due)).map(|due| format!(" since {}", due.0)).unwrap_or_default();
-        let how = match &secret.spec.source.sealed {
-            Some(_) => "seal one with sikkerkey-operator seal, and apply it".to_owned(),
-            None => format!("sikkerkey-server admin secret set {} --value-file FILE sets it", state.secret_id),
-        };
-        Verdict::holds_with(Reason::RotationDue, format!("A new value is due{since}: {how}."))
-    })
+/// What the last look at the core Secret made this condition say of this generation, for a pass in which nobody looks.
+pub(super) fn said_before(secret: &Secret, type_: ConditionType) -> Option<Verdict> {
+    let said = find(&secret.status.as_ref()?.conditions, type_)?;
+    let of_a_look = match type_ {
+        ConditionType::ResolvedRefs => {
+            [Reason::KubernetesSecretNotFound, Reason::KubernetesSecretKeyNotFound].as_slice()
+        }
+        ConditionType::Programmed => &[Reason::KubernetesSecretInvalid, Reason::ValueTooLarge],
+        ConditionType::Ready => &[Reason::OriginalKept],
+        _ => &[],
+    };
+    let reason = of_a_look.iter().find(|reason| reason.as_str() == said.reason)?;
+    let is_current = said.observed_generation == secret.metadata.generation;
+    is_current.then(|| Verdict { status: said.status, reason: *reason, message: said.message.clone() })
+}
+
+/// What is told when a Secret is gone and the server knows.
+pub fn farewell(policy: DeletionPolicy) -> News {
+    let (reason, message) = match policy {
+        DeletionPolicy::Retain => (
+            Reason::ValueRetained,
+            "The value is kept at the server, and nobody can read it: a Secret of this name in this namespace takes it up again.",
+        ),
+        DeletionPolicy::Delete => {
+            (Reason::ValueTrashed, "The value went to the server's trash, where it stays for 30 days.")
+        }
+    };
+    News { is_warning: false, reason: reason.to_string(), message: message.to_owned() }
 }
 
 fn refusal(secret: &Secret, reason: Reason) -> Option<String> {

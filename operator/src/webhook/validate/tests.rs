@@ -288,3 +288,34 @@ fn what_was_stored_before_a_check_can_still_be_labelled_finalised_and_deleted() 
     edited["metadata"]["deletionTimestamp"] = json!("2026-11-24T00:00:00Z");
     assert_eq!(verdict_at("AccessPolicy", &edited, Some(&bad)), Ok(vec![]));
 }
+
+#[test]
+fn an_original_that_is_to_go_is_warned_of_where_something_else_applies_the_object() {
+    let secret = |source: Value, more: Value| {
+        let mut object = object("Secret", json!({"source": source}));
+        object["metadata"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        verdict_at("Secret", &object, None)
+    };
+    let to_go = || json!({"kubernetesSecret": {"name": "old", "onTaken": "Delete"}});
+    let argo = || json!({"annotations": {"argocd.argoproj.io/tracking-id": "shop:sikkerkey.com/Secret:shop/x"}});
+    let flux = || json!({"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}});
+    for (source, more, manager) in [
+        (to_go(), argo(), Some("Argo CD")),
+        (to_go(), flux(), Some("Flux")),
+        (to_go(), json!({}), None),
+        (json!({"kubernetesSecret": {"name": "old"}}), argo(), None),
+        (json!({"kubernetesSecret": {"name": "old", "onTaken": "Keep"}}), flux(), None),
+        (json!({"generate": {}}), argo(), None),
+    ] {
+        let expected: Vec<String> = manager
+            .map(|manager| {
+                format!(
+                    "spec.source.kubernetesSecret.onTaken is Delete, and {manager} applies this object: if it applies \
+                     Kubernetes Secret old as well, that is not deleted, or comes back. Remove it there."
+                )
+            })
+            .into_iter()
+            .collect();
+        assert_eq!(secret(source, more), Ok(expected));
+    }
+}

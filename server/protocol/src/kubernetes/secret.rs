@@ -47,12 +47,26 @@ pub enum SecretSource {
         value: SecretText,
         /// Names of its fields; empty for a plain value.
         field_names: Vec<String>,
+        /// What it was taken over from.
+        from: TakenFrom,
     },
+    /// Whatever value is there stays in force: there is nothing new where it is taken over from.
+    Kept {},
     /// A person sets it at the server.
     External {
         /// The fields it is expected to have; empty for a plain value.
         fields: Vec<String>,
     },
+}
+
+/// The place in a Kubernetes Secret that a value was taken over from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenFrom {
+    /// Name of the Kubernetes Secret, in the namespace of the object.
+    pub name: String,
+    /// The key; none: all keys, as fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// How a value is made.
@@ -138,6 +152,9 @@ pub struct SecretState {
     pub rotation_due_since: Option<i64>,
     /// Names of the fields.
     pub field_names: Vec<String>,
+    /// What the newest version was taken over from, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_from: Option<TakenFrom>,
     /// Live grants that name it.
     pub grants: u32,
     /// Whether the policy it names is in force; true when it names none.

@@ -8,7 +8,7 @@ use super::{by_person, check_name, conflict, invalid, not_found, project};
 use crate::audit::entry::{Action, Entry};
 use crate::decision::{Context, Decided};
 use crate::model::Entity;
-use crate::model::secret::{Secret, SecretPhase};
+use crate::model::secret::{Secret, SecretPhase, ValueOrigin};
 use crate::refusal::Refusal;
 use crate::usecase::fresh_id::fresh_id;
 use crate::usecase::managed;
@@ -39,15 +39,15 @@ pub fn create(context: &Context<'_>, project: &str, name: &str, first: Content) 
         )));
     }
     // What the server made it can make again: for a policy that rotates after reads.
-    let (value, recipe) = match first {
-        Content::Given(text, fields) => (Value::parse(text, fields), None),
-        Content::Made(generator) => (made(context, &generator), Some(Recipe::Plain(generator))),
+    let (value, recipe, origin) = match first {
+        Content::Given(text, fields) => (Value::parse(text, fields), None, ValueOrigin::Set),
+        Content::Made(generator) => (made(context, &generator), Some(Recipe::Plain(generator)), ValueOrigin::Generated),
     };
     let value = value.map_err(|error| invalid(error.to_string()))?;
     let id: SecretId = fresh_id("sk_", context)?;
     let mut secret = Secret { recipe, ..Secret::without_value(id.clone(), project, name.to_owned()) };
     let mut steps = Steps::default();
-    new_version::add(context, project, &mut secret, value, &mut steps)?;
+    new_version::add(context, project, &mut secret, value, origin, &mut steps)?;
     steps.audit.push(about(Action::SecretCreate, &secret, format!("{}/{name}, version 1", project.name)));
     Ok(steps.decide(move |_| id))
 }
@@ -67,7 +67,7 @@ pub fn rotate(context: &Context<'_>, id: &SecretId, generator: Generator) -> Dec
     let value = made(context, &generator).map_err(|error| invalid(error.to_string()))?;
     let mut secret = Secret { recipe: Some(Recipe::Plain(generator)), ..secret.clone() };
     let mut steps = Steps::default();
-    new_version::add(context, project, &mut secret, value, &mut steps)?;
+    new_version::add(context, project, &mut secret, value, ValueOrigin::Generated, &mut steps)?;
     let detail = format!("{}/{}, version {}", project.name, secret.name, secret.version);
     steps.audit.push(about(Action::SecretRotate, &secret, detail));
     let version = secret.version;
@@ -142,7 +142,7 @@ pub fn set(context: &Context<'_>, id: &SecretId, value: SecretText, fields: Opti
     let value = Value::parse(value, fields).map_err(|error| invalid(error.to_string()))?;
     let mut secret = Secret { recipe: None, ..secret.clone() };
     let mut steps = Steps::default();
-    new_version::add(context, project, &mut secret, value, &mut steps)?;
+    new_version::add(context, project, &mut secret, value, ValueOrigin::Set, &mut steps)?;
     let detail = format!("{}/{}, version {}", project.name, secret.name, secret.version);
     steps.audit.push(about(Action::SecretUpdate, &secret, detail));
     let version = secret.version;

@@ -1,11 +1,12 @@
 //! `Secret` objects.
 //!
 //! Applying never replaces a value that is there: a recipe that changed is used for the next version, and an object that
-//! is applied again finds the value that was kept for it. Only a supplied or sealed value that differs, and a rotation
-//! that is due, make a new version.
+//! is applied again finds the value that was kept for it. Three things make a new version: a supplied or sealed value that
+//! differs, a rotation that is due, and a source of another kind. That a person is to set the value from now on makes none by
+//! itself: what is there stays until he does.
 
 use sikkerkey_protocol::error_body::ErrorCode;
-use sikkerkey_protocol::kubernetes::{ApplySecret, ObjectKey, Recipe, Rotation, SecretSource, SecretState};
+use sikkerkey_protocol::kubernetes::{ApplySecret, ObjectKey, Recipe, Rotation, SecretSource, SecretState, TakenFrom};
 
 use super::scope::{Scope, check_generation, check_key, check_object, invalid};
 use super::{project, sealed, standing};
@@ -14,7 +15,7 @@ use crate::decision::{Context, Decided};
 use crate::model::Entity;
 use crate::model::agent::Agent;
 use crate::model::project::Project;
-use crate::model::secret::{Secret, SecretPhase};
+use crate::model::secret::{Secret, SecretPhase, ValueOrigin};
 use crate::policy::window::instant;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::fence;
@@ -31,7 +32,8 @@ const INTERVALS: std::ops::RangeInclusive<u64> = 300..=8784 * 3600;
 /// Where the value comes from, checked.
 enum Origin {
     Generated(Recipe),
-    Supplied(Value),
+    Supplied(Value, TakenFrom),
+    Kept,
     Sealed(sealed::Unsealed),
     External(Vec<String>),
 }
@@ -74,19 +76,36 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
     }
     let renewed = match origin {
         Origin::Generated(recipe) => {
-            let due = secret.version == 0 || Schedule::of(&secret).is_due(context.now);
-            let made = due.then(|| value::make(&recipe, context.entropy));
+            let came_otherwise = secret.origin.as_ref().is_some_and(|it| *it != ValueOrigin::Generated);
+            let due = secret.version == 0 || came_otherwise || Schedule::of(&secret).is_due(context.now);
+            let made = due.then(|| (value::make(&recipe, context.entropy), ValueOrigin::Generated));
             secret.recipe = Some(recipe);
             made
         }
-        Origin::Supplied(value) => {
+        Origin::Supplied(value, from) => {
             secret.recipe = None;
-            differs(context, &project, &secret, &value)?.then_some(value)
+            let from = ValueOrigin::Taken(from);
+            if differs(context, &project, &secret, &value)? {
+                Some((value, from))
+            } else {
+                // The same value, now from there.
+                secret.origin = Some(from);
+                None
+            }
+        }
+        Origin::Kept => {
+            secret.recipe = None;
+            None
         }
         Origin::Sealed(sealed::Unsealed { value, at }) => {
             secret.recipe = None;
             secret.sealing = Some(sealed::remember(&object.key, secret.sealing, at)?);
-            differs(context, &project, &secret, &value)?.then_some(value)
+            if differs(context, &project, &secret, &value)? {
+                Some((value, ValueOrigin::Sealed))
+            } else {
+                secret.origin = Some(ValueOrigin::Sealed);
+                None
+            }
         }
         Origin::External(fields) => {
             secret.recipe = None;
@@ -98,7 +117,7 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
     };
     let rotated = renewed.is_some() && secret.version > 0 && secret.recipe.is_some();
     match renewed {
-        Some(value) => new_version::add(context, &project, &mut secret, value, &mut steps)?,
+        Some((value, from)) => new_version::add(context, &project, &mut secret, value, from, &mut steps)?,
         None if old == Some(&secret) => {}
         None => steps.put(Entity::Secret(secret.clone())),
     }
@@ -126,9 +145,11 @@ fn origin(scope: &Scope<'_>, object: &ObjectKey, source: SecretSource) -> Result
             value::check(&recipe).map_err(refuse)?;
             Ok(Origin::Generated(recipe))
         }
-        SecretSource::Supplied { value, field_names } => {
-            Value::parse(value, field_names).map(Origin::Supplied).map_err(refuse)
+        SecretSource::Supplied { value, field_names, from } => {
+            check_from(&from)?;
+            Value::parse(value, field_names).map(|value| Origin::Supplied(value, from)).map_err(refuse)
         }
+        SecretSource::Kept {} => Ok(Origin::Kept),
         SecretSource::External { fields } if fields.len() <= value::MAX_FIELDS => Ok(Origin::External(fields)),
         SecretSource::External { .. } => {
             Err(invalid(format!("source.external.fields has at most {} names", value::MAX_FIELDS)))
@@ -143,6 +164,16 @@ fn origin(scope: &Scope<'_>, object: &ObjectKey, source: SecretSource) -> Result
 fn refuse(error: ValueError) -> Refusal {
     let refusal = invalid(error.to_string());
     if error == ValueError::TooLarge { refusal.code(ErrorCode::ValueTooLarge) } else { refusal }
+}
+
+/// It is kept and shown, so it is no longer than such names are.
+fn check_from(from: &TakenFrom) -> Result<(), Refusal> {
+    let fits = |name: &str| (1..=253).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic());
+    if fits(&from.name) && from.key.as_deref().is_none_or(fits) {
+        Ok(())
+    } else {
+        Err(invalid("source.supplied.from is not the name and the key of a Kubernetes Secret".to_owned()))
+    }
 }
 
 fn check_policy(key: &ObjectKey, policy: Option<&str>) -> Result<(), Refusal> {

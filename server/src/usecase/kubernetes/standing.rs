@@ -11,7 +11,7 @@ use crate::model::grant::Grant;
 use crate::model::machine::{Grantee, Machine};
 use crate::model::millis::Millis;
 use crate::model::policy::Policy;
-use crate::model::secret::{Secret, SecretPhase};
+use crate::model::secret::{Secret, SecretPhase, ValueOrigin};
 use crate::policy;
 use crate::usecase::co_sign;
 use crate::usecase::rotation::Schedule;
@@ -75,6 +75,10 @@ pub(super) fn of_secret(context: &Context<'_>, secret: &Secret) -> SecretState {
         next_rotation: schedule.next.map(|it| it.0),
         rotation_due_since: schedule.next.filter(|_| secret.recipe.is_none() && schedule.is_due(now)).map(|it| it.0),
         field_names: secret.field_names.clone(),
+        taken_from: match &secret.origin {
+            Some(ValueOrigin::Taken(from)) => Some(from.clone()),
+            _ => None,
+        },
         grants,
         policy_in_force: secret.policy.as_ref().is_none_or(|it| state.policy_in_force(&secret.project, it).is_some()),
         pods_total: total,

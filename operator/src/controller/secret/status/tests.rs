@@ -9,6 +9,7 @@ use super::*;
 use crate::controller::fixture::{Pass, away, now, refused, secret};
 use crate::controller::plan::Outcome;
 use crate::controller::secret::gather::{Facts, Policy};
+use crate::controller::secret::original::{Disabled, Flaw, Keeper, Marks, Taking};
 use crate::index::Given;
 
 fn state(more: Value) -> SecretState {
@@ -20,13 +21,12 @@ fn state(more: Value) -> SecretState {
     serde_json::from_value(state).unwrap()
 }
 
+fn facts(policy: Policy, original: Original) -> Facts {
+    Facts { policy, grants: Given::default(), original, look_at: None }
+}
+
 fn pass(object: &Received<Secret>, outcome: Outcome<SecretState>) -> Pass<'_, Secret> {
-    Pass {
-        object,
-        facts: Facts { policy: Policy::Fine, grants: Given::default() },
-        outcome,
-        previous: SecretStatus::default(),
-    }
+    Pass { object, facts: facts(Policy::Fine, Original::NotLooked), outcome, previous: SecretStatus::default() }
 }
 
 #[test]
@@ -94,16 +94,199 @@ fn each_refusal_has_its_reason_and_stalls() {
 #[test]
 fn a_source_that_is_switched_off_is_never_sent() {
     let object = secret(json!({"source": {"kubernetesSecret": {"name": "old"}}}));
-    let message = "This version does not take over Kubernetes Secrets: use source generate or external.";
-    let found = pass(&object, Outcome::NotAsked);
+    let message = "Taking over Kubernetes Secrets is switched off: set kubernetesSecretSource.enabled in the chart.";
+    let facts = facts(Policy::Fine, Original::Disabled(Disabled::SwitchedOff));
+    let found = Pass { facts, ..pass(&object, Outcome::NotAsked) };
     assert_eq!(found.ready(), (ConditionStatus::False, "SourceDisabled".into(), message.into()));
     assert_eq!(find(&found.status().conditions, ConditionType::Stalled).unwrap().reason, "SourceDisabled");
+}
+
+fn found(value: Result<Taking, Flaw>, kept_by: Option<Keeper>) -> Original {
+    let marks = Marks { uid: "u".into(), version: "7".into() };
+    Original::Found(Found { marks, value, kept_by, is_going: false })
+}
+
+fn taken(on_taken: &str) -> Value {
+    json!({"source": {"kubernetesSecret": {"name": "old", "key": "a", "onTaken": on_taken}}})
+}
+
+fn from_old() -> Value {
+    json!({"takenFrom": {"name": "old", "key": "a"}})
+}
+
+/// What a look found and what the server holds, with `ResolvedRefs`, `Programmed` and `Ready`.
+#[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
+fn each_find_has_its_conditions() {
+    let nothing = || json!({"version": 0, "versionTime": null});
+    let kept = || Some(Keeper::Manager("Helm".into()));
+    let no_key = || found(Err(Flaw::NoKey { keys: vec!["b".into()] }), None);
+    let due = || json!({"takenFrom": {"name": "old", "key": "a"}, "rotationDueSince": now().as_millisecond()});
+    for (what, spec, original, state_more, conditions, message) in [
+        ("taken", "Keep", found(Ok(Taking::Known), None), from_old(), ["ResolvedRefs", "Programmed", "Ready"], ""),
+        (
+            "managed, to stay",
+            "Keep",
+            found(Ok(Taking::Known), kept()),
+            from_old(),
+            ["ResolvedRefs", "Programmed", "Ready"],
+            "",
+        ),
+        (
+            "managed, to go",
+            "Delete",
+            found(Ok(Taking::Known), kept()),
+            from_old(),
+            ["ResolvedRefs", "Programmed", "OriginalKept"],
+            "Kubernetes Secret old was not deleted: Helm manages it. Remove it there.",
+        ),
+        (
+            "gone, to stay",
+            "Keep",
+            Original::Missing,
+            from_old(),
+            ["KubernetesSecretNotFound", "Programmed", "KubernetesSecretNotFound"],
+            "Kubernetes Secret old does not exist in namespace shop.",
+        ),
+        ("gone, to go", "Delete", Original::Missing, from_old(), ["ResolvedRefs", "Programmed", "Ready"], ""),
+        (
+            "gone, to go, and the value is from elsewhere",
+            "Delete",
+            Original::Missing,
+            json!({"takenFrom": {"name": "old", "key": "b"}}),
+            ["KubernetesSecretNotFound", "Programmed", "KubernetesSecretNotFound"],
+            "Kubernetes Secret old does not exist in namespace shop.",
+        ),
+        (
+            "gone, to go, and the value was made",
+            "Delete",
+            Original::Missing,
+            json!({}),
+            ["KubernetesSecretNotFound", "Programmed", "KubernetesSecretNotFound"],
+            "Kubernetes Secret old does not exist in namespace shop.",
+        ),
+        (
+            "never there",
+            "Delete",
+            Original::Missing,
+            nothing(),
+            ["KubernetesSecretNotFound", "ValueMissing", "KubernetesSecretNotFound"],
+            "Kubernetes Secret old does not exist in namespace shop.",
+        ),
+        (
+            "without the key",
+            "Keep",
+            no_key(),
+            from_old(),
+            ["KubernetesSecretKeyNotFound", "Programmed", "KubernetesSecretKeyNotFound"],
+            "Kubernetes Secret old has no key a; it has b.",
+        ),
+        (
+            "no text",
+            "Keep",
+            found(Err(Flaw::NotText { key: "a".into() }), None),
+            nothing(),
+            ["ResolvedRefs", "KubernetesSecretInvalid", "KubernetesSecretInvalid"],
+            "Kubernetes Secret old cannot be taken over: key a is not UTF-8 text. Encode it, for example in base64.",
+        ),
+        (
+            "too large, to go, managed",
+            "Delete",
+            found(Err(Flaw::TooLarge), kept()),
+            from_old(),
+            ["ResolvedRefs", "ValueTooLarge", "ValueTooLarge"],
+            "The value is larger than 12 KiB.",
+        ),
+        (
+            "due",
+            "Keep",
+            found(Ok(Taking::Known), None),
+            due(),
+            ["ResolvedRefs", "Programmed", "RotationDue"],
+            "A new value is due since 2026-06-01T12:00:00Z: put it into Kubernetes Secret old.",
+        ),
+        (
+            "due, and gone",
+            "Delete",
+            Original::Missing,
+            due(),
+            ["ResolvedRefs", "Programmed", "RotationDue"],
+            "A new value is due since 2026-06-01T12:00:00Z: put it into Kubernetes Secret old.",
+        ),
+    ] {
+        let object = secret(taken(spec));
+        let outcome = || Outcome::InForce(state(state_more.clone()));
+        let seen = Pass { facts: facts(Policy::Fine, original), ..pass(&object, outcome()) };
+        let status = seen.status();
+        let types = [ConditionType::ResolvedRefs, ConditionType::Programmed, ConditionType::Ready];
+        let reasons = types.map(|type_| find(&status.conditions, type_).unwrap().reason.clone());
+        assert_eq!((reasons, seen.ready().2), (conditions.map(str::to_owned), message.to_owned()), "{what}");
+
+        // A comparison, in which nobody looks, and a server that is away say nothing else.
+        let mut stood = secret(taken(spec));
+        stood.object.status = Some(status.clone());
+        let unlooked = Pass { previous: status.clone(), ..pass(&stood, outcome()) };
+        assert_eq!(unlooked.status(), status, "{what}, compared");
+        // Of a value that is too large the status alone does not tell whether the server was told anything.
+        if conditions[1] != "ValueTooLarge" {
+            let away_unlooked = Pass { previous: status.clone(), ..pass(&stood, away()) };
+            assert_eq!(away_unlooked.status(), status, "{what}, away");
+        }
+    }
+}
+
+#[test]
+fn a_missing_original_stays_missing_while_the_server_is_away() {
+    let mut object = secret(taken("Delete"));
+    let missing = || facts(Policy::Fine, Original::Missing);
+    let before = Pass { facts: missing(), ..pass(&object, Outcome::InForce(state(json!({})))) }.status();
+    object.object.status = Some(before.clone());
+    let after = Pass { facts: missing(), previous: before.clone(), ..pass(&object, away()) };
+    assert_eq!(after.status(), before);
+}
+
+#[test]
+fn what_was_said_of_another_generation_is_not_said_again() {
+    let mut object = secret(taken("Keep"));
+    let before =
+        Pass { facts: facts(Policy::Fine, Original::Missing), ..pass(&object, Outcome::InForce(state(json!({})))) };
+    let before = before.status();
+    object.object.status = Some(before);
+    object.object.metadata.generation = Some(4);
+    assert_eq!(said_before(&object, ConditionType::ResolvedRefs), None);
+    object.object.metadata.generation = Some(3);
+    assert_eq!(said_before(&object, ConditionType::ResolvedRefs).unwrap().reason, Reason::KubernetesSecretNotFound);
+}
+
+#[test]
+fn a_policy_comes_before_a_core_secret_and_both_are_told_to_the_server() {
+    let object = secret(json!({"source": {"kubernetesSecret": {"name": "old"}}, "policyRef": {"name": "hours"}}));
+    let found = Pass {
+        facts: facts(Policy::Missing, Original::Missing),
+        ..pass(&object, Outcome::InForce(state(json!({"policyInForce": false}))))
+    };
+    assert_eq!(found.ready().1, "PolicyNotFound");
+}
+
+#[test]
+fn what_is_told_at_the_end_says_where_the_value_is() {
+    for (policy, reason, message) in [
+        (
+            DeletionPolicy::Retain,
+            "ValueRetained",
+            "The value is kept at the server, and nobody can read it: a Secret of this name in this namespace takes it up again.",
+        ),
+        (DeletionPolicy::Delete, "ValueTrashed", "The value went to the server's trash, where it stays for 30 days."),
+    ] {
+        let news = farewell(policy);
+        assert_eq!((news.is_warning, news.reason.as_str(), news.message.as_str()), (false, reason, message));
+    }
 }
 
 #[test]
 fn a_policy_that_is_missing_shows_although_the_value_is_in_force() {
     let object = secret(json!({"source": {"external": {}}, "policyRef": {"name": "hours"}}));
-    let facts = Facts { policy: Policy::Missing, grants: Given::default() };
+    let facts = facts(Policy::Missing, Original::NotLooked);
     let found = Pass { facts, ..pass(&object, Outcome::InForce(state(json!({"policyInForce": false})))) };
     assert_eq!(found.ready().1, "PolicyNotFound");
     assert_eq!(find(&found.status().conditions, ConditionType::Programmed).unwrap().status, ConditionStatus::True);
@@ -113,7 +296,7 @@ fn a_policy_that_is_missing_shows_although_the_value_is_in_force() {
 fn the_figures_of_the_server_stand_in_the_status() {
     let object = secret(json!({"source": {"generate": {"fields": [{"name": "password"}]}}}));
     let more = json!({"fieldNames": ["password"], "grants": 9, "podsTotal": 5, "podsCurrent": 3, "nextRotation": 0});
-    let facts = Facts { policy: Policy::Fine, grants: Given { count: 2, changes_at: None } };
+    let facts = Facts { grants: Given { count: 2, changes_at: None }, ..facts(Policy::Fine, Original::NotLooked) };
     let found = Pass { facts, ..pass(&object, Outcome::InForce(state(more))) };
     let mut shown = serde_json::to_value(found.status()).unwrap();
     shown.as_object_mut().unwrap().remove("conditions");

@@ -47,6 +47,7 @@ fn add(bench: &mut Bench, secret: &str, number: u64) -> Vec<Version> {
         version: number,
         version_time: None,
         policy: None,
+        origin: None,
         recipe: None,
         rotation: None,
         due_by_reads: None,

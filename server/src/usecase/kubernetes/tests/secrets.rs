@@ -1,11 +1,13 @@
 use sikkerkey_protocol::error_body::ErrorCode;
 use sikkerkey_protocol::kubernetes::{
-    ApplySecret, Charset, FieldContent, Generator, Kind, Recipe, RecipeField, Rotation, SecretSource,
+    ApplySecret, Charset, FieldContent, Generator, Kind, Recipe, RecipeField, Rotation, SecretSource, TakenFrom,
 };
+use sikkerkey_protocol::secret_text::SecretText;
 
 use crate::audit::entry::Action;
+use crate::model::Entity;
 use crate::model::millis::Millis;
-use crate::model::secret::SecretPhase;
+use crate::model::secret::{Secret, SecretPhase};
 use crate::refusal::RefusalKind;
 use crate::usecase::fixture::*;
 
@@ -97,6 +99,104 @@ fn a_supplied_value_makes_a_version_when_it_differs() {
     assert_eq!((state.version, state.field_names), (3, vec!["a".to_owned()]));
 }
 
+fn taken(value: &str, key: Option<&str>) -> ApplySecret {
+    let from = TakenFrom { name: "old".into(), key: key.map(str::to_owned) };
+    let value = SecretText::new(value.into());
+    ApplySecret { source: SecretSource::Supplied { value, field_names: vec![], from }, ..generated("db") }
+}
+
+fn kept() -> ApplySecret {
+    ApplySecret { source: SecretSource::Kept {}, ..generated("db") }
+}
+
+/// What is applied one after the other, with the version and the value after each; `=` is the value of the step before.
+#[test]
+fn each_change_of_the_source_has_its_outcome() {
+    let (made, set) = (|| generated("db"), || external("db", &[]));
+    let by_a_person = "a person's";
+    for (what, steps) in [
+        ("made, then set", vec![(made(), 1, "made"), (set(), 1, "=")]),
+        ("made, set and back before a person came", vec![(made(), 1, "made"), (set(), 1, "="), (made(), 1, "=")]),
+        ("made, then taken", vec![(made(), 1, "made"), (taken("one", None), 2, "one")]),
+        ("made, then taken from what is not there", vec![(made(), 1, "made"), (kept(), 1, "="), (made(), 1, "=")]),
+        ("taken, then made", vec![(taken("one", None), 1, "one"), (made(), 2, "made"), (made(), 2, "=")]),
+        ("taken, then set", vec![(taken("one", None), 1, "one"), (set(), 1, "=")]),
+        (
+            "taken, then gone, then back",
+            vec![(taken("one", None), 1, "one"), (kept(), 1, "="), (taken("two", None), 2, "two")],
+        ),
+        (
+            "taken from elsewhere",
+            vec![
+                (taken("one", None), 1, "one"),
+                (taken("one", Some("a")), 1, "="),
+                (taken("two", Some("a")), 2, "two"),
+            ],
+        ),
+        ("set, then made", vec![(set(), 0, ""), (set(), 1, by_a_person), (made(), 2, "made"), (made(), 2, "=")]),
+        ("set, then taken", vec![(set(), 0, ""), (set(), 1, by_a_person), (taken("one", None), 2, "one")]),
+        ("set, then the same taken", vec![(set(), 0, ""), (set(), 1, by_a_person), (taken(by_a_person, None), 1, "=")]),
+        ("nothing, then made", vec![(set(), 0, ""), (kept(), 0, ""), (made(), 1, "made")]),
+    ] {
+        let mut bench = Bench::new();
+        let mut before = String::new();
+        for (at, (request, version, expected)) in steps.into_iter().enumerate() {
+            let state = bench.apply_secret(next(request, 1 + i64::try_from(at).unwrap())).unwrap();
+            if expected == by_a_person && state.version == 0 {
+                let text = SecretText::new(by_a_person.into());
+                bench.run(|it| crate::usecase::admin::secret::set(it, &state.secret_id, text, None)).unwrap();
+            }
+            let secret = bench.secret("db");
+            assert_eq!(secret.version, version, "{what}, step {at}");
+            let value = if version == 0 { String::new() } else { bench.value("db") };
+            match expected {
+                "=" => assert_eq!(value, before, "{what}, step {at}"),
+                "made" => assert!(value.len() == 32 && value != before, "{what}, step {at}: {value}"),
+                text => assert_eq!(value, text, "{what}, step {at}"),
+            }
+            before = value;
+        }
+    }
+}
+
+#[test]
+fn the_state_says_what_the_newest_version_was_taken_from() {
+    let mut bench = Bench::new();
+    let from = |key: Option<&str>| Some(TakenFrom { name: "old".into(), key: key.map(str::to_owned) });
+    assert_eq!(bench.apply_secret(taken("one", None)).unwrap().taken_from, from(None));
+    // Also after the object is gone and comes again, and its Kubernetes Secret does not.
+    bench.delete(deleted(Kind::Secret, "db")).unwrap();
+    let mut again = kept();
+    again.object.uid = "db-2".into();
+    let state = bench.apply_secret(again).unwrap();
+    assert_eq!((state.version, state.taken_from), (1, from(None)));
+    // The same value from another place is no new version, and no longer from the first.
+    let mut moved = next(taken("one", Some("a")), 2);
+    moved.object.uid = "db-2".into();
+    let state = bench.apply_secret(moved).unwrap();
+    assert_eq!((state.version, state.taken_from, bench.changes), (1, from(Some("a")), 1));
+    let text = SecretText::new("other".into());
+    bench.run(|it| crate::usecase::admin::secret::set(it, &state.secret_id, text, None)).unwrap();
+    let mut again = next(kept(), 3);
+    again.object.uid = "db-2".into();
+    assert_eq!(bench.apply_secret(again).unwrap().taken_from, None, "a person set it");
+}
+
+#[test]
+fn a_value_made_before_origins_were_noted_stays() {
+    let mut bench = Bench::new();
+    bench.apply_secret(external("db", &[])).unwrap();
+    let id = bench.secret("db").id.clone();
+    let text = SecretText::new("old".into());
+    bench.run(|it| crate::usecase::admin::secret::set(it, &id, text, None)).unwrap();
+    let mut earlier = serde_json::to_value(bench.secret("db")).unwrap();
+    earlier.as_object_mut().unwrap().remove("origin").expect("it is noted");
+    let earlier: Secret = serde_json::from_value(earlier).unwrap();
+    bench.put(Entity::Secret(earlier));
+    assert_eq!(bench.apply_secret(next(generated("db"), 2)).unwrap().version, 1);
+    assert_eq!(bench.value("db"), "old");
+}
+
 #[test]
 fn an_external_secret_waits_for_a_person() {
     use crate::usecase::admin::secret::set;
@@ -142,6 +242,7 @@ fn what_cannot_be_put_in_force_says_what_to_change() {
             Some(ErrorCode::ValueTooLarge),
             "the value is larger than 12 KiB",
         ),
+        (taken("x", Some("")), None, "source.supplied.from is not the name and the key of a Kubernetes Secret"),
         (supplied("db", "hunter2", &["a"]), None, "a structured value is a JSON object whose values are all strings"),
         (ApplySecret { source: plain(4), ..generated("db") }, None, "generate.length is from 8 to 1024, not 4"),
         (ApplySecret { rotation: every(299), ..generated("db") }, None, "rotation.every is from 5m to 8784h"),
