@@ -23,6 +23,8 @@ pub mod uninstall;
 
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod states;
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -9,8 +9,11 @@
 )]
 
 mod gitops;
+mod golden;
+mod health;
 mod refused;
 mod refused_objects;
+mod states;
 
 use std::time::Duration;
 
