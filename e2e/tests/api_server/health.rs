@@ -4,6 +4,8 @@ mod argo;
 mod kstatus;
 
 use serde_json::json;
+use sikkerkey_e2e::cargo;
+use sikkerkey_e2e::cluster::{Cluster, Options};
 
 use crate::golden::assert_golden;
 use crate::states::{State, kinds};
@@ -120,6 +122,24 @@ async fn an_object_that_nobody_has_looked_at_is_in_progress() {
         assert_eq!(kstatus::status(object), "InProgress", "{object}");
         let health = argo::health(object["kind"].as_str().unwrap(), object);
         assert_eq!((health.status.as_str(), health.message.as_str()), ("Progressing", "Waiting for the operator"));
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn the_patch_of_argo_cds_config_map_applies() {
+    let cluster = Cluster::start(Options::control_plane()).await.unwrap();
+    let kubectl = cluster.kubectl();
+    kubectl.run(["create", "namespace", "argocd"]).await.unwrap();
+    kubectl.run(["-n", "argocd", "create", "configmap", "argocd-cm", "--from-literal=kept=yes"]).await.unwrap();
+    let file = cargo::workspace().join("charts/gitops/argocd/argocd-cm.yaml").display().to_string();
+    kubectl.run(["-n", "argocd", "patch", "configmap", "argocd-cm", "--patch-file", &file]).await.unwrap();
+    let map = kubectl.run(["-n", "argocd", "get", "configmap", "argocd-cm", "-o", "json"]).await.unwrap();
+    let map: serde_json::Value = serde_json::from_str(&map).unwrap();
+    assert_eq!(map["data"]["kept"], "yes");
+    for kind in kinds() {
+        let script = &map["data"][format!("resource.customizations.health.sikkerkey.com_{}", kind.name)];
+        assert_eq!(script, argo::script(kind.name), "{}", kind.name);
     }
     cluster.stop().await;
 }

@@ -11,8 +11,10 @@
 mod gitops;
 mod golden;
 mod health;
+mod kustomize;
 mod refused;
 mod refused_objects;
+mod shipped_policy;
 mod states;
 
 use std::time::Duration;
