@@ -3,6 +3,8 @@
 mod argo;
 mod kstatus;
 
+use std::fmt::Write;
+
 use serde_json::json;
 use sikkerkey_e2e::cargo;
 use sikkerkey_e2e::cluster::{Cluster, Options};
@@ -30,14 +32,15 @@ fn expected(state: &State) -> (&'static str, &'static str) {
 
 #[test]
 fn both_tools_say_of_every_state_what_it_is() {
-    let mut table = format!("{:<13} {:<32} {:<28} {:<11} {}\n", "KIND", "STATE", "READY", "FLUX", "ARGO CD");
+    let mut table = format!("{:<13} {:<32} {:<33} {:<11} ARGO CD\n", "KIND", "STATE", "READY", "FLUX");
     for kind in kinds() {
         for state in &kind.states {
             let (flux, argo) = (kstatus::status(&state.object), argo::health(kind.name, &state.object));
             assert_eq!((flux, argo.status.as_str()), expected(state), "{} {}", kind.name, state.name());
             let ready = state.condition("Ready").unwrap();
             let shown = format!("{}/{}", ready["status"].as_str().unwrap(), ready["reason"].as_str().unwrap());
-            table += &format!("{:<13} {:<32} {shown:<28} {flux:<11} {}\n", kind.name, state.name(), argo.status);
+            let (kind, name, argo) = (kind.name, state.name(), argo.status);
+            writeln!(table, "{kind:<13} {name:<32} {shown:<33} {flux:<11} {argo}").unwrap();
         }
     }
     assert_golden("health.txt", &table);
@@ -142,4 +145,18 @@ async fn the_patch_of_argo_cds_config_map_applies() {
         assert_eq!(script, argo::script(kind.name), "{}", kind.name);
     }
     cluster.stop().await;
+}
+
+/// Checks objects as the API server holds them against what the files say of their states.
+pub(crate) fn assert_judged_as_in_the_files(list: &serde_json::Value) {
+    let objects = list["items"].as_array().unwrap();
+    let kinds = kinds();
+    assert_eq!(objects.len(), kinds.iter().map(|kind| kind.states.len()).sum::<usize>());
+    for object in objects {
+        let kind = kinds.iter().find(|kind| object["kind"] == kind.name).unwrap();
+        let state = kind.states.iter().find(|state| object["metadata"]["name"] == state.name()).unwrap();
+        let found = (kstatus::status(object), argo::health(kind.name, object).status);
+        let (flux, argo) = expected(state);
+        assert_eq!(found, (flux, argo.to_owned()), "{object}");
+    }
 }

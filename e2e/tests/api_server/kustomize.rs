@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::with_kinds;
 
 /// Every way in which one of our objects is named, and the label of pods.
-const MANIFESTS: &str = r#"
+const MANIFESTS: &str = r"
 apiVersion: v1
 kind: ServiceAccount
 metadata: {name: web}
@@ -89,7 +89,7 @@ spec: {jobTemplate: {spec: {template: {metadata: {labels: {app: web, sikkerkey.c
 apiVersion: v1
 kind: Pod
 metadata: {name: web, labels: {app: web, sikkerkey.com/machine: web}}
-"#;
+";
 
 /// What Kustomize makes of the manifests, with a prefix and these further lines.
 async fn built(cluster: &Cluster, further: &str) -> Vec<Value> {

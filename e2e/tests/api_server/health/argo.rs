@@ -39,7 +39,7 @@ mod shipped {
     pub(super) const ACCESS_POLICY: &str = health!("AccessPolicy");
 }
 
-/// The patch of Argo CD's ConfigMap.
+/// The patch of Argo CD's configuration.
 pub(super) fn config_map() -> serde_yaml::Value {
     serde_yaml::from_str(include_str!("../../../../charts/gitops/argocd/argocd-cm.yaml")).unwrap()
 }

@@ -1,5 +1,6 @@
 //! States of a Machine.
 
+use sikkerkey_crds::machine::MachineStatus;
 use sikkerkey_protocol::kubernetes::{MachineState, ObjectKey};
 
 use super::*;
@@ -67,7 +68,8 @@ impl States for Machine {
         let no_account = Facts { missing_accounts: vec!["web".to_owned()], ..Self::facts() };
         gallery.shows("service-account-not-found", Self::plain(), no_account, in_force(json!({"alive": 0})));
         let (host, pinned) = (json!({"host": {}}), json!({"host": {"publicKey": KEY}}));
-        gallery.shows("key-in-use", pinned.clone(), Self::facts(), refused(ErrorCode::KeyInUse));
+        let in_use = refused(ErrorCode::KeyInUse);
+        gallery.push("key-in-use", pinned.clone(), 1, Facts::default(), in_use, MachineStatus::default());
         let nobody = json!({"machineId": null, "approval": "Pending", "fingerprint": null});
         gallery.shows("awaiting-bootstrap", host.clone(), Facts::default(), of_host(nobody));
         gallery.shows("awaiting-approval", host, Facts::default(), of_host(json!({"approval": "Pending"})));

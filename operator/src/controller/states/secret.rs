@@ -48,8 +48,7 @@ impl States for Secret {
         let external = || json!({"source": {"external": {}}});
         let none = json!({"version": 0, "versionTime": null, "fieldNames": [], "podsTotal": 0, "podsCurrent": 0});
         gallery.shows("value-missing", external(), Self::facts(), in_force(none));
-        let sealed =
-            || json!({"source": {"sealed": {"keyID": "seal-2026-11", "ciphertext": "AAECAwQFBgcICQoLDA0ODw=="}}});
+        let sealed = || json!({"source": {"sealed": {"keyID": "seal-2026-11", "ciphertext": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw=="}}});
         for (name, code) in [
             ("sealed-key-unknown", ErrorCode::SealedKeyUnknown),
             ("unseal-failed", ErrorCode::UnsealFailed),
