@@ -22,6 +22,8 @@ pub mod sweep;
 pub mod uninstall;
 
 #[cfg(test)]
+mod consent;
+#[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
 mod states;
