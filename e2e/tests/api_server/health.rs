@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use serde_json::json;
 use sikkerkey_e2e::cargo;
-use sikkerkey_e2e::cluster::{Cluster, Options};
+use sikkerkey_e2e::kubectl::Kubectl;
 
 use crate::golden::assert_golden;
 use crate::states::{State, kinds};
@@ -113,9 +113,10 @@ fn the_script_in_the_config_map_is_the_one_for_argo_cd_itself_and_the_same_for_a
 }
 
 #[tokio::test]
-async fn an_object_that_nobody_has_looked_at_is_in_progress() {
+async fn an_object_that_nobody_has_looked_at_is_in_progress_once_argo_cd_has_the_script() {
     let cluster = with_kinds().await;
     let kubectl = cluster.kubectl();
+    assert_patch_applies(&kubectl).await;
     kubectl.apply(include_str!("../../../crds/tests/fixtures/gitops.yaml")).await.unwrap();
     let all = kubectl.run(["get", "sikkerkey", "-A", "-o", "json"]).await.unwrap();
     let all: serde_json::Value = serde_json::from_str(&all).unwrap();
@@ -129,10 +130,8 @@ async fn an_object_that_nobody_has_looked_at_is_in_progress() {
     cluster.stop().await;
 }
 
-#[tokio::test]
-async fn the_patch_of_argo_cds_config_map_applies() {
-    let cluster = Cluster::start(Options::control_plane()).await.unwrap();
-    let kubectl = cluster.kubectl();
+/// Patches Argo CD's configuration as the shipped file says.
+async fn assert_patch_applies(kubectl: &Kubectl) {
     kubectl.run(["create", "namespace", "argocd"]).await.unwrap();
     kubectl.run(["-n", "argocd", "create", "configmap", "argocd-cm", "--from-literal=kept=yes"]).await.unwrap();
     let file = cargo::workspace().join("charts/gitops/argocd/argocd-cm.yaml").display().to_string();
@@ -144,7 +143,6 @@ async fn the_patch_of_argo_cds_config_map_applies() {
         let script = &map["data"][format!("resource.customizations.health.sikkerkey.com_{}", kind.name)];
         assert_eq!(script, argo::script(kind.name), "{}", kind.name);
     }
-    cluster.stop().await;
 }
 
 /// Checks objects as the API server holds them against what the files say of their states.

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde::Deserialize;
 use serde_json::Value;
+use sikkerkey_e2e::assets::{Assets, Component};
 use sikkerkey_e2e::cargo;
-use sikkerkey_e2e::cluster::Cluster;
+use sikkerkey_e2e::report::Report;
 use tempfile::TempDir;
-
-use crate::with_kinds;
 
 /// Every way in which one of our objects is named, and the label of pods.
 const MANIFESTS: &str = r"
@@ -92,14 +92,18 @@ metadata: {name: web, labels: {app: web, sikkerkey.com/machine: web}}
 ";
 
 /// What Kustomize makes of the manifests, with a prefix and these further lines.
-async fn built(cluster: &Cluster, further: &str) -> Vec<Value> {
+fn built(further: &str) -> Vec<Value> {
     let directory = TempDir::new().unwrap();
     let file = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
     let shipped: PathBuf = cargo::workspace().join("charts/gitops/kustomize/sikkerkey-names.yaml");
     std::fs::copy(shipped, directory.path().join("sikkerkey-names.yaml")).unwrap();
     file("all.yaml", MANIFESTS);
     file("kustomization.yaml", &format!("namePrefix: eu-\nresources: [all.yaml]\n{further}"));
-    let said = cluster.kubectl().run(["kustomize", directory.path().to_str().unwrap()]).await.unwrap();
+    // No cluster is asked.
+    let assets = Assets::ensure(&[Component::Kubectl], &Report::silent()).unwrap();
+    let output = Command::new(assets.path(Component::Kubectl)).arg("kustomize").arg(directory.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout).unwrap();
     serde_yaml::Deserializer::from_str(&said).map(|document| Value::deserialize(document).unwrap()).collect()
 }
 
@@ -138,14 +142,12 @@ fn walk(node: &Value, path: &str, is_ours: bool, found: &mut BTreeSet<String>) {
     }
 }
 
-#[tokio::test]
-async fn a_name_prefix_follows_every_reference_with_the_shipped_file_and_none_without() {
-    let cluster = with_kinds().await;
-    let without = references(&built(&cluster, "").await);
+#[test]
+fn a_name_prefix_follows_every_reference_with_the_shipped_file_and_none_without() {
+    let without = references(&built(""));
     assert!(without.iter().all(|one| !one.contains(" eu-")), "{without:#?}");
-    let with = references(&built(&cluster, "configurations: [sikkerkey-names.yaml]\n").await);
+    let with = references(&built("configurations: [sikkerkey-names.yaml]\n"));
     let prefixed: BTreeSet<_> = without.iter().map(|one| one.replace(' ', " eu-")).collect();
     assert_eq!(with, prefixed);
     assert_eq!(with.len(), 17, "{with:#?}");
-    cluster.stop().await;
 }

@@ -45,7 +45,7 @@ const TYPED: &[&str] = &[
     "get sks -n shop --field-selector spec.policyRef.name=working-hours -o name",
     "events --for sks/db -n shop --no-headers",
     "events --for secret/db -n shop --no-headers",
-    "delete sks/stripe-key -n shop --dry-run=server",
+    "delete sks/stripe-key -n shop --dry-run=server -o name",
     "api-resources --categories=sikkerkey --no-headers",
     "explain sks.spec.source",
     "explain skm.spec.workload",
