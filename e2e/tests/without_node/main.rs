@@ -9,6 +9,7 @@
     reason = "a test's helpers fail the test, and looking into JSON that is not there gives null"
 )]
 
+mod consent;
 mod delivery;
 #[path = "../main_job/host.rs"]
 mod host;
