@@ -41,6 +41,7 @@ pub mod defaults;
 pub mod duration;
 pub mod file_mode;
 pub mod grant;
+pub mod json_schema;
 pub mod machine;
 pub mod names;
 pub mod reason;

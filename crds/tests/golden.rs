@@ -5,8 +5,13 @@
 use std::{fs, path::Path};
 
 use sikkerkey_crds::{
+    access_policy::AccessPolicy,
     admission,
     crd::{crds, to_yaml},
+    grant::Grant,
+    json_schema,
+    machine::Machine,
+    secret::Secret,
 };
 
 /// Compares a committed file with what it is generated from, or rewrites it if the environment says so.
@@ -33,4 +38,16 @@ fn the_definitions_beside_the_crate_are_what_the_types_generate() {
 #[test]
 fn the_admission_policies_are_what_was_last_looked_at() {
     assert_committed("tests/fixtures/admission-policies.yaml", &admission::to_yaml().unwrap());
+}
+
+#[test]
+fn the_strict_schemas_are_what_the_types_generate() {
+    for (kind, schema) in [
+        ("machine", json_schema::to_json::<Machine>()),
+        ("secret", json_schema::to_json::<Secret>()),
+        ("grant", json_schema::to_json::<Grant>()),
+        ("accesspolicy", json_schema::to_json::<AccessPolicy>()),
+    ] {
+        assert_committed(&format!("../charts/gitops/schemas/sikkerkey.com/{kind}_v1alpha1.json"), &schema.unwrap());
+    }
 }

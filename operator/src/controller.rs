@@ -23,7 +23,11 @@ pub mod sweep;
 pub mod uninstall;
 
 #[cfg(test)]
+mod consent;
+#[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod states;
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,5 +1,8 @@
 //! What a GitOps tool does all day: apply the same manifests again, and find nothing to do.
 
+use serde::Deserialize;
+use serde_json::Value;
+
 use crate::with_kinds;
 
 const MANIFESTS: &str = include_str!("../../../crds/tests/fixtures/gitops.yaml");
@@ -44,4 +47,29 @@ async fn server_side_apply_of_the_same_manifests_changes_nothing() {
 #[tokio::test]
 async fn client_side_apply_of_the_same_manifests_changes_nothing() {
     applied_twice_changes_nothing(&[], "created", "unchanged").await;
+}
+
+/// What an earlier version stored, see the kinds' own crate.
+const STORED: &str = include_str!("../../../crds/tests/fixtures/stored/v0.1.0.yaml");
+
+#[tokio::test]
+async fn objects_of_an_earlier_version_are_taken_and_kept_whole() {
+    let cluster = with_kinds().await;
+    let kubectl = cluster.kubectl();
+    kubectl.run(["create", "namespace", "shop"]).await.unwrap();
+    kubectl.run_with_input(["apply", "--server-side", "-f", "-"], STORED).await.unwrap();
+    // Its status is another request, as it was when the operator wrote it.
+    kubectl.run_with_input(["apply", "--server-side", "--subresource=status", "-f", "-"], STORED).await.unwrap();
+    for document in serde_yaml::Deserializer::from_str(STORED) {
+        let object = Value::deserialize(document).unwrap();
+        let (kind, name) =
+            (object["kind"].as_str().unwrap().to_lowercase(), object["metadata"]["name"].as_str().unwrap());
+        let found = kubectl.run(["get", &format!("{kind}.sikkerkey.com/{name}"), "-n", "shop", "-o", "json"]).await;
+        let found: Value = serde_json::from_str(&found.unwrap()).unwrap();
+        assert_eq!(found["spec"], object["spec"], "{kind} {name}");
+        if object.get("status").is_some() {
+            assert_eq!(found["status"], object["status"], "{kind} {name}");
+        }
+    }
+    cluster.stop().await;
 }

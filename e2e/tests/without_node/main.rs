@@ -9,9 +9,11 @@
     reason = "a test's helpers fail the test, and looking into JSON that is not there gives null"
 )]
 
+mod consent;
 mod delivery;
 #[path = "../main_job/host.rs"]
 mod host;
+mod quiet;
 #[path = "../api_server/refused_objects.rs"]
 mod refused_objects;
 #[path = "../main_job/team.rs"]
@@ -23,6 +25,7 @@ use std::io::Write;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use sikkerkey_e2e::cargo;
 use sikkerkey_e2e::cluster::{Cluster, Options};
 use sikkerkey_e2e::installation::{Installation, LogLevel, Programs};
 use sikkerkey_e2e::report::Report;
@@ -37,7 +40,13 @@ static SHARED: LazyLock<(Runtime, Installation)> = LazyLock::new(|| {
     let report = Report::new(|_, text| say(text));
     let programs = Programs::build(&report).expect("the programs build");
     let installation = runtime.block_on(async {
-        let options = Options::control_plane().with_controllers().report(report.clone());
+        // The API server writes into its log who writes.
+        let policy = cargo::workspace().join("e2e/manifests/audit-writes.yaml");
+        let options = Options::control_plane()
+            .with_controllers()
+            .api_server_flag(format!("--audit-policy-file={}", policy.display()))
+            .api_server_flag("--audit-log-path=-")
+            .report(report.clone());
         let cluster = Cluster::start(options).await.expect("a control plane");
         Installation::start(cluster, programs, LogLevel::Trace, &report).await.expect("an installation")
     });
