@@ -50,7 +50,6 @@ struct Gallery<K: States> {
 /// A condition of the contract that says what is wrong.
 enum Says {
     Accepted(Verdict),
-    Resolved(Verdict),
     Programmed(Verdict),
     Own(Verdict),
 }
@@ -116,7 +115,6 @@ impl<K: States> Gallery<K> {
         };
         match says {
             Says::Accepted(verdict) => findings.accepted = verdict,
-            Says::Resolved(verdict) => findings.resolved = Some(verdict),
             Says::Programmed(verdict) => findings.programmed = Programmed::Now(verdict),
             Says::Own(verdict) => findings.own = Some(verdict),
         }
@@ -251,6 +249,9 @@ const NOT_IN_CONDITIONS: &[Reason] = &[
     Reason::MachineReplaced,
     Reason::CleanupDeferred,
     Reason::PolicyUnbound,
+    Reason::OriginalDeleted,
+    Reason::ValueRetained,
+    Reason::ValueTrashed,
 ];
 
 #[test]

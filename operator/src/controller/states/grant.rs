@@ -57,7 +57,7 @@ impl States for Grant {
         gallery.shows("expired", ended, Self::facts(), in_force(json!({})));
         let suspended = facts(Referred::Fine { suspended: true }, &[]);
         gallery.shows("suspended", Self::plain(), suspended, in_force(json!({})));
-        let waits = json!([{"secret": "db", "message": "waits for Machine hq/boss, request 6f1c2b3a"}]);
+        let waits = json!([{"secret": "db", "reason": "CoSignMissing", "message": "waits for Machine hq/boss, request 6f1c2b3a"}]);
         gallery.shows("ready-awaited", Self::plain(), Self::facts(), in_force(json!({"awaiting": waits})));
     }
 }

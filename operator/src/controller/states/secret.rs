@@ -5,6 +5,7 @@ use sikkerkey_protocol::kubernetes::SecretState;
 
 use super::*;
 use crate::controller::secret::gather::{Facts, Policy};
+use crate::controller::secret::original::{Disabled, Flaw, Found, Keeper, Marks, Original, Taking};
 use crate::index::Given;
 
 fn state(more: Value) -> SecretState {
@@ -18,7 +19,14 @@ fn state(more: Value) -> SecretState {
 }
 
 fn facts(policy: Policy) -> Facts {
-    Facts { policy, grants: Given { count: 1, changes_at: None } }
+    Facts { policy, grants: Given { count: 1, changes_at: None }, original: Original::NotLooked, look_at: None }
+}
+
+/// What a look at the core Secret finds.
+fn found(value: Result<Taking, Flaw>, kept_by: Option<Keeper>) -> Facts {
+    let marks = Marks { uid: "u".into(), version: "7".into() };
+    let original = Original::Found(Found { marks, value, kept_by, is_going: false });
+    Facts { original, ..facts(Policy::Fine) }
 }
 
 impl States for Secret {
@@ -52,38 +60,25 @@ impl States for Secret {
         for (name, code) in [
             ("sealed-key-unknown", ErrorCode::SealedKeyUnknown),
             ("unseal-failed", ErrorCode::UnsealFailed),
+            ("sealed-value-outdated", ErrorCode::SealedValueOutdated),
             ("value-too-large", ErrorCode::ValueTooLarge),
         ] {
             gallery.push(name, sealed(), 1, Self::facts(), refused(code), SecretStatus::default());
         }
-        let taken = || json!({"source": {"kubernetesSecret": {"name": "old"}}});
-        gallery.shows("source-disabled", taken(), Self::facts(), Outcome::NotAsked);
+        let taken = || json!({"source": {"kubernetesSecret": {"name": "old", "key": "password", "onTaken": "Delete"}}});
+        let off = Facts { original: Original::Disabled(Disabled::SwitchedOff), ..Self::facts() };
+        gallery.shows("source-disabled", taken(), off, Outcome::NotAsked);
+        let gone = Facts { original: Original::Missing, ..Self::facts() };
+        gallery.shows("kubernetes-secret-not-found", taken(), gone, in_force(json!({})));
+        let no_key = Flaw::NoKey { keys: vec!["token".into()] };
+        gallery.shows("kubernetes-secret-key-not-found", taken(), found(Err(no_key), None), in_force(json!({})));
+        let not_text = Flaw::NotText { key: "password".into() };
+        gallery.shows("kubernetes-secret-invalid", taken(), found(Err(not_text), None), in_force(json!({})));
+        let from_old = || in_force(json!({"takenFrom": {"name": "old", "key": "password"}}));
+        let kept = found(Ok(Taking::Known), Some(Keeper::Manager("Helm".into())));
+        gallery.shows("original-kept", taken(), kept, from_old());
         let due = in_force(json!({"rotationDueSince": now().as_millisecond()}));
         gallery.shows("rotation-due", external(), Self::facts(), due);
-        gallery.said(
-            "kubernetes-secret-not-found",
-            taken(),
-            Says::Resolved(Verdict::fails(
-                Reason::KubernetesSecretNotFound,
-                "Kubernetes Secret old does not exist in namespace shop.",
-            )),
-        );
-        gallery.said(
-            "kubernetes-secret-key-not-found",
-            taken(),
-            Says::Resolved(Verdict::fails(
-                Reason::KubernetesSecretKeyNotFound,
-                "Kubernetes Secret old has no key password; it has token.",
-            )),
-        );
-        gallery.said(
-            "original-kept",
-            taken(),
-            Says::Own(Verdict::holds_with(
-                Reason::OriginalKept,
-                "Kubernetes Secret old was not deleted: helm manages it. Remove it there.",
-            )),
-        );
         gallery.said(
             "value-lost",
             Self::plain(),
