@@ -28,7 +28,8 @@ pub enum Policy {
         /// The policy's name.
         #[arg(long)]
         name: String,
-        /// A file with the policy in JSON, such as {"rateCap":{"perMinute":10,"countedBy":"Machine"}}.
+        /// A file with the policy in JSON, such as {"rateCap":{"perMinute":10,"countedBy":"Machine"}}; the README has one with
+        /// every axis.
         #[arg(long, value_name = "FILE")]
         file: PathBuf,
     },
@@ -211,4 +212,21 @@ fn list(world: &World) -> Answer {
     });
     let headings = ["POLICY", "PROJECT", "AXES", "REVISION", "SECRETS", "PROTECTED", "OBJECT"];
     Answer::new(json!({ "policies": json.collect::<Vec<_>>() }), table(headings, &rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_of_the_readme_is_one_and_has_every_axis() {
+        let readme = include_str!("../../../README.md");
+        let after = readme.split("every axis of it: `").nth(1).unwrap();
+        let document: PolicyDocument = serde_json::from_str(
+            &after.split('`').next().unwrap().replace("ID", "00000000-0000-4000-8000-000000000001"),
+        )
+        .unwrap();
+        assert_eq!(document.axes().len(), 6);
+        crate::policy::check(&document).unwrap();
+    }
 }
