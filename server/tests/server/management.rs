@@ -139,7 +139,7 @@ async fn a_policy_lives_from_its_making_to_its_end_over_http() {
         Action::ManagementRead,
         Action::ManagementRead,
         Action::ManagementDenied,
-        Action::SecretUpdate,
+        Action::PolicyUnbind,
         Action::PolicyDelete,
         Action::ManagementDenied,
     ];
