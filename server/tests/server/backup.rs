@@ -321,22 +321,26 @@ async fn a_backup_is_of_one_moment_while_reads_go_on_and_every_value_in_it_opens
     }
 
     let before = server.audit().await.len();
-    let (pod, mut reads) = (Client::pod(), 0);
-    let written = {
-        let backing_up = back_up(&server, &path);
-        tokio::pin!(backing_up);
-        loop {
-            tokio::select! {
-                biased;
-                answer = server.get(&pod, "/v1/secret/sk_db") => {
-                    assert_eq!(answer.status, 200);
-                    reads += 1;
-                }
-                written = &mut backing_up => break written,
+    // Reads go on before it begins and until it has ended.
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let (begun, beginning) = tokio::sync::oneshot::channel();
+    let reading = tokio::spawn({
+        let (router, clock) = (server.router.clone(), server.clock.clone());
+        async move {
+            let (mut reads, mut begun) = (0, Some(begun));
+            while !*stopped.borrow() {
+                let request = Client::pod().request(&*clock, "GET", "/v1/secret/sk_db", b"");
+                assert_eq!(send_to(&router, request).await.status, 200);
+                reads += 1;
+                begun.take().map(|it| it.send(()));
             }
+            reads
         }
-    };
-    assert!(reads > 0);
+    });
+    beginning.await.unwrap();
+    let written = back_up(&server, &path).await;
+    stop.send_replace(true);
+    let reads = reading.await.unwrap();
     let (clock, keyring) = (server.clock.clone(), server.engine.app.keyring.clone());
     assert_eq!(backup::check(keyring, BufReader::new(File::open(&path).unwrap())).unwrap(), written);
     let old = server.stop().await;
