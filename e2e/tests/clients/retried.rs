@@ -41,7 +41,12 @@ async fn a_cap_that_is_reached_is_a_rate_limited_error() {
     team.server.admin(&["policy", "set", "--project", "shop", "--name", "once", "--file", text(&file)]).await;
     team.server.admin(&["policy", "bind", &team.plain, "--policy", "once"]).await;
     assert_eq!(host.client.get(&team.plain).await, Ok(json!(PLAIN)));
-    assert_raised(host.client.get(&team.plain).await, "RateLimitedError", 429, "rate cap is reached");
+    assert_raised(
+        host.client.get(&team.plain).await,
+        "RateLimitedError",
+        429,
+        "the policy's cap of 1 reads a day is reached",
+    );
     // What is not guarded goes on, and an export leaves out what is used up.
     let exported = host.client.call("export", &[]).await;
     assert_eq!(exported, Ok(json!({"DB_USERNAME": "shop", "DB_PASSWORD": "s3cret"})));
