@@ -5,6 +5,7 @@
 //! server is away. At an orderly end the record is emptied, so that the next one begins at once.
 
 mod record;
+mod server_view;
 
 use std::future::Future;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::record::{Record, Seen, Step, decide};
+pub use self::server_view::{ServerView, server_view};
 use crate::clock::Clock;
 
 /// Name of the Lease.
@@ -66,17 +68,27 @@ pub struct Leader {
     api: Api<Lease>,
     identity: String,
     clock: Clock,
+    /// Whether the server answers; `None`: it was not asked yet.
+    server: watch::Receiver<Option<bool>>,
     until: watch::Sender<Option<Instant>>,
     leads: watch::Sender<bool>,
 }
 
 impl Leader {
-    /// A candidate. `identity` is unique among the replicas: the pod's name and uid.
-    pub fn new(client: Client, namespace: &str, identity: &str, clock: Clock) -> Self {
+    /// A candidate. `identity` is unique among the replicas: the pod's name and uid. `server` says whether the server answers,
+    /// which stands on the Lease of a leader.
+    pub fn new(
+        client: Client,
+        namespace: &str,
+        identity: &str,
+        clock: Clock,
+        server: watch::Receiver<Option<bool>>,
+    ) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
             identity: identity.to_owned(),
             clock,
+            server,
             until: watch::Sender::new(None),
             leads: watch::Sender::new(false),
         }
@@ -146,15 +158,16 @@ impl Leader {
         let lease = self.api.get_opt(LEASE).await.map_err(|error| LeaseError::Api("read", error))?;
         let record = lease.as_ref().map(Record::of);
         *seen = record.map(|record| Seen::next(seen.take(), record, now));
+        let answers = *self.server.borrow();
         let written = match decide(seen.as_ref(), &self.identity, now) {
             Step::Follow => return Ok(false),
             Step::Create => {
                 let lease = record::first(&self.identity, DURATION, self.clock.now());
-                self.api.create(&PostParams::default(), &lease).await
+                self.api.create(&PostParams::default(), &server_view::told(lease, answers)).await
             }
             Step::Take | Step::Renew => {
                 let lease = record::next(lease.unwrap_or_default(), &self.identity, DURATION, self.clock.now());
-                self.api.replace(LEASE, &PostParams::default(), &lease).await
+                self.api.replace(LEASE, &PostParams::default(), &server_view::told(lease, answers)).await
             }
         };
         match written {

@@ -11,7 +11,8 @@
 //! | [`controller`], [`pods`] | the [`leader`] | put objects in force, take gone pods out of force, compare, write statuses |
 //!
 //! [`run`] wires them, [`manifests`] is what the cluster needs for them. [`seal`] is for a person at a computer of their own:
-//! it encrypts a value that is to stand in Git.
+//! it encrypts a value that is to stand in Git. [`plugin`] is `kubectl sikkerkey`, which asks the cluster as the person it runs
+//! for.
 //!
 //! # The way of one object
 //!
@@ -55,6 +56,7 @@ pub mod index;
 pub mod leader;
 pub mod manifests;
 pub mod metrics;
+pub mod plugin;
 pub mod pods;
 pub mod run;
 pub mod seal;

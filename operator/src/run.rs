@@ -80,7 +80,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     .of_cluster(options.cluster_name.clone());
     let (index, feeds) = Index::new();
     let identity = format!("{}_{}", account.pod_name, account.pod_uid);
-    let leader = Leader::new(client.clone(), &account.namespace, &identity, clock.clone());
+    let leader = Leader::new(client.clone(), &account.namespace, &identity, clock.clone(), session.up());
     let leadership = leader.leadership();
     let parts = Parts { client, account, index, session, clock, metrics };
     let context = Arc::new(serving(&options, &parts, trust)?);

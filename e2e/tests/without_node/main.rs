@@ -13,6 +13,7 @@ mod consent;
 mod delivery;
 #[path = "../main_job/host.rs"]
 mod host;
+mod plugin;
 mod quiet;
 #[path = "../api_server/refused_objects.rs"]
 mod refused_objects;

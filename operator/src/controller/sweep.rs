@@ -66,9 +66,9 @@ pub async fn run(context: &Context) {
 }
 
 /// Resolves when the server answers again.
-async fn back(up: &mut watch::Receiver<bool>) {
+async fn back(up: &mut watch::Receiver<Option<bool>>) {
     while up.changed().await.is_ok() {
-        if *up.borrow_and_update() {
+        if *up.borrow_and_update() == Some(true) {
             return;
         }
     }

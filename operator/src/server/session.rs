@@ -45,7 +45,7 @@ struct Shared {
     identity: RwLock<Option<Arc<Identity>>>,
     /// Held while logging in: callers that come meanwhile wait and share the outcome.
     login: tokio::sync::Mutex<Option<(Instant, ServerError)>>,
-    up: watch::Sender<bool>,
+    up: watch::Sender<Option<bool>>,
 }
 
 impl Session {
@@ -69,7 +69,7 @@ impl Session {
             client: Mutex::new(None),
             identity: RwLock::new(None),
             login: tokio::sync::Mutex::new(None),
-            up: watch::Sender::new(false),
+            up: watch::Sender::new(None),
         }))
     }
 
@@ -87,8 +87,8 @@ impl Session {
         &self.0.url
     }
 
-    /// Whether the server answered the last time it was asked.
-    pub fn up(&self) -> watch::Receiver<bool> {
+    /// Whether the server answered the last time it was asked; `None`: it was not asked yet.
+    pub fn up(&self) -> watch::Receiver<Option<bool>> {
         self.0.up.subscribe()
     }
 
@@ -107,7 +107,7 @@ impl Session {
         let unasked = matches!(outcome, Err(ServerError::NoToken(_)));
         if !unasked {
             self.0.metrics.server_up(!away);
-            self.0.up.send_if_modified(|up| std::mem::replace(up, !away) == away);
+            self.0.up.send_if_modified(|up| up.replace(!away) != Some(!away));
         }
         outcome
     }

@@ -161,7 +161,7 @@ async fn a_call_logs_in_signs_and_returns_the_answer() {
     assert_eq!(session.call(&call()).await, Ok(PodsRevoked { revoked: 2 }));
     assert_eq!(world.logins(), 1);
     assert_eq!(session.logged_in().unwrap().cluster, "test");
-    assert!(*session.up().borrow());
+    assert_eq!(*session.up().borrow(), Some(true));
 }
 
 #[tokio::test]
@@ -290,7 +290,7 @@ async fn a_port_nobody_listens_on_is_refused_and_a_name_nobody_knows_not_resolve
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let session = world.session(api, &format!("http://{free}"), no_trust());
     assert_eq!(session.call(&call()).await, Err(ServerError::Unreachable { class: Class::ConnectionRefused }));
-    assert!(!*session.up().borrow());
+    assert_eq!(*session.up().borrow(), Some(false));
     let session = world.session(api, "https://server.invalid", no_trust());
     assert_eq!(session.call(&call()).await, Err(ServerError::Unreachable { class: Class::NameNotResolved }));
 }

@@ -1,0 +1,135 @@
+//! `kubectl sikkerkey`, found and run by kubectl.
+
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::{Value, json};
+use sikkerkey_e2e::installation::Installation;
+use sikkerkey_e2e::wait::wait_for;
+use tokio::process::Command;
+
+use crate::team::Team;
+use crate::{BOUND, without_a_node};
+
+const IN_ORDER: &str = r"
+apiVersion: sikkerkey.com/v1alpha1
+kind: Machine
+metadata: {name: web}
+spec: {workload: {serviceAccountNames: [web]}}
+---
+apiVersion: sikkerkey.com/v1alpha1
+kind: Secret
+metadata: {name: db}
+spec: {source: {generate: {}}}
+---
+apiVersion: sikkerkey.com/v1alpha1
+kind: Grant
+metadata: {name: web}
+spec: {machineRef: {name: web}, secretRefs: [{name: db}]}
+";
+
+const BROKEN: &str = r"
+apiVersion: sikkerkey.com/v1alpha1
+kind: Grant
+metadata: {name: broken}
+spec: {machineRef: {name: web}, secretRefs: [{name: db}, {name: nowhere}]}
+";
+
+async fn plugin(installation: &Installation, kubeconfig: &Path, arguments: &[&str]) -> Output {
+    let programs = installation.operator_program().parent().unwrap();
+    Command::new(installation.cluster.kubectl().program())
+        .arg("sikkerkey")
+        .args(arguments)
+        .env_clear()
+        .env("PATH", programs)
+        .env("KUBECONFIG", kubeconfig)
+        .env("HOME", kubeconfig.with_file_name("plugin-home"))
+        .output()
+        .await
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// The administrator's file, made to speak as somebody without rights.
+fn powerless(administrator: &Path) -> std::path::PathBuf {
+    let mut config: serde_yaml::Value = serde_yaml::from_str(&std::fs::read_to_string(administrator).unwrap()).unwrap();
+    config["users"][0]["user"]["as"] = "nobody".into();
+    let path = administrator.with_file_name("powerless.kubeconfig");
+    std::fs::write(&path, serde_yaml::to_string(&config).unwrap()).unwrap();
+    path
+}
+
+#[test]
+fn one_page_tells_what_does_not_work_and_what_to_do() {
+    without_a_node("plugin", async |installation| {
+        let team = Team::new(installation, "plugin").await;
+        let kubeconfig = installation.cluster.kubeconfig();
+        team.apply(IN_ORDER).await;
+        for (kind, name) in [("Machine", "web"), ("Secret", "db"), ("Grant", "web")] {
+            team.ready(kind, name).await;
+        }
+        // The leader tells of the server when it renews its Lease.
+        let fine = wait_for("the operator to tell that the server answers", BOUND, async || {
+            let looked = plugin(installation, &kubeconfig, &["status", "-n", "plugin"]).await;
+            if text(&looked.stdout).contains("the server answers it") { Ok(looked) } else { Err(format!("{looked:?}")) }
+        });
+        let fine = fine.await.unwrap();
+        let page = text(&fine.stdout);
+        assert_eq!(fine.status.code(), Some(0), "{page}{}", text(&fine.stderr));
+        let lines: Vec<&str> = page.lines().collect();
+        assert!(
+            lines[0].starts_with("Operator   ") && lines[0].ends_with(" leads, and the server answers it"),
+            "{page}"
+        );
+        assert_eq!(lines[1..], ["Objects    3: 3 in order, 0 to mend, 0 to notice"]);
+
+        team.apply(BROKEN).await;
+        let message = team.condition("Grant", "broken", "Ready", "False", "SecretNotFound").await;
+        let broken = plugin(installation, &kubeconfig, &["status", "-n", "plugin"]).await;
+        assert_eq!(broken.status.code(), Some(1));
+        let page = text(&broken.stdout);
+        let line = page.lines().find(|line| line.contains("skg/broken")).unwrap_or_else(|| panic!("{page}"));
+        assert!(line.starts_with("plugin ") && line.ends_with(&message), "{page}");
+        assert!(!page.contains('\u{1b}'), "no colour where there is no terminal");
+
+        let told = plugin(installation, &kubeconfig, &["status", "-A", "-o", "json"]).await;
+        let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+        let findings = told["findings"].as_array().unwrap();
+        let ours: Vec<&Value> = findings.iter().filter(|finding| finding["namespace"] == "plugin").collect();
+        assert_eq!(ours.len(), 1, "{told:#}");
+        assert_eq!((&ours[0]["object"], &ours[0]["message"]), (&json!("skg/broken"), &json!(message)));
+    });
+}
+
+#[test]
+fn a_person_sees_what_they_may_see() {
+    without_a_node("plugin-rights", async |installation| {
+        let team = Team::new(installation, "plugin-rights").await;
+        let kubeconfig = powerless(&installation.cluster.kubeconfig());
+        let refused = plugin(installation, &kubeconfig, &["status", "-n", "plugin-rights"]).await;
+        assert_eq!(refused.status.code(), Some(2));
+        let said = text(&refused.stderr);
+        assert!(
+            said.starts_with("Error: you may not list machines.sikkerkey.com in namespace plugin-rights"),
+            "{said}"
+        );
+
+        // Rights in the namespace, and none in the operator's.
+        let role = "--verb=get,list --resource=machines.sikkerkey.com,secrets.sikkerkey.com,grants.sikkerkey.com,\
+                    accesspolicies.sikkerkey.com";
+        let role: Vec<&str> = ["create", "role", "look"].into_iter().chain(role.split(' ')).collect();
+        team.kubectl(&role).await;
+        team.kubectl(&["create", "rolebinding", "look", "--role=look", "--user=nobody"]).await;
+        let seen = plugin(installation, &kubeconfig, &["status", "-n", "plugin-rights"]).await;
+        let page = text(&seen.stdout);
+        assert_eq!(seen.status.code(), Some(0), "{page}{}", text(&seen.stderr));
+        assert_eq!(
+            page,
+            "Operator   unknown: you may not get its Lease in namespace sikkerkey-system\n\
+             Objects    0: 0 in order, 0 to mend, 0 to notice\n"
+        );
+    });
+}

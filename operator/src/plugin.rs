@@ -1,0 +1,93 @@
+//! `kubectl sikkerkey`: what a person at a terminal asks about the four kinds.
+//!
+//! A program of its own, which kubectl finds by its name `kubectl-sikkerkey`. It asks the API server as the person it runs
+//! for and shows nothing that they could not `get`; no value passes through it but the one that `seal` encrypts.
+
+mod cluster;
+mod status;
+mod table;
+
+use std::io::{IsTerminal, Write, stdout};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use self::cluster::ClusterError;
+use self::status::StatusOptions;
+use crate::clock::Clock;
+use crate::seal::{self, SealCommandError, SealOptions};
+
+/// Looks after the kinds of sikkerkey.com
+#[derive(Debug, Parser)]
+#[command(name = "kubectl-sikkerkey", bin_name = "kubectl sikkerkey", version, about)]
+pub struct Plugin {
+    /// What to do
+    #[command(subcommand)]
+    command: PluginCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum PluginCommand {
+    /// Tell on one page what does not work and what to do; exits with 1 if something has to be mended, with 2 if it could not look
+    Status(StatusOptions),
+    /// Encrypt a value from standard input or a file, so that it may stand in Git; prints the Secret object
+    Seal(Box<SealOptions>),
+}
+
+/// What is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// A command could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum PluginError {
+    /// The cluster does not tell.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// Nothing was sealed.
+    #[error(transparent)]
+    Seal(#[from] SealCommandError),
+    /// It cannot be written as JSON.
+    #[error("could not write JSON")]
+    Json(#[from] serde_json::Error),
+    /// It cannot be printed.
+    #[error("could not print")]
+    Print(#[from] std::io::Error),
+}
+
+/// Does what the command line says.
+pub async fn run(plugin: &Plugin) -> Result<ExitCode, PluginError> {
+    // Fails when one is installed already; there is only this one to choose from.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (text, code) = match &plugin.command {
+        PluginCommand::Status(options) => {
+            let report = status::report(options, Clock::system().now()).await?;
+            let colour = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let text = match options.output {
+                Output::Json => serde_json::to_string_pretty(&report)? + "\n",
+                Output::Text => report.text(Clock::system().now(), colour),
+            };
+            (text, if report.is_in_order() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        PluginCommand::Seal(options) => (seal::run(options).await?, ExitCode::SUCCESS),
+    };
+    stdout().write_all(text.as_bytes())?;
+    Ok(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Plugin::command().debug_assert();
+    }
+}
