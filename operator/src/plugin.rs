@@ -4,6 +4,8 @@
 //! for and shows nothing that they could not `get`; no value passes through it but the one that `seal` encrypts.
 
 mod cluster;
+mod doctor;
+mod leader_view;
 mod status;
 mod table;
 
@@ -11,8 +13,10 @@ use std::io::{IsTerminal, Write, stdout};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use serde::Serialize;
 
 use self::cluster::ClusterError;
+use self::doctor::DoctorOptions;
 use self::status::StatusOptions;
 use crate::clock::Clock;
 use crate::seal::{self, SealCommandError, SealOptions};
@@ -30,8 +34,19 @@ pub struct Plugin {
 enum PluginCommand {
     /// Tell on one page what does not work and what to do; exits with 1 if something has to be mended, with 2 if it could not look
     Status(StatusOptions),
+    /// Try out whether the installation works; stores nothing; exits with 1 if something does not
+    Doctor(DoctorOptions),
     /// Encrypt a value from standard input or a file, so that it may stand in Git; prints the Secret object
     Seal(Box<SealOptions>),
+}
+
+const BOLD: &str = "\u{1b}[1m";
+const RED: &str = "\u{1b}[31m";
+const YELLOW: &str = "\u{1b}[33m";
+const PLAIN: &str = "\u{1b}[0m";
+
+fn paint(colour: bool, code: &str, text: &str) -> String {
+    if colour { format!("{code}{text}{PLAIN}") } else { text.to_owned() }
 }
 
 /// What is printed.
@@ -64,20 +79,33 @@ pub enum PluginError {
 pub async fn run(plugin: &Plugin) -> Result<ExitCode, PluginError> {
     // Fails when one is installed already; there is only this one to choose from.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let (now, colour) = (Clock::system().now(), stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+    let code = |is_in_order: bool| if is_in_order { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     let (text, code) = match &plugin.command {
         PluginCommand::Status(options) => {
-            let report = status::report(options, Clock::system().now()).await?;
-            let colour = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let report = status::report(options, now).await?;
             let text = match options.output {
-                Output::Json => serde_json::to_string_pretty(&report)? + "\n",
-                Output::Text => report.text(Clock::system().now(), colour),
+                Output::Json => json(&report)?,
+                Output::Text => report.text(now, colour),
             };
-            (text, if report.is_in_order() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            (text, code(report.is_in_order()))
+        }
+        PluginCommand::Doctor(options) => {
+            let diagnosis = doctor::diagnosis(options, now).await?;
+            let text = match options.output {
+                Output::Json => json(&diagnosis)?,
+                Output::Text => diagnosis.text(colour),
+            };
+            (text, code(diagnosis.is_in_order()))
         }
         PluginCommand::Seal(options) => (seal::run(options).await?, ExitCode::SUCCESS),
     };
     stdout().write_all(text.as_bytes())?;
     Ok(code)
+}
+
+fn json(answer: &impl Serialize) -> Result<String, serde_json::Error> {
+    Ok(serde_json::to_string_pretty(answer)? + "\n")
 }
 
 #[cfg(test)]

@@ -105,6 +105,27 @@ fn one_page_tells_what_does_not_work_and_what_to_do() {
 }
 
 #[test]
+fn an_installation_that_works_is_found_to_work() {
+    without_a_node("doctor", async |installation| {
+        let _team = Team::new(installation, "doctor").await;
+        let administrator = installation.cluster.kubeconfig();
+        let said = wait_for("the doctor to find nothing", BOUND, async || {
+            let said = plugin(installation, &administrator, &["doctor", "-n", "doctor"]).await;
+            if said.status.success() { Ok(said) } else { Err(format!("{said:?}")) }
+        });
+        let said = said.await.unwrap();
+        let outcomes: Vec<&str> = text(&said.stdout).lines().map(|line| line.split(' ').next().unwrap()).collect();
+        assert_eq!(outcomes, ["ok"; 5], "{}", text(&said.stdout));
+
+        let said = plugin(installation, &powerless(&administrator), &["doctor", "-n", "doctor", "-o", "json"]).await;
+        let said: Value = serde_json::from_slice(&said.stdout).unwrap();
+        let outcomes: Vec<&str> =
+            said["checks"].as_array().unwrap().iter().map(|check| check["outcome"].as_str().unwrap()).collect();
+        assert_eq!(outcomes, ["Unknown", "Unknown", "Unknown", "Unknown", "Good"], "{said:#}");
+    });
+}
+
+#[test]
 fn a_person_sees_what_they_may_see() {
     without_a_node("plugin-rights", async |installation| {
         let team = Team::new(installation, "plugin-rights").await;

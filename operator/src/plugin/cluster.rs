@@ -70,7 +70,7 @@ pub enum ClusterError {
 /// One of the four kinds.
 #[derive(Clone, Debug)]
 pub(super) struct Kind {
-    resource: ApiResource,
+    pub(super) resource: ApiResource,
     /// What people type, for example `sks`.
     pub(super) short: String,
 }
@@ -94,6 +94,8 @@ pub(super) struct Cluster {
     client: Client,
     /// `None`: every namespace.
     namespace: Option<String>,
+    /// The context's.
+    of_context: String,
 }
 
 impl Cluster {
@@ -105,8 +107,19 @@ impl Cluster {
             None => Config::infer().await?,
         };
         let of_context = config.default_namespace.clone();
-        let namespace = (!options.all_namespaces).then(|| options.namespace.clone().unwrap_or(of_context));
-        Ok(Self { client: Client::try_from(config).map_err(ClusterError::Client)?, namespace })
+        let namespace = options.namespace.clone().unwrap_or_else(|| of_context.clone());
+        let namespace = (!options.all_namespaces).then_some(namespace);
+        Ok(Self { client: Client::try_from(config).map_err(ClusterError::Client)?, namespace, of_context })
+    }
+
+    /// To ask something else.
+    pub(super) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// The namespace that is looked at; the context's where all are.
+    pub(super) fn one_namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or(&self.of_context)
     }
 
     /// All objects of a kind.

@@ -1,7 +1,6 @@
 //! `kubectl sikkerkey status`: one page that tells what does not work, where, and what to do.
 
 mod finding;
-mod leader;
 
 use clap::Args;
 use k8s_openapi::jiff::Timestamp;
@@ -9,14 +8,9 @@ use kube::api::DynamicObject;
 use serde::Serialize;
 
 use self::finding::{Finding, Weight};
-use self::leader::LeaderView;
 use super::cluster::{Cluster, ClusterError, ClusterOptions, kinds};
-use super::{Output, table};
-
-const BOLD: &str = "\u{1b}[1m";
-const RED: &str = "\u{1b}[31m";
-const YELLOW: &str = "\u{1b}[33m";
-const PLAIN: &str = "\u{1b}[0m";
+use super::leader_view::LeaderView;
+use super::{BOLD, Output, RED, YELLOW, table};
 
 /// What is looked at, and how it is told.
 #[derive(Args, Clone, Debug)]
@@ -69,7 +63,7 @@ impl Report {
 
     /// The page.
     pub(super) fn text(&self, now: Timestamp, colour: bool) -> String {
-        let paint = |code: &str, text: &str| if colour { format!("{code}{text}{PLAIN}") } else { text.to_owned() };
+        let paint = |code: &str, text: &str| super::paint(colour, code, text);
         let count = |weight| self.findings.iter().filter(|finding| finding.weight == weight).count();
         let (mend, notice) = (count(Weight::Mend), count(Weight::Notice));
         let operator = self.operator.to_string();
