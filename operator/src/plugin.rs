@@ -8,6 +8,7 @@ mod doctor;
 mod leader_view;
 mod status;
 mod table;
+mod uninstall;
 
 use std::io::{IsTerminal, Write, stdout};
 use std::process::ExitCode;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use self::cluster::ClusterError;
 use self::doctor::DoctorOptions;
 use self::status::StatusOptions;
+use self::uninstall::{UninstallError, UninstallOptions};
 use crate::clock::Clock;
 use crate::seal::{self, SealCommandError, SealOptions};
 
@@ -36,6 +38,8 @@ enum PluginCommand {
     Status(StatusOptions),
     /// Try out whether the installation works; stores nothing; exits with 1 if something does not
     Doctor(DoctorOptions),
+    /// Take the operator's hold off objects, so that they can be deleted when it is gone for good
+    Uninstall(UninstallOptions),
     /// Encrypt a value from standard input or a file, so that it may stand in Git; prints the Secret object
     Seal(Box<SealOptions>),
 }
@@ -64,6 +68,9 @@ pub enum PluginError {
     /// The cluster does not tell.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// Nothing was let go of.
+    #[error(transparent)]
+    Uninstall(#[from] UninstallError),
     /// Nothing was sealed.
     #[error(transparent)]
     Seal(#[from] SealCommandError),
@@ -98,6 +105,7 @@ pub async fn run(plugin: &Plugin) -> Result<ExitCode, PluginError> {
             };
             (text, code(diagnosis.is_in_order()))
         }
+        PluginCommand::Uninstall(options) => (uninstall::run(options, now).await?, ExitCode::SUCCESS),
         PluginCommand::Seal(options) => (seal::run(options).await?, ExitCode::SUCCESS),
     };
     stdout().write_all(text.as_bytes())?;

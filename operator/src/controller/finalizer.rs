@@ -1,5 +1,6 @@
 //! Our finalizer: the object is gone when the access is gone.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -7,6 +8,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use sikkerkey_crds::{crd, names};
 use sikkerkey_protocol::kubernetes::ObjectKey;
@@ -54,8 +56,16 @@ pub async fn add<K: crd::Kind>(client: &Client, key: &ObjectKey, uid: &str) -> R
     api.patch(&key.name, &params, &Patch::Apply(&patch)).await.map(drop)
 }
 
-/// Takes it off, whoever put it on: only this entry, and only if it still stands where `meta` says.
+/// Takes it off, whoever put it on.
 pub async fn remove<K: crd::Kind>(client: &Client, key: &ObjectKey, meta: &ObjectMeta) -> Result<(), kube::Error> {
+    remove_by(&Api::<PartialObjectMeta<K>>::namespaced(client.clone(), &key.namespace), &key.name, meta).await
+}
+
+/// Takes it off by what reaches the object: only this entry, and only if it still stands where `meta` says.
+pub async fn remove_by<K>(api: &Api<K>, name: &str, meta: &ObjectMeta) -> Result<(), kube::Error>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
     let Some(position) = meta.finalizers.iter().flatten().position(|finalizer| finalizer == names::FINALIZER) else {
         return Ok(());
     };
@@ -66,8 +76,7 @@ pub async fn remove<K: crd::Kind>(client: &Client, key: &ObjectKey, meta: &Objec
         {"op": "remove", "path": pointer},
     ]);
     let patch: Patch<()> = Patch::Json(serde_json::from_value(steps).map_err(kube::Error::SerdeError)?);
-    let api: Api<PartialObjectMeta<K>> = Api::namespaced(client.clone(), &key.namespace);
-    match api.patch(&key.name, &PatchParams::default(), &patch).await {
+    match api.patch(name, &PatchParams::default(), &patch).await {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         other => other.map(drop),
     }

@@ -8,10 +8,11 @@ use kube::api::{DynamicObject, ListParams};
 use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
-use kube::{Api, Client, Config};
+use kube::{Api, Client, Config, ResourceExt};
 use sikkerkey_crds::crd;
 use sikkerkey_crds::names::{GROUP, VERSION};
 
+use crate::controller::finalizer;
 use crate::leader::LEASE;
 
 /// How many objects are asked for at once.
@@ -62,6 +63,9 @@ pub enum ClusterError {
         /// Where.
         place: String,
     },
+    /// It cannot be changed.
+    #[error("cannot let go of {0}")]
+    Write(String, #[source] kube::Error),
     /// Another answer.
     #[error("cannot read {0}")]
     Read(String, #[source] kube::Error),
@@ -153,6 +157,14 @@ impl Cluster {
             },
             _ => ClusterError::Read(plural, error),
         }
+    }
+
+    /// Takes our finalizer off an object.
+    pub(super) async fn let_go(&self, kind: &Kind, object: &DynamicObject) -> Result<(), ClusterError> {
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client(), &namespace, &kind.resource);
+        let freed = finalizer::remove_by(&api, &name, &object.metadata).await;
+        freed.map_err(|error| ClusterError::Write(format!("{}/{name} in namespace {namespace}", kind.short), error))
     }
 
     /// The operators' Lease. `Ok(Err(_))`: the person may not look.

@@ -66,6 +66,11 @@ impl LeaderView {
         }
     }
 
+    /// Whether an operator may be at work.
+    pub(super) fn may_work(&self) -> bool {
+        matches!(self, Self::Leads { .. } | Self::NotAllowed { .. })
+    }
+
     /// Whether changes wait because of it.
     pub(super) fn is_trouble(&self) -> bool {
         match self {
