@@ -228,8 +228,13 @@ fn mutating(client_config: &Value) -> Value {
     })
 }
 
-/// Never a DELETE, never an object that is being deleted, never a subresource: with the operator away our kinds cannot be
-/// edited, but nothing hangs.
+/// Whether an update touches what is checked. The finalizer must come off when there is nobody left to ask.
+const CHANGES: &str = "request.operation == 'CREATE' || object.?spec != oldObject.?spec || \
+                       object.metadata.?labels != oldObject.metadata.?labels || \
+                       object.metadata.?annotations != oldObject.metadata.?annotations";
+
+/// Never a DELETE, never an object that is being deleted, never a subresource, never a finalizer: with the operator away our
+/// kinds cannot be edited, but nothing hangs.
 fn validating(options: &ManifestOptions, client_config: &Value) -> Value {
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
@@ -239,7 +244,10 @@ fn validating(options: &ManifestOptions, client_config: &Value) -> Value {
             "admissionReviewVersions": ["v1"],
             "clientConfig": client_config,
             "failurePolicy": "Fail",
-            "matchConditions": [{"name": "not-being-deleted", "expression": "!has(object.metadata.deletionTimestamp)"}],
+            "matchConditions": [
+                {"name": "not-being-deleted", "expression": "!has(object.metadata.deletionTimestamp)"},
+                {"name": "changes-what-is-checked", "expression": CHANGES},
+            ],
             "matchPolicy": "Equivalent",
             "namespaceSelector": {"matchExpressions": [{
                 "key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", options.namespace],

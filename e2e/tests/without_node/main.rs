@@ -14,6 +14,7 @@ mod delivery;
 #[path = "../main_job/host.rs"]
 mod host;
 mod plugin;
+mod plugin_program;
 mod quiet;
 #[path = "../api_server/refused_objects.rs"]
 mod refused_objects;

@@ -1,13 +1,11 @@
 //! `kubectl sikkerkey`, found and run by kubectl.
 
 use std::path::Path;
-use std::process::Output;
 
 use serde_json::{Value, json};
-use sikkerkey_e2e::installation::Installation;
 use sikkerkey_e2e::wait::wait_for;
-use tokio::process::Command;
 
+use crate::plugin_program::{plugin, text};
 use crate::team::Team;
 use crate::{BOUND, without_a_node};
 
@@ -34,24 +32,6 @@ kind: Grant
 metadata: {name: broken}
 spec: {machineRef: {name: web}, secretRefs: [{name: db}, {name: nowhere}]}
 ";
-
-async fn plugin(installation: &Installation, kubeconfig: &Path, arguments: &[&str]) -> Output {
-    let programs = installation.operator_program().parent().unwrap();
-    Command::new(installation.cluster.kubectl().program())
-        .arg("sikkerkey")
-        .args(arguments)
-        .env_clear()
-        .env("PATH", programs)
-        .env("KUBECONFIG", kubeconfig)
-        .env("HOME", kubeconfig.with_file_name("plugin-home"))
-        .output()
-        .await
-        .unwrap()
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
-}
 
 /// The administrator's file, made to speak as somebody without rights.
 fn powerless(administrator: &Path) -> std::path::PathBuf {
