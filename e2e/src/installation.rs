@@ -19,6 +19,7 @@ use self::layout::{Layout, OPERATOR};
 use crate::cargo;
 use crate::cluster::Cluster;
 use crate::control_plane::etcd::search_files;
+use crate::fault_proxy::FaultProxy;
 use crate::image::{self, BUSYBOX_IMAGE, Image};
 use crate::pod_runner::{self, PodRunner};
 use crate::process::Process;
@@ -76,6 +77,15 @@ impl LogLevel {
     }
 }
 
+/// What the operator reaches everything through.
+#[derive(Debug)]
+pub struct Proxies {
+    /// In front of the API server.
+    pub api_server: FaultProxy,
+    /// In front of the server.
+    pub server: FaultProxy,
+}
+
 /// A running installation.
 pub struct Installation {
     /// The cluster it is installed on.
@@ -97,14 +107,48 @@ impl Installation {
     /// Installs on a cluster, and answers when a pod could be injected. On a cluster without a node the pod runner runs pods: whoever
     /// starts that says [`pod_runner::NOTICE`].
     pub async fn start(cluster: Cluster, programs: Programs, log: LogLevel, report: &Report) -> Result<Self> {
+        Self::install(cluster, programs, log, report, None).await
+    }
+
+    /// The same, with an operator that reaches the API server and the server through proxies only.
+    pub async fn start_behind_proxies(
+        cluster: Cluster,
+        programs: Programs,
+        log: LogLevel,
+        report: &Report,
+    ) -> Result<(Self, Proxies)> {
+        let layout = Layout::new(&cluster, log.filter())?;
+        let ca = cluster.run().join("sikkerkey/ca.crt");
+        let proxies = Proxies {
+            api_server: FaultProxy::to_api_server(cluster.admin()?).await?,
+            server: FaultProxy::to_server(&layout.server_url(), ca).await?,
+        };
+        let installation = Self::install(cluster, programs, log, report, Some((layout, &proxies))).await?;
+        Ok((installation, proxies))
+    }
+
+    async fn install(
+        cluster: Cluster,
+        programs: Programs,
+        log: LogLevel,
+        report: &Report,
+        detour: Option<(Layout, &Proxies)>,
+    ) -> Result<Self> {
         let directory = cluster.run().join("sikkerkey");
         std::fs::create_dir_all(&directory).context("cannot make a directory for the installation")?;
-        let layout = Layout::new(&cluster, log.filter())?;
+        let (layout, api_server) = match detour {
+            None => (Layout::new(&cluster, log.filter())?, None),
+            Some((mut layout, proxies)) => {
+                layout.reached_by(proxies.server.url());
+                (layout, Some(proxies.api_server.url()))
+            }
+        };
         let runner = bring_images(&cluster, &programs).await?;
         report.line("installing the kinds, the operator's rights and its webhooks");
         objects::install_objects(&cluster, &programs.operator, &layout).await?;
-        let kubeconfig = objects::operator_kubeconfig(&cluster, &directory)?;
-        let pod = objects::operator_pod(&cluster).await?;
+        let kubeconfig =
+            objects::operator_kubeconfig(&cluster, &directory, layout.operator_name(), api_server.as_deref())?;
+        let pod = objects::operator_pod(&cluster, layout.operator_name()).await?;
         report.line("starting the operator, which makes the certificates");
         let operator = cluster.spawn(layout.operator(&programs.operator, &kubeconfig, &pod)).await?;
         let certificate = tokio::select! {
@@ -119,6 +163,17 @@ impl Installation {
         installation.trust_cluster().await?;
         installation.operator_ready().await?;
         Ok(installation)
+    }
+
+    /// One more replica of the operator, which reaches the API server through a proxy of its own. Webhooks go to the first one.
+    pub async fn second_operator(&self) -> Result<(Process, FaultProxy)> {
+        let api_server = FaultProxy::to_api_server(self.cluster.admin()?).await?;
+        let layout = self.layout.of_second_operator()?;
+        let name = layout.operator_name();
+        let kubeconfig = objects::operator_kubeconfig(&self.cluster, &self.directory, name, Some(&api_server.url()))?;
+        let pod = objects::operator_pod(&self.cluster, name).await?;
+        let operator = self.cluster.spawn(layout.operator(&self.programs.operator, &kubeconfig, &pod)).await?;
+        Ok((operator, api_server))
     }
 
     /// A client that may do everything.

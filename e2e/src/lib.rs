@@ -27,6 +27,7 @@ pub mod cli;
 pub mod cluster;
 pub mod control_plane;
 pub mod demo;
+pub mod fault_proxy;
 pub mod image;
 pub mod installation;
 pub mod keeper;

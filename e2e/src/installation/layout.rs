@@ -12,12 +12,17 @@ use crate::process::Program;
 
 /// The operator's service account.
 pub(super) const OPERATOR: &str = "sikkerkey-operator";
+const SECOND_OPERATOR: &str = "sikkerkey-operator-second";
 
 /// Where server and operator listen, and what they log.
 pub(super) struct Layout {
+    /// Of the operator's pod.
+    operator_name: &'static str,
     server: SocketAddr,
     operator: SocketAddr,
     log: &'static str,
+    /// Where the operator and its sidecars reach the server, if not directly.
+    detour: Option<String>,
 }
 
 impl Layout {
@@ -28,11 +33,31 @@ impl Layout {
             Some(_) => [8443, 9443].map(|port| SocketAddr::new(address, port)),
             None => two_free(address)?,
         };
-        Ok(Self { server, operator, log })
+        Ok(Self { operator_name: OPERATOR, server, operator, log, detour: None })
+    }
+
+    /// The same with another replica of the operator, which listens elsewhere.
+    pub(super) fn of_second_operator(&self) -> io::Result<Self> {
+        let [operator, _] = two_free(self.operator.ip())?;
+        Ok(Self { operator_name: SECOND_OPERATOR, operator, detour: self.detour.clone(), ..*self })
+    }
+
+    /// Name of the operator's pod.
+    pub(super) fn operator_name(&self) -> &'static str {
+        self.operator_name
     }
 
     pub(super) fn server_url(&self) -> String {
         format!("https://{}", self.server)
+    }
+
+    /// The operator reaches the server by this address, by which the server knows itself.
+    pub(super) fn reached_by(&mut self, url: String) {
+        self.detour = Some(url);
+    }
+
+    fn public_url(&self) -> String {
+        self.detour.clone().unwrap_or_else(|| self.server_url())
     }
 
     pub(super) fn operator_url(&self) -> String {
@@ -40,10 +65,12 @@ impl Layout {
     }
 
     pub(super) fn operator(&self, program: &Path, kubeconfig: &Path, pod: &Pod) -> Program {
-        Program::new("operator", program)
-            .args(["run", "--server-url", &self.server_url(), "--attest-url", &self.operator_url()])
+        let server = self.public_url();
+        Program::new(self.operator_name.trim_start_matches("sikkerkey-"), program)
+            .args(["run", "--server-url", &server, "--attest-url", &self.operator_url()])
             .args(["--listen", &self.operator.to_string(), "--namespace", NAMESPACE])
             .args(["--sidecar-image", SIDECAR_IMAGE, "--serving-san", &self.operator.ip().to_string()])
+            .args(["--server-san", &self.server.ip().to_string()])
             .args(["--sidecar-log-level", self.log, "--kubernetes-secret-source"])
             .env("KUBECONFIG", kubeconfig.display().to_string())
             .env("POD_NAME", pod.metadata.name.clone().unwrap_or_default())
@@ -55,7 +82,7 @@ impl Layout {
         let root_key = directory.join("root.key");
         Program::new("server", program)
             .args(["serve", "--data-dir", &directory.join("data").display().to_string()])
-            .args(["--listen", &self.server.to_string(), "--public-url", &self.server_url()])
+            .args(["--listen", &self.server.to_string(), "--public-url", &self.public_url()])
             .args(["--root-key-file", &root_key.display().to_string()])
             .args(["--tls-cert", &certificate.0.display().to_string()])
             .args(["--tls-key", &certificate.1.display().to_string()])

@@ -37,24 +37,33 @@ async fn printed(program: &Path, args: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// A kubeconfig that acts as the operator's service account, with its rights and no others.
-pub(super) fn operator_kubeconfig(cluster: &Cluster, directory: &Path) -> Result<PathBuf> {
+/// A kubeconfig that acts as the operator's service account, with its rights and no others; by a detour, if one is given.
+pub(super) fn operator_kubeconfig(
+    cluster: &Cluster,
+    directory: &Path,
+    name: &str,
+    detour: Option<&str>,
+) -> Result<PathBuf> {
     let admin = std::fs::read_to_string(cluster.kubeconfig())?;
     let mut kubeconfig: Value = serde_yaml::from_str(&admin)?;
+    if let Some(detour) = detour {
+        let cluster = kubeconfig.pointer_mut("/clusters/0/cluster").context("the kubeconfig has no cluster")?;
+        *cluster = json!({"server": detour});
+    }
     let user =
         kubeconfig.pointer_mut("/users/0/user").and_then(Value::as_object_mut).context("the kubeconfig has no user")?;
     user.insert("as".into(), json!(format!("system:serviceaccount:{NAMESPACE}:{OPERATOR}")));
     let groups = ["system:serviceaccounts", &format!("system:serviceaccounts:{NAMESPACE}"), "system:authenticated"];
     user.insert("as-groups".into(), json!(groups));
-    let path = directory.join("operator.kubeconfig");
+    let path = directory.join(format!("{name}.kubeconfig"));
     std::fs::write(&path, serde_json::to_vec(&kubeconfig)?)?;
     Ok(path)
 }
 
 /// The pod whose identity the operator's process has: its tokens are bound to it.
-pub(super) async fn operator_pod(cluster: &Cluster) -> Result<Pod> {
+pub(super) async fn operator_pod(cluster: &Cluster, name: &str) -> Result<Pod> {
     let pod: Pod = serde_json::from_value(json!({
-        "metadata": {"name": OPERATOR, "namespace": NAMESPACE},
+        "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": {
             "serviceAccountName": OPERATOR,
             "automountServiceAccountToken": false,
@@ -77,7 +86,10 @@ pub(super) async fn server_certificate(cluster: &Cluster, directory: &Path) -> R
     let write = |key: &str, name: &str| -> Result<PathBuf> {
         let path = directory.join(name);
         let bytes = data.get(key).with_context(|| format!("the server's certificate has no {key}"))?;
-        std::fs::write(&path, &bytes.0)?;
+        // Whole or not at all: who waits for it may read it at any time.
+        let new = directory.join(format!("{name}.new"));
+        std::fs::write(&new, &bytes.0)?;
+        std::fs::rename(&new, &path)?;
         Ok(path)
     };
     write("ca.crt", "ca.crt")?;

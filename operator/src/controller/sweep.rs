@@ -12,6 +12,7 @@ use sikkerkey_crds::machine::Machine;
 use sikkerkey_crds::{crd, secret};
 use sikkerkey_protocol::kubernetes::{Delete, Entry, Inventoried, Inventory, Kind, ObjectKey};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::compare::{Applied, Orphan, Present, compare, needs_acknowledgement};
 use super::events::News;
@@ -35,6 +36,7 @@ pub async fn run(context: &Context) {
     let mut up = context.session.up();
     let mut held = 0;
     loop {
+        let begun = Instant::now();
         // From before the question: what is applied while it is answered may not be in the answer.
         let applied = context.ledger.applied();
         let mut counters = VecDeque::new();
@@ -59,14 +61,16 @@ pub async fn run(context: &Context) {
         up.mark_unchanged();
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = back(&mut up) => {}
+            () = back(&mut up, begun + WAITED_FOR) => {}
             () = drip(context, counters) => {}
         }
     }
 }
 
-/// Resolves when the server answers again.
-async fn back(up: &mut watch::Receiver<Option<bool>>) {
+/// Resolves when the server answers again, and not before `soonest`: one that comes and goes is not asked for everything each
+/// time.
+async fn back(up: &mut watch::Receiver<Option<bool>>, soonest: Instant) {
+    tokio::time::sleep_until(soonest).await;
     while up.changed().await.is_ok() {
         if *up.borrow_and_update() == Some(true) {
             return;

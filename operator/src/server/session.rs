@@ -169,6 +169,9 @@ impl Session {
             }
             Err(error) => {
                 if last_failure.as_ref().is_none_or(|(at, _)| at.elapsed() >= LOGIN_PAUSE) {
+                    if last_failure.as_ref().is_none_or(|(_, last)| *last != error) {
+                        tracing::warn!(%error, url = %self.0.url, "cannot log in to the server; tried again until it works");
+                    }
                     *last_failure = Some((Instant::now(), error.clone()));
                 }
                 // Due for renewal is not dead: what still works goes on working.
