@@ -2,8 +2,9 @@
 
 mod start;
 
+use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
@@ -104,6 +105,24 @@ pub enum TokenError {
     /// Its answer holds none.
     #[error("the API server answered without a token")]
     Empty,
+}
+
+/// What a cluster knew at some time.
+#[derive(Debug)]
+pub struct Backup(PathBuf);
+
+/// A cluster could not be kept or taken back.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each is what its source says")]
+pub enum BackupError {
+    #[error(transparent)]
+    Process(#[from] KeeperError),
+    #[error("cannot copy the files of etcd: {0}")]
+    Files(#[from] io::Error),
+    #[error(transparent)]
+    NotBack(#[from] NeverHappened),
+    #[error(transparent)]
+    Client(#[from] kube::Error),
 }
 
 /// A namespace could not be made usable.
@@ -281,6 +300,36 @@ impl Cluster {
         etcd::dump(&self.run).await
     }
 
+    /// Keeps all that the cluster knows now, for [`Cluster::take_back`]. It is away meanwhile. Only where there is no node.
+    pub async fn back_up(&mut self) -> Result<Backup, BackupError> {
+        let backup = Backup(self.run.join("etcd.backup"));
+        let data = etcd::data_directory(&self.run);
+        self.without_api_server(|| copy(&data, &backup.0)).await?;
+        Ok(backup)
+    }
+
+    /// Takes the cluster back to what it knew then.
+    pub async fn take_back(&mut self, backup: &Backup) -> Result<(), BackupError> {
+        let data = etcd::data_directory(&self.run);
+        self.without_api_server(|| {
+            std::fs::remove_dir_all(&data)?;
+            copy(&backup.0, &data)
+        })
+        .await
+    }
+
+    async fn without_api_server(&mut self, meanwhile: impl FnOnce() -> io::Result<()>) -> Result<(), BackupError> {
+        // The last one depends on the ones before it.
+        for part in self.parts.iter().rev() {
+            part.kill().await?;
+        }
+        meanwhile()?;
+        for part in &mut self.parts {
+            part.restart().await?;
+        }
+        Ok(start::api_server_ready(&self.admin()?).await?)
+    }
+
     /// The files of etcd that hold these bytes: also what was overwritten or deleted since the start.
     pub fn etcd_files_with(&self, needle: &[u8]) -> std::io::Result<Vec<PathBuf>> {
         etcd::files_with(&self.run, needle)
@@ -326,4 +375,18 @@ impl std::fmt::Debug for Cluster {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Cluster").field("number", &self.number).field("run", &self.run).finish_non_exhaustive()
     }
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to)?;
+        } else {
+            std::fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
 }

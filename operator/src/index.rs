@@ -46,6 +46,15 @@ pub struct Index {
     moved: Notify,
 }
 
+/// How an object stands in the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Which object of that name it is.
+    pub uid: String,
+    /// `metadata.generation`.
+    pub generation: i64,
+}
+
 impl Index {
     /// An empty index, and what fills it.
     pub fn new() -> (Arc<Self>, Feeds) {
@@ -149,21 +158,25 @@ impl Index {
 
     /// Keys of all objects of `resource`, those included that do not parse.
     pub fn keys(&self, resource: Resource) -> Vec<ObjectKey> {
-        self.uids(resource).into_iter().map(|(key, _)| key).collect()
+        self.standing(resource).into_iter().map(|(key, _)| key).collect()
     }
 
-    /// Keys and uids of all objects of `resource`, those included that do not parse.
-    pub fn uids(&self, resource: Resource) -> Vec<(ObjectKey, String)> {
-        fn uids<K: Indexed>(store: &Store<K>) -> Vec<(ObjectKey, String)> {
-            store.state().iter().map(|object| (object.target().key, object.uid().unwrap_or_default())).collect()
+    /// How all objects of `resource` stand, those included that do not parse.
+    pub fn standing(&self, resource: Resource) -> Vec<(ObjectKey, Standing)> {
+        fn standing<K: Indexed>(store: &Store<K>) -> Vec<(ObjectKey, Standing)> {
+            let of = |object: &Arc<K>| Standing {
+                uid: object.uid().unwrap_or_default(),
+                generation: object.meta().generation.unwrap_or_default(),
+            };
+            store.state().iter().map(|object| (object.target().key, of(object))).collect()
         }
         match resource {
-            Resource::Machine => uids(&self.machines),
-            Resource::Secret => uids(&self.secrets),
-            Resource::Grant => uids(&self.grants),
-            Resource::AccessPolicy => uids(&self.policies),
-            Resource::ServiceAccount => uids(&self.accounts),
-            Resource::Namespace => uids(&self.namespaces),
+            Resource::Machine => standing(&self.machines),
+            Resource::Secret => standing(&self.secrets),
+            Resource::Grant => standing(&self.grants),
+            Resource::AccessPolicy => standing(&self.policies),
+            Resource::ServiceAccount => standing(&self.accounts),
+            Resource::Namespace => standing(&self.namespaces),
         }
     }
 

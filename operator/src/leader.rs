@@ -4,6 +4,7 @@
 //! here from when we first saw it; a leader stops by its own clock well before the others may begin, also when the API
 //! server is away. At an orderly end the record is emptied, so that the next one begins at once.
 
+mod progress;
 mod record;
 mod server_view;
 
@@ -17,6 +18,8 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::progress::Progress;
+pub use self::progress::WentBack;
 use self::record::{Record, Seen, Step, decide};
 pub use self::server_view::{ServerView, server_view};
 use crate::clock::Clock;
@@ -42,6 +45,8 @@ enum LeaseError {
     Api(&'static str, #[source] kube::Error),
     #[error("the API server did not answer in time")]
     Timeout,
+    #[error(transparent)]
+    WentBack(#[from] WentBack),
 }
 
 /// Whether this replica leads. Cheap to clone.
@@ -99,38 +104,42 @@ impl Leader {
         Leadership { until: self.until.subscribe(), leads: self.leads.subscribe() }
     }
 
-    /// Stands for election until `shutdown`, then steps down.
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
+    /// Stands for election until `shutdown`, then steps down. Ends at once when the cluster turns out to have gone back.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), WentBack> {
         let mut shutdown = std::pin::pin!(shutdown);
-        let mut seen: Option<Seen> = None;
+        let (mut seen, mut progress) = (None, Progress::default());
         loop {
             let pause = tokio::select! {
                 () = &mut shutdown => break,
-                pause = self.attempt(&mut seen) => pause,
+                pause = self.attempt(&mut seen, &mut progress) => pause?,
             };
             let mut wake = std::pin::pin!(tokio::time::sleep(pause));
             loop {
                 tokio::select! {
-                    () = &mut shutdown => return self.step_down(seen).await,
+                    () = &mut shutdown => {
+                        self.step_down(seen).await;
+                        return Ok(());
+                    }
                     () = &mut wake => break,
                     () = self.deadline() => self.set(None),
                 }
             }
         }
         self.step_down(seen).await;
+        Ok(())
     }
 
     /// Looks once and acts; tells when to look again.
-    async fn attempt(&self, seen: &mut Option<Seen>) -> Duration {
+    async fn attempt(&self, seen: &mut Option<Seen>, progress: &mut Progress) -> Result<Duration, WentBack> {
         // From before the request: what the others see of a renewal is never older than this.
         let begun = Instant::now();
-        let attempt = tokio::time::timeout(BOUND, self.look_and_act(seen, begun));
+        let attempt = tokio::time::timeout(BOUND, self.look_and_act(seen, progress, begun));
         let outcome = tokio::select! {
             outcome = attempt => outcome.unwrap_or(Err(LeaseError::Timeout)),
             // A leader whose request hangs past its deadline has stopped leading, whatever the answer will be.
             () = self.deadline() => Err(LeaseError::Timeout),
         };
-        match outcome {
+        Ok(match outcome {
             Ok(true) => {
                 self.set(Some(begun + DEADLINE));
                 RENEWAL
@@ -138,6 +147,11 @@ impl Leader {
             Ok(false) => {
                 self.set(None);
                 RETRY
+            }
+            Err(LeaseError::WentBack(back)) => {
+                tracing::error!("{back}");
+                self.set(None);
+                return Err(back);
             }
             Err(error) => {
                 tracing::warn!(
@@ -151,11 +165,17 @@ impl Leader {
                 }
                 RETRY
             }
-        }
+        })
     }
 
-    async fn look_and_act(&self, seen: &mut Option<Seen>, now: Instant) -> Result<bool, LeaseError> {
+    async fn look_and_act(
+        &self,
+        seen: &mut Option<Seen>,
+        progress: &mut Progress,
+        now: Instant,
+    ) -> Result<bool, LeaseError> {
         let lease = self.api.get_opt(LEASE).await.map_err(|error| LeaseError::Api("read", error))?;
+        lease.iter().try_for_each(|lease| progress.note(lease))?;
         let record = lease.as_ref().map(Record::of);
         *seen = record.map(|record| Seen::next(seen.take(), record, now));
         let answers = *self.server.borrow();
@@ -172,6 +192,7 @@ impl Leader {
         };
         match written {
             Ok(lease) => {
+                progress.note(&lease)?;
                 *seen = Some(Seen::next(seen.take(), Record::of(&lease), now));
                 Ok(true)
             }

@@ -100,7 +100,8 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     };
     workers.spawn(until(&stopping, lead(parts.clone(), of_controllers, leadership.clone())));
     tasks.spawn(until(&quitting, index::watch(parts.client.clone(), feeds, parts.metrics.clone())));
-    tasks.spawn(finishes(leader.run(told(quitting.clone()))));
+    let quits = told(quitting.clone());
+    tasks.spawn(async move { Ok(leader.run(quits).await?) });
     let certificate = authority.serving();
     let stopped = told(stopping.clone());
     tasks.spawn(finishes(async move { authority.run(leadership, stopped).await }));

@@ -221,13 +221,9 @@ impl Start {
     }
 
     async fn api_server_answers(&self, client: &Client, parts: &[Process]) -> Result<(), Cause> {
-        let answers = wait_for("the API server to be ready", BOUND, async || {
-            let request = http::Request::get("/readyz").body(Vec::new()).map_err(|error| error.to_string())?;
-            client.request_text(request).await.map(drop).map_err(|error| brief(&error.to_string()))
-        });
         tokio::select! {
             ended = first_end(parts) => return Err(ended.into()),
-            ready = answers => ready?,
+            ready = api_server_ready(client) => ready?,
         }
         self.done("API server ready");
         Ok(())
@@ -287,6 +283,15 @@ async fn client_config(kubeconfig: Value) -> Result<Config, Cause> {
     // The caller's proxy does not know the addresses of a node.
     config.proxy_url = None;
     Ok(config)
+}
+
+/// Waits until the API server has all it needs to answer.
+pub(super) async fn api_server_ready(client: &Client) -> Result<(), NeverHappened> {
+    wait_for("the API server to be ready", BOUND, async || {
+        let request = http::Request::get("/readyz").body(Vec::new()).map_err(|error| error.to_string())?;
+        client.request_text(request).await.map(drop).map_err(|error| brief(&error.to_string()))
+    })
+    .await
 }
 
 /// What is not ready yet, from the many lines of `/readyz`.

@@ -13,6 +13,7 @@
 
 mod crash;
 mod leaders;
+mod restored;
 mod scenario;
 
 use std::sync::LazyLock;
@@ -32,8 +33,12 @@ const BOUND: Duration = Duration::from_secs(90);
 
 static PROGRAMS: LazyLock<Programs> = LazyLock::new(|| Programs::build(&Report::silent()).expect("the programs build"));
 
+async fn programs() -> Programs {
+    tokio::task::spawn_blocking(|| PROGRAMS.clone()).await.unwrap()
+}
+
 async fn installed() -> (Installation, Proxies) {
-    let programs = tokio::task::spawn_blocking(|| PROGRAMS.clone()).await.unwrap();
+    let programs = programs().await;
     let report = Report::silent();
     let cluster = Cluster::start(Options::control_plane().with_controllers().report(report.clone())).await.unwrap();
     Installation::start_behind_proxies(cluster, programs, LogLevel::Info, &report).await.unwrap()

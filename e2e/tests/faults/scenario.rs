@@ -115,7 +115,7 @@ pub(crate) async fn play(kubectl: &Kubectl, namespace: &str) {
     apply(kubectl, namespace, &remade.join("---\n")).await;
 }
 
-async fn apply(kubectl: &Kubectl, namespace: &str, manifests: &str) {
+pub(crate) async fn apply(kubectl: &Kubectl, namespace: &str, manifests: &str) {
     wait_for("the cluster to take a manifest", BOUND, async || {
         kubectl.run_with_input(["apply", "-n", namespace, "-f", "-"], manifests).await
     })
@@ -123,7 +123,7 @@ async fn apply(kubectl: &Kubectl, namespace: &str, manifests: &str) {
     .unwrap();
 }
 
-async fn delete(kubectl: &Kubectl, namespace: &str, objects: &[&str]) {
+pub(crate) async fn delete(kubectl: &Kubectl, namespace: &str, objects: &[&str]) {
     wait_for("the cluster to let go of objects", BOUND, async || {
         let args = ["delete", "-n", namespace, "--ignore-not-found", "--timeout=30s"];
         kubectl.run(args.iter().chain(objects)).await
@@ -134,10 +134,33 @@ async fn delete(kubectl: &Kubectl, namespace: &str, objects: &[&str]) {
 
 /// Waits until everything stands as after a run without faults.
 pub(crate) async fn ends_well(installation: &Installation, namespace: &str) {
-    let expected: BTreeSet<String> = END.iter().map(|line| (*line).to_owned()).collect();
-    wait_for(&format!("{namespace} to stand as it should"), BOUND, async || {
+    stands(installation, namespace, END).await;
+}
+
+/// Waits until everything of a namespace stands so.
+pub(crate) async fn stands(installation: &Installation, namespace: &str, expected: &[&str]) {
+    becomes(installation, namespace, expected, async || {
         let mut found = objects(installation, namespace).await?;
         found.extend(at_the_server(installation, namespace).await?);
+        Ok(found)
+    })
+    .await;
+}
+
+/// Waits until the server holds this of a namespace.
+pub(crate) async fn is_in_force(installation: &Installation, namespace: &str, expected: &[&str]) {
+    becomes(installation, namespace, expected, async || at_the_server(installation, namespace).await).await;
+}
+
+async fn becomes(
+    installation: &Installation,
+    namespace: &str,
+    expected: &[&str],
+    look: impl AsyncFn() -> Result<BTreeSet<String>, String>,
+) {
+    let expected: BTreeSet<String> = expected.iter().map(|line| (*line).to_owned()).collect();
+    wait_for(&format!("{namespace} to stand as it should"), BOUND, async || {
+        let found = look().await?;
         let missing: Vec<&String> = expected.difference(&found).collect();
         let other: Vec<&String> = found.difference(&expected).collect();
         if missing.is_empty() && other.is_empty() { Ok(()) } else { Err(format!("{missing:#?} but {other:#?}")) }

@@ -5,12 +5,13 @@ use std::collections::{HashMap, HashSet};
 use sikkerkey_protocol::kubernetes::{Inventoried, Kind, ObjectKey, ObjectMeta};
 
 use super::ledger::Entry;
+use crate::index::Standing;
 
 /// What was put in force.
 pub type Applied = HashMap<(Kind, ObjectKey), Entry>;
 
-/// What the cluster has: the uid of each object.
-pub type Present = HashMap<(Kind, ObjectKey), String>;
+/// What the cluster has.
+pub type Present = HashMap<(Kind, ObjectKey), Standing>;
 
 /// An object at the server that the cluster does not have: none of its name, or another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,15 @@ pub struct Orphan {
     pub uid: String,
 }
 
+/// An object that the server holds in a newer generation than the cluster seems to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    /// Which kind.
+    pub kind: Kind,
+    /// As the server holds it.
+    pub held: ObjectMeta,
+}
+
 /// What differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Differences {
@@ -30,6 +40,8 @@ pub struct Differences {
     pub orphans: Vec<Orphan>,
     /// Objects to look at again: the server lacks them, or holds another generation.
     pub stale: Vec<(Kind, ObjectKey)>,
+    /// Newer at the server: on its way here, or the cluster was taken back.
+    pub ahead: Vec<Ahead>,
     /// Objects at the server.
     pub total: usize,
 }
@@ -54,16 +66,20 @@ pub fn compare(inventory: &Inventoried, present: &Present, applied: &Applied) ->
     for (kind, object) in objects(inventory) {
         differences.total += 1;
         let place = (kind, object.key.clone());
-        let ours = present.get(&place).and_then(|uid| applied.get(&place).filter(|entry| entry.uid == *uid));
+        let own = present.get(&place);
+        let ours = own.and_then(|own| applied.get(&place).filter(|entry| entry.uid == own.uid));
         let is_stale = |entry: &Entry| entry.uid != object.uid || entry.in_force > Some(object.generation);
         match ours {
             // What the server refuses has its own time for the next attempt.
             Some(entry) if is_stale(entry) && !entry.refused => differences.stale.push(place.clone()),
-            None if present.get(&place) != Some(&object.uid) => {
+            None if own.is_none_or(|own| own.uid != object.uid) => {
                 differences.orphans.push(Orphan { kind, key: object.key.clone(), uid: object.uid.clone() });
             }
             // As it should be; or a newer one was applied after `applied` was taken.
             Some(_) | None => {}
+        }
+        if own.is_some_and(|own| own.uid == object.uid && own.generation < object.generation) {
+            differences.ahead.push(Ahead { kind, held: object.clone() });
         }
         held.insert(place);
     }
@@ -103,8 +119,10 @@ mod tests {
         serde_json::from_value(inventory).unwrap()
     }
 
+    /// The generation is of no account where it is not lower than the server's.
     fn present(objects: &[(&str, &str)]) -> Present {
-        objects.iter().map(|(name, uid)| ((Kind::Grant, key(name)), (*uid).to_owned())).collect()
+        let standing = |uid: &str| Standing { uid: uid.to_owned(), generation: 9 };
+        objects.iter().map(|(name, uid)| ((Kind::Grant, key(name)), standing(uid))).collect()
     }
 
     fn applied(entries: &[(&str, &str, i64)]) -> Applied {
@@ -152,7 +170,24 @@ mod tests {
         ] {
             let total = server.len();
             let found = compare(&inventory(&server), &present(&cluster), &applied(&known));
-            assert_eq!(found, Differences { orphans, stale, total }, "{what}");
+            assert_eq!(found, Differences { orphans, stale, ahead: vec![], total }, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_the_server_holds_in_a_newer_generation_is_told_apart() {
+        let standing = |uid: &str, generation| Standing { uid: uid.to_owned(), generation };
+        for (what, own, known, is_ahead) in [
+            ("the same", standing("u", 5), vec![("a", "u", 5)], false),
+            ("newer here", standing("u", 6), vec![("a", "u", 5)], false),
+            ("newer there", standing("u", 4), vec![("a", "u", 4)], true),
+            ("newer there, and nothing known yet", standing("u", 4), vec![], true),
+            ("of another object", standing("v", 4), vec![], false),
+        ] {
+            let cluster: Present = [((Kind::Grant, key("a")), own)].into();
+            let found = compare(&inventory(&[("a", "u", 5)]), &cluster, &applied(&known));
+            let ahead: Vec<_> = found.ahead.iter().map(|it| (it.kind, it.held.generation)).collect();
+            assert_eq!(ahead, [(Kind::Grant, 5)][usize::from(!is_ahead)..], "{what}");
         }
     }
 
@@ -169,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_same_name_of_another_kind_is_another_object() {
-        let machines: Present = [((Kind::Machine, key("a")), "u".to_owned())].into();
+        let machines: Present = [((Kind::Machine, key("a")), Standing { uid: "u".into(), generation: 9 })].into();
         let found = compare(&inventory(&[("a", "u", 1)]), &machines, &HashMap::new());
         assert_eq!(found.orphans, [Orphan { kind: Kind::Grant, key: key("a"), uid: "u".into() }]);
     }

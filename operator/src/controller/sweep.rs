@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
@@ -10,11 +11,11 @@ use sikkerkey_crds::access_policy::AccessPolicy;
 use sikkerkey_crds::grant::Grant;
 use sikkerkey_crds::machine::Machine;
 use sikkerkey_crds::{crd, secret};
-use sikkerkey_protocol::kubernetes::{Delete, Entry, Inventoried, Inventory, Kind, ObjectKey};
+use sikkerkey_protocol::kubernetes::{Delete, Entry, Inventoried, Inventory, Kind, ObjectKey, Rewind};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::compare::{Applied, Orphan, Present, compare, needs_acknowledgement};
+use super::compare::{Ahead, Applied, Orphan, Present, compare, needs_acknowledgement};
 use super::events::News;
 use super::ledger::COUNTERS_PER_SECOND;
 use super::plan::{Evidence, Outcome, Plan, Reconciled};
@@ -95,13 +96,14 @@ async fn drip(context: &Context, mut due: VecDeque<(Kind, ObjectKey)>) {
 /// Removes what the cluster no longer has, and has looked at what the server lacks. How many removals are held back.
 async fn clean_up(context: &Context, inventory: &Inventoried, applied: &Applied, held_before: usize) -> usize {
     let kinds = [Kind::Machine, Kind::Secret, Kind::Grant, Kind::AccessPolicy];
-    let uids_of = |kind| context.index.uids(Resource::from(kind)).into_iter().map(move |(key, uid)| ((kind, key), uid));
-    let present: Present = kinds.into_iter().flat_map(uids_of).collect();
+    let of = |kind| context.index.standing(Resource::from(kind)).into_iter().map(move |(key, own)| ((kind, key), own));
+    let present: Present = kinds.into_iter().flat_map(of).collect();
     let differences = compare(inventory, &present, applied);
     for (kind, key) in &differences.stale {
         tracing::info!(?kind, %key, "the server holds another state: it is applied again");
         touch(context, *kind, key);
     }
+    take_back(context, &differences.ahead).await;
     // What we let go of ourselves is known to be gone.
     let (known, unknown): (Vec<_>, Vec<_>) =
         differences.orphans.into_iter().partition(|orphan| context.ledger.deferred(&orphan.uid).is_some());
@@ -154,24 +156,51 @@ async fn remove(context: &Context, orphan: &Orphan) {
     }
 }
 
-/// Asks the API server itself, past every cache.
-async fn is_gone(client: &Client, orphan: &Orphan) -> bool {
-    async fn absent<K: crd::Kind>(client: &Client, orphan: &Orphan) -> bool {
-        let Orphan { key, uid, .. } = orphan;
-        let api: Api<PartialObjectMeta<K>> = Api::namespaced(client.clone(), &key.namespace);
-        let answer = api.get(&key.name).await;
-        let found = answer.as_ref().map(|object| object.metadata.uid.as_deref());
-        let is_gone = proves_gone(found, &key.name, uid);
-        if let (Err(error), false) = (found, is_gone) {
-            tracing::warn!(kind = K::KIND, %key, %error, "whether it is gone is not known: it stays");
+/// Has the older generations of a cluster that was restored from a backup in force. Where the API server has a newer one after all,
+/// it is only on its way to our index.
+async fn take_back(context: &Context, ahead: &[Ahead]) {
+    let mut taken_back = 0_usize;
+    for Ahead { kind, held } in ahead {
+        let Ok(own) = look_up(&context.client, *kind, &held.key).await else { continue };
+        let older = own.generation.filter(|own| *own < held.generation);
+        let Some(to) = older.filter(|_| own.uid.as_deref() == Some(&held.uid)) else { continue };
+        let rewind = Rewind { kind: *kind, key: held.key.clone(), uid: held.uid.clone(), from: held.generation, to };
+        match context.session.call(&rewind).await {
+            Ok(_) => {
+                tracing::info!(?kind, key = %held.key, from = held.generation, to, "an older generation is applied");
+                touch(context, *kind, &held.key);
+                taken_back += 1;
+            }
+            Err(error) => tracing::warn!(?kind, key = %held.key, %error, "the server keeps a newer generation"),
         }
-        is_gone
     }
-    match orphan.kind {
-        Kind::Machine => absent::<Machine>(client, orphan).await,
-        Kind::Secret => absent::<secret::Secret>(client, orphan).await,
-        Kind::Grant => absent::<Grant>(client, orphan).await,
-        Kind::AccessPolicy => absent::<AccessPolicy>(client, orphan).await,
+    if taken_back > 0 {
+        tracing::warn!(objects = taken_back, "the cluster was taken back to an earlier day: what it says holds");
+    }
+}
+
+async fn is_gone(client: &Client, orphan: &Orphan) -> bool {
+    let Orphan { kind, key, uid } = orphan;
+    let answer = look_up(client, *kind, key).await;
+    let found = answer.as_ref().map(|object| object.uid.as_deref());
+    let is_gone = proves_gone(found, &key.name, uid);
+    if let (Err(error), false) = (found, is_gone) {
+        tracing::warn!(?kind, %key, %error, "whether it is gone is not known: it stays");
+    }
+    is_gone
+}
+
+/// Asks the API server itself, past every cache.
+async fn look_up(client: &Client, kind: Kind, key: &ObjectKey) -> kube::Result<ObjectMeta> {
+    async fn meta<K: crd::Kind>(client: &Client, key: &ObjectKey) -> kube::Result<ObjectMeta> {
+        let api: Api<PartialObjectMeta<K>> = Api::namespaced(client.clone(), &key.namespace);
+        Ok(api.get(&key.name).await?.metadata)
+    }
+    match kind {
+        Kind::Machine => meta::<Machine>(client, key).await,
+        Kind::Secret => meta::<secret::Secret>(client, key).await,
+        Kind::Grant => meta::<Grant>(client, key).await,
+        Kind::AccessPolicy => meta::<AccessPolicy>(client, key).await,
     }
 }
 

@@ -85,6 +85,7 @@ pub enum Action {
     ManagementRead,
     PolicyUnbind,
     SealingKeyCreate,
+    ObjectRewind,
 }
 
 /// How much it matters.
@@ -157,6 +158,7 @@ impl Action {
             | Self::IpAllowlistUpdate
             | Self::RootKeyRotate
             | Self::SealingKeyCreate
+            | Self::ObjectRewind
             | Self::ProjectKeyRotate
             | Self::SecretRelease
             | Self::AccountUpdate => Severity::High,

@@ -4,13 +4,13 @@ use axum::Router;
 use sikkerkey_protocol::Call;
 use sikkerkey_protocol::enrolment::Register;
 use sikkerkey_protocol::kubernetes::{
-    ApplyGrant, ApplyMachine, ApplyPolicy, ApplySecret, Delete, GonePods, Inventory, IssueVoucher, Login,
+    ApplyGrant, ApplyMachine, ApplyPolicy, ApplySecret, Delete, GonePods, Inventory, IssueVoucher, Login, Rewind,
 };
 
 use super::{agent, unsigned};
 use crate::app::App;
 use crate::usecase::agent_register::{self, RegisterAgent};
-use crate::usecase::kubernetes::{delete, grant, inventory, login, machine, pods, policy, secret, voucher};
+use crate::usecase::kubernetes::{delete, grant, inventory, login, machine, pods, policy, rewind, secret, voucher};
 use crate::usecase::register;
 
 /// The routes.
@@ -25,6 +25,7 @@ pub fn routes() -> Router<App> {
         .route(ApplyGrant::PATH, agent::call(grant::apply))
         .route(ApplyPolicy::PATH, agent::call(policy::apply))
         .route(Delete::PATH, agent::call(delete::delete))
+        .route(Rewind::PATH, agent::call(rewind::rewind))
         .route(Inventory::PATH, agent::call(inventory::list))
         .route(IssueVoucher::PATH, agent::call(voucher::issue))
         .route(GonePods::PATH, agent::call(pods::gone))

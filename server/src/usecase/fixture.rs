@@ -167,6 +167,11 @@ impl Bench {
         self.run(|it| super::kubernetes::delete::delete(it, &agent, source(), request))
     }
 
+    pub(crate) fn rewind(&mut self, request: Rewind) -> Result<Rewound, Refusal> {
+        let agent = Self::agent("prod");
+        self.run(|it| super::kubernetes::rewind::rewind(it, &agent, source(), request))
+    }
+
     pub(crate) fn inventory(&mut self, cluster: &str) -> Inventoried {
         let agent = Self::agent(cluster);
         self.run(|it| super::kubernetes::inventory::list(it, &agent, source(), Inventory {})).unwrap()

@@ -13,6 +13,7 @@ pub mod machine;
 pub mod pods;
 pub mod policy;
 mod project;
+pub mod rewind;
 mod scope;
 mod sealed;
 pub mod secret;

@@ -106,6 +106,10 @@ fn of_agents() -> Vec<(&'static str, Value)> {
             "/v1/ai/kubernetes/delete",
             json!({"kind": "Secret", "namespace": "shop", "name": "none", "uid": "u", "trash": true}),
         ),
+        (
+            "/v1/ai/kubernetes/rewind",
+            json!({"kind": "Secret", "namespace": "shop", "name": "none", "uid": "u", "from": 2, "to": 1}),
+        ),
         ("/v1/ai/kubernetes/inventory", json!({})),
         ("/v1/ai/kubernetes/vouchers/issue", json!({"machine": name("web"), "pod": pod, "publicKey": key})),
         ("/v1/ai/kubernetes/pods/gone", json!({"uids": ["pod-9"]})),

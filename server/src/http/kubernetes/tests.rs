@@ -220,6 +220,11 @@ fn routes(secret: &str, client: Option<&Client>) -> Vec<(&'static str, String, V
         ("POST", ai("policies/apply"), policy),
         ("POST", ai("vouchers/issue"), voucher("p2", 50)),
         ("POST", ai("pods/gone"), json!({ "uids": ["p1"] })),
+        (
+            "POST",
+            ai("rewind"),
+            json!({ "kind": "Grant", "namespace": "shop", "name": "web-db", "uid": "web-db", "from": 2, "to": 1 }),
+        ),
         ("POST", ai("delete"), json!({ "kind": "Grant", "namespace": "shop", "name": "web-db", "uid": "web-db" })),
         ("POST", "/v1/machine/renew".into(), json!({ "publicKey": new.public_key(), "proof": proof })),
         ("POST", "/v1/machine/resign".into(), json!({})),

@@ -1,7 +1,7 @@
 //! What holds for every kind.
 
 use sikkerkey_protocol::error_body::ErrorCode;
-use sikkerkey_protocol::kubernetes::{Inventory, Kind, ObjectKey};
+use sikkerkey_protocol::kubernetes::{Inventory, Kind, ObjectKey, Rewind};
 
 use crate::audit::entry::Action;
 use crate::model::Entity;
@@ -70,6 +70,34 @@ fn an_older_generation_never_replaces_a_newer_one_and_another_uid_takes_over() {
         assert!(refusal.message.starts_with("generation 3 of shop/"), "{}", refusal.message);
         apply(&mut bench, "shop", 1, "other", "ns-1").unwrap();
         apply(&mut bench, "shop", 2, "other", "ns-1").unwrap();
+    }
+}
+
+#[test]
+fn an_older_generation_may_replace_a_newer_one_once_the_cluster_has_gone_back() {
+    let named = [(Kind::Machine, "web"), (Kind::Secret, "db"), (Kind::Grant, "g"), (Kind::AccessPolicy, "p")];
+    for (apply, (kind, name)) in KINDS.into_iter().zip(named) {
+        let mut bench = Bench::new();
+        apply(&mut bench, "shop", 5, "u", "ns-1").unwrap();
+        let back = Rewind { kind, key: object(name, 1).key, uid: "u".into(), from: 5, to: 2 };
+        for other in [
+            Rewind { uid: "other".into(), ..back.clone() },
+            Rewind { from: 4, ..back.clone() },
+            Rewind { key: object("none", 1).key, ..back.clone() },
+        ] {
+            bench.rewind(other).unwrap();
+            assert_eq!((bench.changes, bench.audit.len()), (0, 0), "{kind:?}");
+        }
+        let forward = bench.rewind(Rewind { to: 5, ..back.clone() }).unwrap_err();
+        assert_eq!(forward.kind, RefusalKind::Invalid);
+        apply(&mut bench, "shop", 2, "u", "ns-1").unwrap_err();
+        bench.rewind(back.clone()).unwrap();
+        assert_eq!(bench.actions(), [Action::ObjectRewind]);
+        bench.rewind(back).unwrap();
+        assert_eq!((bench.changes, bench.audit.len()), (0, 0), "{kind:?}");
+        apply(&mut bench, "shop", 1, "u", "ns-1").unwrap_err();
+        apply(&mut bench, "shop", 2, "u", "ns-1").unwrap();
+        apply(&mut bench, "shop", 3, "u", "ns-1").unwrap();
     }
 }
 
