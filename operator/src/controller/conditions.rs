@@ -157,11 +157,12 @@ fn before(previous: &[Condition], type_: ConditionType) -> Option<(Statement, Op
 }
 
 /// The generation that is in force, as far as the conditions tell: that of `Programmed` when it is true (or false only
-/// because nobody has set a value yet, or because there is none to take), else the one that the message of a waiting change names.
+/// because there is no value: nobody has set one yet, it is lost, or there is none to take), else the one that the message
+/// of a waiting change names.
 pub fn in_force(conditions: &[Condition]) -> Option<i64> {
     let programmed = find(conditions, ConditionType::Programmed)?;
     let programmed_true = programmed.status == ConditionStatus::True;
-    let lacks_a_value = [Reason::ValueMissing, Reason::KubernetesSecretInvalid].map(Reason::as_str);
+    let lacks_a_value = [Reason::ValueMissing, Reason::ValueLost, Reason::KubernetesSecretInvalid].map(Reason::as_str);
     if programmed_true || lacks_a_value.contains(&programmed.reason.as_str()) {
         return programmed.observed_generation;
     }

@@ -50,7 +50,6 @@ struct Gallery<K: States> {
 /// A condition of the contract that says what is wrong.
 enum Says {
     Accepted(Verdict),
-    Programmed(Verdict),
     Own(Verdict),
 }
 
@@ -115,7 +114,6 @@ impl<K: States> Gallery<K> {
         };
         match says {
             Says::Accepted(verdict) => findings.accepted = verdict,
-            Says::Programmed(verdict) => findings.programmed = Programmed::Now(verdict),
             Says::Own(verdict) => findings.own = Some(verdict),
         }
         let status = K::bare_status(1, conditions::conclude(findings));

@@ -197,6 +197,7 @@ fn what_is_in_force_is_read_back_from_the_conditions() {
         ("nothing", vec![], None),
         ("programmed", programmed(Verdict::holds(Reason::Programmed)), Some(7)),
         ("without a value", programmed(Verdict::fails(Reason::ValueMissing, "Nobody has set a value")), Some(7)),
+        ("without its value", programmed(Verdict::fails(Reason::ValueLost, "The server has lost it.")), Some(7)),
         ("a change that waits", waits(Some(6)), Some(6)),
         ("a first one that waits", waits(None), None),
         ("refused", programmed(Verdict::fails(Reason::ServerRefused, "The server refused the change: no.")), None),
