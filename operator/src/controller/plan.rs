@@ -16,6 +16,7 @@ use super::error::Error;
 use super::events::News;
 use crate::index::Index;
 use crate::index::seen::IndexedKind;
+use crate::pods::Pods;
 use crate::server::ServerError;
 
 /// What to do with an object.
@@ -120,6 +121,9 @@ pub trait Reconciled: IndexedKind {
 
     /// Looks around.
     fn gather(object: &Received<Self>, index: &Index, now: Timestamp) -> Self::Facts;
+
+    /// Looks at the pods, of which only the leader knows.
+    fn count_pods(_object: &Received<Self>, _facts: &mut Self::Facts, _pods: &Pods) {}
 
     /// Reads from the API server what no index holds.
     fn look(

@@ -73,6 +73,7 @@ impl Subject<'_> {
         let generation = object.meta().generation.unwrap_or_default();
         let meta = ObjectMeta { key: self.key.clone(), namespace_uid, uid: self.uid.clone(), generation };
         let mut facts = K::gather(object, index, self.now);
+        K::count_pods(object, &mut facts, &self.context.pods);
         K::look(object, &mut facts, self.context).await?;
         let plan = K::plan(object, meta, &facts);
         if let Plan::Wait = plan {

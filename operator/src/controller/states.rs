@@ -50,7 +50,6 @@ struct Gallery<K: States> {
 /// A condition of the contract that says what is wrong.
 enum Says {
     Accepted(Verdict),
-    Own(Verdict),
 }
 
 impl<K: States> Gallery<K> {
@@ -114,7 +113,6 @@ impl<K: States> Gallery<K> {
         };
         match says {
             Says::Accepted(verdict) => findings.accepted = verdict,
-            Says::Own(verdict) => findings.own = Some(verdict),
         }
         let status = K::bare_status(1, conditions::conclude(findings));
         self.add(name, spec, 1, &K::Status::default(), &status);

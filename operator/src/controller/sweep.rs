@@ -238,7 +238,8 @@ where
         return Worth::Nothing;
     }
     let now = context.clock.now();
-    let facts = K::gather(object, &context.index, now);
+    let mut facts = K::gather(object, &context.index, now);
+    K::count_pods(object, &mut facts, &context.pods);
     let plan = K::plan(object, entry.object.clone(), &facts);
     let Plan::Act { action: super::plan::Action::Apply(_), .. } = plan else { return Worth::Nothing };
     let previous = object.status().cloned().unwrap_or_default();
