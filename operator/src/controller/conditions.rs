@@ -170,15 +170,19 @@ pub fn in_force(conditions: &[Condition]) -> Option<i64> {
     rest.strip_suffix(" stays in force.")?.parse().ok()
 }
 
-/// Whether the object has been looked at since it exists.
+/// Whether the object has been looked at since it exists, and since its namespace is managed: one in a namespace that is not
+/// is not found.
 pub fn is_pending(conditions: &[Condition]) -> bool {
-    find(conditions, ConditionType::Ready).is_none_or(|ready| ready.reason == Reason::Pending.as_str())
+    let not_yet = [Reason::Pending, Reason::NamespaceNotManaged].map(Reason::as_str);
+    find(conditions, ConditionType::Ready).is_none_or(|ready| not_yet.contains(&ready.reason.as_str()))
 }
 
-/// The reason why the object is not accepted, if it is not.
+/// The reason why the object is not accepted, if it is not. That its namespace is not managed is none: what is found stands in
+/// one that is.
 pub fn not_accepted(conditions: &[Condition]) -> Option<&str> {
     let accepted = find(conditions, ConditionType::Accepted)?;
-    (accepted.status == ConditionStatus::False).then_some(accepted.reason.as_str())
+    let is_of_yesterday = accepted.reason == Reason::NamespaceNotManaged.as_str();
+    (accepted.status == ConditionStatus::False && !is_of_yesterday).then_some(accepted.reason.as_str())
 }
 
 /// The sentence that says what is in force meanwhile.
@@ -193,6 +197,14 @@ pub fn stays(in_force: Option<i64>) -> String {
 pub fn rejected(reason: Reason, what: &str, in_force: Option<i64>) -> Verdict {
     let end = if what.ends_with(['?', '.']) { "" } else { "." };
     Verdict::fails(reason, format!("{what}{end} {}", stays(in_force)))
+}
+
+/// `Accepted=False` and `Programmed=False`, in a namespace that is not managed.
+pub fn not_managed(namespace: &str) -> Verdict {
+    Verdict::fails(
+        Reason::NamespaceNotManaged,
+        format!("The operator does not manage namespace {namespace}: see namespaceSelector in the chart."),
+    )
 }
 
 /// What a failed call means for `Programmed`; for a refusal, `words` may have better ones than the server's.

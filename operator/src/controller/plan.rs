@@ -29,6 +29,8 @@ pub enum Plan<C> {
         /// Why, in a sentence.
         what: String,
     },
+    /// The operator does not manage its namespace. Nothing is in force: the comparison takes it out.
+    NotManaged,
     /// Something it names exists and has not been looked at yet: its first conditions cause another pass.
     Wait,
     /// Put it in force as far as it resolves.
@@ -222,6 +224,12 @@ impl<K: Reconciled> Evidence<'_, K> {
         match self.plan {
             Plan::Reject { reason, what } => {
                 findings.accepted = conditions::rejected(*reason, what, self.in_force);
+                return conditions::conclude(findings);
+            }
+            Plan::NotManaged => {
+                findings.accepted =
+                    conditions::not_managed(self.object.meta().namespace.as_deref().unwrap_or_default());
+                findings.programmed = Programmed::Now(findings.accepted.clone());
                 return conditions::conclude(findings);
             }
             Plan::Wait => return previous.to_vec(),

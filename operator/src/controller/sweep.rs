@@ -1,11 +1,12 @@
 //! The regular look at everything the server holds: what was missed, and what happened there.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::jiff::Timestamp;
 use kube::core::PartialObjectMeta;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use sikkerkey_crds::access_policy::AccessPolicy;
 use sikkerkey_crds::grant::Grant;
 use sikkerkey_crds::machine::Machine;
@@ -88,11 +89,13 @@ async fn drip(context: &Context, mut due: VecDeque<(Kind, ObjectKey)>) {
     std::future::pending::<()>().await;
 }
 
-/// Removes what the cluster no longer has, and has looked at what the server lacks. How many removals are held back.
+/// Removes what the cluster no longer has, or has in a namespace that is not managed, and has looked at what the server lacks.
+/// How many removals are held back.
 async fn clean_up(context: &Context, inventory: &Inventoried, applied: &Applied, held_before: usize) -> usize {
     let kinds = [Kind::Machine, Kind::Secret, Kind::Grant, Kind::AccessPolicy];
     let uids_of = |kind| context.index.uids(Resource::from(kind)).into_iter().map(move |(key, uid)| ((kind, key), uid));
-    let present: Present = kinds.into_iter().flat_map(uids_of).collect();
+    let is_managed = |((_, key), _): &((Kind, ObjectKey), String)| context.index.manages(&key.namespace);
+    let present: Present = kinds.into_iter().flat_map(uids_of).filter(is_managed).collect();
     let differences = compare(inventory, &present, applied);
     for (kind, key) in &differences.stale {
         tracing::info!(?kind, %key, "the server holds another state: it is applied again");
@@ -105,8 +108,13 @@ async fn clean_up(context: &Context, inventory: &Inventoried, applied: &Applied,
         remove(context, orphan).await;
     }
     let mut gone = Vec::new();
+    let mut let_go = BTreeMap::new();
     for orphan in unknown {
-        if is_gone(&context.client, &orphan).await {
+        let namespace = &orphan.key.namespace;
+        if !let_go.contains_key(namespace) {
+            let_go.insert(namespace.clone(), is_let_go(context, namespace).await);
+        }
+        if let_go.get(namespace) == Some(&true) || is_gone(&context.client, &orphan).await {
             gone.push(orphan);
         }
     }
@@ -126,9 +134,9 @@ async fn clean_up(context: &Context, inventory: &Inventoried, applied: &Applied,
 
 async fn report_held(context: &Context, count: usize, total: usize) {
     let message = format!(
-        "{count} of {total} objects at the server are not in this cluster, or others of their names are: nothing is removed. \
-         If they are to go, start the operator with --acknowledge-removals {count}; if this cluster was restored, apply its \
-         objects first."
+        "{count} of {total} objects at the server are not in this cluster, not in a namespace that the operator manages, or \
+         others of their names are: nothing is removed. If they are to go, start the operator with --acknowledge-removals \
+         {count}; if this cluster was restored, apply its objects first."
     );
     tracing::error!("{message}");
     // No condition speaks of it: it is about no object of the cluster.
@@ -142,11 +150,26 @@ async fn remove(context: &Context, orphan: &Orphan) {
     let delete = Delete { kind: *kind, key: key.clone(), uid: uid.clone(), trash };
     match context.session.call(&delete).await {
         Ok(_) => {
-            tracing::info!(?kind, %key, "taken out of force: the cluster no longer has it");
+            tracing::info!(?kind, %key, "taken out of force: the cluster no longer has it, or not in a managed namespace");
             context.ledger.settle(uid);
             context.metrics.orphan_deleted();
         }
         Err(error) => tracing::warn!(?kind, %key, %error, "an object without its counterpart is still in force"),
+    }
+}
+
+/// Whether the namespace is one that the operator does not manage. Asks the API server itself, past every cache.
+async fn is_let_go(context: &Context, namespace: &str) -> bool {
+    if context.index.manages(namespace) {
+        return false;
+    }
+    let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(context.client.clone());
+    match namespaces.get(namespace).await {
+        Ok(found) => !context.index.managed().matches(found.labels()),
+        Err(error) => {
+            tracing::warn!(namespace, %error, "whether the namespace is managed is not known: what it has in force stays");
+            false
+        }
     }
 }
 
@@ -235,6 +258,9 @@ where
         && !remembered.refused
         && remembered.in_force == Some(entry.object.generation);
     if !current {
+        return Worth::Nothing;
+    }
+    if !context.index.manages(&key.namespace) {
         return Worth::Nothing;
     }
     let now = context.clock.now();
