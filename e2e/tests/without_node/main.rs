@@ -22,6 +22,7 @@ mod refused_objects;
 #[path = "../main_job/team.rs"]
 #[expect(dead_code, reason = "what runs a command in a container needs a kubelet")]
 mod team;
+mod unbound;
 mod unmanaged;
 mod webhook;
 

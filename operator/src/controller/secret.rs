@@ -6,6 +6,7 @@ pub mod original;
 pub mod plan;
 pub mod status;
 pub mod take;
+pub mod unbind;
 
 use k8s_openapi::jiff::Timestamp;
 use sikkerkey_crds::condition::Condition;
@@ -76,6 +77,9 @@ impl Reconciled for Secret {
         outcome: &Outcome<SecretState>,
         context: &Context,
     ) {
+        if let Outcome::InForce(SecretState { unbound: Some(policy), .. }) = outcome {
+            unbind::tell(object, policy, context).await;
+        }
         take::follow_up(object, facts, outcome, context).await;
     }
 

@@ -173,6 +173,9 @@ pub struct SecretState {
     pub grants: u32,
     /// Whether the policy it names is in force; true when it names none.
     pub policy_in_force: bool,
+    /// The policy that this very call took off, where none guards it any more. Told once, by the answer to that call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unbound: Option<String>,
     /// Live machines that were delivered some version.
     pub pods_total: u32,
     /// Those that were delivered the newest.

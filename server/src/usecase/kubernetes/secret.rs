@@ -127,6 +127,7 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
         None if old == Some(&secret) => {}
         None => steps.put(Entity::Secret(secret.clone())),
     }
+    let unbound = old.and_then(|it| it.policy.clone()).filter(|_| secret.policy.is_none());
     if old != Some(&secret) {
         let action = match old {
             None => Action::SecretCreate,
@@ -137,12 +138,12 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
         entry.secret = Some(secret.id.clone());
         steps.audit.push(entry.clone());
         // By itself, so that those who look for it find it: four eyes have become two.
-        if let Some(was) = old.and_then(|it| it.policy.as_deref()).filter(|_| secret.policy.is_none()) {
+        if let Some(was) = &unbound {
             let detail = format!("no policy guards Secret {} any more: {was} did", object.key);
             steps.audit.push(Entry { action: Action::PolicyUnbind, detail, ..entry });
         }
     }
-    Ok(steps.decide(move |context| standing::of_secret(context, &secret)))
+    Ok(steps.decide(move |context| SecretState { unbound, ..standing::of_secret(context, &secret) }))
 }
 
 fn origin(scope: &Scope<'_>, object: &ObjectKey, source: SecretSource) -> Result<Origin, Refusal> {

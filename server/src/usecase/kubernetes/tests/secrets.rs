@@ -324,12 +324,24 @@ fn a_policy_that_is_taken_off_is_in_the_audit() {
     assert!(bench.apply_secret(guarded).unwrap().policy_in_force);
     let state = bench.apply_secret(next(generated("db"), 2)).unwrap();
     assert!(state.policy_in_force);
+    assert_eq!(state.unbound.as_deref(), Some("hours"));
     assert_eq!(bench.audit[0].detail, "Secret shop/db, version 1, policy none (was hours)");
     let row = &bench.audit[1];
     assert_eq!(
         (row.action, row.detail.as_str()),
         (Action::PolicyUnbind, "no policy guards Secret shop/db any more: hours did")
     );
+    assert_eq!(bench.apply_secret(next(generated("db"), 2)).unwrap().unbound, None, "told once");
+}
+
+#[test]
+fn a_policy_that_takes_the_place_of_another_leaves_nothing_unguarded() {
+    let mut bench = Bench::new();
+    for (generation, policy) in [(1, None), (2, Some("hours")), (3, Some("nights"))] {
+        let request = ApplySecret { policy: policy.map(str::to_owned), ..next(generated("db"), generation) };
+        assert_eq!(bench.apply_secret(request).unwrap().unbound, None, "{policy:?}");
+    }
+    assert_eq!(bench.apply_secret(next(generated("db"), 4)).unwrap().unbound.as_deref(), Some("nights"));
 }
 
 #[test]
