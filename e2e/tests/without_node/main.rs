@@ -14,6 +14,7 @@ mod delivery;
 #[path = "../main_job/host.rs"]
 mod host;
 mod lost;
+mod outdated;
 mod plugin;
 mod plugin_program;
 mod quiet;
