@@ -340,7 +340,7 @@ mod tests {
             pods.known().apply(&event);
             pods.outdated(&machine("m"))
         };
-        for (event, expected) in [
+        let steps = vec![
             (Event::Init, None),
             (Event::InitApply(injected("a", "Running", "/old")), None),
             (Event::InitApply(injected("b", "Running", "/old")), None),
@@ -355,7 +355,8 @@ mod tests {
             (Event::Init, Some(0)),
             (Event::InitApply(injected("f", "Running", "/old")), Some(0)),
             (Event::InitDone, Some(1)),
-        ] {
+        ];
+        for (event, expected) in steps {
             let what = format!("{event:?}");
             assert_eq!(counted(event), expected, "{what}");
         }
