@@ -90,7 +90,7 @@ reasons! {
     KubernetesSecretInvalid,
     /// Nobody has set a value.
     ValueMissing,
-    /// The server lost a value that it had generated: another one is made only by a person's word.
+    /// The server has lost a value that it had: another one is generated only on a person's word.
     ValueLost,
     /// The value was sealed to a key that the server does not have.
     SealedKeyUnknown,

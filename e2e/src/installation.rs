@@ -35,6 +35,8 @@ const SIDECAR_IMAGE: &str = "localhost/sikkerkey-sidecar:e2e";
 const APP_IMAGE: &str = "localhost/sikkerkey-app:e2e";
 /// Where files are unless a Machine says otherwise.
 const MOUNT: &str = "/run/secrets/sikkerkey";
+/// The label of namespaces that the installed operator does not manage.
+pub const UNMANAGED_LABEL: &str = "e2e.example/unmanaged";
 /// What the server calls the cluster.
 pub const CLUSTER_NAME: &str = "e2e";
 const BOUND: Duration = Duration::from_mins(1);

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::ca::name::Name;
 use crate::manifests::ManifestOptions;
+use crate::namespaces::NamespaceSelector;
 use crate::seal::SealOptions;
 use crate::server::ServerUrl;
 
@@ -84,9 +85,14 @@ pub struct RunOptions {
     /// Further name or address of the operator's own certificate; repeatable
     #[arg(long, value_name = "NAME")]
     pub serving_san: Vec<Name>,
-    /// Remove up to so many objects from the server that are not in this cluster, where a comparison stopped
+    /// Remove up to so many objects from the server that are not in this cluster, or not in a managed namespace, where a
+    /// comparison stopped
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     pub acknowledge_removals: usize,
+    /// Manage only namespaces with these labels: KEY=VALUE, KEY!=VALUE, KEY or !KEY, several with commas; for `manifests` the
+    /// same
+    #[arg(long, value_name = "LABELS")]
+    pub namespace_selector: Option<NamespaceSelector>,
     /// Take values over from core Secrets, for Secrets (sks) whose source is kubernetesSecret; needs the role that manifests
     /// prints with the same flag
     #[arg(long)]
@@ -141,5 +147,16 @@ mod tests {
         assert_eq!(options.acknowledge_removals, 0);
         assert!(!options.kubernetes_secret_source, "the operator reads no core Secret unless it is told to");
         assert_eq!((options.listen.port(), options.attest_listen), (9443, None));
+        assert_eq!(options.namespace_selector, None, "every namespace");
+    }
+
+    #[test]
+    fn namespaces_are_selected_by_labels_and_by_nothing_else() {
+        let given = ["sikkerkey-operator", "manifests", "--webhook-service", "operator", "--namespace-selector"];
+        let parsed = |labels| Cli::try_parse_from(given.into_iter().chain([labels])).map(|cli| cli.command);
+        let Command::Manifests(options) = parsed("team=shop,!sandbox").unwrap() else { panic!("not manifests") };
+        assert_eq!(options.namespace_selector, Some("team=shop,!sandbox".parse().unwrap()));
+        let error = parsed("team in (shop)").unwrap_err().to_string();
+        assert!(error.contains("write KEY=VALUE, KEY!=VALUE, KEY or !KEY, several with commas"), "{error}");
     }
 }

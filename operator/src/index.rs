@@ -2,6 +2,9 @@
 //!
 //! One watch for each of them feeds one store. A store is changed first and whoever depends on the object is told
 //! afterwards, so a pass over an object that a change has caused always sees that change.
+//!
+//! Objects of namespaces that the operator does not manage are in the stores, for they are told so. For whoever looks at an
+//! object by its name they are not there.
 
 pub mod feed;
 pub mod grants;
@@ -31,6 +34,7 @@ pub use self::feed::{Feed, Feeds, watch};
 pub use self::grants::{Given, Until};
 use self::references::{Look, References, Resource, Target};
 use self::seen::{Indexed, IndexedKind, Seen};
+use crate::namespaces::NamespaceSelector;
 
 /// The stores, and who depends on what.
 pub struct Index {
@@ -40,6 +44,7 @@ pub struct Index {
     policies: Store<Seen<AccessPolicy>>,
     namespaces: Store<PartialObjectMeta<Namespace>>,
     accounts: Store<PartialObjectMeta<ServiceAccount>>,
+    managed: NamespaceSelector,
     synced: [AtomicBool; Resource::ALL.len()],
     references: RwLock<References>,
     listeners: Mutex<Vec<(Resource, mpsc::UnboundedSender<ObjectKey>)>>,
@@ -56,9 +61,15 @@ pub struct Standing {
 }
 
 impl Index {
-    /// An empty index, and what fills it.
+    /// An empty index of a cluster in which every namespace is managed, and what fills it.
     pub fn new() -> (Arc<Self>, Feeds) {
+        Self::of(NamespaceSelector::default())
+    }
+
+    /// An empty index, and what fills it.
+    pub fn of(managed: NamespaceSelector) -> (Arc<Self>, Feeds) {
         Feeds::new(|stores| Self {
+            managed,
             machines: stores.machines,
             secrets: stores.secrets,
             grants: stores.grants,
@@ -114,6 +125,9 @@ impl Index {
     where
         K: IndexedKind,
     {
+        if !self.manages(namespace) {
+            return None;
+        }
         let store = K::store(self);
         let seen = store.get(&ObjectRef::new(name).within(namespace))?;
         seen.0.as_ref().ok().map(Arc::clone)
@@ -122,6 +136,17 @@ impl Index {
     /// Uid of a namespace.
     pub fn namespace_uid(&self, name: &str) -> Option<String> {
         self.namespaces.get(&ObjectRef::new(name))?.uid()
+    }
+
+    /// Which namespaces are managed.
+    pub fn managed(&self) -> &NamespaceSelector {
+        &self.managed
+    }
+
+    /// Whether the namespace is managed. One that is not known yet may be.
+    pub fn manages(&self, namespace: &str) -> bool {
+        let known = self.namespaces.get(&ObjectRef::new(namespace));
+        known.is_none_or(|namespace| self.managed.matches(namespace.labels()))
     }
 
     /// Whether the service account exists.
@@ -229,16 +254,36 @@ impl Index {
                 }));
             }
         }
-        if own.resource == Resource::Namespace && before.map(Indexed::is) != after.map(Indexed::is) {
-            for resource in Resource::KINDS {
-                let inside = self.keys(resource).into_iter().filter(|key| key.namespace == own.key.name);
-                touched.extend(inside.map(|key| Target { resource, key }));
+        if own.resource == Resource::Namespace {
+            let is_managed = |namespace: &K| self.managed.matches(namespace.labels());
+            // What stands in it is there for others from now on, or no longer.
+            let turns = matches!((before, after), (Some(b), Some(a)) if is_managed(b) != is_managed(a));
+            if turns || before.map(Indexed::is) != after.map(Indexed::is) {
+                touched.extend(self.inside(&own.key.name, turns));
             }
         }
         if before.map(Indexed::asks) != after.map(Indexed::asks) {
             touched.insert(own);
         }
         self.touch_all(touched);
+    }
+}
+
+impl Index {
+    /// The objects of a namespace, and if wanted those that look at them.
+    fn inside(&self, namespace: &str, with_others: bool) -> BTreeSet<Target> {
+        let of = |resource| {
+            let inside = self.keys(resource).into_iter().filter(move |key| key.namespace == namespace);
+            inside.map(move |key| Target { resource, key })
+        };
+        let mut all: BTreeSet<Target> = Resource::KINDS.into_iter().flat_map(of).collect();
+        if with_others {
+            let references = self.references.read().unwrap_or_else(PoisonError::into_inner);
+            let others = all.iter().flat_map(|own| references.referrers(own).chain(references.referred(own)));
+            let others: Vec<Target> = others.cloned().collect();
+            all.extend(others);
+        }
+        all
     }
 }
 

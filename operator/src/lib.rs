@@ -36,6 +36,8 @@
 //!   that namespace, and whether something is missing there or not consenting reads the same.
 //! * A list that could not be read is never taken for an empty one: nothing is concluded from an index that is not whole,
 //!   and before something is removed the API server itself is asked.
+//! * In a namespace that the operator does not manage ([`namespaces`]) nothing is in force, and what stands there is absent for
+//!   objects of others.
 //! * `spec` is never written. Of an object the operator owns its finalizer and its status.
 //! * What an object gave is over with that very object: one made anew under its name, accepted or not, keeps nothing of it
 //!   in force. The comparison goes by uid.
@@ -56,6 +58,7 @@ pub mod index;
 pub mod leader;
 pub mod manifests;
 pub mod metrics;
+pub mod namespaces;
 pub mod plugin;
 pub mod pods;
 pub mod run;

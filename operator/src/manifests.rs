@@ -5,6 +5,7 @@
 //! limited to the operator's namespace), unless values are to be taken over from them; tokens only for its own account; of pods it may only read.
 
 use clap::Args;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement;
 use serde_json::{Value, json};
 use sikkerkey_crds::names::{GROUP, MACHINE_LABEL, VERSION};
 use thiserror::Error;
@@ -12,6 +13,7 @@ use thiserror::Error;
 use crate::ca::ca_bundle::CONFIGURATION;
 use crate::ca::store::{CA_SECRET, SERVER_SECRET};
 use crate::leader::LEASE;
+use crate::namespaces::NamespaceSelector;
 
 /// Path of the webhook for pods.
 pub const MUTATE_PATH: &str = "/mutate-pods";
@@ -39,6 +41,9 @@ pub struct ManifestOptions {
     /// Service account of the operator
     #[arg(long, value_name = "NAME", default_value = OPERATOR)]
     pub service_account: String,
+    /// Call the webhooks only for namespaces with these labels, for operators that run with the same flag
+    #[arg(long, value_name = "LABELS")]
+    pub namespace_selector: Option<NamespaceSelector>,
     /// Add the right to read core Secrets by name and to delete them, for operators that run with the same flag
     #[arg(long)]
     pub kubernetes_secret_source: bool,
@@ -75,7 +80,7 @@ pub fn objects(options: &ManifestOptions) -> Result<Vec<Value>, ManifestError> {
     if options.kubernetes_secret_source {
         objects.extend(originals(options));
     }
-    objects.push(mutating(&client_config(options, MUTATE_PATH)?));
+    objects.push(mutating(options, &client_config(options, MUTATE_PATH)?));
     objects.push(validating(options, &client_config(options, VALIDATE_PATH)?));
     Ok(objects)
 }
@@ -209,8 +214,8 @@ fn client_config(options: &ManifestOptions, path: &str) -> Result<Value, Manifes
 
 /// Called for pods that carry our label and for no others: nobody else's pods ever depend on the operator. The name comes
 /// after those of meshes, so that their proxies are there when ours is placed.
-fn mutating(client_config: &Value) -> Value {
-    json!({
+fn mutating(options: &ManifestOptions, client_config: &Value) -> Value {
+    let mut configuration = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
         "metadata": {"name": CONFIGURATION, "labels": labels()},
         "webhooks": [{
@@ -225,7 +230,12 @@ fn mutating(client_config: &Value) -> Value {
             "sideEffects": "None",
             "timeoutSeconds": 5,
         }],
-    })
+    });
+    let webhook = configuration.pointer_mut("/webhooks/0").and_then(Value::as_object_mut);
+    if let (Some(selector), Some(webhook)) = (&options.namespace_selector, webhook) {
+        webhook.insert("namespaceSelector".to_owned(), json!(selector.to_label_selector()));
+    }
+    configuration
 }
 
 /// Whether an update touches what is checked. The finalizer must come off when there is nobody left to ask.
@@ -236,6 +246,12 @@ const CHANGES: &str = "request.operation == 'CREATE' || object.?spec != oldObjec
 /// Never a DELETE, never an object that is being deleted, never a subresource, never a finalizer: with the operator away our
 /// kinds cannot be edited, but nothing hangs.
 fn validating(options: &ManifestOptions, client_config: &Value) -> Value {
+    let mut selector = options.namespace_selector.clone().unwrap_or_default().to_label_selector();
+    selector.match_expressions.get_or_insert_default().push(LabelSelectorRequirement {
+        key: "kubernetes.io/metadata.name".to_owned(),
+        operator: "NotIn".to_owned(),
+        values: Some(vec!["kube-system".to_owned(), options.namespace.clone()]),
+    });
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
         "metadata": {"name": CONFIGURATION, "labels": labels()},
@@ -249,9 +265,7 @@ fn validating(options: &ManifestOptions, client_config: &Value) -> Value {
                 {"name": "changes-what-is-checked", "expression": CHANGES},
             ],
             "matchPolicy": "Equivalent",
-            "namespaceSelector": {"matchExpressions": [{
-                "key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", options.namespace],
-            }]},
+            "namespaceSelector": selector,
             "rules": [{
                 "apiGroups": [GROUP], "apiVersions": [VERSION], "operations": ["CREATE", "UPDATE"],
                 "resources": PLURALS, "scope": "Namespaced",

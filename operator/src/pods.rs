@@ -1,10 +1,10 @@
-//! Pods that are gone lose their machines. Only the leader watches.
+//! Pods that are gone lose their machines, and of those that run it is known what they were given. Only the leader watches.
 //!
 //! What the watch misses (the operator was away, an event was lost) is found by comparing with the server.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
@@ -12,12 +12,14 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt};
+use sikkerkey_crds::machine::Machine;
 use sikkerkey_crds::names;
 use sikkerkey_protocol::kubernetes::{GonePods, PodState};
 use tokio::sync::Notify;
 
 use crate::controller::Context;
 use crate::controller::ledger::back_off;
+use crate::webhook::injected::Injected;
 
 /// Uids in one call.
 const CHUNK: usize = 500;
@@ -35,11 +37,81 @@ pub struct Pods {
 /// The pods of the cluster, as far as the watch tells. Pure.
 #[derive(Debug, Default)]
 struct Known {
-    /// By uid: whether it still runs, or will.
-    alive: HashMap<String, bool>,
+    pods: Kept,
     /// The list that is just coming in.
-    listed: Option<HashMap<String, bool>>,
+    listed: Option<Kept>,
     is_synced: bool,
+}
+
+/// Of each pod its uid, and whether it still runs, or will. Of those that do also what they were given, which is the same in
+/// nearly all pods of a Machine and is kept once.
+#[derive(Debug, Default)]
+struct Kept {
+    by_uid: HashMap<String, Life>,
+    /// By uid of the Machine: how many were given what.
+    given: HashMap<String, BTreeMap<Arc<Injected>, usize>>,
+}
+
+/// Whether a pod runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Life {
+    /// It does, or will. What injection put into it, if anything.
+    Alive(Option<Arc<Injected>>),
+    /// It has ended.
+    Ended,
+}
+
+impl Life {
+    fn is_alive(&self) -> bool {
+        *self != Self::Ended
+    }
+}
+
+impl Kept {
+    /// Takes a pod as it is now. Whether it was alive before, if it was known.
+    fn put(&mut self, pod: &Pod) -> Option<bool> {
+        let uid = pod.uid().unwrap_or_default();
+        let before = self.remove(&uid);
+        let life = if is_alive(pod) { Life::Alive(Injected::of(pod).map(|it| self.count(it))) } else { Life::Ended };
+        self.by_uid.insert(uid, life);
+        before
+    }
+
+    fn count(&mut self, injected: Injected) -> Arc<Injected> {
+        let of_machine = self.given.entry(injected.machine_uid.clone()).or_default();
+        let known = of_machine.get_key_value(&injected).map(|(known, _)| Arc::clone(known));
+        let injected = known.unwrap_or_else(|| Arc::new(injected));
+        *of_machine.entry(Arc::clone(&injected)).or_default() += 1;
+        injected
+    }
+
+    /// Forgets a pod. Whether it was alive, if it was known.
+    fn remove(&mut self, uid: &str) -> Option<bool> {
+        let life = self.by_uid.remove(uid)?;
+        if let Life::Alive(Some(injected)) = &life
+            && let Some(of_machine) = self.given.get_mut(&injected.machine_uid)
+        {
+            if let Some(count) = of_machine.get_mut(injected) {
+                *count = count.saturating_sub(1);
+            }
+            of_machine.retain(|_, count| *count > 0);
+            if of_machine.is_empty() {
+                self.given.remove(&injected.machine_uid);
+            }
+        }
+        Some(life.is_alive())
+    }
+
+    fn is_alive(&self, uid: &str) -> bool {
+        self.by_uid.get(uid).is_some_and(Life::is_alive)
+    }
+
+    /// How many pods were given something else than a pod that is made now.
+    fn outdated(&self, machine: &Machine) -> usize {
+        let uid = machine.metadata.uid.as_deref().unwrap_or_default();
+        let given = self.given.get(uid).into_iter().flatten();
+        given.filter(|(injected, _)| !injected.is_as_of(machine.spec.delivery())).map(|(_, count)| count).sum()
+    }
 }
 
 impl Known {
@@ -47,31 +119,29 @@ impl Known {
     fn apply(&mut self, event: &Event<Pod>) -> Vec<String> {
         match event {
             Event::Apply(pod) => {
-                let (uid, alive) = (pod.uid().unwrap_or_default(), is_alive(pod));
-                let before = self.alive.insert(uid.clone(), alive);
+                let before = self.pods.put(pod);
                 // One that has ended when it is first seen may have ended while nobody watched.
-                if !alive && before != Some(false) { vec![uid] } else { Vec::new() }
+                if !is_alive(pod) && before != Some(false) { pod.uid().into_iter().collect() } else { Vec::new() }
             }
             Event::Delete(pod) => {
                 let uid = pod.uid().unwrap_or_default();
-                let before = self.alive.remove(&uid);
+                let before = self.pods.remove(&uid);
                 if before == Some(false) { Vec::new() } else { vec![uid] }
             }
             Event::Init => {
-                self.listed = Some(HashMap::new());
+                self.listed = Some(Kept::default());
                 Vec::new()
             }
             Event::InitApply(pod) => {
-                let listed = self.listed.get_or_insert_default();
-                listed.insert(pod.uid().unwrap_or_default(), is_alive(pod));
+                self.listed.get_or_insert_default().put(pod);
                 Vec::new()
             }
             Event::InitDone => {
                 let listed = self.listed.take().unwrap_or_default();
-                let before = std::mem::replace(&mut self.alive, listed);
+                let before = std::mem::replace(&mut self.pods, listed);
                 self.is_synced = true;
-                let ended = |uid: &String| self.alive.get(uid).is_none_or(|alive| !alive);
-                before.into_iter().filter(|(uid, alive)| *alive && ended(uid)).map(|(uid, _)| uid).collect()
+                let ended = |(uid, life): &(String, Life)| life.is_alive() && !self.pods.is_alive(uid);
+                before.by_uid.into_iter().filter(ended).map(|(uid, _)| uid).collect()
             }
         }
     }
@@ -90,6 +160,13 @@ impl Pods {
 
     fn gone(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.gone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many pods of the Machine run with an older mode, mount path or size of the volume than it says now. None while the
+    /// list of pods is not whole.
+    pub fn outdated(&self, machine: &Machine) -> Option<usize> {
+        let known = self.known();
+        known.is_synced.then(|| known.pods.outdated(machine))
     }
 
     fn report(&self, uids: impl IntoIterator<Item = String>) {
@@ -159,7 +236,7 @@ pub async fn compare(context: &Context, held: &[PodState]) {
         if !known.is_synced {
             return;
         }
-        held.iter().filter(|state| known.alive.get(&state.pod.uid) != Some(&true)).cloned().collect()
+        held.iter().filter(|state| !known.pods.is_alive(&state.pod.uid)).cloned().collect()
     };
     let client = context.client.clone();
     let checked = stream::iter(suspects).map(move |state| {
@@ -235,5 +312,68 @@ mod tests {
         ]);
         let none: &[&str] = &[];
         assert_eq!(ended, [none, none, none, none, none, none, none, none, none, &["b", "c"]]);
+    }
+
+    /// A pod of Machine `m`, with files at this place.
+    fn injected(uid: &str, phase: &str, mount_path: &str) -> Pod {
+        let mounts = json!([{"name": "sikkerkey", "mountPath": mount_path}]);
+        let sidecar = json!([{"name": "sikkerkey", "restartPolicy": "Always"}]);
+        let volumes = json!([{"name": "sikkerkey", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}]);
+        serde_json::from_value(json!({
+            "metadata": {"name": uid, "uid": uid, "annotations": {"sikkerkey.com/injected": "0.1.0,m"}},
+            "spec": {"initContainers": sidecar, "containers": [{"name": "app", "volumeMounts": mounts}], "volumes": volumes},
+            "status": {"phase": phase},
+        }))
+        .unwrap()
+    }
+
+    fn machine(uid: &str) -> Machine {
+        let delivery = json!({"mountPath": "/new", "sizeLimit": "1Mi"});
+        let spec = json!({"workload": {"serviceAccountNames": ["web"]}, "delivery": delivery});
+        serde_json::from_value(json!({"metadata": {"name": "web", "uid": uid}, "spec": spec})).unwrap()
+    }
+
+    #[test]
+    fn pods_that_run_with_something_older_are_counted_once_the_list_is_whole() {
+        let pods = Pods::default();
+        let counted = |event: Event<Pod>| {
+            pods.known().apply(&event);
+            pods.outdated(&machine("m"))
+        };
+        let steps = vec![
+            (Event::Init, None),
+            (Event::InitApply(injected("a", "Running", "/old")), None),
+            (Event::InitApply(injected("b", "Running", "/old")), None),
+            (Event::InitApply(injected("c", "Failed", "/old")), None),
+            (Event::InitApply(pod("d", "Running")), None),
+            (Event::InitDone, Some(2)),
+            (Event::Apply(injected("a", "Running", "/old")), Some(2)),
+            (Event::Apply(injected("e", "Pending", "/new")), Some(2)),
+            (Event::Apply(injected("a", "Succeeded", "/old")), Some(1)),
+            (Event::Delete(injected("a", "Succeeded", "/old")), Some(1)),
+            (Event::Delete(injected("b", "Running", "/old")), Some(0)),
+            (Event::Init, Some(0)),
+            (Event::InitApply(injected("f", "Running", "/old")), Some(0)),
+            (Event::InitDone, Some(1)),
+        ];
+        for (event, expected) in steps {
+            let what = format!("{event:?}");
+            assert_eq!(counted(event), expected, "{what}");
+        }
+        assert_eq!(pods.outdated(&machine("another")), Some(0), "pods of one that was there before");
+    }
+
+    #[test]
+    fn what_many_pods_were_given_is_kept_once_and_goes_with_the_last_of_them() {
+        let mut kept = Kept::default();
+        for n in 0..100 {
+            kept.put(&injected(&n.to_string(), "Running", "/old"));
+        }
+        let given: Vec<_> = kept.given["m"].iter().collect();
+        assert_eq!((given.len(), *given[0].1, Arc::strong_count(given[0].0)), (1, 100, 101));
+        for n in 0..100 {
+            kept.remove(&n.to_string());
+        }
+        assert!(kept.given.is_empty() && kept.by_uid.is_empty());
     }
 }

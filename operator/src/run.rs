@@ -78,7 +78,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         metrics.clone(),
     )
     .of_cluster(options.cluster_name.clone());
-    let (index, feeds) = Index::new();
+    let (index, feeds) = Index::of(options.namespace_selector.clone().unwrap_or_default());
     let identity = format!("{}_{}", account.pod_name, account.pod_uid);
     let leader = Leader::new(client.clone(), &account.namespace, &identity, clock.clone(), session.up());
     let leadership = leader.leadership();

@@ -15,6 +15,7 @@
 pub mod assume;
 pub mod gate;
 pub mod inject;
+pub mod injected;
 pub mod machines;
 pub mod patch;
 pub mod pod_view;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::{NAMESPACE, SIDECAR_IMAGE};
+use super::{NAMESPACE, SIDECAR_IMAGE, UNMANAGED_LABEL};
 use crate::cluster::Cluster;
 use crate::process::Program;
 
@@ -72,6 +72,7 @@ impl Layout {
             .args(["--sidecar-image", SIDECAR_IMAGE, "--serving-san", &self.operator.ip().to_string()])
             .args(["--server-san", &self.server.ip().to_string()])
             .args(["--sidecar-log-level", self.log, "--kubernetes-secret-source"])
+            .args(["--namespace-selector", &managed()])
             .env("KUBECONFIG", kubeconfig.display().to_string())
             .env("POD_NAME", pod.metadata.name.clone().unwrap_or_default())
             .env("POD_UID", pod.metadata.uid.clone().unwrap_or_default())
@@ -88,6 +89,11 @@ impl Layout {
             .args(["--tls-key", &certificate.1.display().to_string()])
             .env("SIKKERKEY_LOG", self.log)
     }
+}
+
+/// Every namespace that does not say otherwise.
+pub(super) fn managed() -> String {
+    format!("!{UNMANAGED_LABEL}")
 }
 
 /// Free now; should another process take one before it is listened on, the start fails and says so.

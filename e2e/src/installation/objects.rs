@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Api;
 use serde_json::{Value, json};
 
-use super::layout::{Layout, OPERATOR};
+use super::layout::{self, Layout, OPERATOR};
 use super::{BOUND, NAMESPACE};
 use crate::cargo;
 use crate::cluster::Cluster;
@@ -20,7 +20,9 @@ pub(super) async fn install_objects(cluster: &Cluster, operator: &Path, layout: 
     let crds = cargo::workspace().join("crds");
     kubectl.run(["apply", "--server-side", "-f", &crds.display().to_string()]).await?;
     let webhook = layout.operator_url();
+    let managed = layout::managed();
     let args = ["manifests", "--namespace", NAMESPACE, "--webhook-url", &webhook, "--kubernetes-secret-source"];
+    let args = [&args[..], &["--namespace-selector", &managed]].concat();
     let manifests = printed(operator, &args).await?;
     kubectl.apply(&manifests).await?;
     let policies = printed(operator, &["admission-policies"]).await?;

@@ -13,6 +13,8 @@ mod consent;
 mod delivery;
 #[path = "../main_job/host.rs"]
 mod host;
+mod lost;
+mod outdated;
 mod plugin;
 mod plugin_program;
 mod quiet;
@@ -21,6 +23,8 @@ mod refused_objects;
 #[path = "../main_job/team.rs"]
 #[expect(dead_code, reason = "what runs a command in a container needs a kubelet")]
 mod team;
+mod unbound;
+mod unmanaged;
 mod webhook;
 
 use std::io::Write;
@@ -39,21 +43,28 @@ const BOUND: Duration = Duration::from_secs(90);
 /// Never dropped: the harness's keepers take everything down when this process ends, however it ends.
 static SHARED: LazyLock<(Runtime, Installation)> = LazyLock::new(|| {
     let runtime = Runtime::new().expect("a runtime");
-    let report = Report::new(|_, text| say(text));
-    let programs = Programs::build(&report).expect("the programs build");
-    let installation = runtime.block_on(async {
-        // The API server writes into its log who writes.
-        let policy = cargo::workspace().join("e2e/manifests/audit-writes.yaml");
-        let options = Options::control_plane()
-            .with_controllers()
-            .api_server_flag(format!("--audit-policy-file={}", policy.display()))
-            .api_server_flag("--audit-log-path=-")
-            .report(report.clone());
-        let cluster = Cluster::start(options).await.expect("a control plane");
-        Installation::start(cluster, programs, LogLevel::Trace, &report).await.expect("an installation")
-    });
+    let installation = install(&runtime);
     (runtime, installation)
 });
+
+static PROGRAMS: LazyLock<Programs> =
+    LazyLock::new(|| Programs::build(&Report::new(|_, text| say(text))).expect("the programs build"));
+
+/// A control plane with everything installed.
+fn install(runtime: &Runtime) -> Installation {
+    let (programs, report) = (PROGRAMS.clone(), Report::new(|_, text| say(text)));
+    // The API server writes into its log who writes.
+    let policy = cargo::workspace().join("e2e/manifests/audit-writes.yaml");
+    let options = Options::control_plane()
+        .with_controllers()
+        .api_server_flag(format!("--audit-policy-file={}", policy.display()))
+        .api_server_flag("--audit-log-path=-")
+        .report(report.clone());
+    runtime.block_on(async {
+        let cluster = Cluster::start(options).await.expect("a control plane");
+        Installation::start(cluster, programs, LogLevel::Trace, &report).await.expect("an installation")
+    })
+}
 
 /// Runs a test in a namespace of the installation, beside others.
 fn without_a_node(test: &str, body: impl AsyncFnOnce(&Installation)) {
@@ -61,6 +72,18 @@ fn without_a_node(test: &str, body: impl AsyncFnOnce(&Installation)) {
     let body = std::panic::AssertUnwindSafe(|| runtime.block_on(body(installation)));
     if let Err(panic) = std::panic::catch_unwind(body) {
         say(&format!("{test} failed; logs are kept in {}", installation.cluster.keep_logs().display()));
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// Runs a test that disturbs the installation, on one of its own.
+fn alone(test: &str, body: impl AsyncFnOnce(&mut Installation)) {
+    let runtime = Runtime::new().expect("a runtime");
+    let mut installation = install(&runtime);
+    let run_directory = installation.cluster.run().clone();
+    let body = std::panic::AssertUnwindSafe(|| runtime.block_on(body(&mut installation)));
+    if let Err(panic) = std::panic::catch_unwind(body) {
+        say(&format!("{test} failed; logs are kept in {}", run_directory.keep_logs().display()));
         std::panic::resume_unwind(panic);
     }
 }

@@ -157,11 +157,12 @@ fn before(previous: &[Condition], type_: ConditionType) -> Option<(Statement, Op
 }
 
 /// The generation that is in force, as far as the conditions tell: that of `Programmed` when it is true (or false only
-/// because nobody has set a value yet, or because there is none to take), else the one that the message of a waiting change names.
+/// because there is no value: nobody has set one yet, it is lost, or there is none to take), else the one that the message
+/// of a waiting change names.
 pub fn in_force(conditions: &[Condition]) -> Option<i64> {
     let programmed = find(conditions, ConditionType::Programmed)?;
     let programmed_true = programmed.status == ConditionStatus::True;
-    let lacks_a_value = [Reason::ValueMissing, Reason::KubernetesSecretInvalid].map(Reason::as_str);
+    let lacks_a_value = [Reason::ValueMissing, Reason::ValueLost, Reason::KubernetesSecretInvalid].map(Reason::as_str);
     if programmed_true || lacks_a_value.contains(&programmed.reason.as_str()) {
         return programmed.observed_generation;
     }
@@ -169,15 +170,19 @@ pub fn in_force(conditions: &[Condition]) -> Option<i64> {
     rest.strip_suffix(" stays in force.")?.parse().ok()
 }
 
-/// Whether the object has been looked at since it exists.
+/// Whether the object has been looked at since it exists, and since its namespace is managed: one in a namespace that is not
+/// is not found.
 pub fn is_pending(conditions: &[Condition]) -> bool {
-    find(conditions, ConditionType::Ready).is_none_or(|ready| ready.reason == Reason::Pending.as_str())
+    let not_yet = [Reason::Pending, Reason::NamespaceNotManaged].map(Reason::as_str);
+    find(conditions, ConditionType::Ready).is_none_or(|ready| not_yet.contains(&ready.reason.as_str()))
 }
 
-/// The reason why the object is not accepted, if it is not.
+/// The reason why the object is not accepted, if it is not. That its namespace is not managed is none: what is found stands in
+/// one that is.
 pub fn not_accepted(conditions: &[Condition]) -> Option<&str> {
     let accepted = find(conditions, ConditionType::Accepted)?;
-    (accepted.status == ConditionStatus::False).then_some(accepted.reason.as_str())
+    let is_of_yesterday = accepted.reason == Reason::NamespaceNotManaged.as_str();
+    (accepted.status == ConditionStatus::False && !is_of_yesterday).then_some(accepted.reason.as_str())
 }
 
 /// The sentence that says what is in force meanwhile.
@@ -192,6 +197,14 @@ pub fn stays(in_force: Option<i64>) -> String {
 pub fn rejected(reason: Reason, what: &str, in_force: Option<i64>) -> Verdict {
     let end = if what.ends_with(['?', '.']) { "" } else { "." };
     Verdict::fails(reason, format!("{what}{end} {}", stays(in_force)))
+}
+
+/// `Accepted=False` and `Programmed=False`, in a namespace that is not managed.
+pub fn not_managed(namespace: &str) -> Verdict {
+    Verdict::fails(
+        Reason::NamespaceNotManaged,
+        format!("The operator does not manage namespace {namespace}: see namespaceSelector in the chart."),
+    )
 }
 
 /// What a failed call means for `Programmed`; for a refusal, `words` may have better ones than the server's.

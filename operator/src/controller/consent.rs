@@ -218,7 +218,7 @@ fn planned<K: Reconciled>(spec: &Value, world: &World) -> (String, String, bool)
             (resolved.reason.to_string(), resolved.message, matches!(action, Action::Apply(_)))
         }
         Plan::Reject { reason, what } => (reason.to_string(), what, false),
-        Plan::Wait => panic!("{}: waits", K::KIND),
+        Plan::NotManaged | Plan::Wait => panic!("{}: is not looked at", K::KIND),
     }
 }
 

@@ -16,7 +16,7 @@ use sikkerkey_protocol::error_body::ErrorCode;
 use sikkerkey_protocol::kubernetes::{ObjectKey, ObjectMeta};
 
 use super::conditions::in_force;
-use super::plan::{Evidence, Outcome, Reconciled};
+use super::plan::{Evidence, Outcome, Plan, Reconciled};
 use crate::server::{Class, ServerError};
 
 /// An object of generation 3.
@@ -74,11 +74,15 @@ impl<K: Reconciled> Pass<'_, K> {
     /// The status that follows. What was in force before is what the previous status says.
     pub(crate) fn status(&self) -> K::Status {
         let name = self.object.meta().name.clone().unwrap_or_default();
-        let plan = K::plan(self.object, meta("shop", &name), &self.facts);
+        self.status_after(&K::plan(self.object, meta("shop", &name), &self.facts))
+    }
+
+    /// The status that follows from a plan.
+    pub(crate) fn status_after(&self, plan: &Plan<K::Apply>) -> K::Status {
         K::conclude(&Evidence {
             object: self.object,
             facts: &self.facts,
-            plan: &plan,
+            plan,
             outcome: &self.outcome,
             previous: &self.previous,
             in_force: in_force(K::conditions_of(&self.previous)),

@@ -13,6 +13,7 @@ use sikkerkey_protocol::kubernetes::{ApplyMachine, Kind, MachineState, ObjectMet
 
 use super::plan::{Evidence, Plan, Reconciled};
 use crate::index::Index;
+use crate::pods::Pods;
 
 impl Reconciled for Machine {
     const WIRE: Kind = Kind::Machine;
@@ -35,6 +36,10 @@ impl Reconciled for Machine {
 
     fn gather(object: &Received<Self>, index: &Index, now: Timestamp) -> gather::Facts {
         gather::gather(object, index, now)
+    }
+
+    fn count_pods(object: &Received<Self>, facts: &mut gather::Facts, pods: &Pods) {
+        facts.outdated_pods = pods.outdated(object);
     }
 
     fn plan(object: &Received<Self>, meta: ObjectMeta, facts: &gather::Facts) -> Plan<ApplyMachine> {

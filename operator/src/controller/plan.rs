@@ -16,6 +16,7 @@ use super::error::Error;
 use super::events::News;
 use crate::index::Index;
 use crate::index::seen::IndexedKind;
+use crate::pods::Pods;
 use crate::server::ServerError;
 
 /// What to do with an object.
@@ -28,6 +29,8 @@ pub enum Plan<C> {
         /// Why, in a sentence.
         what: String,
     },
+    /// The operator does not manage its namespace. Nothing is in force: the comparison takes it out.
+    NotManaged,
     /// Something it names exists and has not been looked at yet: its first conditions cause another pass.
     Wait,
     /// Put it in force as far as it resolves.
@@ -120,6 +123,9 @@ pub trait Reconciled: IndexedKind {
 
     /// Looks around.
     fn gather(object: &Received<Self>, index: &Index, now: Timestamp) -> Self::Facts;
+
+    /// Looks at the pods, of which only the leader knows.
+    fn count_pods(_object: &Received<Self>, _facts: &mut Self::Facts, _pods: &Pods) {}
 
     /// Reads from the API server what no index holds.
     fn look(
@@ -218,6 +224,12 @@ impl<K: Reconciled> Evidence<'_, K> {
         match self.plan {
             Plan::Reject { reason, what } => {
                 findings.accepted = conditions::rejected(*reason, what, self.in_force);
+                return conditions::conclude(findings);
+            }
+            Plan::NotManaged => {
+                findings.accepted =
+                    conditions::not_managed(self.object.meta().namespace.as_deref().unwrap_or_default());
+                findings.programmed = Programmed::Now(findings.accepted.clone());
                 return conditions::conclude(findings);
             }
             Plan::Wait => return previous.to_vec(),

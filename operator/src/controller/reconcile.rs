@@ -73,15 +73,24 @@ impl Subject<'_> {
         let generation = object.meta().generation.unwrap_or_default();
         let meta = ObjectMeta { key: self.key.clone(), namespace_uid, uid: self.uid.clone(), generation };
         let mut facts = K::gather(object, index, self.now);
-        K::look(object, &mut facts, self.context).await?;
-        let plan = K::plan(object, meta, &facts);
+        K::count_pods(object, &mut facts, &self.context.pods);
+        let plan = if index.manages(&self.key.namespace) {
+            K::look(object, &mut facts, self.context).await?;
+            K::plan(object, meta, &facts)
+        } else {
+            Plan::NotManaged
+        };
         if let Plan::Wait = plan {
             return Ok(self.waits::<K>());
         }
         let previous = object.status().cloned().unwrap_or_default();
         let in_force = self.entry.in_force.or_else(|| conditions::in_force(K::conditions_of(&previous)));
+        let in_force = in_force.filter(|_| !matches!(plan, Plan::NotManaged));
         let outcome = self.tell::<K>(seen, &plan).await?;
         self.remember::<K>(generation, in_force, &outcome);
+        if let Plan::NotManaged = plan {
+            self.note(K::WIRE, |entry| (entry.applied, entry.failures) = (false, 0));
+        }
         if let Outcome::Failed(error) = &outcome
             && error.is_superseded()
         {
@@ -207,11 +216,18 @@ impl Subject<'_> {
     /// An object that does not parse: the API server has a newer schema, or none was asked.
     async fn reject<K: Reconciled>(&self, seen: &Seen<K>, error: &str) -> Result<Next, Error> {
         let generation = seen.meta().generation.unwrap_or_default();
-        let accepted = conditions::rejected(Reason::InvalidSpec, &format!("spec: {error}"), self.entry.in_force);
+        let is_managed = self.context.index.manages(&self.key.namespace);
+        let in_force = self.entry.in_force.filter(|_| is_managed);
+        let accepted = if is_managed {
+            conditions::rejected(Reason::InvalidSpec, &format!("spec: {error}"), in_force)
+        } else {
+            conditions::not_managed(&self.key.namespace)
+        };
+        let programmed = if is_managed { Programmed::AsBefore } else { Programmed::Now(accepted.clone()) };
         let said = format!("{generation} {}", accepted.message);
         // Its status cannot be read either, so what was said stands in memory.
         if self.entry.said.as_ref() != Some(&said) {
-            let in_force = self.entry.in_force.map(|generation| {
+            let in_force = in_force.map(|generation| {
                 let (programmed, time) = (ConditionType::Programmed, Time(self.now));
                 Condition::new(programmed, ConditionStatus::True, Reason::Programmed, "", Some(generation), time)
             });
@@ -220,7 +236,7 @@ impl Subject<'_> {
                 generation,
                 accepted,
                 resolved: None,
-                programmed: Programmed::AsBefore,
+                programmed,
                 own: None,
                 now: self.now,
             });

@@ -6,6 +6,7 @@ pub mod original;
 pub mod plan;
 pub mod status;
 pub mod take;
+pub mod unbind;
 
 use k8s_openapi::jiff::Timestamp;
 use sikkerkey_crds::condition::Condition;
@@ -59,8 +60,11 @@ impl Reconciled for Secret {
         (total(previous) == 0) != (total(wanted) == 0)
     }
 
-    fn changes_at(&self, facts: &gather::Facts, _: &SecretStatus) -> [Option<Timestamp>; 2] {
-        [facts.grants.changes_at, facts.look_at]
+    fn changes_at(&self, facts: &gather::Facts, status: &SecretStatus) -> [Option<Timestamp>; 2] {
+        // In place of a value that is lost the server makes another one in a pass, and never by itself.
+        let asked_for = self.spec.rotation.as_ref().and_then(|rotation| rotation.older_than.as_ref());
+        let asked_for = asked_for.filter(|_| status::says_lost(status)).map(|instant| instant.0);
+        [facts.grants.changes_at, facts.look_at.or(asked_for)]
     }
 
     async fn look(object: &Received<Self>, facts: &mut gather::Facts, context: &Context) -> Result<(), Error> {
@@ -73,6 +77,9 @@ impl Reconciled for Secret {
         outcome: &Outcome<SecretState>,
         context: &Context,
     ) {
+        if let Outcome::InForce(SecretState { unbound: Some(policy), .. }) = outcome {
+            unbind::tell(object, policy, context).await;
+        }
         take::follow_up(object, facts, outcome, context).await;
     }
 

@@ -18,7 +18,6 @@ use sikkerkey_crds::reason::Reason;
 use sikkerkey_crds::received::Received;
 use sikkerkey_protocol::error_body::ErrorCode;
 
-use super::conditions::{self, Findings, Programmed, Verdict};
 use super::events::news;
 use super::fixture::{Pass, away, meta, now, refused};
 use super::plan::{Outcome, Plan, Reconciled};
@@ -47,13 +46,6 @@ struct Gallery<K: States> {
     kind: std::marker::PhantomData<K>,
 }
 
-/// A condition of the contract that says what is wrong.
-enum Says {
-    Accepted(Verdict),
-    Programmed(Verdict),
-    Own(Verdict),
-}
-
 impl<K: States> Gallery<K> {
     fn new() -> Self {
         let mut gallery = Self { objects: Vec::new(), kind: std::marker::PhantomData };
@@ -71,14 +63,7 @@ impl<K: States> Gallery<K> {
         mistyped["suspended"] = true.into();
         self.edited("unknown-field", mistyped, Outcome::NotAsked);
         self.edited("invalid-spec", K::invalid(), Outcome::NotAsked);
-        self.said(
-            "namespace-not-managed",
-            K::plain(),
-            Says::Accepted(Verdict::fails(
-                Reason::NamespaceNotManaged,
-                "The operator does not manage namespace shop: see namespaceSelector in the chart.",
-            )),
-        );
+        self.not_managed("namespace-not-managed");
         self.shows("adoption-required", K::plain(), K::facts(), refused(ErrorCode::AdoptionRequired));
         self.edited("server-unreachable", K::plain(), away());
         self.edited("server-sealed", K::plain(), Outcome::Failed(ServerError::Sealed));
@@ -102,24 +87,13 @@ impl<K: States> Gallery<K> {
         self.push(name, spec, EDITED, K::facts(), outcome, in_force::<K>(name, 1));
     }
 
-    /// A state of the contract that no pass concludes from the facts there are: only its words are given.
-    fn said(&mut self, name: &str, spec: Value, says: Says) {
-        let mut findings = Findings {
-            previous: &[],
-            generation: 1,
-            accepted: Verdict::holds(Reason::Accepted),
-            resolved: Some(Verdict::holds(Reason::ResolvedRefs)),
-            programmed: Programmed::Now(Verdict::holds(Reason::Programmed)),
-            own: None,
-            now: now(),
-        };
-        match says {
-            Says::Accepted(verdict) => findings.accepted = verdict,
-            Says::Programmed(verdict) => findings.programmed = Programmed::Now(verdict),
-            Says::Own(verdict) => findings.own = Some(verdict),
-        }
-        let status = K::bare_status(1, conditions::conclude(findings));
-        self.add(name, spec, 1, &K::Status::default(), &status);
+    /// One that was in force until its namespace was one that the operator does not manage.
+    fn not_managed(&mut self, name: &str) {
+        let object = received::<K>(name, &K::plain(), 1);
+        let previous = in_force::<K>(name, 1);
+        let pass = Pass { object: &object, facts: K::facts(), outcome: Outcome::NotAsked, previous };
+        let status = pass.status_after(&Plan::NotManaged);
+        self.add(name, K::plain(), 1, &pass.previous, &status);
     }
 
     fn push(

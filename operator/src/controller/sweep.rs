@@ -1,12 +1,13 @@
 //! The regular look at everything the server holds: what was missed, and what happened there.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::core::PartialObjectMeta;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use sikkerkey_crds::access_policy::AccessPolicy;
 use sikkerkey_crds::grant::Grant;
 use sikkerkey_crds::machine::Machine;
@@ -21,6 +22,7 @@ use super::ledger::COUNTERS_PER_SECOND;
 use super::plan::{Evidence, Outcome, Plan, Reconciled};
 use super::status::{self, Worth};
 use super::{Context, touch};
+use crate::index::Standing;
 use crate::index::references::Resource;
 
 /// Between two sweeps of a small cluster.
@@ -93,11 +95,13 @@ async fn drip(context: &Context, mut due: VecDeque<(Kind, ObjectKey)>) {
     std::future::pending::<()>().await;
 }
 
-/// Removes what the cluster no longer has, and has looked at what the server lacks. How many removals are held back.
+/// Removes what the cluster no longer has, or has in a namespace that is not managed, and has looked at what the server lacks.
+/// How many removals are held back.
 async fn clean_up(context: &Context, inventory: &Inventoried, applied: &Applied, held_before: usize) -> usize {
     let kinds = [Kind::Machine, Kind::Secret, Kind::Grant, Kind::AccessPolicy];
     let of = |kind| context.index.standing(Resource::from(kind)).into_iter().map(move |(key, own)| ((kind, key), own));
-    let present: Present = kinds.into_iter().flat_map(of).collect();
+    let is_managed = |((_, key), _): &((Kind, ObjectKey), Standing)| context.index.manages(&key.namespace);
+    let present: Present = kinds.into_iter().flat_map(of).filter(is_managed).collect();
     let differences = compare(inventory, &present, applied);
     for (kind, key) in &differences.stale {
         tracing::info!(?kind, %key, "the server holds another state: it is applied again");
@@ -111,8 +115,13 @@ async fn clean_up(context: &Context, inventory: &Inventoried, applied: &Applied,
         remove(context, orphan).await;
     }
     let mut gone = Vec::new();
+    let mut let_go = BTreeMap::new();
     for orphan in unknown {
-        if is_gone(&context.client, &orphan).await {
+        let namespace = &orphan.key.namespace;
+        if !let_go.contains_key(namespace) {
+            let_go.insert(namespace.clone(), is_let_go(context, namespace).await);
+        }
+        if let_go.get(namespace) == Some(&true) || is_gone(&context.client, &orphan).await {
             gone.push(orphan);
         }
     }
@@ -132,9 +141,9 @@ async fn clean_up(context: &Context, inventory: &Inventoried, applied: &Applied,
 
 async fn report_held(context: &Context, count: usize, total: usize) {
     let message = format!(
-        "{count} of {total} objects at the server are not in this cluster, or others of their names are: nothing is removed. \
-         If they are to go, start the operator with --acknowledge-removals {count}; if this cluster was restored, apply its \
-         objects first."
+        "{count} of {total} objects at the server are not in this cluster, not in a namespace that the operator manages, or \
+         others of their names are: nothing is removed. If they are to go, start the operator with --acknowledge-removals \
+         {count}; if this cluster was restored, apply its objects first."
     );
     tracing::error!("{message}");
     // No condition speaks of it: it is about no object of the cluster.
@@ -148,11 +157,26 @@ async fn remove(context: &Context, orphan: &Orphan) {
     let delete = Delete { kind: *kind, key: key.clone(), uid: uid.clone(), trash };
     match context.session.call(&delete).await {
         Ok(_) => {
-            tracing::info!(?kind, %key, "taken out of force: the cluster no longer has it");
+            tracing::info!(?kind, %key, "taken out of force: the cluster no longer has it, or not in a managed namespace");
             context.ledger.settle(uid);
             context.metrics.orphan_deleted();
         }
         Err(error) => tracing::warn!(?kind, %key, %error, "an object without its counterpart is still in force"),
+    }
+}
+
+/// Whether the namespace is one that the operator does not manage. Asks the API server itself, past every cache.
+async fn is_let_go(context: &Context, namespace: &str) -> bool {
+    if context.index.manages(namespace) {
+        return false;
+    }
+    let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(context.client.clone());
+    match namespaces.get(namespace).await {
+        Ok(found) => !context.index.managed().matches(found.labels()),
+        Err(error) => {
+            tracing::warn!(namespace, %error, "whether the namespace is managed is not known: what it has in force stays");
+            false
+        }
     }
 }
 
@@ -270,8 +294,12 @@ where
     if !current {
         return Worth::Nothing;
     }
+    if !context.index.manages(&key.namespace) {
+        return Worth::Nothing;
+    }
     let now = context.clock.now();
-    let facts = K::gather(object, &context.index, now);
+    let mut facts = K::gather(object, &context.index, now);
+    K::count_pods(object, &mut facts, &context.pods);
     let plan = K::plan(object, entry.object.clone(), &facts);
     let Plan::Act { action: super::plan::Action::Apply(_), .. } = plan else { return Worth::Nothing };
     let previous = object.status().cloned().unwrap_or_default();

@@ -119,6 +119,11 @@ impl References {
     pub fn referrers(&self, target: &Target) -> impl Iterator<Item = &Target> {
         self.from.get(target).into_iter().flatten()
     }
+
+    /// What `from` refers to.
+    pub fn referred(&self, from: &Target) -> impl Iterator<Item = &Target> {
+        self.to.get(from).into_iter().flatten()
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,11 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let (index, feeds) = Index::new();
+        Self::of(NamespaceSelector::default())
+    }
+
+    fn of(managed: NamespaceSelector) -> Self {
+        let (index, feeds) = Index::of(managed);
         let heard = Resource::KINDS.map(|resource| (resource, index.subscribe(resource)));
         Self { index, feeds, heard: heard.into() }
     }
@@ -226,6 +230,38 @@ fn a_service_account_touches_its_machines_and_a_namespace_all_it_holds() {
     rig.feeds.namespaces.apply(&Event::Apply(serde_json::from_value(meta("shop", None)).unwrap()));
     assert_eq!(rig.heard(), ["Machine shop/web", "Secret shop/db"]);
     assert_eq!(rig.index.namespace_uid("shop").as_deref(), Some("u"));
+}
+
+#[test]
+fn what_stands_in_a_namespace_that_is_not_managed_is_there_for_nobody_and_touched_when_that_turns() {
+    let mut rig = Rig::of("!sandbox".parse().unwrap());
+    rig.machine(machine("shop/web", json!([])));
+    rig.secret(secret("pay/db"));
+    rig.grant(grant("pay/g", json!({"name": "web", "namespace": "shop"}), &["db"]));
+    rig.policy(object("AccessPolicy", "shop/hours", json!({"rateCap": {"perMinute": 1}})));
+    rig.secret(secret("other/db"));
+    let mut namespace = |name: &str, labels: Value| {
+        let meta = json!({"metadata": {"name": name, "uid": name, "labels": labels}});
+        rig.feeds.namespaces.apply(&Event::Apply(serde_json::from_value(meta).unwrap()));
+        let found = rig.index.machine("shop", "web").is_some();
+        let heard = rig.heard();
+        (rig.index.manages(name), found, heard)
+    };
+    let inside = ["Machine shop/web", "AccessPolicy shop/hours"].map(str::to_owned).to_vec();
+    let with_others = ["Machine shop/web", "Grant pay/g", "AccessPolicy shop/hours"].map(str::to_owned).to_vec();
+    namespace("other", json!({}));
+    assert_eq!(namespace("shop", json!({"team": "a"})), (true, true, inside));
+    assert_eq!(namespace("shop", json!({"team": "b"})), (true, true, vec![]), "what nobody asks for");
+    assert_eq!(namespace("shop", json!({"sandbox": ""})), (false, false, with_others.clone()));
+    assert_eq!(namespace("shop", json!({})), (true, true, with_others));
+    // What its objects refer to looks at them too.
+    let all =
+        ["Machine shop/web", "Secret pay/db", "Grant pay/g", "AccessPolicy pay/hours"].map(str::to_owned).to_vec();
+    namespace("pay", json!({}));
+    assert_eq!(namespace("pay", json!({"sandbox": "yes"})), (false, true, all));
+    assert!(rig.index.secret("pay", "db").is_none() && rig.index.grant("pay", "g").is_none());
+    assert_eq!(rig.index.keys(Resource::Secret).len(), 2, "they are told that they are not managed");
+    assert!(rig.index.manages("not-known-yet"));
 }
 
 #[test]

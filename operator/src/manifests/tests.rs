@@ -12,6 +12,7 @@ fn options() -> ManifestOptions {
         webhook_service: None,
         namespace: "sikkerkey-system".into(),
         service_account: "sikkerkey-operator".into(),
+        namespace_selector: None,
         kubernetes_secret_source: false,
     }
 }
@@ -139,4 +140,24 @@ fn the_yaml_reads_back_as_the_objects() {
     let text = yaml(&options()).unwrap();
     let documents: Vec<Value> = text.split("---\n").map(|document| serde_yaml::from_str(document).unwrap()).collect();
     assert_eq!(documents, objects(&options()).unwrap());
+}
+
+#[test]
+fn both_webhooks_are_called_for_the_namespaces_that_are_managed_and_for_no_others() {
+    let own = json!({"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", "sikkerkey-system"]});
+    let given = json!({"key": "sandbox", "operator": "DoesNotExist"});
+    for (selector, pods, kinds) in [
+        (None, json!(null), json!({"matchExpressions": [own]})),
+        (
+            Some("team=shop,!sandbox".parse().unwrap()),
+            json!({"matchLabels": {"team": "shop"}, "matchExpressions": [given]}),
+            json!({"matchLabels": {"team": "shop"}, "matchExpressions": [given, own]}),
+        ),
+    ] {
+        let objects = objects(&ManifestOptions { namespace_selector: selector, ..options() }).unwrap();
+        typed::<MutatingWebhookConfiguration>(&objects[5]);
+        typed::<ValidatingWebhookConfiguration>(&objects[6]);
+        let found = [5, 6].map(|index: usize| objects[index]["webhooks"][0]["namespaceSelector"].clone());
+        assert_eq!(found, [pods, kinds]);
+    }
 }

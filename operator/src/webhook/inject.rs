@@ -17,6 +17,7 @@ use sikkerkey_crds::reason::Reason;
 use sikkerkey_crds::received::Received;
 
 use self::layout::Layout;
+pub(super) use self::mounts::normal as normal_path;
 use super::assume::{Candidate, may_assume};
 use super::gate::Gate;
 use super::patch::{Operation, token};

@@ -260,7 +260,8 @@ pub(crate) fn workload(name: &str) -> ApplyMachine {
 
 pub(crate) fn generated(name: &str) -> ApplySecret {
     let recipe = Recipe::Plain(Generator { length: 32, charset: Charset::Alphanumeric });
-    ApplySecret { object: object(name, 1), source: SecretSource::Generate(recipe), policy: None, rotation: None }
+    let source = SecretSource::Generate(recipe);
+    ApplySecret { object: object(name, 1), source, policy: None, rotation: None, expected: None }
 }
 
 pub(crate) fn supplied(name: &str, value: &str, fields: &[&str]) -> ApplySecret {

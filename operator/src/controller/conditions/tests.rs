@@ -197,6 +197,7 @@ fn what_is_in_force_is_read_back_from_the_conditions() {
         ("nothing", vec![], None),
         ("programmed", programmed(Verdict::holds(Reason::Programmed)), Some(7)),
         ("without a value", programmed(Verdict::fails(Reason::ValueMissing, "Nobody has set a value")), Some(7)),
+        ("without its value", programmed(Verdict::fails(Reason::ValueLost, "The server has lost it.")), Some(7)),
         ("a change that waits", waits(Some(6)), Some(6)),
         ("a first one that waits", waits(None), None),
         ("refused", programmed(Verdict::fails(Reason::ServerRefused, "The server refused the change: no.")), None),
@@ -235,4 +236,28 @@ fn an_object_is_pending_until_it_was_looked_at_and_accepted_until_it_was_not() {
     assert_eq!(not_accepted(&looked_at), None);
     let accepted = rejected(Reason::UnknownField, "x", None);
     assert_eq!(not_accepted(&conclude(Findings { accepted, ..good(&[]) })), Some("UnknownField"));
+    // What is found stands in a namespace that is managed: that it was not is of yesterday.
+    let elsewhere = conclude(Findings { accepted: not_managed("shop"), ..good(&[]) });
+    assert!(is_pending(&elsewhere));
+    assert_eq!(not_accepted(&elsewhere), None);
+}
+
+#[test]
+fn nothing_is_in_force_in_a_namespace_that_is_not_managed() {
+    let before = conclude(good(&[]));
+    assert_eq!(in_force(&before), Some(2));
+    let accepted = not_managed("shop");
+    let programmed = Programmed::Now(accepted.clone());
+    let after = conclude(Findings { accepted, resolved: None, programmed, ..good(&before) });
+    assert_eq!(
+        summary(&after),
+        [
+            "Accepted=False/NamespaceNotManaged@2",
+            "ResolvedRefs=True/ResolvedRefs@2",
+            "Programmed=False/NamespaceNotManaged@2",
+            "Ready=False/NamespaceNotManaged@2",
+            "Stalled=True/NamespaceNotManaged@2",
+        ]
+    );
+    assert_eq!(in_force(&after), None);
 }

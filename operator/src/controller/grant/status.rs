@@ -23,6 +23,11 @@ pub fn conclude(evidence: &Evidence<'_, Grant>) -> GrantStatus {
     let conditions = evidence.conditions(opinion, |_| None);
     let mut status =
         GrantStatus { observed_generation: Some(evidence.generation()), conditions, ..evidence.previous.clone() };
+    if let Plan::NotManaged = evidence.plan {
+        status.machine_id = None;
+        status.secrets = Some(secrets(0, grant));
+        status.problems = Vec::new();
+    }
     let Plan::Act { .. } = evidence.plan else { return status };
     let machine = &grant.spec.machine_ref;
     status.machine = Some(match &machine.namespace {

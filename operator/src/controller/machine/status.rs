@@ -14,7 +14,8 @@ use crate::controller::plan::{Evidence, Opinion, Plan};
 /// The status that follows.
 pub fn conclude(evidence: &Evidence<'_, Machine>) -> MachineStatus {
     let machine = evidence.object;
-    let ready = evidence.state().and_then(|state| ready(machine, state, evidence));
+    let outdated = outdated(evidence);
+    let ready = evidence.state().and_then(|state| ready(machine, state, evidence, outdated));
     let conditions = evidence.conditions(Opinion { ready, ..Opinion::default() }, |reason| {
         (reason == Reason::KeyInUse).then(|| {
             "The key in spec.host.publicKey belongs to another machine at the server: make a new one on the host."
@@ -32,14 +33,14 @@ pub fn conclude(evidence: &Evidence<'_, Machine>) -> MachineStatus {
         status.problems = problems(evidence.facts, &machine.namespace().unwrap_or_default());
     }
     if let Some(state) = evidence.state() {
-        fill(&mut status, state, evidence);
+        fill(&mut status, state, evidence, outdated);
     }
     status
 }
 
 /// The number of Secrets comes from the cluster and not from the answer: a Grant that goes or comes has the Machine looked
 /// at, while the server may not have been told yet.
-fn fill(status: &mut MachineStatus, state: &MachineState, evidence: &Evidence<'_, Machine>) {
+fn fill(status: &mut MachineStatus, state: &MachineState, evidence: &Evidence<'_, Machine>, outdated: Option<i32>) {
     status.machine_id.clone_from(&state.machine_id);
     status.approval = Some(match state.approval {
         Approval::Approved => ApprovalState::Approved,
@@ -57,12 +58,29 @@ fn fill(status: &mut MachineStatus, state: &MachineState, evidence: &Evidence<'_
         });
     } else {
         status.host = None;
-        status.pods = Some(MachinePods { alive: Some(count(state.alive)), ..MachinePods::default() });
+        status.pods = Some(pods(count(state.alive), outdated));
     }
 }
 
+/// How many pods run with older settings of the delivery. While that is not known, what was said before.
+fn outdated(evidence: &Evidence<'_, Machine>) -> Option<i32> {
+    let said = evidence.previous.pods.as_ref().and_then(|pods| pods.outdated);
+    evidence.facts.outdated_pods.map(count).or(said).filter(|_| evidence.object.spec.host.is_none())
+}
+
+/// The server counts identities and the cluster pods: a pod that is about to enrol is not alive yet.
+fn pods(alive: i32, outdated: Option<i32>) -> MachinePods {
+    let summary = outdated.map(|outdated| format!("{}/{alive}", alive.saturating_sub(outdated).max(0)));
+    MachinePods { alive: Some(alive), ready: None, outdated, summary }
+}
+
 /// What the Machine itself says of `Ready`, once all else is true.
-fn ready(machine: &Machine, state: &MachineState, evidence: &Evidence<'_, Machine>) -> Option<Verdict> {
+fn ready(
+    machine: &Machine,
+    state: &MachineState,
+    evidence: &Evidence<'_, Machine>,
+    outdated: Option<i32>,
+) -> Option<Verdict> {
     let is_host = machine.spec.host.is_some();
     let name = machine.name_any();
     let ended = time(state.expires_at).is_some_and(|Time(end)| end <= evidence.now);
@@ -94,6 +112,11 @@ fn ready(machine: &Machine, state: &MachineState, evidence: &Evidence<'_, Machin
         Approval::Approved if is_host && ended => Some(Verdict::holds_with(
             Reason::Expired,
             "The host's identity has expired: make a new key on the host and set spec.host.publicKey to it.",
+        )),
+        Approval::Approved if outdated.is_some_and(|outdated| outdated > 0) => Some(Verdict::holds_with(
+            Reason::PodsOutdated,
+            "Some pods run with an older mode, mountPath or sizeLimit: kubectl rollout restart their owner. \
+             status.pods.outdated counts them.",
         )),
         Approval::Approved => None,
     }

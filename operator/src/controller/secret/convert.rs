@@ -1,8 +1,9 @@
 //! A Secret's spec as the server takes it, with every default filled in. Pure.
 
-use sikkerkey_crds::secret::{Charset, Generate, GeneratedField, Origin, SealedScope, SecretSpec};
+use sikkerkey_crds::secret::{Charset, Generate, GeneratedField, Origin, SealedScope, SecretSpec, SecretStatus};
 use sikkerkey_protocol::kubernetes::{
-    self as wire, ApplySecret, FieldContent, Generator, ObjectMeta, Recipe, RecipeField, Rotation, SecretSource,
+    self as wire, ApplySecret, ExpectedVersion, FieldContent, Generator, ObjectMeta, Recipe, RecipeField, Rotation,
+    SecretSource,
 };
 
 use super::original::{Disabled, Found, Original, Taking};
@@ -25,8 +26,14 @@ pub enum ConvertError {
     SourceDisabled(Disabled),
 }
 
-/// The request that puts it in force. `original` is what a look at its core Secret found.
-pub fn convert(object: ObjectMeta, spec: &SecretSpec, original: &Original) -> Result<ApplySecret, ConvertError> {
+/// The request that puts it in force. `original` is what a look at its core Secret found; `expected`, what the server should
+/// have.
+pub fn convert(
+    object: ObjectMeta,
+    spec: &SecretSpec,
+    original: &Original,
+    expected: Option<ExpectedVersion>,
+) -> Result<ApplySecret, ConvertError> {
     let origin = spec.source.origin().map_err(|error| ConvertError::InvalidSpec {
         path: error.path,
         what: format!("give exactly one of {}", error.members.join(", ")),
@@ -54,7 +61,18 @@ pub fn convert(object: ObjectMeta, spec: &SecretSpec, original: &Original) -> Re
         every_seconds: rotation.every.map(|every| every.get().as_secs()),
         older_than: rotation.older_than.as_ref().map(millis),
     });
-    Ok(ApplySecret { object, source, policy: spec.policy_ref.as_ref().map(|policy| policy.name.clone()), rotation })
+    let policy = spec.policy_ref.as_ref().map(|policy| policy.name.clone());
+    Ok(ApplySecret { object, source, policy, rotation, expected })
+}
+
+/// The version that the object has had, as its status says. Whoever may write the status can make the server do less by it and
+/// never more: with a version that never was no value is generated, and without one it is as with a new object.
+pub fn expected(status: Option<&SecretStatus>) -> Option<ExpectedVersion> {
+    let status = status?;
+    let version = u64::try_from(status.version?).ok().filter(|version| *version > 0)?;
+    let made_at = status.version_time.as_ref()?;
+    // The status shows whole seconds. What was asked for within that second has been made.
+    Some(ExpectedVersion { version, made_at: millis(made_at).saturating_add(999) })
 }
 
 fn recipe(generate: &Generate) -> Result<Recipe, ConvertError> {
@@ -98,7 +116,7 @@ mod tests {
 
     fn converted(spec: Value) -> Result<Value, ConvertError> {
         let spec: SecretSpec = serde_json::from_value(spec).unwrap();
-        convert(meta("shop", "db"), &spec, &Original::NotLooked).map(|apply| {
+        convert(meta("shop", "db"), &spec, &Original::NotLooked, None).map(|apply| {
             let mut apply = serde_json::to_value(apply).unwrap();
             apply.as_object_mut().unwrap().remove("object");
             apply
@@ -176,9 +194,29 @@ mod tests {
             (json!({"name": "old"}), Original::NotLooked, kept),
         ] {
             let spec: SecretSpec = serde_json::from_value(json!({"source": {"kubernetesSecret": source}})).unwrap();
-            let sent = convert(meta("shop", "db"), &spec, &original).unwrap();
+            let sent = convert(meta("shop", "db"), &spec, &original, None).unwrap();
             assert!(!format!("{sent:?} {original:?}").contains("hunter2"));
             assert_eq!(serde_json::to_value(&sent.source).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn the_server_is_expected_to_have_what_the_status_says_and_nothing_else() {
+        let had = |version, made_at| Some(ExpectedVersion { version, made_at });
+        for (status, found) in [
+            (json!(null), None),
+            (json!({}), None),
+            (json!({"version": 0}), None),
+            (json!({"version": 0, "versionTime": "2026-06-01T12:00:00Z"}), None),
+            (json!({"version": 7}), None),
+            (json!({"version": -7, "versionTime": "2026-06-01T12:00:00Z"}), None),
+            (json!({"version": 7, "versionTime": "2026-06-01T12:00:00Z"}), had(7, 1_780_315_200_999)),
+        ] {
+            let status: Option<SecretStatus> = serde_json::from_value(status.clone()).unwrap();
+            assert_eq!(expected(status.as_ref()), found, "{status:?}");
+            let spec: SecretSpec = serde_json::from_value(json!({"source": {"generate": {}}})).unwrap();
+            let sent = convert(meta("shop", "db"), &spec, &Original::NotLooked, found).unwrap();
+            assert_eq!(sent.expected, found);
         }
     }
 

@@ -6,7 +6,7 @@ use sikkerkey_crds::received::Received;
 use sikkerkey_crds::secret::{OnTaken, Secret};
 use sikkerkey_protocol::kubernetes::{ApplySecret, ObjectMeta};
 
-use super::convert::{ConvertError, convert};
+use super::convert::{ConvertError, convert, expected};
 use super::gather::{Facts, Policy};
 use super::original::{Found, Original};
 use super::status::said_before;
@@ -21,7 +21,7 @@ pub fn plan(object: &Received<Secret>, meta: ObjectMeta, facts: &Facts) -> Plan<
     }
     let namespace = meta.key.namespace.clone();
     let Some(resolved) = resolved(object, facts, &namespace) else { return Plan::Wait };
-    let action = match convert(meta, &object.spec, &facts.original) {
+    let action = match convert(meta, &object.spec, &facts.original, expected(object.status.as_ref())) {
         Ok(apply) => Action::Apply(apply),
         Err(error @ ConvertError::InvalidSpec { .. }) => {
             return Plan::Reject { reason: Reason::InvalidSpec, what: error.to_string() };

@@ -3,9 +3,10 @@
 use kube::ResourceExt;
 use sikkerkey_crds::condition::{ConditionType, find};
 use sikkerkey_crds::reason::Reason;
-use sikkerkey_crds::secret::{DeletionPolicy, KubernetesSecret, OnTaken, Secret, SecretPods, SecretStatus};
-use sikkerkey_protocol::kubernetes::SecretState;
+use sikkerkey_crds::secret::{DeletionPolicy, KubernetesSecret, OnTaken, Origin, Secret, SecretPods, SecretStatus};
+use sikkerkey_protocol::kubernetes::{ExpectedVersion, SecretState};
 
+use super::convert::expected;
 use super::original::{Found, Original};
 use super::plan::missing;
 use super::take::{place, source};
@@ -14,6 +15,10 @@ use crate::controller::events::News;
 use crate::controller::figure::{big, count, time};
 use crate::controller::plan::{Evidence, Opinion, Plan};
 
+/// What to do where the server is the one that makes the values.
+const ANOTHER_VALUE: &str =
+    "Restore its database, or have another value made: set spec.rotation.olderThan to the present time.";
+
 /// The status that follows.
 pub fn conclude(evidence: &Evidence<'_, Secret>) -> SecretStatus {
     let secret = evidence.object;
@@ -21,7 +26,7 @@ pub fn conclude(evidence: &Evidence<'_, Secret>) -> SecretStatus {
     let original = &evidence.facts.original;
     let opinion = Opinion {
         resolved: resolved(secret, original, state),
-        programmed: state.and_then(|state| programmed(secret, original, state)),
+        programmed: state.and_then(|state| programmed(secret, original, state, evidence.previous)),
         ready: state.and_then(|state| ready(secret, original, state)),
     };
     let conditions = evidence.conditions(opinion, |reason| refusal(secret, reason));
@@ -41,10 +46,13 @@ pub fn conclude(evidence: &Evidence<'_, Secret>) -> SecretStatus {
 fn fill(status: &mut SecretStatus, state: &SecretState, grants: usize) {
     status.secret_id = Some(state.secret_id.to_string());
     status.project_id = Some(state.project_id.to_string());
-    status.version = Some(big(state.version));
-    status.version_time = time(state.version_time);
+    // What the server has lost stays said: it is what the next pass expects of the server.
+    if lost(status, state).is_none() {
+        status.version = Some(big(state.version));
+        status.version_time = time(state.version_time);
+        status.fields.clone_from(&state.field_names);
+    }
     status.next_rotation_time = time(state.next_rotation);
-    status.fields.clone_from(&state.field_names);
     status.grants = Some(count(grants));
     status.pods = Some(SecretPods {
         total: Some(count(state.pods_total)),
@@ -65,14 +73,42 @@ fn resolved(secret: &Secret, original: &Original, state: Option<&SecretState>) -
     }
 }
 
-fn programmed(secret: &Secret, original: &Original, state: &SecretState) -> Option<Verdict> {
+/// The version that the object has had, by its status, and of which the server has none.
+fn lost(previous: &SecretStatus, state: &SecretState) -> Option<ExpectedVersion> {
+    expected(Some(previous)).filter(|_| state.version == 0)
+}
+
+fn programmed(secret: &Secret, original: &Original, state: &SecretState, previous: &SecretStatus) -> Option<Verdict> {
     let named = source(secret);
     let flaw = named.and_then(|source| match original {
         Original::Found(Found { value: Err(flaw), .. }) => flaw.unusable(&source.name, source.key.as_deref()),
         Original::NotLooked => said_before(secret, ConditionType::Programmed),
         _ => None,
     });
-    flaw.or_else(|| (state.version == 0).then(|| value_missing(named, state)))
+    // One that is there is taken once more.
+    let is_there = matches!(original, Original::Found(Found { value: Ok(_), .. }));
+    let lost = lost(previous, state).filter(|_| !is_there).map(|_| value_lost(secret, state, previous));
+    flaw.or(lost).or_else(|| (state.version == 0).then(|| value_missing(named, state)))
+}
+
+/// Whether it says that the server has lost the value.
+pub fn says_lost(status: &SecretStatus) -> bool {
+    let programmed = find(&status.conditions, ConditionType::Programmed);
+    programmed.is_some_and(|programmed| programmed.reason == Reason::ValueLost.as_str())
+}
+
+/// A server that was restored from an earlier day, or another one: what stands in a database elsewhere still has the value.
+fn value_lost(secret: &Secret, state: &SecretState, previous: &SecretStatus) -> Verdict {
+    let version = previous.version.unwrap_or_default();
+    let made = previous.version_time.as_ref().map(|made| format!(" of {}", made.0)).unwrap_or_default();
+    let what_to_do = match secret.spec.source.origin() {
+        Ok(Origin::Generate(_)) => ANOTHER_VALUE.to_owned(),
+        Ok(Origin::KubernetesSecret(source)) => format!("Put it into Kubernetes Secret {} again.", source.name),
+        Ok(Origin::Sealed(_) | Origin::External(_)) | Err(_) => {
+            format!("Set it again: sikkerkey-server admin secret set {} --value-file FILE.", state.secret_id)
+        }
+    };
+    Verdict::fails(Reason::ValueLost, format!("The server has lost version {version}{made}. {what_to_do}"))
 }
 
 fn value_missing(named: Option<&KubernetesSecret>, state: &SecretState) -> Verdict {

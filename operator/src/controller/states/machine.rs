@@ -37,7 +37,7 @@ impl States for Machine {
     }
 
     fn facts() -> Facts {
-        Facts { granted: Given { count: 1, changes_at: None }, ..Facts::default() }
+        Facts { granted: Given { count: 1, changes_at: None }, outdated_pods: Some(0), ..Facts::default() }
     }
 
     fn state() -> MachineState {
@@ -82,14 +82,7 @@ impl States for Machine {
         let yesterday = json!({"expiresAt": now().as_millisecond() - 86_400_000});
         gallery.shows("expired", pinned.clone(), Self::facts(), of_host(yesterday));
         gallery.shows("ready-host", pinned, Self::facts(), of_host(json!({})));
-        gallery.said(
-            "pods-outdated",
-            Self::plain(),
-            Says::Own(Verdict::holds_with(
-                Reason::PodsOutdated,
-                "Some pods run with an older mode, mountPath or sizeLimit: kubectl rollout restart their owner. \
-             status.pods.outdated counts them.",
-            )),
-        );
+        let some = Facts { outdated_pods: Some(2), ..Self::facts() };
+        gallery.shows("pods-outdated", Self::plain(), some, in_force(json!({})));
     }
 }

@@ -78,7 +78,7 @@ fn is_ours(mount: &VolumeMount, path: &str) -> bool {
 }
 
 /// A path without doubled and trailing slashes and without `.` and `..`. `/var/run` is `/run` in nearly every image.
-fn normal(path: &str) -> String {
+pub(in crate::webhook) fn normal(path: &str) -> String {
     let mut segments = Vec::new();
     for segment in path.split('/') {
         match segment {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::webhook::injected::Injected;
 use crate::webhook::resources::SidecarResources;
 
 const BUNDLE: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
@@ -464,5 +465,63 @@ proptest! {
             }
         }
         prop_assert_eq!(injected(&once, &plain()), once);
+    }
+}
+
+/// What is read back from a pod after its injection for a Machine with this delivery.
+fn read_back(pod: &Value, delivery: &Value) -> Injected {
+    let machine = machine(delivery);
+    let read = Injected::of(&serde_json::from_value(injected(pod, &machine)).unwrap()).unwrap();
+    assert_eq!(Some(&read.machine_uid), machine.metadata.uid.as_ref());
+    read
+}
+
+#[test]
+fn a_pod_is_up_to_date_until_what_it_was_given_for_life_differs() {
+    let own = json!([{"name": "app", "image": "app:1", "volumeMounts": [{"name": "sikkerkey", "mountPath": "/run//files/"}]}]);
+    let none = json!([{"name": "istio-proxy", "image": "proxy:1"}]);
+    let with = |containers: Value| pod(json!({"containers": containers}));
+    let is_as_of = |pod: &Value, then: Value, now: Value| read_back(pod, &then).is_as_of(machine(&now).spec.delivery());
+    let files = json!([{"path": "db", "secretRefs": [{"name": "db"}]}]);
+    for (what, pod, then, now, expected) in [
+        ("the defaults", pod(json!({})), json!({}), json!({}), true),
+        (
+            "the defaults, written out",
+            pod(json!({})),
+            json!({}),
+            json!({"mode": "Sidecar", "mountPath": "/run/secrets/sikkerkey", "sizeLimit": "4Mi"}),
+            true,
+        ),
+        (
+            "one place in two spellings",
+            pod(json!({})),
+            json!({"mountPath": "/run/files"}),
+            json!({"mountPath": "/var/run/files"}),
+            true,
+        ),
+        ("the same amount", pod(json!({})), json!({"sizeLimit": "2Mi"}), json!({"sizeLimit": "2048Ki"}), true),
+        ("what it takes while it runs", pod(json!({})), json!({}), json!({"files": files, "maxStaleness": "1h"}), true),
+        ("another place", pod(json!({})), json!({}), json!({"mountPath": "/run/files"}), false),
+        ("the place where its author has them too", with(own), json!({}), json!({"mountPath": "/run/files"}), true),
+        ("a place in no container", with(none.clone()), json!({}), json!({"mountPath": "/run/files"}), true),
+        ("more room", pod(json!({})), json!({}), json!({"sizeLimit": "2Mi"}), false),
+        ("more room, and no container", with(none), json!({}), json!({"sizeLimit": "2Mi"}), false),
+        ("another mode", pod(json!({})), json!({}), json!({"mode": "Init"}), false),
+    ] {
+        assert_eq!(is_as_of(&pod, then, now), expected, "{what}");
+    }
+}
+
+#[test]
+fn of_a_pod_that_was_not_injected_nothing_is_read_back() {
+    let machine = machine(&json!({}));
+    let whole = apply(&pod(json!({})), &injection(&pod(json!({})), &machine).unwrap());
+    let read = |pod: Value| Injected::of(&serde_json::from_value(pod).unwrap());
+    assert!(read(whole.clone()).is_some());
+    assert_eq!(read(pod(json!({}))), None);
+    for pointer in ["/metadata/annotations", "/spec/initContainers", "/spec/volumes"] {
+        let mut less = whole.clone();
+        *less.pointer_mut(pointer).unwrap() = json!(null);
+        assert_eq!(read(less), None, "{pointer}");
     }
 }

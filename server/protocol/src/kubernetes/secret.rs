@@ -21,6 +21,20 @@ pub struct ApplySecret {
     /// When a new value is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<Rotation>,
+    /// The version that the object's status speaks of. A server that has no version at all has lost it, and makes another
+    /// one only on a person's word: a [`Rotation::older_than`] that lies after this version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<ExpectedVersion>,
+}
+
+/// A version that an object has had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExpectedVersion {
+    /// Its number.
+    pub version: u64,
+    /// When it was made, in Unix milliseconds.
+    pub made_at: i64,
 }
 
 /// Where a secret's value comes from.
@@ -141,7 +155,7 @@ pub struct SecretState {
     pub secret_id: SecretId,
     /// The namespace's project.
     pub project_id: ProjectId,
-    /// The newest version; 0 while nobody has set a value.
+    /// The newest version; 0 while nobody has set a value, or one that was expected is lost.
     pub version: u64,
     /// When it was made, in Unix milliseconds.
     pub version_time: Option<i64>,
@@ -159,6 +173,9 @@ pub struct SecretState {
     pub grants: u32,
     /// Whether the policy it names is in force; true when it names none.
     pub policy_in_force: bool,
+    /// The policy that this very call took off, where none guards it any more. Told once, by the answer to that call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unbound: Option<String>,
     /// Live machines that were delivered some version.
     pub pods_total: u32,
     /// Those that were delivered the newest.

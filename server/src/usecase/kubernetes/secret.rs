@@ -3,10 +3,13 @@
 //! Applying never replaces a value that is there: a recipe that changed is used for the next version, and an object that
 //! is applied again finds the value that was kept for it. Three things make a new version: a supplied or sealed value that
 //! differs, a rotation that is due, and a source of another kind. That a person is to set the value from now on makes none by
-//! itself: what is there stays until he does.
+//! itself: what is there stays until he does. Where an object has had a value that is not here, a database restored from an
+//! earlier day, none is made in its place: what reads it would lock itself out of what still has the old one.
 
 use sikkerkey_protocol::error_body::ErrorCode;
-use sikkerkey_protocol::kubernetes::{ApplySecret, ObjectKey, Recipe, Rotation, SecretSource, SecretState, TakenFrom};
+use sikkerkey_protocol::kubernetes::{
+    ApplySecret, ExpectedVersion, ObjectKey, Recipe, Rotation, SecretSource, SecretState, TakenFrom,
+};
 
 use super::scope::{Scope, check_generation, check_key, check_object, invalid};
 use super::{project, sealed, standing};
@@ -14,6 +17,7 @@ use crate::audit::entry::{Action, Entry};
 use crate::decision::{Context, Decided};
 use crate::model::Entity;
 use crate::model::agent::Agent;
+use crate::model::millis::Millis;
 use crate::model::project::Project;
 use crate::model::secret::{Secret, SecretPhase, ValueOrigin};
 use crate::policy::window::instant;
@@ -41,7 +45,7 @@ enum Origin {
 /// Puts a `Secret` in force.
 pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: ApplySecret) -> Decided<SecretState> {
     let scope = Scope::of(context, agent, source)?;
-    let ApplySecret { object, source, policy, rotation } = request;
+    let ApplySecret { object, source, policy, rotation, expected } = request;
     check_object(&object)?;
     check_policy(&object.key, policy.as_deref())?;
     check_rotation(rotation.as_ref())?;
@@ -74,10 +78,12 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
     if let Some(sealing) = &mut secret.sealing {
         sealing.is_source = false;
     }
+    let lost = is_lost(&secret, expected, context.now);
     let renewed = match origin {
         Origin::Generated(recipe) => {
             let came_otherwise = secret.origin.as_ref().is_some_and(|it| *it != ValueOrigin::Generated);
-            let due = secret.version == 0 || came_otherwise || Schedule::of(&secret).is_due(context.now);
+            let first = secret.version == 0 && !lost;
+            let due = first || came_otherwise || Schedule::of(&secret).is_due(context.now);
             let made = due.then(|| (value::make(&recipe, context.entropy), ValueOrigin::Generated));
             secret.recipe = Some(recipe);
             made
@@ -121,22 +127,23 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
         None if old == Some(&secret) => {}
         None => steps.put(Entity::Secret(secret.clone())),
     }
+    let unbound = old.and_then(|it| it.policy.clone()).filter(|_| secret.policy.is_none());
     if old != Some(&secret) {
         let action = match old {
             None => Action::SecretCreate,
             Some(_) if rotated => Action::SecretRotate,
             Some(_) => Action::SecretUpdate,
         };
-        let mut entry = scope.entry(action, Some(&project.id), detail(&object.key, old, &secret));
+        let mut entry = scope.entry(action, Some(&project.id), detail(&object.key, old, &secret, expected));
         entry.secret = Some(secret.id.clone());
         steps.audit.push(entry.clone());
         // By itself, so that those who look for it find it: four eyes have become two.
-        if let Some(was) = old.and_then(|it| it.policy.as_deref()).filter(|_| secret.policy.is_none()) {
+        if let Some(was) = &unbound {
             let detail = format!("no policy guards Secret {} any more: {was} did", object.key);
             steps.audit.push(Entry { action: Action::PolicyUnbind, detail, ..entry });
         }
     }
-    Ok(steps.decide(move |context| standing::of_secret(context, &secret)))
+    Ok(steps.decide(move |context| SecretState { unbound, ..standing::of_secret(context, &secret) }))
 }
 
 fn origin(scope: &Scope<'_>, object: &ObjectKey, source: SecretSource) -> Result<Origin, Refusal> {
@@ -189,6 +196,15 @@ fn check_rotation(rotation: Option<&Rotation>) -> Result<(), Refusal> {
     }
 }
 
+/// Whether a version that the object has had is not here, and nobody has asked for another one in its place.
+fn is_lost(secret: &Secret, expected: Option<ExpectedVersion>, now: Millis) -> bool {
+    let asked_for = secret.rotation.as_ref().and_then(|it| it.older_than);
+    expected.is_some_and(|it| {
+        let is_replaced = asked_for.is_some_and(|asked| it.made_at < asked && asked <= now.0);
+        secret.version == 0 && it.version > 0 && !is_replaced
+    })
+}
+
 fn new_secret(context: &Context<'_>, project: &Project, name: &str) -> Result<Secret, Refusal> {
     Ok(Secret::without_value(fresh_id("sk_", context)?, project, name.to_owned()))
 }
@@ -204,13 +220,16 @@ fn differs(context: &Context<'_>, project: &Project, secret: &Secret, value: &Va
     holds.map(|same| !same).map_err(|_| unreadable())
 }
 
-fn detail(key: &ObjectKey, old: Option<&Secret>, new: &Secret) -> String {
+fn detail(key: &ObjectKey, old: Option<&Secret>, new: &Secret, expected: Option<ExpectedVersion>) -> String {
     let mut parts = vec![format!("Secret {key}")];
     match old {
         Some(old) if old.phase == SecretPhase::Retained => parts.push("takes its kept value over".to_owned()),
         _ => {}
     }
-    parts.push(format!("version {}", new.version));
+    parts.push(match expected.filter(|it| new.version == 0 && it.version > 0) {
+        Some(expected) => format!("no value, and version {} of it is lost", expected.version),
+        None => format!("version {}", new.version),
+    });
     if let Some(sealing) = new.sealing.filter(|it| it.is_source) {
         parts.push(format!("sealed at {}", instant(sealing.at)));
     }

@@ -81,6 +81,7 @@ pub(super) fn of_secret(context: &Context<'_>, secret: &Secret) -> SecretState {
         },
         grants,
         policy_in_force: secret.policy.as_ref().is_none_or(|it| state.policy_in_force(&secret.project, it).is_some()),
+        unbound: None,
         pods_total: total,
         pods_current: current,
     }

@@ -141,6 +141,39 @@ fn the_figures_of_the_server_stand_in_the_status() {
 }
 
 #[test]
+fn pods_that_run_with_older_settings_are_told_of_until_there_are_none() {
+    let object = workload();
+    let told = |outdated_pods, previous: &MachineStatus| {
+        let facts = Facts { outdated_pods, ..Facts::default() };
+        let outcome = Outcome::InForce(state(json!({"alive": 3})));
+        Pass { facts, previous: previous.clone(), ..pass(&object, outcome) }.status()
+    };
+    let said = |status: &MachineStatus| {
+        let ready = find(&status.conditions, ConditionType::Ready).unwrap();
+        let pods = status.pods.clone().unwrap();
+        (ready.status, ready.reason.clone(), pods.outdated, pods.summary)
+    };
+    let fine = |outdated, summary: Option<&str>| {
+        (ConditionStatus::True, "Ready".to_owned(), outdated, summary.map(str::to_owned))
+    };
+    let older = |outdated, summary: &str| {
+        (ConditionStatus::True, "PodsOutdated".to_owned(), Some(outdated), Some(summary.to_owned()))
+    };
+    let none = MachineStatus::default();
+    assert_eq!(said(&told(None, &none)), fine(None, None), "the list of pods is not whole yet");
+    assert_eq!(said(&told(Some(0), &none)), fine(Some(0), Some("3/3")));
+    let two = told(Some(2), &none);
+    assert_eq!(said(&two), older(2, "1/3"));
+    assert_eq!(told(None, &two), two, "another leader has just begun");
+    assert_eq!(told(Some(2), &two), two);
+    assert_eq!(said(&told(Some(4), &two)), older(4, "0/3"), "one of them has not enrolled");
+    assert_eq!(said(&told(Some(0), &two)), fine(Some(0), Some("3/3")));
+    let worse = Facts { outdated_pods: Some(2), missing_accounts: vec!["web".into()], ..Facts::default() };
+    let missing = Pass { facts: worse, ..pass(&object, Outcome::InForce(state(json!({})))) };
+    assert_eq!(missing.ready().1, "ServiceAccountNotFound");
+}
+
+#[test]
 fn a_host_shows_where_it_enrols_and_with_which_key() {
     let object = machine(json!({"host": {}}));
     let more = json!({"fingerprint": "SHA256:ab", "expiresAt": now().as_millisecond(), "lastSeen": null});

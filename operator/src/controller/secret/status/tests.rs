@@ -52,6 +52,74 @@ fn ready_tells_how_the_value_stands() {
     }
 }
 
+/// The status of version 7, and what the server holds now: no value.
+fn after_a_loss(object: &Received<Secret>, original: Original) -> Pass<'_, Secret> {
+    let previous = pass(object, Outcome::InForce(state(json!({"fieldNames": ["password"]})))).status();
+    let nothing = json!({"secretId": "sk_new", "version": 0, "versionTime": null});
+    Pass { previous, facts: facts(Policy::Fine, original), ..pass(object, Outcome::InForce(state(nothing))) }
+}
+
+#[test]
+fn a_value_that_the_server_has_lost_stays_said_with_how_it_comes_back() {
+    let to_taken = || json!({"source": {"kubernetesSecret": {"name": "old", "onTaken": "Delete"}}});
+    for (spec, original, what_to_do) in [
+        (
+            json!({"source": {"generate": {}}}),
+            Original::NotLooked,
+            "Restore its database, or have another value made: set spec.rotation.olderThan to the present time.",
+        ),
+        (
+            json!({"source": {"external": {}}}),
+            Original::NotLooked,
+            "Set it again: sikkerkey-server admin secret set sk_new --value-file FILE.",
+        ),
+        (to_taken(), Original::NotLooked, "Put it into Kubernetes Secret old again."),
+    ] {
+        let object = secret(spec);
+        let lost = after_a_loss(&object, original);
+        let message = format!("The server has lost version 7 of 2026-06-01T12:00:00Z. {what_to_do}");
+        assert_eq!(lost.ready(), (ConditionStatus::False, "ValueLost".into(), message.clone()));
+        let said = lost.status();
+        assert!(
+            find(&said.conditions, ConditionType::Stalled).is_none(),
+            "a person may restore the server at any time"
+        );
+        assert_eq!((said.version, said.fields.as_slice()), (Some(7), ["password".to_owned()].as_slice()));
+        assert_eq!(expected(Some(&said)), expected(Some(&lost.previous)), "the next pass expects the same");
+        // The next pass says the same, and what it finds in the end is what counts.
+        let again = Pass {
+            previous: said.clone(),
+            facts: facts(Policy::Fine, Original::NotLooked),
+            ..pass(&object, Outcome::InForce(state(json!({"version": 0, "secretId": "sk_new", "versionTime": null}))))
+        };
+        assert_eq!(again.status(), said);
+        let restored = json!({"secretId": "sk_new", "version": 1});
+        let found = Pass { previous: said, ..pass(&object, Outcome::InForce(state(restored))) };
+        assert_eq!((found.status().version, found.ready().1.as_str()), (Some(1), "Ready"));
+    }
+}
+
+#[test]
+fn where_the_value_is_taken_from_it_is_not_lost_while_it_is_there() {
+    let object = secret(json!({"source": {"kubernetesSecret": {"name": "old"}}}));
+    let there = after_a_loss(&object, found(Ok(Taking::Known), None));
+    assert_eq!(there.ready().1, "ValueMissing", "the next pass takes it once more");
+    let gone = after_a_loss(&object, Original::Missing);
+    assert_eq!(gone.ready().1, "KubernetesSecretNotFound");
+    assert_eq!(find(&gone.status().conditions, ConditionType::Programmed).unwrap().reason, "ValueLost");
+}
+
+#[test]
+fn a_lost_value_is_looked_after_at_the_instant_from_which_another_one_is_asked_for() {
+    use crate::controller::plan::Reconciled;
+    let later = "2026-06-01T13:00:00Z";
+    let object = secret(json!({"source": {"generate": {}}, "rotation": {"olderThan": later}}));
+    let lost = after_a_loss(&object, Original::NotLooked);
+    let at = |status: &SecretStatus| object.changes_at(&lost.facts, status)[1].map(|at| at.to_string());
+    assert_eq!(at(&lost.status()).as_deref(), Some(later));
+    assert_eq!(at(&lost.previous), None, "a value that is there the server replaces by itself");
+}
+
 #[test]
 fn a_sealed_value_that_is_due_is_sealed_anew_and_not_set_at_the_server() {
     let object = secret(json!({"source": {"sealed": {"keyID": "seal-1", "ciphertext": "AAAA"}}}));

@@ -1,6 +1,7 @@
 use sikkerkey_protocol::error_body::ErrorCode;
 use sikkerkey_protocol::kubernetes::{
-    ApplySecret, Charset, FieldContent, Generator, Kind, Recipe, RecipeField, Rotation, SecretSource, TakenFrom,
+    ApplySecret, Charset, ExpectedVersion, FieldContent, Generator, Kind, Recipe, RecipeField, Rotation, SecretSource,
+    TakenFrom,
 };
 use sikkerkey_protocol::secret_text::SecretText;
 
@@ -72,6 +73,60 @@ fn a_secret_applied_again_finds_its_kept_value() {
     assert_eq!((state.secret_id, state.version), (first.secret_id, 1));
     assert_eq!(bench.value("db"), value);
     assert!(bench.audit[0].detail.contains("takes its kept value over"));
+}
+
+/// An object that has had version 7 of `made_at`.
+fn having_had(made_at: Millis, older_than: Option<Millis>, request: ApplySecret) -> ApplySecret {
+    let rotation = older_than.map(|it| Rotation { every_seconds: Some(300), older_than: Some(it.0) });
+    ApplySecret { rotation, expected: Some(ExpectedVersion { version: 7, made_at: made_at.0 }), ..request }
+}
+
+#[test]
+fn a_value_that_the_object_has_had_and_the_server_has_not_is_made_again_only_on_a_persons_word() {
+    let at = |seconds: i64| Millis(Bench::new().now.0 + 1_000 * seconds);
+    for (what, older_than, version) in [
+        ("nobody asked", None, 0),
+        ("it was asked for before, and made", Some(at(-100)), 0),
+        ("this very version was asked for", Some(at(-60)), 0),
+        ("another one is asked for", Some(at(-59)), 1),
+        ("another one is asked for now", Some(at(0)), 1),
+        ("another one is asked for later", Some(at(1)), 0),
+    ] {
+        let mut bench = Bench::new();
+        let request = || having_had(at(-60), older_than, generated("db"));
+        let state = bench.apply_secret(request()).unwrap();
+        assert_eq!(state.version, version, "{what}");
+        let told = bench.audit.iter().any(|it| it.detail.contains("no value, and version 7 of it is lost"));
+        assert_eq!(told, version == 0, "{what}");
+        // What else it says is in force, so that grants and policies hold, and nothing follows by itself.
+        assert_eq!(bench.apply_secret(request()).unwrap().version, version, "{what}");
+        assert_eq!((bench.changes, state.next_rotation.is_some()), (0, version > 0), "{what}");
+    }
+    let mut bench = Bench::new();
+    assert_eq!(bench.apply_secret(having_had(at(-60), Some(at(1)), generated("db"))).unwrap().version, 0);
+    bench.now = at(1);
+    assert_eq!(bench.apply_secret(having_had(at(-60), Some(at(1)), generated("db"))).unwrap().version, 1);
+    // A new object has had nothing.
+    assert_eq!(bench.apply_secret(generated("new")).unwrap().version, 1);
+    let nothing = Some(ExpectedVersion { version: 0, made_at: 0 });
+    assert_eq!(bench.apply_secret(ApplySecret { expected: nothing, ..generated("empty") }).unwrap().version, 1);
+}
+
+#[test]
+fn a_value_that_is_there_is_the_one_that_was_expected() {
+    let mut bench = Bench::new();
+    let first = bench.apply_secret(generated("db")).unwrap();
+    let (value, made_at) = (bench.value("db"), bench.now);
+    let expected = || having_had(made_at, None, generated("db"));
+    assert_eq!(bench.apply_secret(expected()).unwrap(), first);
+    bench.delete(deleted(Kind::Secret, "db")).unwrap();
+    assert_eq!(bench.apply_secret(expected()).unwrap().version, 1, "kept, and taken up again");
+    assert_eq!(bench.value("db"), value);
+    bench.now = made_at.plus_seconds(10);
+    let asked_for = having_had(made_at, Some(bench.now), next(generated("db"), 2));
+    assert_eq!(bench.apply_secret(asked_for).unwrap().version, 2, "rotation is as it was");
+    // What brings its value along loses none.
+    assert_eq!(bench.apply_secret(having_had(made_at, None, supplied("given", "x", &[]))).unwrap().version, 1);
 }
 
 #[test]
@@ -269,12 +324,24 @@ fn a_policy_that_is_taken_off_is_in_the_audit() {
     assert!(bench.apply_secret(guarded).unwrap().policy_in_force);
     let state = bench.apply_secret(next(generated("db"), 2)).unwrap();
     assert!(state.policy_in_force);
+    assert_eq!(state.unbound.as_deref(), Some("hours"));
     assert_eq!(bench.audit[0].detail, "Secret shop/db, version 1, policy none (was hours)");
     let row = &bench.audit[1];
     assert_eq!(
         (row.action, row.detail.as_str()),
         (Action::PolicyUnbind, "no policy guards Secret shop/db any more: hours did")
     );
+    assert_eq!(bench.apply_secret(next(generated("db"), 2)).unwrap().unbound, None, "told once");
+}
+
+#[test]
+fn a_policy_that_takes_the_place_of_another_leaves_nothing_unguarded() {
+    let mut bench = Bench::new();
+    for (generation, policy) in [(1, None), (2, Some("hours")), (3, Some("nights"))] {
+        let request = ApplySecret { policy: policy.map(str::to_owned), ..next(generated("db"), generation) };
+        assert_eq!(bench.apply_secret(request).unwrap().unbound, None, "{policy:?}");
+    }
+    assert_eq!(bench.apply_secret(next(generated("db"), 4)).unwrap().unbound.as_deref(), Some("nights"));
 }
 
 #[test]

@@ -1,0 +1,120 @@
+//! A server whose data was rolled back to an earlier day: what it generated since then is not silently something else.
+
+use std::path::Path;
+
+use serde_json::Value;
+use sikkerkey_e2e::wait::wait_for;
+
+use crate::team::{SHOP, Team, condition_of};
+use crate::{BOUND, alone};
+
+/// A Secret that the server has on the earlier day already.
+const EARLIER: &str = r"
+apiVersion: sikkerkey.com/v1alpha1
+kind: Secret
+metadata: {name: earlier}
+spec: {source: {generate: {}}}
+";
+
+/// The files of a directory, as they are while no server writes them.
+fn snapshot(from: &Path) -> Vec<(std::ffi::OsString, Vec<u8>)> {
+    let entries = std::fs::read_dir(from).unwrap().map(Result::unwrap);
+    let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
+    files.map(|entry| (entry.file_name(), std::fs::read(entry.path()).unwrap())).collect()
+}
+
+/// Puts them back, and takes away what came since.
+fn roll_back(to: &Path, files: &[(std::ffi::OsString, Vec<u8>)]) {
+    for (name, _) in snapshot(to) {
+        std::fs::remove_file(to.join(name)).unwrap();
+    }
+    for (name, content) in files {
+        std::fs::write(to.join(name), content).unwrap();
+    }
+}
+
+/// What a person asks for is an instant of the real world: the server shares its clock.
+#[expect(clippy::disallowed_methods, reason = "the processes under test have no other clock")]
+fn present_time() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
+/// An instant after a version that the status shows: it shows whole seconds, and nobody asks within the same one.
+async fn later_than(made: &str) -> String {
+    let made: jiff::Timestamp = made.parse().unwrap();
+    wait_for("the second after the lost version", BOUND, async || match present_time() {
+        now if now.as_second() > made.as_second() => Ok(now.to_string()),
+        now => Err(now.to_string()),
+    })
+    .await
+    .unwrap()
+}
+
+/// How many Events of the namespace have a reason.
+async fn events(team: &Team<'_>, reason: &str) -> usize {
+    let events = team.kubectl(&["get", "events", "-o", "json", "--field-selector", &format!("reason={reason}")]).await;
+    serde_json::from_str::<Value>(&events).unwrap()["items"].as_array().unwrap().len()
+}
+
+#[test]
+fn a_value_that_the_server_has_lost_is_not_replaced_until_a_person_asks_for_another_one() {
+    alone("lost", async |installation| {
+        let data = installation.data_directory();
+        let team = Team::new(installation, "lost").await;
+        team.apply(EARLIER).await;
+        team.ready("Secret", "earlier").await;
+        let namespace = team.namespace.clone();
+        drop(team);
+        installation.server.kill().await.unwrap();
+        let earlier = snapshot(&data);
+        installation.server.restart().await.unwrap();
+
+        let team = Team { client: installation.admin_client().unwrap(), installation, namespace };
+        team.apply(SHOP).await;
+        team.ready("Machine", "web").await;
+        team.ready("Secret", "db").await;
+        let had = team.object("Secret", "db").await["status"].clone();
+        let namespace = team.namespace.clone();
+        drop(team);
+
+        installation.server.kill().await.unwrap();
+        roll_back(&data, &earlier);
+        installation.server.restart().await.unwrap();
+        let team = Team { client: installation.admin_client().unwrap(), installation, namespace };
+        let message = team.condition("Secret", "db", "Ready", "False", "ValueLost").await;
+        let made = had["versionTime"].as_str().unwrap();
+        assert_eq!(
+            message,
+            format!(
+                "The server has lost version 1 of {made}. Restore its database, or have another value made: set \
+                 spec.rotation.olderThan to the present time."
+            )
+        );
+        assert_eq!(events(&team, "ValueLost").await, 1);
+        // What was there before is what it was, and what else the objects say is in force.
+        team.ready("Secret", "earlier").await;
+        team.ready("Grant", "web-reads-db").await;
+        assert_eq!(team.object("Secret", "db").await["status"]["version"], 1);
+        // An edit of something else, and an operator that begins anew, have none made either.
+        team.kubectl(&["patch", "sks", "db", "--type=merge", "-p", r#"{"spec": {"deletionPolicy": "Delete"}}"#]).await;
+        team.condition("Secret", "db", "Ready", "False", "ValueLost").await;
+        let namespace = team.namespace.clone();
+        drop(team);
+        installation.operator.kill().await.unwrap();
+        installation.operator.restart().await.unwrap();
+        installation.operator_ready().await.unwrap();
+        let team = Team { client: installation.admin_client().unwrap(), installation, namespace };
+        let edit = r#"{"spec": {"deletionPolicy": "Retain", "rotation": {"olderThan": "TIME"}}}"#;
+        team.kubectl(&["patch", "sks", "db", "--type=merge", "-p", &edit.replace("TIME", made)]).await;
+        team.condition("Secret", "db", "Ready", "False", "ValueLost").await;
+        assert_eq!(team.object("Secret", "db").await["status"]["versionTime"], had["versionTime"]);
+
+        // The word.
+        team.kubectl(&["patch", "sks", "db", "--type=merge", "-p", &edit.replace("TIME", &later_than(made).await)])
+            .await;
+        team.ready("Secret", "db").await;
+        let object = team.object("Secret", "db").await;
+        assert_eq!(condition_of(&object, "Programmed").unwrap().1, "Programmed");
+        assert_ne!(object["status"]["secretID"], had["secretID"]);
+    });
+}
