@@ -11,6 +11,7 @@ mod login;
 mod machine;
 mod pods;
 mod policy;
+mod question;
 mod secret;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ pub use self::login::*;
 pub use self::machine::*;
 pub use self::pods::*;
 pub use self::policy::*;
+pub use self::question::*;
 pub use self::secret::*;
 
 /// An object's name in its cluster.
