@@ -147,10 +147,9 @@ pub fn access(options: &ManifestOptions) -> Vec<Value> {
 /// is more than an object tells, and a verb of its own: `admin` has it.
 fn asking() -> [Value; 2] {
     let role = |name: &str, to: &[&str], rules: Value| {
+        let to = to.iter().map(|role| (format!("rbac.authorization.k8s.io/aggregate-to-{role}"), json!("true")));
         let mut labels = labels();
-        for role in to {
-            labels[format!("rbac.authorization.k8s.io/aggregate-to-{role}")] = json!("true");
-        }
+        labels.as_object_mut().into_iter().for_each(|labels| labels.extend(to.clone()));
         json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
             "metadata": {"name": name, "labels": labels},

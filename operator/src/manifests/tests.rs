@@ -97,17 +97,17 @@ fn the_operator_has_these_rights_and_no_other() {
 fn who_may_look_may_ask_and_who_administers_a_namespace_sees_who_read() {
     let objects = objects(&options()).unwrap();
     let roles: Vec<ClusterRole> = objects[5..7].iter().map(typed).collect();
-    let told = roles.into_iter().map(|role| {
+    let lines = roles.into_iter().map(|role| {
         let labels = role.metadata.labels.unwrap();
         let to = labels.keys().filter_map(|key| key.strip_prefix("rbac.authorization.k8s.io/aggregate-to-"));
-        let rules = role.rules.unwrap();
-        let [rule] = rules.as_slice() else { panic!("{rules:?}") };
+        let given = role.rules.unwrap();
+        let [rule] = given.as_slice() else { panic!("{given:?}") };
         let resources = rule.resources.as_ref().unwrap().join(",");
         let name = role.metadata.name.unwrap();
         format!("{name}: {} on {resources}, to {}", rule.verbs.join(","), to.collect::<Vec<_>>().join(","))
     });
     assert_eq!(
-        told.collect::<Vec<_>>(),
+        lines.collect::<Vec<_>>(),
         [
             "sikkerkey-ask: create on questions, to admin,edit,view",
             "sikkerkey-audit: audit on machines,secrets,grants,accesspolicies, to admin",

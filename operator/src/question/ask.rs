@@ -130,6 +130,10 @@ impl AuditAsk {
     }
 }
 
+/// What is told instead.
+const UNSEEN_GRANT: &str = "granted; you may not list skg there, which tell by which Grant";
+const UNSEEN_POLICY: &str = "you may not get the AccessPolicy, which says more";
+
 /// The answer without what the person may not see. Why a read is denied stays: pods hear it, and statuses tell it.
 pub(super) fn seen_by(mut told: ReadExplained, sight: Sight) -> ReadExplained {
     let Some(explanation) = &mut told.explanation else { return told };
@@ -137,11 +141,9 @@ pub(super) fn seen_by(mut told: ReadExplained, sight: Sight) -> ReadExplained {
         match rule.rule {
             Rule::Machine | Rule::Project | Rule::Value => {}
             Rule::Grant if sight.grants => {}
-            Rule::Grant => {
-                "granted; you may not list skg there, which tell by which Grant".clone_into(&mut rule.message)
-            }
+            Rule::Grant => UNSEEN_GRANT.clone_into(&mut rule.message),
             _ if sight.policy => {}
-            _ => "you may not get the AccessPolicy, which says more".clone_into(&mut rule.message),
+            _ => UNSEEN_POLICY.clone_into(&mut rule.message),
         }
     }
     // The times of a window say what the window is.
