@@ -4,6 +4,7 @@
 //! * One for each kind refuses keys that are no fields, and nulls, under `spec` ([`fields`]).
 //! * `sikkerkey-pods`: a labelled pod was injected, keeps its label, and its volumes are used as injection meant them.
 //! * `sikkerkey-ephemeral`: a debugging container of a labelled pod stays away from the sidecar and its volumes.
+//! * `sikkerkey-questions`: a question is never stored, also where no operator is there to answer it.
 //! * `sikkerkey-templates` warns where the label stands on a workload instead of its pod template.
 
 pub mod fields;
@@ -20,7 +21,7 @@ use crate::{
     access_policy::AccessPolicy,
     grant::Grant,
     machine::Machine,
-    names::{CONTAINER, FILES_VOLUME, MACHINE_LABEL, TOKEN_VOLUME},
+    names::{CONTAINER, FILES_VOLUME, GROUP, MACHINE_LABEL, TOKEN_VOLUME, VERSION},
     secret::Secret,
 };
 
@@ -51,6 +52,7 @@ pub fn admission_policies() -> Vec<BoundPolicy> {
         fields::policy::<AccessPolicy>(),
         pods(),
         ephemeral_containers(),
+        questions(),
         pod_templates(),
     ]
 }
@@ -181,6 +183,23 @@ fn ephemeral_containers() -> BoundPolicy {
     bind("sikkerkey-ephemeral", Effect::Deny, labelled(rules, validations))
 }
 
+fn questions() -> BoundPolicy {
+    let validations = vec![check(
+        "request.?dryRun.orValue(false)".to_owned(),
+        "a Question is never stored: ask with --dry-run=server, as kubectl sikkerkey explain does".to_owned(),
+    )];
+    let rules = MatchResources {
+        resource_rules: Some(vec![rule(GROUP, VERSION, &["questions"], &["CREATE", "UPDATE"])]),
+        ..MatchResources::default()
+    };
+    let spec = ValidatingAdmissionPolicySpec {
+        match_constraints: Some(rules),
+        validations: Some(validations),
+        ..ValidatingAdmissionPolicySpec::default()
+    };
+    bind("sikkerkey-questions", Effect::Deny, spec)
+}
+
 fn pod_templates() -> BoundPolicy {
     let operations = ["CREATE", "UPDATE"];
     let rules = vec![
@@ -220,6 +239,7 @@ mod tests {
                 "sikkerkey-accesspolicies",
                 "sikkerkey-pods",
                 "sikkerkey-ephemeral",
+                "sikkerkey-questions",
                 "sikkerkey-templates",
             ]
         );

@@ -1,5 +1,6 @@
 //! The four kinds of `sikkerkey.com/v1alpha1`: [`machine::Machine`], [`secret::Secret`], [`grant::Grant`] and
-//! [`access_policy::AccessPolicy`], and the YAML that tells an API server about them.
+//! [`access_policy::AccessPolicy`], and the YAML that tells an API server about them. Beside them [`question::Question`], which
+//! is asked and never stored.
 //!
 //! # The way of one object through this crate
 //!
@@ -44,6 +45,7 @@ pub mod grant;
 pub mod json_schema;
 pub mod machine;
 pub mod names;
+pub mod question;
 pub mod reason;
 pub mod received;
 pub mod reference;

@@ -30,6 +30,26 @@ pub(crate) fn of_kind<Spec: JsonSchema, Status: JsonSchema>() -> Schema {
     })
 }
 
+/// The schema of a question with this spec. What is no field of it is kept, so that it can be refused; the answer is what the
+/// server says.
+pub(crate) fn of_question<Spec: JsonSchema>() -> Schema {
+    let mut spec = structural::<Spec>();
+    keep_unknown_fields(&mut spec);
+    json_schema!({
+        "description": spec.get("description"),
+        "type": "object",
+        "required": ["spec"],
+        "properties": {
+            "spec": spec,
+            "answer": {
+                "description": "The answer, filled in by the operator.",
+                "type": "object",
+                "x-kubernetes-preserve-unknown-fields": true,
+            },
+        },
+    })
+}
+
 /// When an object that nobody has looked at came into this state.
 pub(crate) const EPOCH: &str = "1970-01-01T00:00:00Z";
 

@@ -37,7 +37,7 @@ use zeroize::Zeroizing;
 use self::claimant::{Claimant, Reviewed, explain};
 use self::decide::{Standing, authorise, standing};
 use self::denial::Denial;
-use self::limit::Limiter;
+use self::limit::{Limiter, network};
 use crate::ca::TrustBundle;
 use crate::clock::Clock;
 use crate::server::Session;
@@ -64,7 +64,7 @@ pub struct Attestation {
     server_url: String,
     trust: TrustBundle,
     clock: Clock,
-    limiter: Limiter,
+    limiter: Limiter<IpAddr>,
     turns: Semaphore,
 }
 
@@ -92,7 +92,7 @@ impl Attestation {
     }
 
     async fn answer(&self, body: &[u8], address: IpAddr, trail: &mut Trail) -> Result<Attested, Denial> {
-        if !self.limiter.admits(address, Instant::now()) {
+        if !self.limiter.admits(network(address), Instant::now()) {
             return Err(Denial::TooMany);
         }
         let request: Attest = serde_json::from_slice(body).map_err(|_| Denial::Malformed)?;

@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | [`index`] | every replica | watches the four kinds, namespaces and service accounts |
 //! | [`webhook`], [`attest`] by [`serve`] | every replica | injects the sidecar, refuses what a schema cannot, vouches for keys |
+//! | [`question`] by [`serve`] | every replica | asks the server what a person wants to know, after the API server said that they may |
 //! | [`server`] | every replica | the session with the server: one key in memory, one login |
 //! | [`ca`] | every replica, writes by the leader | the certificates of operator and server |
 //! | [`controller`], [`pods`] | the [`leader`] | put objects in force, take gone pods out of force, compare, write statuses |
@@ -61,6 +62,7 @@ pub mod metrics;
 pub mod namespaces;
 pub mod plugin;
 pub mod pods;
+pub mod question;
 pub mod run;
 pub mod seal;
 pub mod serve;

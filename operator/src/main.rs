@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write, stderr, stdout};
 
 use clap::Parser;
-use sikkerkey_crds::{admission, crd};
+use sikkerkey_crds::{admission, crd, question};
 use sikkerkey_operator::cli::{Cli, Command, LogFormat, RunOptions};
 use sikkerkey_operator::{manifests, run, seal};
 use tracing_subscriber::EnvFilter;
@@ -16,7 +16,8 @@ fn main() -> anyhow::Result<()> {
             return runtime.block_on(run::run(*options));
         }
         Command::Crds => {
-            let crds: Vec<String> = crd::crds().iter().map(crd::to_yaml).collect::<Result<_, _>>()?;
+            let all = crd::crds().into_iter().chain([question::definition()]);
+            let crds: Vec<String> = all.map(|it| crd::to_yaml(&it)).collect::<Result<_, _>>()?;
             crds.join("---\n")
         }
         Command::AdmissionPolicies => admission::to_yaml()?,

@@ -19,10 +19,17 @@ use crate::namespaces::NamespaceSelector;
 pub const MUTATE_PATH: &str = "/mutate-pods";
 /// Path of the webhook for our own kinds.
 pub const VALIDATE_PATH: &str = "/validate";
+/// Path of the webhook that answers questions.
+pub const QUESTION_PATH: &str = "/answer-questions";
 /// Name of everything that belongs to the operator.
 const OPERATOR: &str = "sikkerkey-operator";
 /// Name of the role that reads core Secrets.
 const ORIGINALS: &str = "sikkerkey-operator-kubernetes-secrets";
+/// Name of the role that may ask, and of the one that may also ask who read what.
+const ASK: &str = "sikkerkey-ask";
+const AUDIT: &str = "sikkerkey-audit";
+/// The verb, on one of the four kinds, that lets a person ask who read what an object is about. `get` is needed as well.
+pub const AUDIT_VERB: &str = "audit";
 /// Plurals of the four kinds.
 const PLURALS: [&str; 4] = ["machines", "secrets", "grants", "accesspolicies"];
 
@@ -80,7 +87,8 @@ pub fn objects(options: &ManifestOptions) -> Result<Vec<Value>, ManifestError> {
     if options.kubernetes_secret_source {
         objects.extend(originals(options));
     }
-    objects.push(mutating(options, &client_config(options, MUTATE_PATH)?));
+    objects.extend(asking());
+    objects.push(mutating(options, &client_config(options, MUTATE_PATH)?, &client_config(options, QUESTION_PATH)?));
     objects.push(validating(options, &client_config(options, VALIDATE_PATH)?));
     Ok(objects)
 }
@@ -140,6 +148,25 @@ pub fn access(options: &ManifestOptions) -> Vec<Value> {
     ]
 }
 
+/// For people. That somebody may ask gives them nothing: what they hear they may `get`. Who read what, with pods and addresses,
+/// is more than an object tells, and a verb of its own: `admin` has it.
+fn asking() -> [Value; 2] {
+    let role = |name: &str, to: &[&str], rules: Value| {
+        let to = to.iter().map(|role| (format!("rbac.authorization.k8s.io/aggregate-to-{role}"), json!("true")));
+        let mut labels = labels();
+        labels.as_object_mut().into_iter().for_each(|labels| labels.extend(to.clone()));
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": {"name": name, "labels": labels},
+            "rules": rules,
+        })
+    };
+    [
+        role(ASK, &["view", "edit", "admin"], json!([rule(GROUP, &["questions".to_owned()], &["create"])])),
+        role(AUDIT, &["admin"], json!([rule(GROUP, &PLURALS.map(str::to_owned), &[AUDIT_VERB])])),
+    ]
+}
+
 fn labels() -> Value {
     json!({"app.kubernetes.io/name": OPERATOR, "app.kubernetes.io/part-of": "sikkerkey"})
 }
@@ -168,6 +195,8 @@ fn cluster_rules() -> Vec<Value> {
         rule(GROUP, &of_kinds("finalizers"), &["patch", "update"]),
         rule("", &["namespaces", "serviceaccounts", "pods"].map(str::to_owned), &read),
         rule("authentication.k8s.io", &one("tokenreviews"), &["create"]),
+        // Whether a person who asks may get what they ask about.
+        rule("authorization.k8s.io", &one("subjectaccessreviews"), &["create"]),
         rule("events.k8s.io", &one("events"), &["create", "patch"]),
         named("admissionregistration.k8s.io", "mutatingwebhookconfigurations", &[CONFIGURATION], &["get", "patch"]),
         named("admissionregistration.k8s.io", "validatingwebhookconfigurations", &[CONFIGURATION], &["get", "patch"]),
@@ -214,7 +243,9 @@ fn client_config(options: &ManifestOptions, path: &str) -> Result<Value, Manifes
 
 /// Called for pods that carry our label and for no others: nobody else's pods ever depend on the operator. The name comes
 /// after those of meshes, so that their proxies are there when ours is placed.
-fn mutating(options: &ManifestOptions, client_config: &Value) -> Value {
+///
+/// A question is a kind of its own that nothing else is made of: with the operator away nobody can ask, and that is all.
+fn mutating(options: &ManifestOptions, client_config: &Value, of_questions: &Value) -> Value {
     let mut configuration = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
         "metadata": {"name": CONFIGURATION, "labels": labels()},
@@ -229,6 +260,15 @@ fn mutating(options: &ManifestOptions, client_config: &Value) -> Value {
             "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"], "scope": "Namespaced"}],
             "sideEffects": "None",
             "timeoutSeconds": 5,
+        }, {
+            "name": "questions.sikkerkey.com",
+            "admissionReviewVersions": ["v1"],
+            "clientConfig": of_questions,
+            "failurePolicy": "Fail",
+            "matchPolicy": "Equivalent",
+            "rules": [{"apiGroups": [GROUP], "apiVersions": [VERSION], "operations": ["CREATE"], "resources": ["questions"], "scope": "Namespaced"}],
+            "sideEffects": "None",
+            "timeoutSeconds": 10,
         }],
     });
     let webhook = configuration.pointer_mut("/webhooks/0").and_then(Value::as_object_mut);

@@ -1,12 +1,17 @@
 //! `kubectl sikkerkey`: what a person at a terminal asks about the four kinds.
 //!
 //! A program of its own, which kubectl finds by its name `kubectl-sikkerkey`. It asks the API server as the person it runs
-//! for and shows nothing that they could not `get`; no value passes through it but the one that `seal` encrypts.
+//! for and shows nothing that they could not `get`; no value passes through it but the one that `seal` encrypts. What only the
+//! server knows is asked by way of the API server as well ([`question`]).
 
+mod audit;
 mod cluster;
 mod doctor;
+mod explain;
 mod leader_view;
+mod question;
 mod status;
+mod subject;
 mod table;
 mod uninstall;
 
@@ -16,8 +21,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
+use self::audit::{AuditError, AuditOptions};
 use self::cluster::ClusterError;
 use self::doctor::DoctorOptions;
+use self::explain::{ExplainError, ExplainOptions};
 use self::status::StatusOptions;
 use self::uninstall::{UninstallError, UninstallOptions};
 use crate::clock::Clock;
@@ -36,6 +43,10 @@ pub struct Plugin {
 enum PluginCommand {
     /// Tell on one page what does not work and what to do; exits with 1 if something has to be mended, with 2 if it could not look
     Status(StatusOptions),
+    /// Tell whether a pod may read a Secret, what stands against it, and what to do; exits with 1 if it may not, with 2 if it could not look
+    Explain(Box<ExplainOptions>),
+    /// Tell who last read what an object is about, and who was refused, newest first; exits with 2 if it could not look
+    Audit(AuditOptions),
     /// Try out whether the installation works; stores nothing; exits with 1 if something does not
     Doctor(DoctorOptions),
     /// Take the operator's hold off objects, so that they can be deleted when it is gone for good
@@ -68,6 +79,12 @@ pub enum PluginError {
     /// The cluster does not tell.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// Nothing can be explained.
+    #[error(transparent)]
+    Explain(#[from] ExplainError),
+    /// Nobody tells who read.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// Nothing was let go of.
     #[error(transparent)]
     Uninstall(#[from] UninstallError),
@@ -96,6 +113,22 @@ pub async fn run(plugin: &Plugin) -> Result<ExitCode, PluginError> {
                 Output::Text => report.text(now, colour),
             };
             (text, code(report.is_in_order()))
+        }
+        PluginCommand::Explain(options) => {
+            let explained = explain::explained(options).await?;
+            let text = match options.output {
+                Output::Json => json(&explained)?,
+                Output::Text => explained.text(colour),
+            };
+            (text, ExitCode::from(explained.exit_code()))
+        }
+        PluginCommand::Audit(options) => {
+            let told = audit::told(options).await?;
+            let text = match options.output {
+                Output::Json => json(&told)?,
+                Output::Text => told.text(now, colour),
+            };
+            (text, ExitCode::SUCCESS)
         }
         PluginCommand::Doctor(options) => {
             let diagnosis = doctor::diagnosis(options, now).await?;

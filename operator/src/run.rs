@@ -25,6 +25,7 @@ use crate::index::{self, Index};
 use crate::leader::{Leader, Leadership};
 use crate::metrics::Metrics;
 use crate::pods::Pods;
+use crate::question::Questions;
 use crate::serve::bounds::Reviews;
 use crate::serve::counters::Counters;
 use crate::serve::{self, serve};
@@ -180,6 +181,7 @@ fn serving(options: &RunOptions, parts: &Parts, trust: TrustBundle) -> anyhow::R
             trust: trust.clone(),
             clock: clock.clone(),
         },
+        questions: Questions::new(client.clone(), Arc::clone(&index), session.clone()),
         attestation: Attestation::new(client, machines, session, trust, clock),
         ready: Box::new(
             move || if index.is_synced() { Ok(()) } else { Err("the lists of the cluster are not whole yet") },

@@ -34,7 +34,8 @@ use self::bounds::{MAX_REVIEW, Reviews, Room, Share, Sources};
 use self::counters::{Counters, Route};
 use crate::attest::{Attestation, MAX_BODY};
 use crate::ca::serving::Serving;
-use crate::manifests::{MUTATE_PATH, VALIDATE_PATH};
+use crate::manifests::{MUTATE_PATH, QUESTION_PATH, VALIDATE_PATH};
+use crate::question::Questions;
 use crate::webhook::Webhook;
 use crate::webhook::review::{Answer, Malformed};
 
@@ -67,6 +68,8 @@ pub struct Context {
     pub webhook: Webhook,
     /// Attestation.
     pub attestation: Attestation,
+    /// Questions of people.
+    pub questions: Questions,
     /// For `/readyz`.
     pub ready: Readiness,
     /// For `/metrics`.
@@ -89,6 +92,7 @@ pub fn admission(context: Arc<Context>) -> Router {
     Router::new()
         .route(MUTATE_PATH, post(mutate))
         .route(VALIDATE_PATH, post(validate))
+        .route(QUESTION_PATH, post(question))
         .layer(DefaultBodyLimit::max(MAX_REVIEW as usize))
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
@@ -236,6 +240,17 @@ async fn validate(State(context): State<Arc<Context>>, Extension(peer): Extensio
     };
     let answer = context.webhook.validate(&body);
     reviewed(&context, Route::Validate, begun, answer)
+}
+
+/// Apart from the two above: this one asks the API server and the server, and takes its time.
+async fn question(State(context): State<Arc<Context>>, Extension(peer): Extension<Peer>, request: Request) -> Response {
+    let begun = Instant::now();
+    let (body, _room) = match review(&context, &peer, request).await {
+        Ok(review) => review,
+        Err(unread) => return unread,
+    };
+    let answer = context.questions.answer(&body).await;
+    reviewed(&context, Route::Question, begun, answer)
 }
 
 fn reviewed(context: &Context, route: Route, begun: Instant, answer: Result<(Vec<u8>, Answer), Malformed>) -> Response {

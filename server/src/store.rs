@@ -47,7 +47,7 @@ use crate::model::{Entity, EntityKey};
 pub use data_directory::DataDirectory;
 pub use delta::Foreign;
 pub use postgres::Listener;
-pub use records::Records;
+pub use records::{ReadFilter, Records};
 
 /// What can go wrong with the database.
 #[derive(Debug, thiserror::Error)]

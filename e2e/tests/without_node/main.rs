@@ -11,6 +11,7 @@
 
 mod consent;
 mod delivery;
+mod explain;
 #[path = "../main_job/host.rs"]
 mod host;
 mod lost;

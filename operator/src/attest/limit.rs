@@ -1,38 +1,39 @@
-//! How often one address may attest. A bucket per address, filled evenly; memory is bounded.
+//! How often somebody may ask. A bucket for each, filled evenly; memory is bounded.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Addresses that are remembered at once. Beyond it, newcomers share one bucket.
-const ADDRESSES: usize = 4096;
+/// How many are remembered at once. Beyond it, newcomers share one bucket.
+const REMEMBERED: usize = 4096;
 
-/// Limits the rate per address. IPv6 addresses count by their /64.
+/// Limits the rate per address ([`network`]), or per whoever asks.
 #[derive(Debug)]
-pub struct Limiter {
+pub struct Limiter<K> {
     burst: u32,
     interval: Duration,
-    /// When the bucket of an address will be full again.
-    full_at: Mutex<HashMap<IpAddr, Instant>>,
+    /// When each bucket will be full again; none: that of the newcomers.
+    full_at: Mutex<HashMap<Option<K>, Instant>>,
 }
 
-impl Limiter {
+impl<K: Eq + Hash> Limiter<K> {
     /// At most `burst` at once, then one in each `interval`.
     pub fn new(burst: u32, interval: Duration) -> Self {
         Self { burst, interval, full_at: Mutex::default() }
     }
 
-    /// Whether another one from `address` may pass at `now`; it is counted if so.
-    pub fn admits(&self, address: IpAddr, now: Instant) -> bool {
+    /// Whether another one by `who` may pass at `now`; it is counted if so.
+    pub fn admits(&self, who: K, now: Instant) -> bool {
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut key = network(address);
-        if !full_at.contains_key(&key) && full_at.len() >= ADDRESSES {
+        let mut key = Some(who);
+        if !full_at.contains_key(&key) && full_at.len() >= REMEMBERED {
             full_at.retain(|_, full| *full > now);
-            if full_at.len() >= ADDRESSES {
-                key = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+            if full_at.len() >= REMEMBERED {
+                key = None;
             }
         }
         let full = full_at.get(&key).copied().unwrap_or(now).max(now) + self.interval;
@@ -59,7 +60,8 @@ mod tests {
     #[test]
     fn a_burst_passes_and_then_one_per_interval() {
         let limiter = Limiter::new(3, Duration::from_secs(1));
-        let (a, b) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        let address = |text: &str| network(text.parse().unwrap());
+        let (a, b) = (address("10.0.0.1"), address("10.0.0.2"));
         let start = Instant::now();
         let passed = (0..5).filter(|_| limiter.admits(a, start)).count();
         assert_eq!(passed, 3);
@@ -67,26 +69,27 @@ mod tests {
         assert!(!limiter.admits(a, start + Duration::from_millis(999)));
         assert!(limiter.admits(a, start + Duration::from_secs(1)));
         assert!(!limiter.admits(a, start + Duration::from_secs(1)));
-        assert!(limiter.admits("::ffff:10.0.0.1".parse().unwrap(), start + Duration::from_secs(2)));
+        assert!(limiter.admits(address("::ffff:10.0.0.1"), start + Duration::from_secs(2)));
         assert!(!limiter.admits(a, start + Duration::from_secs(2)), "a mapped address is the address");
     }
 
     #[test]
-    fn many_addresses_do_not_grow_memory() {
+    fn many_who_ask_do_not_grow_memory() {
         let limiter = Limiter::new(1, Duration::from_mins(1));
         let start = Instant::now();
-        let passed = (0..20_000_u32).filter(|n| limiter.admits(IpAddr::V4((*n).into()), start)).count();
-        assert_eq!(passed, ADDRESSES + 1, "the rest shares one bucket");
-        assert!(limiter.full_at.lock().unwrap().len() <= ADDRESSES + 1);
-        assert!(limiter.admits("192.0.2.1".parse().unwrap(), start + Duration::from_mins(2)), "old ones are forgotten");
+        let passed = (0..20_000_u32).filter(|n| limiter.admits(*n, start)).count();
+        assert_eq!(passed, REMEMBERED + 1, "the rest shares one bucket");
+        assert!(limiter.full_at.lock().unwrap().len() <= REMEMBERED + 1);
+        assert!(limiter.admits(20_000, start + Duration::from_mins(2)), "old ones are forgotten");
     }
 
     #[test]
     fn one_ipv6_network_is_one_address() {
         let limiter = Limiter::new(1, Duration::from_secs(1));
         let start = Instant::now();
-        assert!(limiter.admits("2001:db8::1".parse().unwrap(), start));
-        assert!(!limiter.admits("2001:db8::2".parse().unwrap(), start));
-        assert!(limiter.admits("2001:db8:0:1::1".parse().unwrap(), start));
+        let admits = |address: &str| limiter.admits(network(address.parse().unwrap()), start);
+        assert!(admits("2001:db8::1"));
+        assert!(!admits("2001:db8::2"));
+        assert!(admits("2001:db8:0:1::1"));
     }
 }

@@ -35,6 +35,8 @@ fn every_object_is_exactly_what_the_api_knows() {
             "ClusterRoleBinding",
             "Role",
             "RoleBinding",
+            "ClusterRole",
+            "ClusterRole",
             "MutatingWebhookConfiguration",
             "ValidatingWebhookConfiguration"
         ]
@@ -44,11 +46,12 @@ fn every_object_is_exactly_what_the_api_knows() {
     typed::<ClusterRoleBinding>(&objects[2]);
     typed::<Role>(&objects[3]);
     typed::<RoleBinding>(&objects[4]);
-    let mutating: MutatingWebhookConfiguration = typed(&objects[5]);
-    let validating: ValidatingWebhookConfiguration = typed(&objects[6]);
-    let config = &mutating.webhooks.unwrap()[0].client_config;
-    assert_eq!(config.url.as_deref(), Some("https://10.0.0.7:9443/mutate-pods"));
-    assert!(config.ca_bundle.is_none(), "an absent field is nobody's");
+    let mutating: MutatingWebhookConfiguration = typed(&objects[7]);
+    let validating: ValidatingWebhookConfiguration = typed(&objects[8]);
+    let configs = mutating.webhooks.unwrap().into_iter().map(|webhook| webhook.client_config);
+    let configs: Vec<_> = configs.map(|config| (config.url.unwrap(), config.ca_bundle)).collect();
+    let urls = ["mutate-pods", "answer-questions"].map(|path| format!("https://10.0.0.7:9443/{path}"));
+    assert_eq!(configs, urls.map(|url| (url, None)), "an absent field is nobody's");
     assert_eq!(validating.webhooks.unwrap()[0].client_config.url.as_deref(), Some("https://10.0.0.7:9443/validate"));
 }
 
@@ -76,6 +79,7 @@ fn the_operator_has_these_rights_and_no_other() {
             "cluster sikkerkey.com/machines/finalizers,secrets/finalizers,grants/finalizers,accesspolicies/finalizers [*] patch,update",
             "cluster /namespaces,serviceaccounts,pods [*] get,list,watch",
             "cluster authentication.k8s.io/tokenreviews [*] create",
+            "cluster authorization.k8s.io/subjectaccessreviews [*] create",
             "cluster events.k8s.io/events [*] create,patch",
             "cluster admissionregistration.k8s.io/mutatingwebhookconfigurations [sikkerkey] get,patch",
             "cluster admissionregistration.k8s.io/validatingwebhookconfigurations [sikkerkey] get,patch",
@@ -86,6 +90,28 @@ fn the_operator_has_these_rights_and_no_other() {
             "own coordination.k8s.io/leases [sikkerkey-operator] get,update",
             "own coordination.k8s.io/leases [*] create",
             "own apps/deployments,replicasets [*] get",
+        ]
+    );
+}
+
+#[test]
+fn who_may_look_may_ask_and_who_administers_a_namespace_sees_who_read() {
+    let objects = objects(&options()).unwrap();
+    let roles: Vec<ClusterRole> = objects[5..7].iter().map(typed).collect();
+    let lines = roles.into_iter().map(|role| {
+        let labels = role.metadata.labels.unwrap();
+        let to = labels.keys().filter_map(|key| key.strip_prefix("rbac.authorization.k8s.io/aggregate-to-"));
+        let given = role.rules.unwrap();
+        let [rule] = given.as_slice() else { panic!("{given:?}") };
+        let resources = rule.resources.as_ref().unwrap().join(",");
+        let name = role.metadata.name.unwrap();
+        format!("{name}: {} on {resources}, to {}", rule.verbs.join(","), to.collect::<Vec<_>>().join(","))
+    });
+    assert_eq!(
+        lines.collect::<Vec<_>>(),
+        [
+            "sikkerkey-ask: create on questions, to admin,edit,view",
+            "sikkerkey-audit: audit on machines,secrets,grants,accesspolicies, to admin",
         ]
     );
 }
@@ -114,7 +140,7 @@ fn core_secrets_are_read_and_deleted_by_name_where_that_is_asked_for_and_in_a_ro
 fn a_service_is_named_with_its_port() {
     let service = |given: &str| {
         let options = ManifestOptions { webhook_url: None, webhook_service: Some(given.into()), ..options() };
-        objects(&options).map(|objects| objects[5]["webhooks"][0]["clientConfig"]["service"].clone())
+        objects(&options).map(|objects| objects[7]["webhooks"][0]["clientConfig"]["service"].clone())
     };
     let expected =
         |port: u16| json!({"namespace": "sikkerkey-system", "name": "op", "path": "/mutate-pods", "port": port});
@@ -155,9 +181,9 @@ fn both_webhooks_are_called_for_the_namespaces_that_are_managed_and_for_no_other
         ),
     ] {
         let objects = objects(&ManifestOptions { namespace_selector: selector, ..options() }).unwrap();
-        typed::<MutatingWebhookConfiguration>(&objects[5]);
-        typed::<ValidatingWebhookConfiguration>(&objects[6]);
-        let found = [5, 6].map(|index: usize| objects[index]["webhooks"][0]["namespaceSelector"].clone());
+        typed::<MutatingWebhookConfiguration>(&objects[7]);
+        typed::<ValidatingWebhookConfiguration>(&objects[8]);
+        let found = [7, 8].map(|index: usize| objects[index]["webhooks"][0]["namespaceSelector"].clone());
         assert_eq!(found, [pods, kinds]);
     }
 }

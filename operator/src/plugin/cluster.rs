@@ -6,9 +6,10 @@ use clap::Args;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{DynamicObject, ListParams};
 use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube::core::GroupVersionKind;
+use kube::core::{GroupVersionKind, NamespaceResourceScope, PartialObjectMeta};
 use kube::discovery::ApiResource;
-use kube::{Api, Client, Config, ResourceExt};
+use kube::{Api, Client, Config, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 use sikkerkey_crds::crd;
 use sikkerkey_crds::names::{GROUP, VERSION};
 
@@ -167,14 +168,49 @@ impl Cluster {
         freed.map_err(|error| ClusterError::Write(format!("{}/{name} in namespace {namespace}", kind.short), error))
     }
 
+    /// One object of a namespace. `Ok(Err(_))`: the person may not look.
+    pub(super) async fn one<K>(&self, namespace: &str, name: &str) -> Result<Look<K>, ClusterError>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        let api: Api<K> = Api::namespaced(self.client(), namespace);
+        looked(api.get_opt(name).await, || format!("{} {name} in namespace {namespace}", K::kind(&())))
+    }
+
+    /// The uid of one object of a namespace. `Ok(Err(_))`: the person may not look.
+    pub(super) async fn uid<K>(&self, namespace: &str, name: &str) -> Result<Look<String>, ClusterError>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        let found = self.one::<PartialObjectMeta<K>>(namespace, name).await?;
+        Ok(found.map(|object| object.and_then(|object| object.metadata.uid)))
+    }
+
+    /// All objects of a kind in a namespace. `Ok(Err(_))`: the person may not look.
+    pub(super) async fn all<K>(&self, namespace: &str) -> Result<Result<Vec<K>, Unreadable>, ClusterError>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        let api: Api<K> = Api::namespaced(self.client(), namespace);
+        let list = api.list(&ListParams::default()).await;
+        looked(list.map(|list| list.items), || format!("{} in namespace {namespace}", K::plural(&())))
+    }
+
     /// The operators' Lease. `Ok(Err(_))`: the person may not look.
     pub(super) async fn lease(&self, namespace: &str) -> Result<Result<Option<Lease>, Unreadable>, ClusterError> {
         let api: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
-        match api.get_opt(LEASE).await {
-            Ok(lease) => Ok(Ok(lease)),
-            Err(kube::Error::Api(status)) if status.code == 403 => Ok(Err(Unreadable)),
-            Err(error) => Err(ClusterError::Read(format!("Lease {LEASE} in namespace {namespace}"), error)),
-        }
+        looked(api.get_opt(LEASE).await, || format!("Lease {LEASE} in namespace {namespace}"))
+    }
+}
+
+/// What was found of an object, if the person may look.
+pub(super) type Look<K> = Result<Option<K>, Unreadable>;
+
+fn looked<T>(answer: kube::Result<T>, what: impl FnOnce() -> String) -> Result<Result<T, Unreadable>, ClusterError> {
+    match answer {
+        Ok(found) => Ok(Ok(found)),
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(Err(Unreadable)),
+        Err(error) => Err(ClusterError::Read(what(), error)),
     }
 }
 

@@ -20,6 +20,8 @@ pub enum Route {
     Validate,
     /// Attestation.
     Attest,
+    /// Questions of people.
+    Question,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -91,6 +91,7 @@ async fn run_routes(root: &Root, routes: fn(Arc<Context>) -> Router) -> Running 
             trust: trust.clone(),
             clock: clock.clone(),
         },
+        questions: Questions::new(away.clone(), asked_about(), session.clone()),
         attestation: Attestation::new(away, machines, session, trust, clock),
         ready: Box::new(|| Err("the caches are not filled yet")),
         metrics: Box::new(|| "# EOF\n".to_owned()),
@@ -109,6 +110,11 @@ async fn run_routes(root: &Root, routes: fn(Arc<Context>) -> Router) -> Running 
     };
     let task = tokio::spawn(serve(listener, Arc::clone(&certificate), routes(Arc::new(context)), shutdown));
     Running { url, client: client(&root.bundle_pem()), certificate, stop: Some(stop), task }
+}
+
+/// Nothing is there to be asked about.
+fn asked_about() -> Arc<Index> {
+    Index::new().0
 }
 
 fn root() -> Root {
@@ -201,14 +207,14 @@ async fn an_object_of_ours_is_checked_and_a_delete_never() {
 #[tokio::test]
 async fn a_body_that_is_no_review_is_a_400_and_one_too_large_a_413() {
     let running = run(&root()).await;
-    for path in [MUTATE_PATH, VALIDATE_PATH] {
+    for path in [MUTATE_PATH, VALIDATE_PATH, QUESTION_PATH] {
         for body in ["", "{}", "[", "{\"apiVersion\":\"v1\",\"kind\":\"Pod\"}", "\u{0}\u{0}"] {
             let (status, answer) = running.post(path, body).await;
             assert_eq!((status, &answer["code"]), (400, &json!("Malformed")), "{path} {body}");
         }
         let (status, answer) =
             running.post(path, review(("", "Pod"), "CREATE", &pod(&json!({"sikkerkey.com/machine": 5})))).await;
-        assert!(status == 400 || path == VALIDATE_PATH, "{answer}");
+        assert!(status == 400 || path != MUTATE_PATH, "{answer}");
         let (status, _) = running.post(path, vec![b' '; MAX_REVIEW as usize + 1]).await;
         assert_eq!(status, 413);
     }
@@ -278,7 +284,7 @@ async fn it_ends_when_it_is_told_to_although_connections_are_open() {
 async fn attestation_on_its_own_listener_is_all_that_pods_reach_there() {
     let root = root();
     let (for_pods, for_the_api_server) = (run_routes(&root, attestation).await, run_routes(&root, admission).await);
-    for path in [MUTATE_PATH, VALIDATE_PATH] {
+    for path in [MUTATE_PATH, VALIDATE_PATH, QUESTION_PATH] {
         assert_eq!(
             (for_pods.post(path, "{}").await.0, for_the_api_server.post(path, "{}").await.0),
             (404, 400),

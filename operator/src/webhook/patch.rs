@@ -29,7 +29,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    pub(super) fn add(path: impl Into<String>, value: Value) -> Self {
+    pub(crate) fn add(path: impl Into<String>, value: Value) -> Self {
         Self::Add { path: path.into(), value }
     }
 

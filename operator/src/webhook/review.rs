@@ -4,6 +4,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::api::authentication::v1::UserInfo;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
@@ -61,6 +62,10 @@ pub struct Request<'a> {
     /// The object before an update.
     #[serde(borrow)]
     pub old_object: Option<&'a RawValue>,
+    /// Who does it, as the API server has authenticated them.
+    pub user_info: Option<UserInfo>,
+    /// Whether nothing of it is stored.
+    pub dry_run: Option<bool>,
 }
 
 /// A kind.
@@ -116,7 +121,7 @@ pub enum Answer {
     },
     /// Refused.
     Refuse {
-        /// 403 for what may not be, 422 for what is wrong, 503 for what may succeed when it is tried again.
+        /// 403 for what may not be, 422 for what is wrong, 429 and 503 for what may succeed when it is tried again.
         code: u16,
         /// One word.
         reason: &'static str,

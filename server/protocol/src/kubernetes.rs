@@ -11,6 +11,7 @@ mod login;
 mod machine;
 mod pods;
 mod policy;
+mod question;
 mod rewind;
 mod secret;
 
@@ -23,6 +24,7 @@ pub use self::login::*;
 pub use self::machine::*;
 pub use self::pods::*;
 pub use self::policy::*;
+pub use self::question::*;
 pub use self::rewind::*;
 pub use self::secret::*;
 

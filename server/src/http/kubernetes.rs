@@ -1,16 +1,21 @@
 //! The operator's routes, and those with which agents and machines begin.
 
+mod audit;
+
 use axum::Router;
 use sikkerkey_protocol::Call;
 use sikkerkey_protocol::enrolment::Register;
 use sikkerkey_protocol::kubernetes::{
-    ApplyGrant, ApplyMachine, ApplyPolicy, ApplySecret, Delete, GonePods, Inventory, IssueVoucher, Login, Rewind,
+    ApplyGrant, ApplyMachine, ApplyPolicy, ApplySecret, AuditOf, Delete, ExplainRead, GonePods, Inventory,
+    IssueVoucher, Login, Rewind,
 };
 
 use super::{agent, unsigned};
 use crate::app::App;
 use crate::usecase::agent_register::{self, RegisterAgent};
-use crate::usecase::kubernetes::{delete, grant, inventory, login, machine, pods, policy, rewind, secret, voucher};
+use crate::usecase::kubernetes::{
+    delete, explain, grant, inventory, login, machine, pods, policy, rewind, secret, voucher,
+};
 use crate::usecase::register;
 
 /// The routes.
@@ -29,6 +34,8 @@ pub fn routes() -> Router<App> {
         .route(Inventory::PATH, agent::call(inventory::list))
         .route(IssueVoucher::PATH, agent::call(voucher::issue))
         .route(GonePods::PATH, agent::call(pods::gone))
+        .route(ExplainRead::PATH, agent::call(explain::explain))
+        .route(AuditOf::PATH, audit::route())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sikkerkey_protocol::id::{MachineId, ProjectId};
+use sikkerkey_protocol::id::{MachineId, ProjectId, SecretId};
 use tokio::sync::Mutex;
 
 use super::head::Head;
@@ -15,8 +15,18 @@ use crate::crypto::master::WrappedMaster;
 use crate::crypto::root_key::RootKey;
 use crate::crypto::row_mac::MacKey;
 use crate::ledger::{Activity, ActivityKey, ActivityKind};
+use crate::model::machine::Grantee;
 use crate::model::millis::Millis;
 use crate::model::version::Version;
+
+/// Which reads and denials are looked for.
+#[derive(Clone, Debug)]
+pub struct ReadFilter {
+    /// Only by these machines; none: by any.
+    pub reader: Option<Grantee>,
+    /// Only of these secrets; none: of any.
+    pub secrets: Option<Vec<SecretId>>,
+}
 
 /// A view of the audit that cannot write.
 pub struct Records {
@@ -50,6 +60,53 @@ impl Records {
         };
         let machine = machine.map(MachineId::as_str);
         self.rows(sql, &[Bind::OptionalText(machine), Bind::Integer(limit.into())]).await
+    }
+
+    /// Reads and denials among the rows after `lower` up to `upper`, newest first, `limit` at most. Every row between the two is
+    /// looked at: nothing in the audit is indexed but its order.
+    pub async fn reads(
+        &self,
+        filter: &ReadFilter,
+        lower: u64,
+        upper: u64,
+        limit: u32,
+    ) -> Result<Vec<AuditRow>, StoreError> {
+        let sql = match &*self.backend.lock().await {
+            Backend::Sqlite(_) => {
+                "select seq, time, entry, hash from audit where seq > $1 and seq <= $2
+                 and entry ->> '$.action' in ('secret_read', 'secret_read_denied')
+                 and ($3 is null or entry ->> '$.fleet' = $3) and ($4 is null or entry ->> '$.machine' = $4)
+                 and ($5 is null or entry ->> '$.secret' in (select value from json_each($5)))
+                 order by seq desc limit $6"
+            }
+            Backend::Postgres(_) => {
+                "select seq, time, entry, hash from audit where seq > $1 and seq <= $2
+                 and entry::json ->> 'action' in ('secret_read', 'secret_read_denied')
+                 and ($3::text is null or entry::json ->> 'fleet' = $3)
+                 and ($4::text is null or entry::json ->> 'machine' = $4)
+                 and ($5::text is null or entry::json ->> 'secret' in (select json_array_elements_text($5::json)))
+                 order by seq desc limit $6"
+            }
+        };
+        let (fleet, machine) = match &filter.reader {
+            Some(Grantee::Fleet(fleet)) => (Some(fleet.as_str()), None),
+            Some(Grantee::Machine(machine)) => (None, Some(machine.as_str())),
+            None => (None, None),
+        };
+        let secrets = filter
+            .secrets
+            .as_ref()
+            .map(|ids| serde_json::Value::from(ids.iter().map(|id| id.as_str()).collect::<Vec<_>>()).to_string());
+        let [lower, upper] = [lower, upper].map(|seq| i64::try_from(seq).unwrap_or(i64::MAX));
+        let binds = [
+            Bind::Integer(lower),
+            Bind::Integer(upper),
+            Bind::OptionalText(fleet),
+            Bind::OptionalText(machine),
+            Bind::OptionalText(secrets.as_deref()),
+            Bind::Integer(limit.into()),
+        ];
+        self.rows(sql, &binds).await
     }
 
     /// Those of the data in a directory, beside a server that runs there or not.

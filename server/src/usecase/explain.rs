@@ -34,8 +34,21 @@ pub struct Question<'a> {
 pub fn explain(state: &State, ledger: &Ledger, now: Millis, question: &Question<'_>) -> Result<Explanation, Refusal> {
     let machine = machine(state, ledger, question, now)?;
     let secret = secret(state, question)?;
+    of(state, ledger, now, &machine, secret, question.address)
+}
+
+/// Whether this machine may read this secret. Without an address: from where it, or another of its fleet, was seen last.
+pub(super) fn of(
+    state: &State,
+    ledger: &Ledger,
+    now: Millis,
+    machine: &Machine,
+    secret: &Secret,
+    address: Option<IpAddr>,
+) -> Result<Explanation, Refusal> {
+    let own = || ledger.seen(&machine.id).and_then(|it| it.address);
     let seen = || newest(state, ledger, &machine.grantee()).and_then(|(_, seen)| seen);
-    let known = question.address.or_else(seen);
+    let known = address.or_else(own).or_else(seen);
     let looks_at_it = match reading::guard(state, secret) {
         Guard::Policy(policy) => policy.document.ip_allowlist.is_some(),
         Guard::Open | Guard::Missing => false,
@@ -45,7 +58,7 @@ pub fn explain(state: &State, ledger: &Ledger, now: Millis, question: &Question<
         return Err(Refusal::new(RefusalKind::Invalid, text));
     }
     let address = known.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let asking = Asking { machine: &machine, address, now };
+    let asking = Asking { machine, address, now };
     let facts = reading::facts(state, ledger, asking, secret);
     let facts = facts.map_err(|denial| Refusal::new(RefusalKind::NotFound, denial.message))?;
     Ok(policy::explain(&facts))
@@ -76,7 +89,7 @@ fn machine(state: &State, ledger: &Ledger, question: &Question<'_>, now: Millis)
 }
 
 /// The machine of a fleet that was seen last; of one that has none, a machine as its pods are going to be.
-fn member(state: &State, ledger: &Ledger, fleet: &Fleet, now: Millis) -> Result<Machine, Refusal> {
+pub(super) fn member(state: &State, ledger: &Ledger, fleet: &Fleet, now: Millis) -> Result<Machine, Refusal> {
     if let Some((machine, _)) = newest(state, ledger, &Grantee::Fleet(fleet.id.clone())) {
         return Ok(machine.clone());
     }

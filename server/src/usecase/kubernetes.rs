@@ -5,7 +5,9 @@
 //! second time, an older generation never replaces a newer one, and a namespace that was made anew inherits nothing
 //! without a person's word.
 
+pub mod audit;
 pub mod delete;
+pub mod explain;
 pub mod grant;
 pub mod inventory;
 pub mod login;

@@ -38,6 +38,7 @@ mod overload;
 mod parsers;
 mod policy_replicas;
 mod process;
+mod questions;
 mod reads;
 mod refusals;
 mod replay;

@@ -43,7 +43,7 @@ fn seed(n: u8) -> u8 {
     if n == 0x12 { 2 } else { n }
 }
 
-const ROUTES: [(&str, &str, &str); 18] = [
+const ROUTES: [(&str, &str, &str); 20] = [
     ("GET", "/v1/secret/sk_db", ""),
     ("GET", "/v1/secret/sk_ledger", ""),
     ("GET", "/v1/secret/sk_none", ""),
@@ -62,7 +62,13 @@ const ROUTES: [(&str, &str, &str); 18] = [
     ("GET", "/v1/ai/projects/proj_shop/policies", ""),
     ("GET", "/v1/ai/explain/00000000-0000-4000-8000-000000000012/sk_db", ""),
     ("POST", "/v1/ai/kubernetes/inventory", "{}"),
+    ("POST", "/v1/ai/kubernetes/explain", EXPLAIN),
+    ("POST", "/v1/ai/kubernetes/audit", AUDIT),
 ];
+
+const EXPLAIN: &str = r#"{"machine":{"namespace":"shop","name":"web","uid":"u"},"secret":{"namespace":"shop","name":"db","uid":"u"},"askedBy":"jane"}"#;
+const AUDIT: &str =
+    r#"{"kind":"Secret","object":{"namespace":"shop","name":"db","uid":"u"},"limit":50,"askedBy":"jane"}"#;
 
 /// An answer to a request that is not there.
 const CONSENT: &str = r#"{"requestId":"0","vaultId":"vault_v","approverId":"00000000-0000-4000-8000-000000000012","readerId":"0","secretId":"sk_db","policyRevision":1,"notAfter":0}"#;
@@ -205,7 +211,7 @@ async fn the_matrix_of_who_gets_what_is_as_committed() {
         let server = world(prepare).await;
         let routes = ROUTES.into_iter().filter(|(_, target, _)| only.is_empty() || only.contains(target));
         for (route, (method, target, body)) in (1..).zip(routes) {
-            let shown = if body == CONSENT { "…" } else { body };
+            let shown = if [CONSENT, EXPLAIN, AUDIT].contains(&body) { "…" } else { body };
             writeln!(table, "\n{method} {target}{}{shown}", if shown.is_empty() { "" } else { " " }).unwrap();
             for (place, (name, client)) in (1..).zip(&actors) {
                 // Each from an address of its own: nothing here is about lockouts.

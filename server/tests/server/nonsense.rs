@@ -52,6 +52,7 @@ fn of_machines() -> [(&'static str, Value); 7] {
 fn of_agents() -> Vec<(&'static str, Value)> {
     let object = |name: &str| serde_json::to_value(managed("shop", name).object).unwrap();
     let name = |name: &str| json!({"namespace": "shop", "name": name});
+    let identity = |name: &str| json!({"namespace": "shop", "name": name, "uid": "u"});
     let apply = |kind: &'static str, object: Value, rest: Value| {
         let mut body = json!({"object": object});
         body.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
@@ -113,6 +114,14 @@ fn of_agents() -> Vec<(&'static str, Value)> {
         ("/v1/ai/kubernetes/inventory", json!({})),
         ("/v1/ai/kubernetes/vouchers/issue", json!({"machine": name("web"), "pod": pod, "publicKey": key})),
         ("/v1/ai/kubernetes/pods/gone", json!({"uids": ["pod-9"]})),
+        (
+            "/v1/ai/kubernetes/explain",
+            json!({"machine": identity("web"), "secret": identity("db"), "podUid": "u", "address": "10.1.2.3", "askedBy": "jane"}),
+        ),
+        (
+            "/v1/ai/kubernetes/audit",
+            json!({"kind": "Machine", "object": identity("web"), "limit": 50, "askedBy": "jane"}),
+        ),
     ]
 }
 

@@ -49,7 +49,7 @@ impl Check {
         let missing = names(&|_, theirs| theirs.is_none());
         let other = names(&|ours, theirs| theirs.is_some_and(|theirs| schemas(theirs) != schemas(ours)));
         match (missing.is_empty(), other.is_empty()) {
-            (true, true) => check(Outcome::Good, "the four kinds are defined as in this version".to_owned()),
+            (true, true) => check(Outcome::Good, "the kinds are defined as in this version".to_owned()),
             (false, _) => check(
                 Outcome::Bad,
                 format!("{missing}: not defined; sikkerkey-operator crds | kubectl apply --server-side -f - does it"),

@@ -10,8 +10,8 @@ use kube::{Api, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use sikkerkey_crds::crd;
 use sikkerkey_crds::names::{API_VERSION, MACHINE_LABEL};
+use sikkerkey_crds::{crd, question};
 
 use crate::plugin::cluster::{Cluster, ClusterError, kinds};
 
@@ -35,7 +35,7 @@ pub(super) async fn definitions(
 ) -> Result<Option<Vec<(CustomResourceDefinition, Option<CustomResourceDefinition>)>>, ClusterError> {
     let api: Api<CustomResourceDefinition> = Api::all(cluster.client());
     let mut found = Vec::new();
-    for ours in crd::crds() {
+    for ours in crd::crds().into_iter().chain([question::definition()]) {
         let name = ours.metadata.name.clone().unwrap_or_default();
         match api.get_opt(&name).await {
             Ok(theirs) => found.push((ours, theirs)),

@@ -127,6 +127,10 @@ fn object(name: &str) -> Value {
     json!({ "namespace": "shop", "name": name, "namespaceUid": "ns-1", "uid": name, "generation": 1 })
 }
 
+fn identity(name: &str) -> Value {
+    json!({ "namespace": "shop", "name": name, "uid": name })
+}
+
 fn workload() -> Value {
     let delivery = json!({ "onRevoked": "Remove", "onClosed": "Remove", "maxStalenessSeconds": 60, "files": [] });
     let subject = json!({ "workload": { "serviceAccounts": ["web"], "lifetimeSeconds": 3600, "delivery": delivery } });
@@ -219,6 +223,8 @@ fn routes(secret: &str, client: Option<&Client>) -> Vec<(&'static str, String, V
         ("POST", ai("grants/apply"), grant()),
         ("POST", ai("policies/apply"), policy),
         ("POST", ai("vouchers/issue"), voucher("p2", 50)),
+        ("POST", ai("explain"), json!({ "machine": identity("web"), "secret": identity("db"), "askedBy": "jane" })),
+        ("POST", ai("audit"), json!({ "kind": "Secret", "object": identity("db"), "limit": 50, "askedBy": "jane" })),
         ("POST", ai("pods/gone"), json!({ "uids": ["p1"] })),
         (
             "POST",
@@ -285,6 +291,88 @@ async fn an_agent_of_another_cluster_sees_and_touches_nothing_of_this_one() {
     assert_eq!(of(&after), of(&before));
     let (status, _) = server.call(client("a granted pod"), "GET", &format!("/v1/secret/{secret}"), &Value::Null).await;
     assert_eq!(status, 200);
+}
+
+/// A question of each kind, to which `a` has an answer.
+fn questions() -> [(&'static str, Value); 2] {
+    let both = json!({ "machine": identity("web"), "secret": identity("db"), "podUid": "p1", "askedBy": "jane" });
+    [("explain", both), ("audit", json!({ "kind": "Secret", "object": identity("db"), "limit": 9, "askedBy": "jane" }))]
+}
+
+#[tokio::test]
+async fn a_question_is_answered_about_the_objects_of_its_own_cluster_without_a_value() {
+    let (server, clients, secret) = populated().await;
+    let client = |name: &str| clients.iter().find(|it| it.0 == name).unwrap().1.as_ref();
+    let (_, read) = server.call(client("a granted pod"), "GET", &format!("/v1/secret/{secret}"), &Value::Null).await;
+    let value = read["value"].as_str().unwrap();
+    for (route, question) in questions() {
+        let target = format!("/v1/ai/kubernetes/{route}");
+        let (status, answer) = server.call(client("an agent of a"), "POST", &target, &question).await;
+        assert_eq!(status, 200, "{answer}");
+        assert!(!answer.to_string().contains(value), "{answer}");
+        let (_, theirs) = server.call(client("an agent of b"), "POST", &target, &question).await;
+        match route {
+            "explain" => {
+                let explanation = &answer["explanation"];
+                assert_eq!((&answer["enrolled"], &explanation["allowed"]), (&json!(true), &json!(true)), "{answer}");
+                assert_eq!(explanation["machine"], "Machine shop/web");
+                assert_eq!(theirs, json!({ "notHeld": ["Machine", "Secret"] }));
+            }
+            _ => {
+                let events = answer["events"].as_array().unwrap();
+                let told = |key: &str| events[0][key].clone();
+                assert_eq!((events.len(), &answer["usage"]["reads"]), (1, &json!(1)), "{answer}");
+                assert_eq!(
+                    ["denied", "machine", "pod", "secret", "message"].map(told),
+                    [json!(false), json!("shop/web"), json!("shop/web-1"), json!("shop/db"), json!("version 1")]
+                );
+                assert_eq!((&theirs["held"], &theirs["events"]), (&json!(false), &json!([])));
+            }
+        }
+    }
+    let rows = server.engine.app.records.newest(9, None).await.unwrap();
+    let asked = rows.iter().filter(|it| it.entry.contains("management_read") && it.entry.contains("jane"));
+    assert_eq!(asked.count(), 4, "who looked is in the audit, also where there was nothing to see");
+}
+
+#[tokio::test]
+async fn what_is_held_of_an_object_is_not_told_to_another_of_its_name() {
+    let (server, clients, _) = populated().await;
+    let client = |name: &str| clients.iter().find(|it| it.0 == name).unwrap().1.as_ref();
+    for (route, mut question) in questions() {
+        let named = if route == "explain" { "secret" } else { "object" };
+        question[named]["uid"] = json!("another");
+        let target = format!("/v1/ai/kubernetes/{route}");
+        let (status, answer) = server.call(client("an agent of a"), "POST", &target, &question).await;
+        let told = if route == "explain" { answer["notHeld"] == json!(["Secret"]) } else { answer["held"] == false };
+        assert!(status == 200 && told && answer.get("explanation").is_none(), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_is_none_is_refused_with_what_is_wrong() {
+    let (server, clients, _) = populated().await;
+    let agent = clients.iter().find(|it| it.0 == "an agent of a").unwrap().1.as_ref();
+    let [(_, explain), (_, audit)] = questions();
+    for (route, question, field, value, text) in [
+        ("explain", &explain, "askedBy", json!(""), "askedBy is from 1 to 256 bytes"),
+        ("explain", &explain, "podUid", json!(""), "podUid is not a uid"),
+        ("audit", &audit, "limit", json!(0), "limit is from 1 to 50"),
+        ("audit", &audit, "limit", json!(51), "limit is from 1 to 50"),
+        ("audit", &audit, "askedBy", json!("x".repeat(257)), "askedBy is from 1 to 256 bytes"),
+        (
+            "audit",
+            &audit,
+            "object",
+            json!({"namespace": "shop", "name": "a b", "uid": "u"}),
+            "name is not the name of a Kubernetes object",
+        ),
+    ] {
+        let mut question = question.clone();
+        question[field] = value;
+        let (status, answer) = server.call(agent, "POST", &format!("/v1/ai/kubernetes/{route}"), &question).await;
+        assert_eq!((status, answer["error"].as_str()), (400, Some(text)), "{question}");
+    }
 }
 
 #[tokio::test]

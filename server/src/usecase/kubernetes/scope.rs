@@ -2,13 +2,17 @@
 
 use sikkerkey_protocol::error_body::ErrorCode;
 use sikkerkey_protocol::id::ProjectId;
-use sikkerkey_protocol::kubernetes::{ObjectKey, ObjectMeta};
+use sikkerkey_protocol::kubernetes::{ObjectIdentity, ObjectKey, ObjectMeta};
 
 use crate::audit::entry::{Action, Entry};
 use crate::decision::Context;
 use crate::model::agent::Agent;
 use crate::model::cluster::Cluster;
+use crate::model::fleet::Fleet;
+use crate::model::grant::Grant;
 use crate::model::managed::Managed;
+use crate::model::policy::Policy;
+use crate::model::secret::{Secret, SecretPhase};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::author::Author;
 use crate::usecase::source::Source;
@@ -49,17 +53,67 @@ impl<'a> Scope<'a> {
     pub(super) fn managed(&self, object: &ObjectMeta) -> Managed {
         Managed { cluster: self.cluster.name.clone(), object: object.clone() }
     }
+
+    /// The fleet of this very `Machine`.
+    pub(super) fn fleet(&self, object: &ObjectIdentity) -> Option<&'a Fleet> {
+        let found = self.context.state.fleet_of(&self.cluster.name, &object.key);
+        found.filter(|it| it.vault == self.agent.vault && it.managed.object.uid == object.uid)
+    }
+
+    /// What this very `Secret` stands for, unless it is only kept for another.
+    pub(super) fn secret(&self, object: &ObjectIdentity) -> Option<&'a Secret> {
+        let found = self.context.state.secret_of(&self.cluster.name, &object.key);
+        let found = found.filter(|it| it.vault == self.agent.vault && it.phase == SecretPhase::Active);
+        found.filter(|it| is_it(it.managed.as_ref(), object))
+    }
+
+    /// What this very `Grant` gives.
+    pub(super) fn grant(&self, object: &ObjectIdentity) -> Option<&'a Grant> {
+        let found = self.context.state.grant_of(&self.cluster.name, &object.key);
+        found.filter(|it| it.vault == self.agent.vault && is_it(it.managed.as_ref(), object))
+    }
+
+    /// What this very `AccessPolicy` says, unless it is only kept in its place.
+    pub(super) fn policy(&self, object: &ObjectIdentity) -> Option<&'a Policy> {
+        let found = self.context.state.policy_of(&self.cluster.name, &object.key);
+        let found = found.filter(|it| it.vault == self.agent.vault && !it.withdrawn);
+        found.filter(|it| is_it(it.managed.as_ref(), object))
+    }
+}
+
+/// The longest name of a person, in bytes: longer ones are cut by the operator.
+const MAX_ASKER: usize = 256;
+
+/// Who asks, for the audit, in a form that commands nobody's terminal.
+pub(super) fn asker(name: &str) -> Result<String, Refusal> {
+    if name.is_empty() || name.len() > MAX_ASKER {
+        return Err(invalid(format!("askedBy is from 1 to {MAX_ASKER} bytes")));
+    }
+    Ok(format!("{name:?}"))
+}
+
+fn is_it(managed: Option<&Managed>, object: &ObjectIdentity) -> bool {
+    managed.is_some_and(|it| it.object.uid == object.uid)
+}
+
+/// The names must be ones that Kubernetes allows, and the uid one that it gives.
+pub(super) fn check_identity(object: &ObjectIdentity) -> Result<(), Refusal> {
+    check_key(&object.key)?;
+    check_uid("uid", &object.uid, &object.key)
+}
+
+fn check_uid(what: &str, uid: &str, key: &ObjectKey) -> Result<(), Refusal> {
+    if uid.is_empty() || uid.len() > 64 || !uid.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(invalid(format!("{what} of {key} is not a uid")));
+    }
+    Ok(())
 }
 
 /// The object must have names and uids that Kubernetes gives.
 pub(super) fn check_object(object: &ObjectMeta) -> Result<(), Refusal> {
     check_key(&object.key)?;
-    for (what, uid) in [("uid", &object.uid), ("namespaceUid", &object.namespace_uid)] {
-        if uid.is_empty() || uid.len() > 64 || !uid.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(invalid(format!("{what} of {} is not a uid", object.key)));
-        }
-    }
-    Ok(())
+    check_uid("uid", &object.uid, &object.key)?;
+    check_uid("namespaceUid", &object.namespace_uid, &object.key)
 }
 
 /// The names must be ones that Kubernetes allows: they stand in messages, in the audit and in machine names.

@@ -164,7 +164,7 @@ fn is_axis(reason: DenialReason) -> bool {
     )
 }
 
-fn sum(mut sum: Usage, more: &Usage) -> Usage {
+pub(super) fn sum(mut sum: Usage, more: &Usage) -> Usage {
     sum.reads += more.reads;
     sum.denied += more.denied;
     sum.last_read = sum.last_read.max(more.last_read);

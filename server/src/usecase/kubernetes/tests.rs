@@ -6,5 +6,6 @@ mod machines;
 mod pods;
 mod policies;
 mod protected;
+mod questions;
 mod sealed;
 mod secrets;
