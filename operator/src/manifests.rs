@@ -75,7 +75,7 @@ pub fn objects(options: &ManifestOptions) -> Result<Vec<Value>, ManifestError> {
     if options.kubernetes_secret_source {
         objects.extend(originals(options));
     }
-    objects.push(mutating(&client_config(options, MUTATE_PATH)?));
+    objects.push(mutating(options, &client_config(options, MUTATE_PATH)?));
     objects.push(validating(options, &client_config(options, VALIDATE_PATH)?));
     Ok(objects)
 }
@@ -207,9 +207,17 @@ fn client_config(options: &ManifestOptions, path: &str) -> Result<Value, Manifes
     Ok(json!({"service": {"namespace": options.namespace, "name": name, "path": path, "port": port}}))
 }
 
+/// Everywhere but where what the cluster and the operator itself need is started: that must never wait for the operator. By
+/// the label that the API server keeps itself: nobody can give a namespace another's.
+fn elsewhere(options: &ManifestOptions) -> Value {
+    json!({"matchExpressions": [{
+        "key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", options.namespace],
+    }]})
+}
+
 /// Called for pods that carry our label and for no others: nobody else's pods ever depend on the operator. The name comes
 /// after those of meshes, so that their proxies are there when ours is placed.
-fn mutating(client_config: &Value) -> Value {
+fn mutating(options: &ManifestOptions, client_config: &Value) -> Value {
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
         "metadata": {"name": CONFIGURATION, "labels": labels()},
@@ -219,6 +227,7 @@ fn mutating(client_config: &Value) -> Value {
             "clientConfig": client_config,
             "failurePolicy": "Fail",
             "matchPolicy": "Equivalent",
+            "namespaceSelector": elsewhere(options),
             "objectSelector": {"matchExpressions": [{"key": MACHINE_LABEL, "operator": "Exists"}]},
             "reinvocationPolicy": "IfNeeded",
             "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"], "scope": "Namespaced"}],
@@ -249,9 +258,7 @@ fn validating(options: &ManifestOptions, client_config: &Value) -> Value {
                 {"name": "changes-what-is-checked", "expression": CHANGES},
             ],
             "matchPolicy": "Equivalent",
-            "namespaceSelector": {"matchExpressions": [{
-                "key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", options.namespace],
-            }]},
+            "namespaceSelector": elsewhere(options),
             "rules": [{
                 "apiGroups": [GROUP], "apiVersions": [VERSION], "operations": ["CREATE", "UPDATE"],
                 "resources": PLURALS, "scope": "Namespaced",

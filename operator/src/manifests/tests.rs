@@ -51,6 +51,19 @@ fn every_object_is_exactly_what_the_api_knows() {
     assert_eq!(validating.webhooks.unwrap()[0].client_config.url.as_deref(), Some("https://10.0.0.7:9443/validate"));
 }
 
+#[test]
+fn nothing_that_the_cluster_or_the_operator_needs_to_start_waits_for_the_operator() {
+    let objects = objects(&ManifestOptions { namespace: "vaults".into(), ..options() }).unwrap();
+    let expected = json!({"matchExpressions": [{
+        "key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", "vaults"],
+    }]});
+    let webhooks: Vec<&Value> = objects.iter().filter_map(|object| object["webhooks"].as_array()).flatten().collect();
+    assert_eq!(webhooks.len(), 2);
+    for webhook in webhooks {
+        assert_eq!(webhook["namespaceSelector"], expected, "{}", webhook["name"]);
+    }
+}
+
 /// Every right, one a line: group, resource, names, verbs. A reviewer reads this list and nothing else.
 #[test]
 fn the_operator_has_these_rights_and_no_other() {
