@@ -155,6 +155,10 @@ impl<'b> Stage<'b> {
 
     /// New Secrets, each after the one before.
     async fn idle(&self, count: usize) -> Result<Latencies> {
+        // The first one waits for the operator's first login and lease: a start, and no rest.
+        let mut first = Newcomers::new(&self.client, &self.sight, "first");
+        first.come().await?;
+        first.settle(BOUND).await?;
         let mut newcomers = Newcomers::new(&self.client, &self.sight, "idle");
         for _ in 0..count {
             newcomers.come().await?;
