@@ -142,7 +142,8 @@ fn pods() -> BoundPolicy {
                  object.spec.?initContainers.orValue([]).exists(c, c.name == '{CONTAINER}')"
             ),
             "the pod names a Machine but was not injected: is the MutatingWebhookConfiguration of SikkerKey installed, \
-             and does it cover this namespace?"
+             and does it cover this namespace? It never covers kube-system nor the namespace of the operator: such a pod \
+             has to be elsewhere"
                 .to_owned(),
         ),
         check(

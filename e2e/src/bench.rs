@@ -1,4 +1,5 @@
-//! Benchmarks of the server: what a read costs, how long one waits for it, what it writes, and what many of them at once do.
+//! Benchmarks of the server: what a read costs, how long one waits for it, what it writes, and what many of them at once do. And of the
+//! [`operator`], with many objects on a real control plane.
 //!
 //! Absolute figures depend on the machine, so each is held against something that is timed in the same run (an empty answer, an `fdatasync`,
 //! the parts that a read is made of), or it is a resource that does not depend on speed. The server is a process of its own, as it is shipped,
@@ -20,6 +21,7 @@ mod host;
 mod latency;
 mod load;
 mod meter;
+mod operator;
 mod plot;
 mod primitive;
 mod read_cost;
@@ -68,6 +70,9 @@ pub struct Arguments {
     /// A server that is built already; else the release is built
     #[arg(long, value_name = "FILE")]
     server: Option<PathBuf>,
+    /// An operator that is built already; else the release is built
+    #[arg(long, value_name = "FILE")]
+    operator: Option<PathBuf>,
     /// Where the data is written meanwhile; else beside this program. Not in memory: the device is part of what is measured
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -88,6 +93,9 @@ enum Point {
     P5,
     /// A restart storm
     P6,
+    /// The operator with many objects
+    #[value(alias = "operator")]
+    P10,
     /// Memory, and start with a large database
     P11,
     /// All of them
@@ -98,6 +106,8 @@ enum Point {
 struct Bench<'b> {
     scale: Scale,
     programs: Programs<'b>,
+    /// `sikkerkey-operator`, where it is measured.
+    operator: Option<&'b Path>,
     /// Everything is written below it.
     directory: &'b Path,
     report: &'b Report,
@@ -127,13 +137,11 @@ pub async fn run(arguments: Arguments, report: &Report) -> Result<Outcome> {
         _ => Scale::FULL,
     };
     let own = std::env::current_exe().context("this program does not know where it is")?;
-    let server = if let Some(server) = arguments.server {
-        server
+    let server = released("sikkerkey-server", arguments.server, report).await?;
+    let operator = if [Point::P10, Point::All].iter().any(|point| arguments.points.contains(point)) {
+        Some(released("sikkerkey-operator", arguments.operator, report).await?)
     } else {
-        report.line("building the server as it is released");
-        tokio::task::spawn_blocking(|| cargo::build_release("sikkerkey-server"))
-            .await
-            .context("the build panicked")??
+        None
     };
     let place = arguments.dir.as_deref().or(own.parent()).unwrap_or(Path::new("."));
     let directory = tempfile::Builder::new().prefix("sikkerkey-bench-").tempdir_in(place);
@@ -142,7 +150,7 @@ pub async fn run(arguments: Arguments, report: &Report) -> Result<Outcome> {
     let host = Host::new(directory.path());
     report.line(&format!("{} run on {host}", scale.name));
     let programs = Programs { server: &server, own: &own };
-    let bench = Bench { scale, programs, directory: directory.path(), report };
+    let bench = Bench { scale, programs, operator: operator.as_deref(), directory: directory.path(), report };
     let rows = bench.measure(&arguments.points).await?;
     directory.close().context("cannot remove what was written meanwhile")?;
 
@@ -159,6 +167,16 @@ pub async fn run(arguments: Arguments, report: &Report) -> Result<Outcome> {
     let missed = rows.iter().any(|row| row.verdict() == Verdict::Missed);
     let text = format!("{}\n{} run on {host}", row::table(&rows), scale.name);
     Ok(Outcome { text, failed: arguments.check && missed })
+}
+
+/// A program as it is released: the one that is given, or else built now.
+async fn released(package: &'static str, given: Option<PathBuf>, report: &Report) -> Result<PathBuf> {
+    if let Some(given) = given {
+        return Ok(given);
+    }
+    report.line(&format!("building {package} as it is released"));
+    let build = tokio::task::spawn_blocking(move || cargo::build_release(package));
+    Ok(build.await.context("the build panicked")??)
 }
 
 impl Bench<'_> {
@@ -190,6 +208,9 @@ impl Bench<'_> {
         if wanted(Point::P6) {
             self.say("P6: a restart storm");
             rows.push(storm::measure(self).await?);
+        }
+        if let Some(operator) = self.operator {
+            rows.extend(operator::measure(self, operator).await?);
         }
         if wanted(Point::P11) {
             self.say("P11: memory, and start with a large database");

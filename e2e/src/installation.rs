@@ -41,12 +41,12 @@ pub const UNMANAGED_LABEL: &str = "e2e.example/unmanaged";
 pub const CLUSTER_NAME: &str = "e2e";
 const BOUND: Duration = Duration::from_mins(1);
 
-/// The three programs, built.
+/// The programs, built.
 #[derive(Clone, Debug)]
 pub struct Programs {
     server: PathBuf,
     operator: PathBuf,
-    sidecar: PathBuf,
+    sidecar: Option<PathBuf>,
 }
 
 impl Programs {
@@ -57,7 +57,12 @@ impl Programs {
         let (server, operator) = (workspace.program("sikkerkey-server")?, workspace.program("sikkerkey-operator")?);
         report.line("building the sidecar as it is shipped: static, optimised for size");
         let sidecar = cargo::build_static("sikkerkey-sidecar", "sidecar")?;
-        Ok(Self { server, operator, sidecar })
+        Ok(Self { server, operator, sidecar: Some(sidecar) })
+    }
+
+    /// These, for an installation in which no pod is run.
+    pub fn without_pods(server: PathBuf, operator: PathBuf) -> Self {
+        Self { server, operator, sidecar: None }
     }
 }
 
@@ -98,7 +103,7 @@ pub struct Installation {
     pub operator: Process,
     /// The vault that holds the cluster's secrets.
     pub vault: String,
-    /// What runs pods where no node does.
+    /// What runs pods where no node does, if pods are run.
     runner: Option<PodRunner>,
     programs: Programs,
     layout: Layout,
@@ -198,9 +203,9 @@ impl Installation {
         &self.programs.server
     }
 
-    /// The sidecar's program.
-    pub fn sidecar_program(&self) -> &Path {
-        &self.programs.sidecar
+    /// The sidecar's program, if pods are run.
+    pub fn sidecar_program(&self) -> Option<&Path> {
+        self.programs.sidecar.as_deref()
     }
 
     /// Where the server answers.
@@ -215,7 +220,7 @@ impl Installation {
 
     /// Whether pods are run by a kubelet.
     pub fn has_node(&self) -> bool {
-        self.runner.is_none()
+        self.cluster.node().is_some()
     }
 
     /// Where this machine sees a path of a container, if it is below one of its mounts.
@@ -331,15 +336,16 @@ impl Installation {
 
 /// Makes the images known to whatever runs pods; where that is no node, its stand-in.
 async fn bring_images(cluster: &Cluster, programs: &Programs) -> Result<Option<PodRunner>> {
+    let Some(sidecar) = &programs.sidecar else { return Ok(None) };
     if let Some(node) = cluster.node() {
-        let sidecar = Image::of_program(SIDECAR_IMAGE, &programs.sidecar).context("cannot make the sidecar's image")?;
+        let sidecar = Image::of_program(SIDECAR_IMAGE, sidecar).context("cannot make the sidecar's image")?;
         node.import(&sidecar).await?;
         node.import(&Image::busybox_as(APP_IMAGE)?).await?;
         return Ok(None);
     }
     let shell = image::static_busybox().context("no static busybox: `apt-get install -y busybox-static`")?;
     let shell = pod_runner::Program::busybox(shell);
-    let sidecar = pod_runner::Program::new(&programs.sidecar)
+    let sidecar = pod_runner::Program::new(sidecar)
         .default_env("SIKKERKEY_MOUNT", MOUNT)
         .default_env("SIKKERKEY_TOKEN", "/var/run/secrets/sikkerkey.com/token");
     let images = [(SIDECAR_IMAGE, sidecar), (APP_IMAGE, shell.clone()), (BUSYBOX_IMAGE, shell)];

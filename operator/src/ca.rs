@@ -7,12 +7,15 @@
 //!
 //! # Change of root
 //!
-//! The Secret then holds the new root and, as `previous.crt`, the certificate of the one before. Every replica notices
-//! within a round, issues leaves of the new root and hands out both certificates as the bundle, so that pods and
-//! connections from before go on.
+//! After two thirds of the root's life, or when a person asks for it by the annotation [`store::CHANGE_ROOT`] on the Secret,
+//! the leader puts a next root beside it. Both are trusted from then on: every replica hands them out as one bundle, and the
+//! leader writes it into the webhook configurations. Only when it has stood there for a while ([`change`]) the next root
+//! takes the place of the present one, and every replica issues leaves of it. The root before stays in the bundle, and with
+//! each leaf goes a certificate by it of the new root's key: a sidecar that was given nothing but the old root goes on.
 
 pub mod ca_bundle;
 pub mod certificate;
+mod change;
 pub mod name;
 pub mod root;
 pub mod serving;
@@ -20,7 +23,7 @@ pub mod store;
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
@@ -29,10 +32,11 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use self::certificate::{Verdict, Why, judge};
+use self::change::Step;
 use self::name::Name;
 use self::root::{Root, RootError};
 use self::serving::Serving;
-use self::store::{ServerCertificate, StoreError};
+use self::store::{ServerCertificate, StoreError, Stored};
 use crate::clock::Clock;
 use crate::leader::Leadership;
 
@@ -91,12 +95,14 @@ pub struct Authority {
     root: watch::Sender<Arc<Root>>,
     bundle: watch::Sender<Arc<str>>,
     serving: Arc<Serving>,
+    /// Since when this leader has found this bundle in the webhook configurations.
+    spread: Mutex<Option<(Arc<str>, Timestamp)>>,
 }
 
 impl Authority {
     /// Reads or makes the root, and issues the certificate of this replica's listener.
     pub async fn ensure(client: Client, namespace: &str, names: Names, clock: Clock) -> Result<Self, CaError> {
-        let root = Arc::new(store::root(&client, namespace, clock.now()).await?);
+        let root = Arc::new(store::root(&client, namespace, clock.now()).await?.root);
         let bundle = Arc::from(root.bundle_pem());
         let authority = Self {
             client,
@@ -106,6 +112,7 @@ impl Authority {
             root: watch::Sender::new(root),
             bundle: watch::Sender::new(bundle),
             serving: Arc::default(),
+            spread: Mutex::default(),
         };
         authority.keep_serving(authority.clock.now())?;
         Ok(authority)
@@ -143,23 +150,45 @@ impl Authority {
 
     async fn round(&self, leads: bool) -> Result<(), CaError> {
         let now = self.clock.now();
-        let root = Arc::new(store::root(&self.client, &self.namespace, now).await?);
+        let Stored { root, is_change_asked } = store::root(&self.client, &self.namespace, now).await?;
+        let root = Arc::new(root);
         if root.bundle_pem() != **self.bundle.borrow() {
-            tracing::info!("the root certificate has changed");
+            tracing::info!("the root certificates have changed");
             self.bundle.send_replace(Arc::from(root.bundle_pem()));
             self.root.send_replace(Arc::clone(&root));
         }
-        if now >= root.facts().renewal() {
-            tracing::warn!(not_after = %root.facts().not_after, "two thirds of the root certificate's life are over: plan its change");
-        }
         self.keep_serving(now)?;
         if !leads {
+            *self.spread.lock().unwrap_or_else(PoisonError::into_inner) = None;
             return Ok(());
         }
         // One that fails does not keep the other from its turn.
-        let (server, spread) = tokio::join!(self.keep_server(&root, now), self.spread());
+        let (server, spread) = tokio::join!(self.keep_server(&root, now), self.spread(now));
         server?;
-        spread
+        self.change(&root, is_change_asked, spread?, now).await
+    }
+
+    async fn change(
+        &self,
+        root: &Root,
+        is_asked: bool,
+        spread_since: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), CaError> {
+        match change::step(root, is_asked, spread_since, now) {
+            Step::Wait => {}
+            Step::Announce => {
+                if store::announce(&self.client, &self.namespace, now).await? {
+                    tracing::info!(secret = store::CA_SECRET, "made the next root certificate, to be trusted first");
+                }
+            }
+            Step::TakeOver => {
+                if store::take_over(&self.client, &self.namespace, now).await? {
+                    tracing::info!(secret = store::CA_SECRET, "the next root certificate takes over");
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn keep_server(&self, root: &Root, now: Timestamp) -> Result<(), CaError> {
@@ -174,13 +203,18 @@ impl Authority {
         Ok(())
     }
 
-    async fn spread(&self) -> Result<(), CaError> {
+    /// Since when the bundle stands in the webhook configurations.
+    async fn spread(&self, now: Timestamp) -> Result<Timestamp, CaError> {
         let bundle = Arc::clone(&self.bundle.borrow());
         let configurations = ca_bundle::spread(&self.client, &bundle).await?;
         if configurations > 0 {
             tracing::info!(configurations, "put the CA bundle into the webhook configurations");
         }
-        Ok(())
+        let mut spread = self.spread.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = spread.take().filter(|(before, _)| *before == bundle && configurations == 0);
+        let since = since.map_or(now, |(_, since)| since);
+        *spread = Some((bundle, since));
+        Ok(since)
     }
 
     /// Exchanges the listener's certificate when it no longer serves.

@@ -29,11 +29,12 @@ pub(crate) mod fixture;
 #[cfg(test)]
 mod states;
 
+use std::collections::{BTreeSet, HashSet};
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::controller::{self, Action, ReconcileRequest, applier};
@@ -41,21 +42,25 @@ use kube::runtime::reflector::ObjectRef;
 use sikkerkey_crds::access_policy::AccessPolicy;
 use sikkerkey_crds::grant::Grant;
 use sikkerkey_crds::machine::Machine;
-use sikkerkey_protocol::kubernetes::Kind;
+use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use self::error::Error;
 use self::events::Events;
 use self::ledger::{Ledger, back_off};
 use self::plan::Reconciled;
 use crate::clock::Clock;
-use crate::index::Index;
 use crate::index::seen::{IndexedKind, Seen};
+use crate::index::{Index, Touch, Urgency};
 use crate::metrics::Metrics;
 use crate::pods::Pods;
 use crate::server::{Retry, Session};
 
 /// Objects that come together (`kubectl apply -f DIR`) settle before the first pass.
 const DEBOUNCE: Duration = Duration::from_millis(30);
+/// Within this time what is not urgent is looked at.
+const SOON: Duration = Duration::from_secs(1);
 /// Passes of one kind at a time.
 const CONCURRENCY: u16 = 16;
 
@@ -103,7 +108,11 @@ pub async fn run(context: Arc<Context>) {
 async fn drive<K: Reconciled>(context: Arc<Context>) {
     let resource = <K as IndexedKind>::RESOURCE;
     let touched = context.index.subscribe(resource);
-    let queue = stream::iter(context.index.keys(resource)).chain(touched).map(|key| {
+    // In order: what belongs together comes into force together, and is counted once.
+    let mut keys = context.index.keys(resource);
+    keys.sort_unstable();
+    let backlog = Arc::new(Backlog::default());
+    let queue = stream::select(Arc::clone(&backlog).released(keys), in_time(touched)).map(|key| {
         let object: ObjectRef<Seen<K>> = ObjectRef::new(&key.name).within(&key.namespace);
         Ok::<_, Infallible>(ReconcileRequest::from(object))
     });
@@ -118,13 +127,97 @@ async fn drive<K: Reconciled>(context: Arc<Context>) {
         config,
     );
     passes
-        .for_each(|pass| async move {
-            // An object that went between its touch and its pass; other failures are reported where they happen.
-            if let Err(error @ controller::Error::ObjectNotFound(_)) = pass {
-                tracing::debug!(%error, "nothing to do");
+        .for_each(|pass| {
+            match pass {
+                Ok((object, _)) => backlog.done(object.namespace, object.name),
+                Err(controller::Error::ReconcilerFailed(_, object)) => backlog.done(object.namespace, object.name),
+                // An object that went between its touch and its pass; other failures are reported where they happen.
+                Err(controller::Error::ObjectNotFound(object)) => {
+                    tracing::debug!(%object, "nothing to do: it is gone");
+                    backlog.done(object.namespace, object.name);
+                }
+                Err(_) => {}
             }
+            std::future::ready(())
         })
         .await;
+}
+
+/// The objects that are there at the start. Few at a time are let into the queue, so that what changes meanwhile, a new
+/// object above all, does not wait behind ten thousand that have not changed.
+#[derive(Debug)]
+struct Backlog {
+    room: Semaphore,
+    under_way: Mutex<HashSet<ObjectKey>>,
+}
+
+impl Default for Backlog {
+    fn default() -> Self {
+        // One in work and one that waits for it to end.
+        Self { room: Semaphore::new(2 * usize::from(CONCURRENCY)), under_way: Mutex::default() }
+    }
+}
+
+impl Backlog {
+    fn under_way(&self) -> MutexGuard<'_, HashSet<ObjectKey>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Each when there is room for it.
+    fn released(self: Arc<Self>, keys: Vec<ObjectKey>) -> impl Stream<Item = ObjectKey> {
+        stream::iter(keys).then(move |key| {
+            let backlog = Arc::clone(&self);
+            async move {
+                // Never closed.
+                if let Ok(room) = backlog.room.acquire().await {
+                    room.forget();
+                }
+                backlog.under_way().insert(key.clone());
+                key
+            }
+        })
+    }
+
+    /// A pass is over.
+    fn done(&self, namespace: Option<String>, name: String) {
+        if self.under_way().remove(&ObjectKey { namespace: namespace.unwrap_or_default(), name }) {
+            self.room.add_permits(1);
+        }
+    }
+}
+
+/// What is touched, in time: urgent touches as they come, others gathered, each object once.
+fn in_time(touched: impl Stream<Item = Touch>) -> impl Stream<Item = ObjectKey> {
+    let state = (Box::pin(touched), BTreeSet::new(), None::<Instant>);
+    let gathered = stream::unfold(state, |(mut touched, mut waiting, mut until)| async move {
+        loop {
+            let due = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let touch = tokio::select! {
+                biased;
+                () = due => {
+                    let keys = std::mem::take(&mut waiting).into_iter().collect::<Vec<_>>();
+                    return Some((keys, (touched, waiting, None)));
+                }
+                touch = touched.next() => touch?,
+            };
+            match touch.urgency {
+                Urgency::Now => {
+                    waiting.remove(&touch.key);
+                    return Some((vec![touch.key], (touched, waiting, until)));
+                }
+                Urgency::Soon => {
+                    waiting.insert(touch.key);
+                    until = until.or(Some(Instant::now() + SOON));
+                }
+            }
+        }
+    });
+    gathered.flat_map(stream::iter)
 }
 
 /// The one reporter of failed passes: metric, log line and the next attempt.
@@ -149,6 +242,54 @@ fn after_error<K: Reconciled>(object: Arc<Seen<K>>, error: &Error, context: Arc<
 }
 
 /// Has an object of a kind looked at again.
-fn touch(context: &Context, kind: Kind, key: &sikkerkey_protocol::kubernetes::ObjectKey) {
+fn touch(context: &Context, kind: Kind, key: &ObjectKey) {
     context.index.touch(&crate::index::references::Target { resource: kind.into(), key: key.clone() });
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::channel::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn those_that_are_there_at_the_start_come_few_at_a_time() {
+        let key = |n: usize| ObjectKey { namespace: "shop".into(), name: format!("{n:03}") };
+        let done = |backlog: &Backlog, n: usize| backlog.done(Some("shop".into()), key(n).name);
+        let backlog = Arc::new(Backlog::default());
+        let mut released = Box::pin(Arc::clone(&backlog).released((0..100).map(key).collect()));
+        let mut next = || released.next().now_or_never().flatten().map(|key| key.name);
+        let room = 2 * usize::from(CONCURRENCY);
+        for n in 0..room {
+            assert_eq!(next(), Some(key(n).name));
+        }
+        assert_eq!(next(), None, "the others wait");
+        done(&backlog, 3);
+        done(&backlog, 3);
+        done(&backlog, 99);
+        assert_eq!((next(), next()), (Some(key(room).name), None), "one is done, and it alone makes room");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_urgent_is_gathered_for_a_second_and_what_is_comes_at_once() {
+        let (sender, touched) = mpsc::unbounded();
+        let touch = |name: &str, urgency| {
+            let key = ObjectKey { namespace: "shop".into(), name: name.into() };
+            sender.unbounded_send(Touch { key, urgency }).unwrap();
+        };
+        let mut keys = Box::pin(in_time(touched));
+        let begun = Instant::now();
+        for name in ["b", "a", "b", "c", "a"] {
+            touch(name, Urgency::Soon);
+        }
+        touch("d", Urgency::Now);
+        touch("c", Urgency::Now);
+        let mut next = async || (keys.next().await.unwrap().name, begun.elapsed());
+        assert_eq!((next().await, next().await), (("d".into(), Duration::ZERO), ("c".into(), Duration::ZERO)));
+        assert_eq!((next().await, next().await), (("a".into(), SOON), ("b".into(), SOON)));
+        touch("a", Urgency::Soon);
+        assert_eq!(next().await, ("a".into(), 2 * SOON));
+        drop(sender);
+        assert_eq!(keys.next().await, None);
+    }
 }

@@ -36,6 +36,24 @@ use self::references::{Look, References, Resource, Target};
 use self::seen::{Indexed, IndexedKind, Seen};
 use crate::namespaces::NamespaceSelector;
 
+/// An object that has to be looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Touch {
+    /// Which one.
+    pub key: ObjectKey,
+    /// How soon.
+    pub urgency: Urgency,
+}
+
+/// How soon an object is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// At once.
+    Now,
+    /// Within a second, once for all that comes until then.
+    Soon,
+}
+
 /// The stores, and who depends on what.
 pub struct Index {
     machines: Store<Seen<Machine>>,
@@ -47,7 +65,7 @@ pub struct Index {
     managed: NamespaceSelector,
     synced: [AtomicBool; Resource::ALL.len()],
     references: RwLock<References>,
-    listeners: Mutex<Vec<(Resource, mpsc::UnboundedSender<ObjectKey>)>>,
+    listeners: Mutex<Vec<(Resource, mpsc::UnboundedSender<Touch>)>>,
     moved: Notify,
 }
 
@@ -161,7 +179,7 @@ impl Index {
     }
 
     /// Hears of every object of `resource` that has to be looked at, from now on.
-    pub fn subscribe(&self, resource: Resource) -> mpsc::UnboundedReceiver<ObjectKey> {
+    pub fn subscribe(&self, resource: Resource) -> mpsc::UnboundedReceiver<Touch> {
         let (sender, receiver) = mpsc::unbounded();
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push((resource, sender));
         receiver
@@ -169,14 +187,15 @@ impl Index {
 
     /// Has the object looked at.
     pub fn touch(&self, target: &Target) {
-        self.touch_all([target.clone()]);
+        self.touch_all([target.clone()], Urgency::Now);
     }
 
-    fn touch_all(&self, targets: impl IntoIterator<Item = Target>) {
+    fn touch_all(&self, targets: impl IntoIterator<Item = Target>, urgency: Urgency) {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         for target in targets {
             listeners.retain(|(resource, sender)| {
-                *resource != target.resource || sender.unbounded_send(target.key.clone()).is_ok()
+                *resource != target.resource
+                    || sender.unbounded_send(Touch { key: target.key.clone(), urgency }).is_ok()
             });
         }
     }
@@ -239,7 +258,7 @@ impl Index {
     /// After the store: notes what the object refers to now, and tells those it concerns.
     fn changed<K: Indexed>(&self, before: Option<&K>, after: Option<&K>) {
         let Some(own) = after.or(before).map(Indexed::target) else { return };
-        let mut touched = BTreeSet::new();
+        let (mut touched, mut soon) = (BTreeSet::new(), BTreeSet::new());
         {
             let mut references = self.references.write().unwrap_or_else(PoisonError::into_inner);
             let to = after.map(Indexed::refers_to).unwrap_or_default();
@@ -247,11 +266,14 @@ impl Index {
             let is_another = before.map(Indexed::is) != after.map(Indexed::is);
             if before.map(Indexed::shows) != after.map(Indexed::shows) {
                 touched.extend(references.referrers(&own).cloned());
-                touched.extend(all.into_iter().filter(|target| match own.resource.is_looked_at_by(target.resource) {
-                    Some(Look::AtWhatItShows) => true,
-                    Some(Look::AtItsSpec) => is_another,
-                    None => false,
-                }));
+                for target in all {
+                    match own.resource.is_looked_at_by(target.resource) {
+                        // What many Grants give together is counted once.
+                        Some(Look::AtWhatItShows) => _ = soon.insert(target),
+                        Some(Look::AtItsSpec) if is_another => _ = touched.insert(target),
+                        Some(Look::AtItsSpec) | None => {}
+                    }
+                }
             }
         }
         if own.resource == Resource::Namespace {
@@ -265,7 +287,9 @@ impl Index {
         if before.map(Indexed::asks) != after.map(Indexed::asks) {
             touched.insert(own);
         }
-        self.touch_all(touched);
+        soon.retain(|target| !touched.contains(target));
+        self.touch_all(touched, Urgency::Now);
+        self.touch_all(soon, Urgency::Soon);
     }
 }
 

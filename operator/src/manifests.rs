@@ -5,7 +5,7 @@
 //! limited to the operator's namespace), unless values are to be taken over from them; tokens only for its own account; of pods it may only read.
 
 use clap::Args;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use serde_json::{Value, json};
 use sikkerkey_crds::names::{GROUP, MACHINE_LABEL, VERSION};
 use thiserror::Error;
@@ -241,12 +241,24 @@ fn client_config(options: &ManifestOptions, path: &str) -> Result<Value, Manifes
     Ok(json!({"service": {"namespace": options.namespace, "name": name, "path": path, "port": port}}))
 }
 
+/// Namespaces that are managed, but never where what the cluster and the operator itself need is started: that must not wait for
+/// the operator. By the label that the API server keeps itself: nobody can give a namespace another's.
+fn managed(options: &ManifestOptions) -> LabelSelector {
+    let mut selector = options.namespace_selector.clone().unwrap_or_default().to_label_selector();
+    selector.match_expressions.get_or_insert_default().push(LabelSelectorRequirement {
+        key: "kubernetes.io/metadata.name".to_owned(),
+        operator: "NotIn".to_owned(),
+        values: Some(vec!["kube-system".to_owned(), options.namespace.clone()]),
+    });
+    selector
+}
+
 /// Called for pods that carry our label and for no others: nobody else's pods ever depend on the operator. The name comes
 /// after those of meshes, so that their proxies are there when ours is placed.
 ///
 /// A question is a kind of its own that nothing else is made of: with the operator away nobody can ask, and that is all.
 fn mutating(options: &ManifestOptions, client_config: &Value, of_questions: &Value) -> Value {
-    let mut configuration = json!({
+    json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
         "metadata": {"name": CONFIGURATION, "labels": labels()},
         "webhooks": [{
@@ -255,6 +267,7 @@ fn mutating(options: &ManifestOptions, client_config: &Value, of_questions: &Val
             "clientConfig": client_config,
             "failurePolicy": "Fail",
             "matchPolicy": "Equivalent",
+            "namespaceSelector": managed(options),
             "objectSelector": {"matchExpressions": [{"key": MACHINE_LABEL, "operator": "Exists"}]},
             "reinvocationPolicy": "IfNeeded",
             "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"], "scope": "Namespaced"}],
@@ -270,12 +283,7 @@ fn mutating(options: &ManifestOptions, client_config: &Value, of_questions: &Val
             "sideEffects": "None",
             "timeoutSeconds": 10,
         }],
-    });
-    let webhook = configuration.pointer_mut("/webhooks/0").and_then(Value::as_object_mut);
-    if let (Some(selector), Some(webhook)) = (&options.namespace_selector, webhook) {
-        webhook.insert("namespaceSelector".to_owned(), json!(selector.to_label_selector()));
-    }
-    configuration
+    })
 }
 
 /// Whether an update touches what is checked. The finalizer must come off when there is nobody left to ask.
@@ -286,12 +294,6 @@ const CHANGES: &str = "request.operation == 'CREATE' || object.?spec != oldObjec
 /// Never a DELETE, never an object that is being deleted, never a subresource, never a finalizer: with the operator away our
 /// kinds cannot be edited, but nothing hangs.
 fn validating(options: &ManifestOptions, client_config: &Value) -> Value {
-    let mut selector = options.namespace_selector.clone().unwrap_or_default().to_label_selector();
-    selector.match_expressions.get_or_insert_default().push(LabelSelectorRequirement {
-        key: "kubernetes.io/metadata.name".to_owned(),
-        operator: "NotIn".to_owned(),
-        values: Some(vec!["kube-system".to_owned(), options.namespace.clone()]),
-    });
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
         "metadata": {"name": CONFIGURATION, "labels": labels()},
@@ -305,7 +307,7 @@ fn validating(options: &ManifestOptions, client_config: &Value) -> Value {
                 {"name": "changes-what-is-checked", "expression": CHANGES},
             ],
             "matchPolicy": "Equivalent",
-            "namespaceSelector": selector,
+            "namespaceSelector": managed(options),
             "rules": [{
                 "apiGroups": [GROUP], "apiVersions": [VERSION], "operations": ["CREATE", "UPDATE"],
                 "resources": PLURALS, "scope": "Namespaced",

@@ -7,8 +7,10 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use sikkerkey_protocol::kubernetes::Kind;
+use tokio::time::Instant;
 
 /// All metrics of one process. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -20,9 +22,26 @@ pub struct Metrics {
     watch_errors: Family<WatchLabel, Counter>,
     server_up: Gauge,
     leader: Gauge,
+    comparing: Gauge,
+    comparison_seconds: Histogram,
     comparison_stopped: Gauge,
     orphans_deleted: Counter<u64, AtomicU64>,
     pods_revoked: Counter<u64, AtomicU64>,
+}
+
+/// A comparison with the server that is under way. It is over when this goes.
+#[derive(Debug)]
+pub struct Comparison {
+    running: Gauge,
+    seconds: Histogram,
+    begun: Instant,
+}
+
+impl Drop for Comparison {
+    fn drop(&mut self) {
+        self.running.set(0);
+        self.seconds.observe(self.begun.elapsed().as_secs_f64());
+    }
 }
 
 /// How one pass over an object ended.
@@ -78,6 +97,8 @@ impl Metrics {
             watch_errors: Family::default(),
             server_up: Gauge::default(),
             leader: Gauge::default(),
+            comparing: Gauge::default(),
+            comparison_seconds: Histogram::new(exponential_buckets(0.004, 2.0, 12)),
             comparison_stopped: Gauge::default(),
             orphans_deleted: Counter::default(),
             pods_revoked: Counter::default(),
@@ -88,6 +109,9 @@ impl Metrics {
         registry.register("watch_errors", "Watches that broke, by resource", metrics.watch_errors.clone());
         registry.register("server_up", "Whether the server answered last (1) or not (0)", metrics.server_up.clone());
         registry.register("leader", "Whether this replica runs the controllers", metrics.leader.clone());
+        registry.register("comparing", "Whether a comparison with the server is under way", metrics.comparing.clone());
+        let seconds = metrics.comparison_seconds.clone();
+        registry.register("comparison_seconds", "Time that a comparison with the server took", seconds);
         registry.register(
             "comparison_stopped",
             "Objects that a comparison would remove and does not, until somebody acknowledges it",
@@ -141,6 +165,13 @@ impl Metrics {
         self.leader.set(i64::from(leads));
     }
 
+    /// A comparison with the server begins.
+    pub fn comparison(&self) -> Comparison {
+        self.comparing.set(1);
+        let (running, seconds) = (self.comparing.clone(), self.comparison_seconds.clone());
+        Comparison { running, seconds, begun: Instant::now() }
+    }
+
     /// How many removals wait for an acknowledgement.
     pub fn removals_held(&self, count: usize) {
         self.comparison_stopped.set(i64::try_from(count).unwrap_or(i64::MAX));
@@ -176,5 +207,16 @@ mod tests {
         let text = metrics.encode();
         assert!(text.contains("sikkerkey_operator_reconciles_total{kind=\"Grant\",outcome=\"Done\"} 2"), "{text}");
         assert!(text.contains("sikkerkey_operator_server_up 1"), "{text}");
+    }
+
+    #[test]
+    fn a_comparison_shows_while_it_runs_and_is_timed_when_it_is_over() {
+        let metrics = Metrics::new();
+        let comparison = metrics.comparison();
+        let during = metrics.encode();
+        assert!(during.contains("operator_comparing 1") && during.contains("comparison_seconds_count 0"), "{during}");
+        drop(comparison);
+        let after = metrics.encode();
+        assert!(after.contains("operator_comparing 0") && after.contains("comparison_seconds_count 1"), "{after}");
     }
 }

@@ -13,6 +13,11 @@ impl Latencies {
         Self(latencies)
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// The latency that a share of all answers did not exceed, by the nearest rank. Zero without any answer.
     pub(super) fn quantile(&self, per_mille: usize) -> Duration {
         let rank = (self.0.len() * per_mille).div_ceil(1000).max(1);

@@ -50,6 +50,12 @@ impl Meter {
         Ok(Memory { resident: kilobytes("Rss:")? * 1024, anonymous: kilobytes("Anonymous:")? * 1024 })
     }
 
+    /// The most it had resident at any time, in bytes.
+    pub(super) fn peak(&self) -> Result<u64> {
+        let text = self.read("status")?;
+        Ok(field(&text, "VmHWM:").context("/proc/PID/status names no VmHWM")? * 1024)
+    }
+
     fn read(&self, name: &str) -> Result<String> {
         let path = self.directory.join(name);
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
@@ -96,7 +102,8 @@ mod tests {
     #[test]
     fn a_process_can_be_looked_at_from_outside() {
         let meter = Meter::new(std::process::id());
-        assert!(meter.memory().unwrap().resident >= meter.memory().unwrap().anonymous);
+        let memory = meter.memory().unwrap();
+        assert!(memory.resident >= memory.anonymous && meter.peak().unwrap() >= memory.anonymous);
         let before = meter.used().unwrap();
         assert!(meter.used().unwrap().since(&before).cpu < Duration::from_mins(1));
     }

@@ -35,6 +35,8 @@ pub(super) enum Unit {
     Seconds,
     Kilobytes,
     Megabytes,
+    /// Of something that there should be none of.
+    Count,
 }
 
 /// Which of two figures is the better one.
@@ -64,6 +66,8 @@ impl Row {
     /// The figure and the stretch as multiples of the floor, in such a way that less is better and 1 is the floor.
     pub(super) fn against_floor(&self) -> (f64, Option<f64>) {
         let against = |figure: f64| match self.better {
+            // There should be none.
+            Better::Less if self.floor == 0.0 => figure,
             Better::Less => figure / self.floor,
             Better::More => self.floor / figure.max(f64::MIN_POSITIVE),
         };
@@ -90,6 +94,7 @@ impl Row {
 impl Unit {
     fn text(self, figure: f64) -> String {
         let (figure, unit) = match self {
+            Self::Count => return short(figure),
             Self::Times => (figure, "×"),
             Self::Percent => (figure * 100.0, "%"),
             Self::Syncs => (figure, "fdatasync"),
@@ -211,6 +216,15 @@ pub(super) mod tests {
     fn a_bar_of_one_is_the_floor_whichever_way_is_better() {
         assert_eq!(row(Better::Less, 3.0).against_floor(), (0.5, Some(4.0 / 6.0)));
         assert_eq!(row(Better::More, 12.0).against_floor(), (0.5, Some(0.75)));
+    }
+
+    #[test]
+    fn what_there_should_be_none_of_has_no_bar_only_while_there_is_none() {
+        for (figure, bar, verdict) in [(0.0, 0.0, Verdict::Met), (2.0, 2.0, Verdict::Missed)] {
+            let row = Row { floor: 0.0, stretch: None, unit: Unit::Count, ..row(Better::Less, figure) };
+            assert_eq!((row.against_floor(), row.verdict()), ((bar, None), verdict));
+            assert_eq!(row.figure_text(), short(figure));
+        }
     }
 
     #[test]

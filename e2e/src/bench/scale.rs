@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::clients::Fleet;
+use super::operator::Crowd;
 
 /// How long and how much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,14 @@ pub(super) struct Scale {
     pub(super) crowd: Fleet,
     /// Bytes of the database that is started with.
     pub(super) database: u64,
+    /// The objects that the operator has to do with.
+    pub(super) objects: Crowd,
+    /// New Secrets of which each is timed.
+    pub(super) newcomers: usize,
+    /// How long nothing changes.
+    pub(super) quiet: Duration,
+    /// How long the server is away from the operator.
+    pub(super) away: Duration,
 }
 
 impl Scale {
@@ -45,6 +54,10 @@ impl Scale {
         storm: Fleet { machines: 10_000, secrets: 10_000, per_machine: 150 },
         crowd: Fleet { machines: 10_000, secrets: 10_000, per_machine: 10 },
         database: 1_000_000_000,
+        objects: Crowd { namespaces: 100, secrets: 4000, grants: 4000, machines: 1900, policies: 100 },
+        newcomers: 60,
+        quiet: Duration::from_mins(1),
+        away: Duration::from_mins(1),
     };
     /// In two minutes. Good for ratios, not for the last percent.
     pub(super) const QUICK: Self = Self {
@@ -57,6 +70,10 @@ impl Scale {
         saturation: Duration::from_secs(20),
         storm: Fleet { machines: 1000, secrets: 1000, per_machine: 150 },
         database: 100_000_000,
+        objects: Crowd { namespaces: 20, secrets: 800, grants: 800, machines: 380, policies: 20 },
+        newcomers: 20,
+        quiet: Duration::from_secs(20),
+        away: Duration::from_secs(20),
         ..Self::FULL
     };
     /// Only to see that it works: the figures mean nothing.
@@ -72,5 +89,9 @@ impl Scale {
         storm: Fleet { machines: 10, secrets: 20, per_machine: 15 },
         crowd: Fleet { machines: 20, secrets: 20, per_machine: 2 },
         database: 3_000_000,
+        objects: Crowd { namespaces: 2, secrets: 8, grants: 8, machines: 4, policies: 2 },
+        newcomers: 2,
+        quiet: Duration::from_secs(2),
+        away: Duration::from_secs(2),
     };
 }

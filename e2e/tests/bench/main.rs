@@ -1,4 +1,4 @@
-//! The benchmarks run, from filling a data directory to the picture, and leave nothing behind. What they measure is not looked at: a figure is
+//! The benchmarks run, from filling a data directory or a cluster to the picture, and leave nothing behind. What they measure is not looked at: a figure is
 //! no test.
 
 #![allow(
@@ -24,12 +24,17 @@ use tempfile::TempDir;
 /// The bound of one wait. Nothing comes near it on an idle machine.
 const BOUND: Duration = Duration::from_secs(90);
 
-static SERVER: LazyLock<PathBuf> =
-    LazyLock::new(|| cargo::build_workspace().expect("it builds").program("sikkerkey-server").expect("a server"));
+/// Server and operator.
+static PROGRAMS: LazyLock<[PathBuf; 2]> = LazyLock::new(|| {
+    let workspace = cargo::build_workspace().expect("it builds");
+    ["sikkerkey-server", "sikkerkey-operator"].map(|program| workspace.program(program).expect("it is a program"))
+});
 
 fn bench(place: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sikkerkey-e2e"));
-    command.arg("bench").args(arguments).arg("--server").arg(&*SERVER).arg("--dir").arg(place);
+    let [server, operator] = &*PROGRAMS;
+    command.arg("bench").args(arguments).arg("--dir").arg(place);
+    command.arg("--server").arg(server).arg("--operator").arg(operator);
     command
 }
 
@@ -50,7 +55,8 @@ fn every_point_is_measured_and_written_down() {
     let document: Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
     let rows = document["rows"].as_array().unwrap();
     let points: Vec<_> = rows.iter().map(|row| row["point"].as_str().unwrap()).collect();
-    assert_eq!(points, ["P1", "P1", "P2", "P2", "P3", "P3", "P3", "P4", "P4", "P4", "P5", "P6", "P11", "P11"]);
+    let of_server = ["P1", "P1", "P2", "P2", "P3", "P3", "P3", "P4", "P4", "P4", "P5", "P6"];
+    assert_eq!(points, [&of_server[..], &["P10"; 10], &["P11"; 2]].concat());
     let (table, picture) = (String::from_utf8(output.stdout).unwrap(), std::fs::read_to_string(svg).unwrap());
     for row in rows {
         let what = row["what"].as_str().unwrap();

@@ -230,7 +230,7 @@ impl Boss {
             "apiUrl": installation.server_url(), "privateKeyPath": vault.join("private.pem"),
         });
         std::fs::write(vault.join("identity.json"), identity.to_string()).unwrap();
-        Self { home, program: installation.sidecar_program().to_owned(), ca: installation.ca_file() }
+        Self { home, program: installation.sidecar_program().unwrap().to_owned(), ca: installation.ca_file() }
     }
 
     /// Runs the program; what it wrote, or how it refused.

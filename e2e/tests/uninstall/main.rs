@@ -1,4 +1,5 @@
-//! Uninstalling, in every order, leaves nothing hanging. Each test has a cluster of its own, and takes it apart.
+//! Uninstalling, in every order, leaves nothing hanging, and an operator that is away is in nobody's way. Each test has a
+//! cluster of its own, and takes it apart.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,6 +9,8 @@
     reason = "a test's helpers fail the test, and looking into JSON that is not there gives null"
 )]
 
+mod away;
+mod certificates;
 #[path = "../without_node/plugin_program.rs"]
 mod plugin_program;
 #[path = "../main_job/team.rs"]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use sikkerkey_e2e::installation::NAMESPACE;
 use sikkerkey_e2e::wait::wait_for;
 
 use crate::plugin_program::{plugin, text};
@@ -102,6 +103,11 @@ fn an_installation_that_works_is_found_to_work() {
         let outcomes: Vec<&str> =
             said["checks"].as_array().unwrap().iter().map(|check| check["outcome"].as_str().unwrap()).collect();
         assert_eq!(outcomes, ["Unknown", "Unknown", "Unknown", "Unknown", "Good"], "{said:#}");
+
+        let spared = plugin(installation, &administrator, &["doctor", "-n", NAMESPACE]).await;
+        let page = text(&spared.stdout);
+        let told = "not tried: no webhook is asked about namespace sikkerkey-system; give a team's with -n";
+        assert!(spared.status.success() && page.matches(told).count() == 2, "{page}");
     });
 }
 

@@ -54,6 +54,12 @@ impl Facts {
         own.issuer() == issuer.subject() && own.verify_signature(Some(issuer.public_key())).is_ok()
     }
 
+    /// Whether both are certificates of the same name.
+    pub fn is_named_as(&self, other: &Self) -> bool {
+        let (own, other) = (parse_x509_certificate(&self.der), parse_x509_certificate(&other.der));
+        own.is_ok_and(|(_, own)| other.is_ok_and(|(_, other)| own.subject() == other.subject()))
+    }
+
     /// When to replace it: after two thirds of its life.
     pub fn renewal(&self) -> Timestamp {
         let life = self.not_after.duration_since(self.not_before);

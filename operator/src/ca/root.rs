@@ -46,10 +46,15 @@ pub enum RootError {
     Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// A root: its certificate, its private key and, during a change of root, the certificate of the one before.
+/// A root: its certificate, its private key and, around a change of root, what is trusted beside it.
 pub struct Root {
     certificate: String,
+    /// The certificate of the one before, whose leaves are still about.
     previous: Option<String>,
+    /// This root's key, certified by the one before: for whoever trusts only that.
+    cross: Option<String>,
+    /// Trusted already; it signs nothing yet.
+    next: Option<Box<Self>>,
     facts: Facts,
     issuer: Issuer<'static, KeyPair>,
 }
@@ -58,12 +63,12 @@ impl Root {
     /// Makes a root whose life begins at `now`.
     pub fn generate(now: Timestamp) -> Result<Self, RootError> {
         let key = KeyPair::generate()?;
-        let mut params = params("SikkerKey CA", now, ROOT_LIFE)?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        // One more below it: the next root, for those who do not know that one yet.
+        let params = authority(now, ROOT_LIFE, 1)?;
         let certificate = params.self_signed(&key)?.pem();
         let facts = Facts::of_pem(&certificate)?;
-        Ok(Self { certificate, previous: None, facts, issuer: Issuer::new(params, key) })
+        let issuer = Issuer::new(params, key);
+        Ok(Self { certificate, previous: None, cross: None, next: None, facts, issuer })
     }
 
     /// Reads a root that was stored.
@@ -77,7 +82,41 @@ impl Root {
             Facts::of_pem(previous)?;
         }
         let issuer = Issuer::from_ca_cert_pem(certificate, key)?;
-        Ok(Self { certificate: certificate.to_owned(), previous: previous.map(str::to_owned), facts, issuer })
+        let (certificate, previous) = (certificate.to_owned(), previous.map(str::to_owned));
+        Ok(Self { certificate, previous, cross: None, next: None, facts, issuer })
+    }
+
+    /// With a certificate of its key by the root before. One that is of another key is left out.
+    #[must_use]
+    pub fn crossed(mut self, cross: Option<&str>) -> Self {
+        let is_ours = |cross: &&str| Facts::of_pem(cross).is_ok_and(|facts| facts.public_key == self.facts.public_key);
+        self.cross = cross.filter(is_ours).map(str::to_owned);
+        self
+    }
+
+    /// With the root that will take its place.
+    #[must_use]
+    pub fn announcing(mut self, next: Self) -> Self {
+        self.next = Some(Box::new(next));
+        self
+    }
+
+    /// The root that will take its place.
+    pub fn next(&self) -> Option<&Self> {
+        self.next.as_deref()
+    }
+
+    /// The certificate of the next root's key by this one; none for a root that bears another name.
+    pub fn certify_next(&self, now: Timestamp) -> Result<Option<String>, RootError> {
+        let Some(next) = self.next() else { return Ok(None) };
+        let cross = authority(now, next.facts.not_after.duration_since(now), 0)?;
+        let cross = cross.signed_by(next.issuer.key(), &self.issuer)?.pem();
+        Ok(Facts::of_pem(&cross)?.is_named_as(&next.facts).then_some(cross))
+    }
+
+    /// Its certificate of the root before.
+    pub fn cross_pem(&self) -> Option<&str> {
+        self.cross.as_deref()
     }
 
     /// Its certificate, PEM.
@@ -95,14 +134,13 @@ impl Root {
         &self.facts
     }
 
-    /// What others shall trust: this root and, during a change, the one before, whose leaves are still about.
+    /// What others shall trust: this root, and around a change the one that comes and the one before.
     pub fn bundle_pem(&self) -> String {
-        let mut bundle = with_newline(&self.certificate);
-        bundle.push_str(&self.previous.as_deref().map(with_newline).unwrap_or_default());
-        bundle
+        let next = self.next().map(Self::certificate_pem);
+        [Some(self.certificate_pem()), next, self.previous.as_deref()].into_iter().flatten().map(with_newline).collect()
     }
 
-    /// Issues a leaf for `names` with a fresh key.
+    /// Issues a leaf for `names` with a fresh key. Who knows only the root before accepts it as well.
     pub fn issue(&self, names: &BTreeSet<Name>, now: Timestamp) -> Result<Leaf, RootError> {
         let key = KeyPair::generate()?;
         let common_name = names.iter().find(|name| name.to_string().len() <= 64);
@@ -112,8 +150,9 @@ impl Root {
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let certificate = params.signed_by(&key, &self.issuer)?.pem();
-        let facts = Facts::of_pem(&certificate)?;
+        let leaf = params.signed_by(&key, &self.issuer)?.pem();
+        let facts = Facts::of_pem(&leaf)?;
+        let certificate = [Some(leaf.as_str()), self.cross_pem()].into_iter().flatten().map(with_newline).collect();
         Ok(Leaf { certificate, key: Zeroizing::new(key.serialize_pem()), facts })
     }
 }
@@ -124,7 +163,7 @@ impl fmt::Debug for Root {
     }
 }
 
-/// A certificate with its key.
+/// A certificate, with those that lead from it to a root, and its key.
 pub struct Leaf {
     certificate: String,
     key: Zeroizing<String>,
@@ -132,7 +171,7 @@ pub struct Leaf {
 }
 
 impl Leaf {
-    /// The certificate, PEM.
+    /// The certificate and those that lead to a root, PEM.
     pub fn certificate_pem(&self) -> &str {
         &self.certificate
     }
@@ -167,6 +206,14 @@ impl fmt::Debug for Leaf {
 /// The public key (`SubjectPublicKeyInfo`, DER) of a private key in PEM form.
 pub fn public_key_of(key_pem: &str) -> Option<Vec<u8>> {
     KeyPair::from_pem(key_pem).ok().map(|key| key.subject_public_key_info())
+}
+
+/// Of a certificate that signs others, with so many more of its kind between it and a leaf.
+fn authority(now: Timestamp, life: SignedDuration, below: u8) -> Result<CertificateParams, RootError> {
+    let mut params = params("SikkerKey CA", now, life)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok(params)
 }
 
 fn params(common_name: &str, now: Timestamp, life: SignedDuration) -> Result<CertificateParams, RootError> {

@@ -21,8 +21,14 @@ pub const SERVER_SECRET: &str = "sikkerkey-server-tls";
 const CERTIFICATE: &str = "ca.crt";
 const KEY: &str = "ca.key";
 const PREVIOUS: &str = "previous.crt";
+const CROSS: &str = "cross.crt";
+const NEXT_CERTIFICATE: &str = "next.crt";
+const NEXT_KEY: &str = "next.key";
 const LEAF_CERTIFICATE: &str = "tls.crt";
 const LEAF_KEY: &str = "tls.key";
+
+/// By this annotation on the CA's Secret a person asks for a change of root.
+pub const CHANGE_ROOT: &str = "sikkerkey.com/change-root";
 
 /// Marks what the operator made. A Secret without it was supplied by somebody else and is left alone.
 const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "sikkerkey-operator");
@@ -61,8 +67,17 @@ pub enum StoreError {
     Issue(#[source] RootError),
 }
 
+/// The CA as it is stored.
+#[derive(Debug)]
+pub(super) struct Stored {
+    /// The root, and the next one if there is one.
+    pub(super) root: Root,
+    /// Whether a person asks for a change of root.
+    pub(super) is_change_asked: bool,
+}
+
 /// Reads the root; makes and stores it when there is none. Whichever replica comes first wins, the others read.
-pub(super) async fn root(client: &Client, namespace: &str, now: Timestamp) -> Result<Root, StoreError> {
+pub(super) async fn root(client: &Client, namespace: &str, now: Timestamp) -> Result<Stored, StoreError> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let get = || async { api.get_opt(CA_SECRET).await.map_err(failed("read", CA_SECRET)) };
     if let Some(secret) = get().await? {
@@ -72,7 +87,7 @@ pub(super) async fn root(client: &Client, namespace: &str, now: Timestamp) -> Re
     match api.create(&PostParams::default(), &root_secret(namespace, &root)).await {
         Ok(_) => {
             tracing::info!(secret = CA_SECRET, "made a root certificate");
-            Ok(root)
+            Ok(Stored { root, is_change_asked: false })
         }
         Err(kube::Error::Api(status)) if status.is_already_exists() => match get().await? {
             Some(secret) => read_root(&secret),
@@ -80,6 +95,60 @@ pub(super) async fn root(client: &Client, namespace: &str, now: Timestamp) -> Re
         },
         Err(error) => Err(failed("create", CA_SECRET)(error)),
     }
+}
+
+/// Puts the next root beside the present one, from when on both are trusted. Not if another replica did.
+pub(super) async fn announce(client: &Client, namespace: &str, now: Timestamp) -> Result<bool, StoreError> {
+    change(client, namespace, |secret, root| {
+        if root.next().is_some() {
+            return Ok(false);
+        }
+        let next = Root::generate(now).map_err(StoreError::Issue)?;
+        put(secret, NEXT_CERTIFICATE, Some(next.certificate_pem()));
+        put(secret, NEXT_KEY, Some(&next.key_pem()));
+        secret.annotations_mut().remove(CHANGE_ROOT);
+        Ok(true)
+    })
+    .await
+}
+
+/// Gives the next root the place of the present one, which goes on to be trusted. Not if another replica did.
+pub(super) async fn take_over(client: &Client, namespace: &str, now: Timestamp) -> Result<bool, StoreError> {
+    change(client, namespace, |secret, root| {
+        let Some(next) = root.next() else { return Ok(false) };
+        put(secret, CROSS, root.certify_next(now).map_err(StoreError::Issue)?.as_deref());
+        put(secret, PREVIOUS, Some(root.certificate_pem()));
+        put(secret, CERTIFICATE, Some(next.certificate_pem()));
+        put(secret, KEY, Some(&next.key_pem()));
+        put(secret, NEXT_CERTIFICATE, None);
+        put(secret, NEXT_KEY, None);
+        Ok(true)
+    })
+    .await
+}
+
+/// Changes the CA's Secret as it is stored now: of two replicas that do so at a time one is refused.
+async fn change(
+    client: &Client,
+    namespace: &str,
+    edit: impl FnOnce(&mut Secret, &Root) -> Result<bool, StoreError>,
+) -> Result<bool, StoreError> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let mut secret = api.get(CA_SECRET).await.map_err(failed("read", CA_SECRET))?;
+    let root = read_root(&secret)?.root;
+    if !edit(&mut secret, &root)? {
+        return Ok(false);
+    }
+    api.replace(CA_SECRET, &PostParams::default(), &secret).await.map_err(failed("replace", CA_SECRET))?;
+    Ok(true)
+}
+
+fn put(secret: &mut Secret, key: &str, text: Option<&str>) {
+    let data = secret.data.get_or_insert_default();
+    match text {
+        Some(text) => data.insert(key.to_owned(), ByteString(text.as_bytes().to_vec())),
+        None => data.remove(key),
+    };
 }
 
 /// What became of the server's certificate.
@@ -140,9 +209,15 @@ fn text<'a>(secret: &'a Secret, key: &str) -> Option<&'a str> {
     std::str::from_utf8(&secret.data.as_ref()?.get(key)?.0).ok()
 }
 
-fn read_root(secret: &Secret) -> Result<Root, StoreError> {
+fn read_root(secret: &Secret) -> Result<Stored, StoreError> {
     let part = |key| text(secret, key).ok_or(StoreError::Content { name: CA_SECRET, key });
-    Root::parse(part(CERTIFICATE)?, part(KEY)?, text(secret, PREVIOUS)).map_err(StoreError::Root)
+    let root = Root::parse(part(CERTIFICATE)?, part(KEY)?, text(secret, PREVIOUS)).map_err(StoreError::Root)?;
+    let root = root.crossed(text(secret, CROSS));
+    let root = match text(secret, NEXT_CERTIFICATE) {
+        Some(next) => root.announcing(Root::parse(next, part(NEXT_KEY)?, None).map_err(StoreError::Root)?),
+        None => root,
+    };
+    Ok(Stored { root, is_change_asked: secret.annotations().contains_key(CHANGE_ROOT) })
 }
 
 /// The certificate and the public half of the key beside it.

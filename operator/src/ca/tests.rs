@@ -1,3 +1,5 @@
+mod renewal;
+
 use std::collections::BTreeSet;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -8,6 +10,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::certificate::{Facts, Verdict, Why, judge};
+use super::change::{SETTLE, Step, step};
 use super::name::Name;
 use super::root::{LEAF_LIFE, Leaf, ROOT_LIFE, Root, public_key_of};
 
@@ -21,16 +24,21 @@ fn names(names: &[&str]) -> BTreeSet<Name> {
 
 /// Whether a TLS client that trusts `bundle` accepts the leaf for `name` at `at`.
 fn accepts(bundle: &str, leaf: &Leaf, name: &str, at: Timestamp) -> bool {
+    chain_is_accepted(bundle, leaf.certificate_pem(), name, at)
+}
+
+/// The same of a leaf and what comes with it, as PEM.
+fn chain_is_accepted(bundle: &str, chain: &str, name: &str, at: Timestamp) -> bool {
     let mut store = RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(bundle.as_bytes()) {
         store.add(root.unwrap()).unwrap();
     }
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     let verifier = WebPkiServerVerifier::builder_with_provider(store.into(), provider).build().unwrap();
-    let certificate = CertificateDer::from_pem_slice(leaf.certificate_pem().as_bytes()).unwrap();
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain.as_bytes()).map(Result::unwrap).collect();
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(at.as_second().unsigned_abs()));
-    verifier.verify_server_cert(&certificate, &[], &name, &[], at).is_ok()
+    verifier.verify_server_cert(&chain[0], &chain[1..], &name, &[], at).is_ok()
 }
 
 #[test]
@@ -70,6 +78,52 @@ fn during_a_change_of_root_leaves_of_both_are_trusted() {
     for issuer in [&old, &fresh] {
         let leaf = issuer.issue(&names(&["a.example"]), now()).unwrap();
         assert!(accepts(&fresh.bundle_pem(), &leaf, "a.example", now()));
+    }
+}
+
+#[test]
+fn who_knows_only_the_root_before_accepts_the_leaves_of_the_next_and_nobody_elses() {
+    let [old, next, stranger] = [(), (), ()].map(|()| Root::generate(now()).unwrap());
+    let crossing = |by: &Root, next: &Root| {
+        let parse = |root: &Root| Root::parse(root.certificate_pem(), &root.key_pem(), None).unwrap();
+        parse(by).announcing(parse(next)).certify_next(now()).unwrap().unwrap()
+    };
+    let leaf = |root: &Root, cross: &str| {
+        let root = Root::parse(root.certificate_pem(), &root.key_pem(), None).unwrap().crossed(Some(cross));
+        root.issue(&names(&["a.example"]), now()).unwrap()
+    };
+    let cross = crossing(&old, &next);
+    for (cross, by_old) in [(&cross, true), (&crossing(&stranger, &next), false), (&crossing(&old, &stranger), false)] {
+        let leaf = leaf(&next, cross);
+        assert_eq!(accepts(&old.bundle_pem(), &leaf, "a.example", now()), by_old);
+        assert!(accepts(&next.bundle_pem(), &leaf, "a.example", now()));
+        assert!(leaf.certified_key().is_ok());
+    }
+    // What certifies the next root's key certifies no leaf of another's.
+    assert!(!accepts(&old.bundle_pem(), &leaf(&stranger, &cross), "a.example", now()));
+}
+
+#[test]
+fn a_next_root_is_made_when_it_is_due_or_asked_for_and_takes_over_when_it_has_been_trusted_for_a_while() {
+    let alone = Root::generate(now()).unwrap();
+    let second = SignedDuration::from_secs(1);
+    let due = alone.facts().renewal();
+    for (asked, at, expected) in [
+        (false, now(), Step::Wait),
+        (false, due - second, Step::Wait),
+        (false, due, Step::Announce),
+        (true, now(), Step::Announce),
+    ] {
+        assert_eq!(step(&alone, asked, now(), at), expected, "{asked} {at}");
+    }
+    let announcing = alone.announcing(Root::generate(now()).unwrap());
+    for (asked, at, expected) in [
+        (false, now(), Step::Wait),
+        (true, now() + SETTLE - second, Step::Wait),
+        (true, now() + SETTLE, Step::TakeOver),
+        (false, due, Step::TakeOver),
+    ] {
+        assert_eq!(step(&announcing, asked, now(), at), expected, "{asked} {at}");
     }
 }
 

@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use sikkerkey_protocol::kubernetes::{Inventoried, Kind, ObjectKey, ObjectMeta};
 
-use super::ledger::Entry;
+use super::ledger::InForce;
 use crate::index::Standing;
 
 /// What was put in force.
-pub type Applied = HashMap<(Kind, ObjectKey), Entry>;
+pub type Applied = HashMap<(Kind, ObjectKey), InForce>;
 
 /// What the cluster has.
 pub type Present = HashMap<(Kind, ObjectKey), Standing>;
@@ -68,7 +68,7 @@ pub fn compare(inventory: &Inventoried, present: &Present, applied: &Applied) ->
         let place = (kind, object.key.clone());
         let own = present.get(&place);
         let ours = own.and_then(|own| applied.get(&place).filter(|entry| entry.uid == own.uid));
-        let is_stale = |entry: &Entry| entry.uid != object.uid || entry.in_force > Some(object.generation);
+        let is_stale = |entry: &InForce| entry.uid != object.uid || entry.generation > Some(object.generation);
         match ours {
             // What the server refuses has its own time for the next attempt.
             Some(entry) if is_stale(entry) && !entry.refused => differences.stale.push(place.clone()),
@@ -126,12 +126,7 @@ mod tests {
     }
 
     fn applied(entries: &[(&str, &str, i64)]) -> Applied {
-        let entry = |uid: &str, generation| Entry {
-            uid: uid.into(),
-            in_force: Some(generation),
-            applied: true,
-            ..Entry::default()
-        };
+        let entry = |uid: &str, generation| InForce { uid: uid.into(), generation: Some(generation), refused: false };
         entries.iter().map(|(name, uid, generation)| ((Kind::Grant, key(name)), entry(uid, *generation))).collect()
     }
 

@@ -1,5 +1,7 @@
 //! Events: one for each change of a reason, about the object with its uid, so that `kubectl describe` finds it.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
@@ -17,13 +19,23 @@ use crate::metrics::Metrics;
 /// The API server's limit for the text of an Event.
 const NOTE_LIMIT: usize = 1_024;
 
+/// Time for each Event that is no warning, in milliseconds: ten in a second.
+const GOOD_NEWS_COST: i64 = 100;
+/// So much of it may be saved up, in milliseconds: for 300 Events.
+const GOOD_NEWS_SAVED: i64 = 30_000;
+
 /// Publishes Events. Cheap to clone. Nothing is remembered of them: each change of a reason is published once.
+///
+/// Warnings always are. Of good news only so many are told in a time: where ten thousand objects come into force together (a
+/// cluster that is restored) nobody reads an Event for each, and they would be a fifth of what the API server has to write.
 #[derive(Clone)]
 pub struct Events {
     client: Client,
     instance: String,
     clock: Clock,
     metrics: Metrics,
+    /// Until when the budget for good news is spent, in Unix milliseconds.
+    spent_until: Arc<Mutex<i64>>,
 }
 
 /// What an Event says.
@@ -47,12 +59,17 @@ impl News {
 impl Events {
     /// Publishes as the operator, from the pod `instance`.
     pub fn new(client: Client, instance: &str, clock: Clock, metrics: Metrics) -> Self {
-        Self { client, instance: instance.to_owned(), clock, metrics }
+        Self { client, instance: instance.to_owned(), clock, metrics, spent_until: Arc::default() }
     }
 
     /// Publishes. An Event that is lost is logged; nothing depends on it.
     pub async fn publish(&self, regarding: &ObjectReference, action: &str, news: &News) {
-        let event = event(regarding, action, news, &self.instance, self.clock.now());
+        let now = self.clock.now();
+        if !news.is_warning && !self.has_room_for_good_news(now) {
+            tracing::debug!(reason = news.reason, name = regarding.name, "no Event: there is much good news");
+            return;
+        }
+        let event = event(regarding, action, news, &self.instance, now);
         let namespace = regarding.namespace.as_deref().unwrap_or("default");
         let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         match api.create(&PostParams::default(), &event).await {
@@ -65,6 +82,17 @@ impl Events {
                 %error, reason = news.reason, namespace, name = regarding.name, "an Event could not be published"
             ),
         }
+    }
+
+    fn has_room_for_good_news(&self, now: Timestamp) -> bool {
+        let now = now.as_millisecond();
+        let mut spent_until = self.spent_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = (*spent_until).max(now - GOOD_NEWS_SAVED) + GOOD_NEWS_COST;
+        let is_left = next <= now;
+        if is_left {
+            *spent_until = next;
+        }
+        is_left
     }
 }
 
@@ -131,6 +159,33 @@ mod tests {
                 "{status}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn much_good_news_is_told_in_part_and_every_warning() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&told);
+        let take = axum::routing::post(move |axum::Json(event): axum::Json<serde_json::Value>| async move {
+            kept.lock().unwrap().push(event["type"].as_str().unwrap().to_owned());
+            axum::Json(event)
+        });
+        let router = axum::Router::new().route("/apis/events.k8s.io/v1/namespaces/shop/events", take);
+        let second = Arc::new(std::sync::atomic::AtomicI64::new(1_000));
+        let now = Arc::clone(&second);
+        let clock = Clock::new(move || Timestamp::from_second(now.load(std::sync::atomic::Ordering::SeqCst)).unwrap());
+        let events = Events::new(Client::new(router, "default"), "operator-0", clock, Metrics::new());
+        let regarding = ObjectReference { namespace: Some("shop".into()), ..ObjectReference::default() };
+        let count = async |news: &News, times: usize| {
+            for _ in 0..times {
+                events.publish(&regarding, "Reconcile", news).await;
+            }
+            std::mem::take(&mut *told.lock().unwrap()).len()
+        };
+        let good = News { is_warning: false, reason: "Ready".into(), message: "Generation 1 is in force.".into() };
+        let bad = News::warning(Reason::ValueLost, "restore it");
+        assert_eq!((count(&good, 400).await, count(&bad, 30).await), (300, 30));
+        second.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        assert_eq!((count(&good, 100).await, count(&bad, 30).await), (10, 30));
     }
 
     fn ready(status: ConditionStatus, reason: Reason, message: &str) -> Vec<Condition> {

@@ -54,6 +54,17 @@ pub struct Entry {
     pub taken: Option<Taken>,
 }
 
+/// What a comparison needs to know of an object that was put in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InForce {
+    /// Which object of that name.
+    pub uid: String,
+    /// The generation that is in force.
+    pub generation: Option<i64>,
+    /// Whether the server refused it the last time.
+    pub refused: bool,
+}
+
 impl Ledger {
     /// An empty memory.
     pub fn new(started: Timestamp) -> Self {
@@ -91,8 +102,10 @@ impl Ledger {
     }
 
     /// The objects that the server should hold, with the generation of each.
-    pub fn applied(&self) -> HashMap<(Kind, ObjectKey), Entry> {
-        self.entries().iter().filter(|(_, entry)| entry.applied).map(|(k, v)| (k.clone(), v.clone())).collect()
+    pub fn applied(&self) -> HashMap<(Kind, ObjectKey), InForce> {
+        let in_force =
+            |entry: &Entry| InForce { uid: entry.uid.clone(), generation: entry.in_force, refused: entry.refused };
+        self.entries().iter().filter(|(_, entry)| entry.applied).map(|(k, v)| (k.clone(), in_force(v))).collect()
     }
 
     /// Counts one more failed pass in a row; how many there were before.

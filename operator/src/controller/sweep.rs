@@ -40,21 +40,7 @@ pub async fn run(context: &Context) {
     let mut held = 0;
     loop {
         let begun = Instant::now();
-        // From before the question: what is applied while it is answered may not be in the answer.
-        let applied = context.ledger.applied();
-        let mut counters = VecDeque::new();
-        match context.session.call(&Inventory {}).await {
-            Ok(inventory) if context.index.is_synced() => {
-                for (kind, key) in context.ledger.waiting() {
-                    touch(context, kind, &key);
-                }
-                held = clean_up(context, &inventory, &applied, held).await;
-                counters = update(context, &inventory);
-                crate::pods::compare(context, &inventory.pods).await;
-            }
-            Ok(_) => {}
-            Err(error) => tracing::debug!(%error, "no inventory"),
-        }
+        let counters = sweep(context, &mut held).await;
         let pause = match context.index.len() {
             // One question a second costs nothing, and what waits should not wait for its own back-off.
             _ if !context.ledger.waiting().is_empty() => WAITED_FOR,
@@ -68,6 +54,27 @@ pub async fn run(context: &Context) {
             () = drip(context, counters) => {}
         }
     }
+}
+
+/// Compares everything once. Objects for which only counters differ, in order; `held` removals are held back.
+async fn sweep(context: &Context, held: &mut usize) -> VecDeque<(Kind, ObjectKey)> {
+    let _under_way = context.metrics.comparison();
+    // From before the question: what is applied while it is answered may not be in the answer.
+    let applied = context.ledger.applied();
+    match context.session.call(&Inventory {}).await {
+        Ok(inventory) if context.index.is_synced() => {
+            for (kind, key) in context.ledger.waiting() {
+                touch(context, kind, &key);
+            }
+            *held = clean_up(context, &inventory, &applied, *held).await;
+            let counters = update(context, &inventory);
+            crate::pods::compare(context, &inventory.pods).await;
+            return counters;
+        }
+        Ok(_) => {}
+        Err(error) => tracing::debug!(%error, "no inventory"),
+    }
+    VecDeque::new()
 }
 
 /// Resolves when the server answers again, and not before `soonest`: one that comes and goes is not asked for everything each

@@ -21,7 +21,7 @@ use sikkerkey_crds::received::Received;
 use sikkerkey_crds::secret;
 
 use super::Index;
-use super::seen::{Indexed, Seen};
+use super::seen::{Indexed, Seen, slim};
 use crate::metrics::Metrics;
 
 /// Writes the store of one resource; the only one that does.
@@ -139,12 +139,17 @@ impl<K: Indexed> Feed<K> {
     }
 }
 
-fn map<W, K: From<W>>(event: Event<W>) -> Event<K> {
+fn map<W, K: From<W> + Indexed>(event: Event<W>) -> Event<K> {
+    let kept = |object: W| {
+        let mut object = K::from(object);
+        slim(object.meta_mut());
+        object
+    };
     match event {
-        Event::Apply(object) => Event::Apply(object.into()),
-        Event::Delete(object) => Event::Delete(object.into()),
+        Event::Apply(object) => Event::Apply(kept(object)),
+        Event::Delete(object) => Event::Delete(kept(object)),
         Event::Init => Event::Init,
-        Event::InitApply(object) => Event::InitApply(object.into()),
+        Event::InitApply(object) => Event::InitApply(kept(object)),
         Event::InitDone => Event::InitDone,
     }
 }
@@ -167,4 +172,42 @@ pub async fn watch(client: Client, feeds: Feeds, metrics: Metrics) {
         feeds.namespaces.follow(namespaces, metrics.clone()),
         feeds.accounts.follow(accounts, metrics),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::{Resource, ResourceExt};
+    use serde_json::json;
+    use sikkerkey_crds::names::BOOTSTRAP_ANNOTATION;
+
+    use super::*;
+
+    #[test]
+    fn what_nobody_reads_of_an_object_is_not_kept() {
+        let metadata = json!({
+            "name": "web", "namespace": "shop", "uid": "u", "resourceVersion": "7", "generation": 2,
+            "finalizers": ["sikkerkey.com/cleanup"], "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {"app": "web"}, "managedFields": [{"manager": "kubectl"}],
+            "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "x"}],
+            "annotations": {BOOTSTRAP_ANNOTATION: "now", "argocd.argoproj.io/tracking-id": "shop"},
+        });
+        let machine = json!({
+            "apiVersion": "sikkerkey.com/v1alpha1", "kind": "Machine", "metadata": metadata,
+            "spec": {"workload": {"serviceAccountNames": ["web"]}},
+        });
+        let sent: DeserializeGuard<Received<Machine>> = serde_json::from_value(machine).unwrap();
+        let Event::Apply(kept) = map::<_, Seen<Machine>>(Event::Apply(sent)) else { panic!("another event") };
+        let expected = json!({
+            "name": "web", "namespace": "shop", "uid": "u", "resourceVersion": "7", "generation": 2,
+            "finalizers": ["sikkerkey.com/cleanup"], "creationTimestamp": "2026-01-01T00:00:00Z",
+            "annotations": {BOOTSTRAP_ANNOTATION: "now"},
+        });
+        assert_eq!(serde_json::to_value(kept.meta()).unwrap(), expected);
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata});
+        let sent: PartialObjectMeta<ServiceAccount> = serde_json::from_value(account).unwrap();
+        let Event::InitApply(kept) = map::<_, PartialObjectMeta<ServiceAccount>>(Event::InitApply(sent)) else {
+            panic!("another event")
+        };
+        assert!(kept.labels().is_empty() && kept.managed_fields().is_empty() && kept.uid().is_some());
+    }
 }

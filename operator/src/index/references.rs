@@ -1,6 +1,6 @@
 //! Who refers to whom, in both directions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
 
@@ -87,27 +87,37 @@ impl Target {
 }
 
 /// The references between objects, by name: what they name need not exist.
+///
+/// Each list is sorted and holds nothing twice. Most hold two or three: a tree for each would be mostly empty.
 #[derive(Debug, Default)]
 pub struct References {
-    to: BTreeMap<Target, BTreeSet<Target>>,
-    from: BTreeMap<Target, BTreeSet<Target>>,
+    to: BTreeMap<Target, Vec<Target>>,
+    from: BTreeMap<Target, Vec<Target>>,
 }
 
 impl References {
     /// From now on `from` refers to exactly `to`. What it referred to until now.
-    pub fn replace(&mut self, from: &Target, to: impl IntoIterator<Item = Target>) -> BTreeSet<Target> {
+    pub fn replace(&mut self, from: &Target, to: impl IntoIterator<Item = Target>) -> Vec<Target> {
         let before = self.to.remove(from).unwrap_or_default();
         for target in &before {
             if let Some(referrers) = self.from.get_mut(target) {
-                referrers.remove(from);
+                if let Ok(place) = referrers.binary_search(from) {
+                    referrers.remove(place);
+                }
                 if referrers.is_empty() {
                     self.from.remove(target);
                 }
             }
         }
-        let to: BTreeSet<Target> = to.into_iter().collect();
+        let mut to: Vec<Target> = to.into_iter().collect();
+        to.sort_unstable();
+        to.dedup();
+        to.shrink_to_fit();
         for target in &to {
-            self.from.entry(target.clone()).or_default().insert(from.clone());
+            let referrers = self.from.entry(target.clone()).or_default();
+            if let Err(place) = referrers.binary_search(from) {
+                referrers.insert(place, from.clone());
+            }
         }
         if !to.is_empty() {
             self.to.insert(from.clone(), to);
@@ -128,6 +138,8 @@ impl References {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -145,7 +157,7 @@ mod tests {
             let grant = |n: u8| target(Resource::Grant, &format!("g{n}"));
             let machine = |n: u8| target(Resource::Machine, &format!("m{n}"));
             for (from, to) in steps {
-                let before = references.replace(&grant(from), to.iter().map(|n| machine(*n)));
+                let before: BTreeSet<Target> = references.replace(&grant(from), to.iter().map(|n| machine(*n))).into_iter().collect();
                 let told: BTreeSet<Target> = expected.insert(from, to).unwrap_or_default().into_iter().map(machine).collect();
                 prop_assert_eq!(before, told);
                 for m in 0..4 {

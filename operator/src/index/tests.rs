@@ -13,7 +13,7 @@ use super::*;
 struct Rig {
     index: Arc<Index>,
     feeds: Feeds,
-    heard: Vec<(Resource, mpsc::UnboundedReceiver<ObjectKey>)>,
+    heard: Vec<(Resource, mpsc::UnboundedReceiver<Touch>)>,
 }
 
 impl Rig {
@@ -27,15 +27,16 @@ impl Rig {
         Self { index, feeds, heard: heard.into() }
     }
 
-    /// What was touched since the last time, in order of kind and name.
+    /// What was touched since the last time, in order of kind and name, and what may wait.
     fn heard(&mut self) -> Vec<String> {
         let mut names = Vec::new();
         for (resource, receiver) in &mut self.heard {
-            let mut keys = BTreeSet::new();
-            while let Some(Some(key)) = futures::FutureExt::now_or_never(receiver.next()) {
-                keys.insert(key);
+            let mut touched = BTreeSet::new();
+            while let Some(Some(Touch { key, urgency })) = futures::FutureExt::now_or_never(receiver.next()) {
+                let soon = if urgency == Urgency::Soon { ", soon" } else { "" };
+                touched.insert(format!("{key}{soon}"));
             }
-            names.extend(keys.into_iter().map(|key| format!("{resource:?} {key}")));
+            names.extend(touched.into_iter().map(|it| format!("{resource:?} {it}")));
         }
         names
     }
@@ -91,7 +92,7 @@ fn now() -> Timestamp {
 fn a_change_touches_the_object_and_all_it_concerns() {
     let mut rig = Rig::new();
     rig.grant(grant("shop/g", json!({"name": "web"}), &["db"]));
-    assert_eq!(rig.heard(), ["Machine shop/web", "Secret shop/db", "Grant shop/g"]);
+    assert_eq!(rig.heard(), ["Machine shop/web, soon", "Secret shop/db, soon", "Grant shop/g"]);
     rig.machine(machine("shop/web", json!([])));
     assert_eq!(rig.heard(), ["Machine shop/web", "Grant shop/g"]);
     rig.secret(secret("shop/db"));
@@ -129,7 +130,7 @@ fn a_grant_that_comes_into_force_or_gives_another_number_touches_both_sides_and_
     let mut given = grant("shop/g", json!({"name": "web"}), &["db"]);
     rig.grant(given.clone());
     rig.heard();
-    let both = ["Machine shop/web", "Secret shop/db"];
+    let both = ["Machine shop/web, soon", "Secret shop/db, soon"];
     given["status"] = json!({"machineID": "m-1", "secrets": {"granted": 0, "total": 1, "summary": "0/1"}});
     rig.grant(given.clone());
     assert_eq!(rig.heard(), both, "in force");
@@ -192,9 +193,10 @@ fn a_reference_that_moves_touches_what_it_named_and_what_it_names() {
     let mut edited = grant("shop/g", json!({"name": "new"}), &["db"]);
     edited["metadata"]["generation"] = 2.into();
     rig.grant(edited.clone());
-    assert_eq!(rig.heard(), ["Machine shop/new", "Machine shop/old", "Secret shop/db", "Grant shop/g"]);
+    let three = ["Machine shop/new, soon", "Machine shop/old, soon", "Secret shop/db, soon"];
+    assert_eq!(rig.heard(), [&three[..], &["Grant shop/g"]].concat());
     rig.feeds.grants.apply(&Event::Delete(seen(edited)));
-    assert_eq!(rig.heard(), ["Machine shop/new", "Secret shop/db", "Grant shop/g"]);
+    assert_eq!(rig.heard(), ["Machine shop/new, soon", "Secret shop/db, soon", "Grant shop/g"]);
 }
 
 #[test]

@@ -55,7 +55,8 @@ pub(super) fn trusting(roots: rustls::RootCertStore) -> Result<reqwest::Client, 
 /// Sends `request`; the body of a 200.
 pub(super) async fn exchange(request: reqwest::RequestBuilder) -> Result<Vec<u8>, ServerError> {
     let mut response = request.send().await.map_err(|error| unreachable_by(&error))?;
-    let mut body = Vec::new();
+    let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+    let mut body = Vec::with_capacity(announced.unwrap_or_default().min(MAX_ANSWER));
     while let Some(chunk) = response.chunk().await.map_err(|error| unreachable_by(&error))? {
         if body.len() + chunk.len() > MAX_ANSWER {
             return Err(ServerError::Unreachable { class: Class::Unavailable });
