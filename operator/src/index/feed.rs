@@ -142,7 +142,7 @@ impl<K: Indexed> Feed<K> {
 fn map<W, K: From<W> + Indexed>(event: Event<W>) -> Event<K> {
     let kept = |object: W| {
         let mut object = K::from(object);
-        slim(object.meta_mut());
+        slim(K::RESOURCE, object.meta_mut());
         object
     };
     match event {
@@ -209,5 +209,11 @@ mod tests {
             panic!("another event")
         };
         assert!(kept.labels().is_empty() && kept.managed_fields().is_empty() && kept.uid().is_some());
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
+        let sent: PartialObjectMeta<Namespace> = serde_json::from_value(namespace).unwrap();
+        let Event::Apply(kept) = map::<_, PartialObjectMeta<Namespace>>(Event::Apply(sent)) else {
+            panic!("another event")
+        };
+        assert_eq!(kept.labels().len(), 1, "they say whether it is managed");
     }
 }

@@ -30,10 +30,11 @@ impl<K: Kind> From<DeserializeGuard<Received<K>>> for Seen<K> {
     }
 }
 
-/// Takes out what nobody here reads. Of ten thousand objects that is more than what is left.
-pub(super) fn slim(meta: &mut ObjectMeta) {
+/// Takes out what nobody here reads. Of ten thousand objects that is more than what is left. The labels of a namespace say
+/// whether it is managed.
+pub(super) fn slim(resource: Resource, meta: &mut ObjectMeta) {
     meta.managed_fields = None;
-    meta.labels = None;
+    meta.labels = meta.labels.take().filter(|_| resource == Resource::Namespace);
     meta.owner_references = None;
     if let Some(annotations) = &mut meta.annotations {
         annotations.retain(|name, _| name == names::BOOTSTRAP_ANNOTATION);
