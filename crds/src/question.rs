@@ -134,9 +134,31 @@ pub fn definition() -> CustomResourceDefinition {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    /// Every schema in it.
+    fn schemas(schema: &Value, all: &mut Vec<Value>) {
+        all.push(schema.clone());
+        for field in schema["properties"].as_object().into_iter().flatten() {
+            schemas(field.1, all);
+        }
+    }
+
+    #[test]
+    fn every_string_is_bounded_and_nothing_has_a_default() {
+        let definition = serde_json::to_value(definition()).unwrap();
+        let mut all = Vec::new();
+        schemas(&definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"], &mut all);
+        assert!(all.len() > 10);
+        for schema in all {
+            let is_bounded = schema["maxLength"].is_u64() || schema["enum"].is_array();
+            assert!(schema["type"] != "string" || is_bounded, "{schema}");
+            assert!(schema.get("default").is_none(), "{schema}");
+        }
+        assert!(definition["spec"]["names"].get("categories").is_none(), "kubectl get sikkerkey would list it");
+    }
 
     #[test]
     fn one_thing_is_asked_at_a_time_and_a_slip_is_no_question() {

@@ -96,7 +96,7 @@ impl Records {
         let secrets = filter
             .secrets
             .as_ref()
-            .map(|ids| serde_json::Value::from(ids.iter().map(|id| id.as_str()).collect::<Vec<_>>()).to_string());
+            .map(|ids| serde_json::Value::from(ids.iter().map(SecretId::as_str).collect::<Vec<_>>()).to_string());
         let [lower, upper] = [lower, upper].map(|seq| i64::try_from(seq).unwrap_or(i64::MAX));
         let binds = [
             Bind::Integer(lower),

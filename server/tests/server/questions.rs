@@ -44,7 +44,7 @@ async fn the_last_reads_and_denials_of_an_object_are_told_newest_first_and_those
     assert_eq!((first.pod.as_deref(), first.message.as_str()), (Some("shop/web-1"), "version 1"));
     assert_eq!(first.address.unwrap().to_string(), POD_ADDRESS);
     assert!(secret.events.windows(2).all(|pair| pair[0].time > pair[1].time));
-    assert_eq!(audited(&server, &of(Kind::Secret, "db", 1)).await.events, [first.clone()]);
+    assert_eq!(audited(&server, &of(Kind::Secret, "db", 1)).await.events, std::slice::from_ref(first));
 
     // What is not granted to it and not in its files is not even named.
     let machine = audited(&server, &of(Kind::Machine, "web", 50)).await;

@@ -45,23 +45,19 @@ pub struct Wanted {
 /// Finds out what is to be looked for. That somebody looks is in the audit.
 pub fn wanted(context: &Context<'_>, agent: &Agent, source: Source, asked: AuditOf) -> Decided<Wanted> {
     let scope = Scope::of(context, agent, source)?;
-    check_identity(&asked.object)?;
-    let by = asker(&asked.asked_by)?;
-    if asked.limit == 0 || asked.limit > MAX_EVENTS {
+    let AuditOf { kind, object, limit, asked_by } = asked;
+    check_identity(&object)?;
+    let by = asker(&asked_by)?;
+    if limit == 0 || limit > MAX_EVENTS {
         return Err(invalid(format!("limit is from 1 to {MAX_EVENTS}")));
     }
-    let (state, ledger, kind) = (context.state, context.ledger, asked.kind);
-    let mut wanted = Wanted {
-        cluster: scope.cluster.name.clone(),
-        usage: Usage::default(),
-        limit: asked.limit,
-        filter: None,
-        of_machine: None,
-    };
+    let (state, ledger) = (context.state, context.ledger);
+    let mut wanted =
+        Wanted { cluster: scope.cluster.name.clone(), usage: Usage::default(), limit, filter: None, of_machine: None };
     let mut project = None;
     match kind {
         Kind::Machine => {
-            if let Some(fleet) = scope.fleet(&asked.object) {
+            if let Some(fleet) = scope.fleet(&object) {
                 let who = Grantee::Fleet(fleet.id.clone());
                 let granted = state.secrets_granted_to(&who);
                 wanted.usage =
@@ -72,14 +68,14 @@ pub fn wanted(context: &Context<'_>, agent: &Agent, source: Source, asked: Audit
             }
         }
         Kind::Secret => {
-            if let Some(secret) = scope.secret(&asked.object) {
+            if let Some(secret) = scope.secret(&object) {
                 wanted.usage = ledger.secret_usage(&secret.id).usage;
                 wanted.filter = Some(ReadFilter { reader: None, secrets: Some(vec![secret.id.clone()]) });
                 project = Some(&secret.project);
             }
         }
         Kind::Grant => {
-            if let Some(grant) = scope.grant(&asked.object) {
+            if let Some(grant) = scope.grant(&object) {
                 wanted.usage = standing::of_grant(context, grant, Vec::new()).usage;
                 let reader = Some(grant.grantee.clone());
                 wanted.filter = Some(ReadFilter { reader, secrets: Some(grant.secrets.clone()) });
@@ -87,7 +83,7 @@ pub fn wanted(context: &Context<'_>, agent: &Agent, source: Source, asked: Audit
             }
         }
         Kind::AccessPolicy => {
-            if let Some(policy) = scope.policy(&asked.object) {
+            if let Some(policy) = scope.policy(&object) {
                 wanted.usage = standing::of_policy(context, policy).usage;
                 let guarded = state.secrets_naming(&policy.project, &policy.name);
                 let guarded: Vec<SecretId> =
@@ -98,7 +94,7 @@ pub fn wanted(context: &Context<'_>, agent: &Agent, source: Source, asked: Audit
         }
     }
     let mut steps = Steps::default();
-    let detail = format!("reads and denials of {kind:?} {}, asked by {by}", asked.object.key);
+    let detail = format!("reads and denials of {kind:?} {}, asked by {by}", object.key);
     steps.audit.push(scope.entry(Action::ManagementRead, project, detail));
     Ok(steps.decide(move |_| wanted))
 }

@@ -15,13 +15,14 @@ use crate::usecase::steps::Steps;
 /// nothing; that somebody looked is in the audit.
 pub fn explain(context: &Context<'_>, agent: &Agent, source: Source, asked: ExplainRead) -> Decided<ReadExplained> {
     let scope = Scope::of(context, agent, source)?;
-    check_identity(&asked.machine)?;
-    check_identity(&asked.secret)?;
-    let by = asker(&asked.asked_by)?;
+    let ExplainRead { machine: reader, secret: read, pod_uid, address, asked_by } = asked;
+    check_identity(&reader)?;
+    check_identity(&read)?;
+    let by = asker(&asked_by)?;
     let (state, cluster) = (context.state, &scope.cluster.name);
-    let fleet = scope.fleet(&asked.machine);
-    let secret = scope.secret(&asked.secret);
-    let detail = format!("why Machine {} may read {} or not, asked by {by}", asked.machine.key, asked.secret.key);
+    let fleet = scope.fleet(&reader);
+    let secret = scope.secret(&read);
+    let detail = format!("why Machine {} may read {} or not, asked by {by}", reader.key, read.key);
     let mut entry = scope.entry(Action::ManagementRead, secret.map(|it| &it.project), detail);
     entry.secret = secret.map(|it| it.id.clone());
     let mut steps = Steps::default();
@@ -31,7 +32,7 @@ pub fn explain(context: &Context<'_>, agent: &Agent, source: Source, asked: Expl
         let not_held = missing.into_iter().flatten().collect();
         return Ok(steps.decide(move |_| ReadExplained { not_held, enrolled: None, explanation: None }));
     };
-    let pod_uid = asked.pod_uid.as_deref();
+    let pod_uid = pod_uid.as_deref();
     if pod_uid.is_some_and(|it| it.is_empty() || it.len() > 64) {
         return Err(invalid("podUid is not a uid".to_owned()));
     }
@@ -43,7 +44,7 @@ pub fn explain(context: &Context<'_>, agent: &Agent, source: Source, asked: Expl
         Some(own) => (**own).clone(),
         None => explain::member(state, context.ledger, fleet, context.now)?,
     };
-    let explanation = explain::of(state, context.ledger, context.now, &machine, secret, asked.address)?;
+    let explanation = explain::of(state, context.ledger, context.now, &machine, secret, address)?;
     let enrolled = pod_uid.map(|_| own.is_some());
     Ok(steps.decide(move |_| ReadExplained { not_held: Vec::new(), enrolled, explanation: Some(explanation) }))
 }
