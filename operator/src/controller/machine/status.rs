@@ -34,6 +34,8 @@ pub fn conclude(evidence: &Evidence<'_, Machine>) -> MachineStatus {
     }
     if let Some(state) = evidence.state() {
         fill(&mut status, state, evidence, outdated);
+    } else if let Plan::NotManaged = evidence.plan {
+        (status.pods, status.granted_secrets) = (None, None);
     }
     status
 }

@@ -37,6 +37,8 @@ pub fn conclude(evidence: &Evidence<'_, Secret>) -> SecretStatus {
     }
     if let Some(state) = state {
         fill(&mut status, state, evidence.facts.grants.count);
+    } else if let Plan::NotManaged = evidence.plan {
+        (status.pods, status.grants) = (None, None);
     }
     status
 }
