@@ -35,10 +35,10 @@ spec: {machineRef: {name: web}, secretRefs: [{name: db}, {name: nowhere}]}
 ";
 
 /// The administrator's file, made to speak as somebody without rights.
-fn powerless(administrator: &Path) -> std::path::PathBuf {
+fn powerless(administrator: &Path, test: &str) -> std::path::PathBuf {
     let mut config: serde_yaml::Value = serde_yaml::from_str(&std::fs::read_to_string(administrator).unwrap()).unwrap();
     config["users"][0]["user"]["as"] = "nobody".into();
-    let path = administrator.with_file_name("powerless.kubeconfig");
+    let path = administrator.with_file_name(format!("powerless-{test}.kubeconfig"));
     std::fs::write(&path, serde_yaml::to_string(&config).unwrap()).unwrap();
     path
 }
@@ -98,7 +98,8 @@ fn an_installation_that_works_is_found_to_work() {
         let outcomes: Vec<&str> = text(&said.stdout).lines().map(|line| line.split(' ').next().unwrap()).collect();
         assert_eq!(outcomes, ["ok"; 5], "{}", text(&said.stdout));
 
-        let said = plugin(installation, &powerless(&administrator), &["doctor", "-n", "doctor", "-o", "json"]).await;
+        let said =
+            plugin(installation, &powerless(&administrator, "doctor"), &["doctor", "-n", "doctor", "-o", "json"]).await;
         let said: Value = serde_json::from_slice(&said.stdout).unwrap();
         let outcomes: Vec<&str> =
             said["checks"].as_array().unwrap().iter().map(|check| check["outcome"].as_str().unwrap()).collect();
@@ -115,7 +116,7 @@ fn an_installation_that_works_is_found_to_work() {
 fn a_person_sees_what_they_may_see() {
     without_a_node("plugin-rights", async |installation| {
         let team = Team::new(installation, "plugin-rights").await;
-        let kubeconfig = powerless(&installation.cluster.kubeconfig());
+        let kubeconfig = powerless(&installation.cluster.kubeconfig(), "status");
         let refused = plugin(installation, &kubeconfig, &["status", "-n", "plugin-rights"]).await;
         assert_eq!(refused.status.code(), Some(2));
         let said = text(&refused.stderr);

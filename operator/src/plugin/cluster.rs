@@ -19,7 +19,7 @@ use crate::leader::LEASE;
 /// How many objects are asked for at once.
 const PAGE: u32 = 500;
 
-/// Which cluster, and which part of it.
+/// Which cluster, and which namespace of it.
 #[derive(Args, Clone, Debug)]
 pub(super) struct ClusterOptions {
     /// The kubeconfig file; left out: as for kubectl
@@ -29,14 +29,21 @@ pub(super) struct ClusterOptions {
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
     /// The namespace; left out: the context's
-    #[arg(short, long, value_name = "NAMESPACE", conflicts_with = "all_namespaces")]
+    #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
-    /// Every namespace
-    #[arg(short = 'A', long)]
-    all_namespaces: bool,
     /// The operator's namespace
     #[arg(long, value_name = "NAMESPACE", default_value = "sikkerkey-system")]
     pub(super) operator_namespace: String,
+}
+
+/// Which cluster, and which namespaces of it.
+#[derive(Args, Clone, Debug)]
+pub(super) struct PartOptions {
+    #[command(flatten)]
+    pub(super) cluster: ClusterOptions,
+    /// Every namespace
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    all_namespaces: bool,
 }
 
 /// The cluster does not tell.
@@ -104,6 +111,11 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
+    pub(super) async fn connect_to(options: &PartOptions) -> Result<Self, ClusterError> {
+        let one = Self::connect(&options.cluster).await?;
+        Ok(if options.all_namespaces { Self { namespace: None, ..one } } else { one })
+    }
+
     pub(super) async fn connect(options: &ClusterOptions) -> Result<Self, ClusterError> {
         let chosen = KubeConfigOptions { context: options.context.clone(), ..KubeConfigOptions::default() };
         let config = match &options.kubeconfig {
@@ -113,8 +125,8 @@ impl Cluster {
         };
         let of_context = config.default_namespace.clone();
         let namespace = options.namespace.clone().unwrap_or_else(|| of_context.clone());
-        let namespace = (!options.all_namespaces).then_some(namespace);
-        Ok(Self { client: Client::try_from(config).map_err(ClusterError::Client)?, namespace, of_context })
+        let client = Client::try_from(config).map_err(ClusterError::Client)?;
+        Ok(Self { client, namespace: Some(namespace), of_context })
     }
 
     /// To ask something else.

@@ -8,7 +8,7 @@ use kube::api::DynamicObject;
 use serde::Serialize;
 
 use self::finding::{Finding, Weight};
-use super::cluster::{Cluster, ClusterError, ClusterOptions, kinds};
+use super::cluster::{Cluster, ClusterError, PartOptions, kinds};
 use super::leader_view::LeaderView;
 use super::{BOLD, Output, RED, YELLOW, table};
 
@@ -16,7 +16,7 @@ use super::{BOLD, Output, RED, YELLOW, table};
 #[derive(Args, Clone, Debug)]
 pub(super) struct StatusOptions {
     #[command(flatten)]
-    cluster: ClusterOptions,
+    part: PartOptions,
     /// What to print
     #[arg(short, long, value_name = "OUTPUT", value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,
@@ -37,8 +37,8 @@ pub(super) struct Report {
 
 /// Looks at the cluster.
 pub(super) async fn report(options: &StatusOptions, now: Timestamp) -> Result<Report, ClusterError> {
-    let cluster = Cluster::connect(&options.cluster).await?;
-    let namespace = &options.cluster.operator_namespace;
+    let cluster = Cluster::connect_to(&options.part).await?;
+    let namespace = &options.part.cluster.operator_namespace;
     let operator = LeaderView::of(cluster.lease(namespace).await?, namespace, now);
     let mut objects = Vec::new();
     for kind in kinds() {

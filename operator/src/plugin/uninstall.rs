@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 
-use super::cluster::{Cluster, ClusterError, ClusterOptions, Kind, kinds};
+use super::cluster::{Cluster, ClusterError, Kind, PartOptions, kinds};
 use super::leader_view::LeaderView;
 use super::table;
 use crate::controller::finalizer;
@@ -19,7 +19,7 @@ const WIDTH: usize = 16;
 #[derive(Args, Clone, Debug)]
 pub(super) struct UninstallOptions {
     #[command(flatten)]
-    cluster: ClusterOptions,
+    part: PartOptions,
     /// Do it; left out: only tell what would be done
     #[arg(long)]
     yes: bool,
@@ -40,8 +40,8 @@ pub enum UninstallError {
 
 /// Takes our finalizer off the objects; what was done.
 pub(super) async fn run(options: &UninstallOptions, now: Timestamp) -> Result<String, UninstallError> {
-    let cluster = Cluster::connect(&options.cluster).await?;
-    let namespace = &options.cluster.operator_namespace;
+    let cluster = Cluster::connect_to(&options.part).await?;
+    let namespace = &options.part.cluster.operator_namespace;
     let operator = LeaderView::of(cluster.lease(namespace).await?, namespace, now);
     if operator.may_work() {
         return Err(UninstallError::Operator(operator.to_string()));

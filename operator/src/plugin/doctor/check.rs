@@ -13,6 +13,10 @@ use crate::plugin::table;
 /// By how many seconds two clocks may differ: an answer takes its time, and its date has no fractions.
 const CLOCK_BOUND: u64 = 30;
 
+/// What it means that something was taken.
+const UNASKED: &str =
+    "no webhook was asked; if the operator has a --namespace-selector, give a namespace that it manages with -n";
+
 /// Whether something works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 enum Outcome {
@@ -78,11 +82,10 @@ impl Check {
         };
         let check = |outcome, message: String| Self::new(name, outcome, message);
         match answer {
-            Answer::Taken if name == "pods" => check(
-                Outcome::Bad,
-                "a pod with our label would start without its files: no webhook was asked".to_owned(),
-            ),
-            Answer::Taken => check(Outcome::Bad, "an object that is wrong was taken: no webhook was asked".to_owned()),
+            Answer::Taken if name == "pods" => {
+                check(Outcome::Bad, format!("a pod with our label would start without its files: {UNASKED}"))
+            }
+            Answer::Taken => check(Outcome::Bad, format!("an object that is wrong was taken: {UNASKED}")),
             Answer::Refused(_, text) if text.contains(&expected) => {
                 check(Outcome::Good, "the webhook answers: it refused what it must".to_owned())
             }

@@ -264,11 +264,11 @@ async fn the_matrix_of_signers_and_routes_is_the_committed_one() {
     }
     let trimmed: Vec<&str> = matrix.lines().map(str::trim_end).collect();
     let matrix = trimmed.join("\n") + "\n";
-    if std::env::var_os("SIKKERKEY_UPDATE_GOLDEN").is_some() {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(GOLDEN, &matrix).unwrap();
     }
     let committed = std::fs::read_to_string(Path::new(GOLDEN)).unwrap_or_default();
-    assert_eq!(matrix, committed, "run again with SIKKERKEY_UPDATE_GOLDEN=1, and read the difference");
+    assert_eq!(matrix, committed, "run again with UPDATE_GOLDEN=1, and read the difference");
 }
 
 #[tokio::test]
