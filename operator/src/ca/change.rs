@@ -24,8 +24,7 @@ pub(super) fn step(root: &Root, is_asked: bool, spread_since: Timestamp, now: Ti
     let is_settled = now.duration_since(spread_since) >= SETTLE;
     match root.next() {
         Some(_) if is_settled => Step::TakeOver,
-        Some(_) => Step::Wait,
         None if is_asked || now >= root.facts().renewal() => Step::Announce,
-        None => Step::Wait,
+        Some(_) | None => Step::Wait,
     }
 }
