@@ -48,7 +48,8 @@ impl Exposition {
             let is_it = labels.is_empty() || labels.starts_with('{');
             (is_it && labels.contains(label)).then(|| value.parse::<f64>().ok())?
         });
-        values.sum()
+        // The sum of none is minus zero.
+        0.0 + values.sum::<f64>()
     }
 }
 
