@@ -10,6 +10,7 @@
 
 mod crowd;
 mod exposition;
+mod figures;
 mod newcomers;
 mod notes;
 mod sight;
@@ -27,13 +28,14 @@ use sikkerkey_crds::secret;
 pub(super) use self::crowd::Crowd;
 use self::crowd::object;
 use self::exposition::Expositions;
+use self::figures::Figures;
 use self::newcomers::Newcomers;
 use self::notes::{Asked, Notes};
 use self::sight::Sight;
 use super::Bench;
 use super::latency::Latencies;
 use super::meter::{Memory, Meter};
-use super::row::{Better, Row, Unit, short};
+use super::row::Row;
 use crate::cargo;
 use crate::cluster::{Cluster, Options};
 use crate::installation::{Installation, LogLevel, NAMESPACE, Programs};
@@ -47,8 +49,6 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Between two new Secrets of one comparison, and how many there are at most.
 const APART: Duration = Duration::from_millis(50);
 const AT_ONCE: usize = 6;
-/// The objects that the target means.
-const OBJECTS: f64 = 10_000.0;
 /// The webhooks' configuration.
 const WEBHOOKS: &str = "sikkerkey";
 
@@ -150,7 +150,7 @@ impl<'b> Stage<'b> {
         let again = self.again(scale.newcomers).await?;
         self.bench.say("P10: the server is away");
         let away = self.away().await?;
-        Ok(self.rows(&idle, &cold, &quiet, &compared, &again, &away))
+        Ok(Figures { scale, idle, cold, quiet, compared, again, away }.rows())
     }
 
     /// New Secrets, each after the one before.
@@ -212,7 +212,7 @@ impl<'b> Stage<'b> {
         let mut webhook = webhooks.get(WEBHOOKS).await?;
         webhooks.delete(WEBHOOKS, &DeleteParams::default()).await?;
         // The API server learns of it by a watch of its own.
-        let probe = serde_json::from_value(object("Secret", "default", "probe", json!({"source": {"external": {}}})))?;
+        let probe = serde_json::from_value(object("Secret", "default", "probe", &json!({"source": {"external": {}}})))?;
         let secrets: Api<secret::Secret> = Api::namespaced(self.client.clone(), "default");
         let dry_run = PostParams { dry_run: true, ..PostParams::default() };
         wait_for("the API server to ask no webhook", BOUND, async || secrets.create(&dry_run, &probe).await).await?;
@@ -315,147 +315,8 @@ impl<'b> Stage<'b> {
         let recovery = returned.elapsed();
         Ok(Away { flips: self.sight.seen().flips() - before, recovery })
     }
-
-    #[expect(clippy::cast_precision_loss, reason = "far below what a float holds exactly")]
-    fn rows(
-        &self,
-        idle: &Latencies,
-        cold: &Cold,
-        quiet: &Quiet,
-        compared: &Latencies,
-        again: &Again,
-        away: &Away,
-    ) -> Vec<Row> {
-        let objects = self.bench.scale.objects.len() as f64;
-        let scaled = |time: Duration| time.as_secs_f64() * OBJECTS / objects;
-        let megabytes = |bytes: u64| short(bytes as f64 / 1e6);
-        let per_minute = |count: f64| short(count * 60.0 / quiet.time.as_secs_f64());
-        let row = |what: String, measured: String, reference: String, figure: f64, unit, floor, stretch| Row {
-            point: "P10",
-            what,
-            measured,
-            reference,
-            figure,
-            unit,
-            better: Better::Less,
-            floor,
-            stretch,
-        };
-        let newcomer = |what: &str, latencies: &Latencies| {
-            let measured = format!("median {}, {} Secrets", milliseconds(latencies.median()), latencies.count());
-            let reference = format!(
-                "at rest {}, 99 % {}: {} ×, {} ×",
-                milliseconds(idle.median()),
-                milliseconds(idle.quantile(990)),
-                short(latencies.median().as_secs_f64() / idle.median().as_secs_f64().max(f64::MIN_POSITIVE)),
-                short(latencies.quantile(990).as_secs_f64() / idle.quantile(990).as_secs_f64().max(f64::MIN_POSITIVE)),
-            );
-            let figure = latencies.quantile(990).as_secs_f64();
-            row(what.into(), measured, reference, figure, Unit::Milliseconds, 1.0, None)
-        };
-        let Asked { writes, leases, reads, .. } = quiet.asked;
-        vec![
-            row(
-                "10,000 objects in force, from cold".into(),
-                format!(
-                    "{} s for {objects}; CPU of operator {} s, server {} s, API server {} s",
-                    short(cold.took.as_secs_f64()),
-                    short(cold.cpu.operator.as_secs_f64()),
-                    short(cold.cpu.server.as_secs_f64()),
-                    short(cold.cpu.api_server.as_secs_f64()),
-                ),
-                format!("{} s to apply them", short(cold.fill.as_secs_f64())),
-                scaled(cold.took),
-                Unit::Seconds,
-                60.0,
-                None,
-            ),
-            row(
-                "meanwhile: requests told to come later".into(),
-                format!(
-                    "for each object {} to the server, {} writes",
-                    short(cold.answers / objects),
-                    short(cold.asked.writes as f64 / objects)
-                ),
-                String::new(),
-                cold.refusals + cold.asked.too_many as f64,
-                Unit::Count,
-                0.0,
-                None,
-            ),
-            row(
-                "all in force, and the operator starts again".into(),
-                format!("{} s for {objects}", short(again.took.as_secs_f64())),
-                String::new(),
-                scaled(again.took),
-                Unit::Seconds,
-                60.0,
-                None,
-            ),
-            row(
-                format!("operator's memory with {objects} objects"),
-                format!(
-                    "{} MB after a restart, {} MB anonymous",
-                    megabytes(again.memory.resident),
-                    megabytes(cold.memory.anonymous)
-                ),
-                String::new(),
-                cold.memory.resident as f64,
-                Unit::Megabytes,
-                64e6,
-                Some(40e6),
-            ),
-            row(
-                "its peak".into(),
-                format!("{} MB after a restart", megabytes(again.peak)),
-                String::new(),
-                cold.peak as f64,
-                Unit::Megabytes,
-                128e6,
-                Some(64e6),
-            ),
-            newcomer("new Secret Ready during a comparison, 99 %", compared),
-            newcomer("new Secret Ready while the operator starts, 99 %", &again.newcomers),
-            row(
-                "writes in a minute in which nothing changes".into(),
-                format!(
-                    "{} requests to the server; to the API server {} and {} of the Lease",
-                    per_minute(quiet.answers),
-                    per_minute(reads as f64),
-                    per_minute(leases as f64)
-                ),
-                String::new(),
-                writes as f64 * 60.0 / quiet.time.as_secs_f64(),
-                Unit::Count,
-                0.0,
-                None,
-            ),
-            row(
-                "conditions that turn while the server is away".into(),
-                format!("{} s", short(self.bench.scale.away.as_secs_f64())),
-                String::new(),
-                away.flips as f64,
-                Unit::Count,
-                0.0,
-                None,
-            ),
-            row(
-                "server's start until all is in force again".into(),
-                format!("with {AT_ONCE} Secrets applied meanwhile"),
-                String::new(),
-                away.recovery.as_secs_f64(),
-                Unit::Seconds,
-                10.0,
-                None,
-            ),
-        ]
-    }
 }
 
 fn meter(process: &Process) -> Result<Meter> {
     Ok(Meter::new(u32::try_from(process.pid()).context("a process without a number")?))
-}
-
-fn milliseconds(time: Duration) -> String {
-    format!("{} ms", short(time.as_secs_f64() * 1e3))
 }

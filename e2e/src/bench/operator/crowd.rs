@@ -51,7 +51,7 @@ impl Crowd {
             let both = [first % secrets, (first + 1) % secrets];
             both.map(secret).into_iter().take(secrets.min(2)).map(|name| json!({"name": name})).collect::<Vec<_>>()
         };
-        let own = |kind, name: String, spec| object(kind, &namespace(n), &name, spec);
+        let own = |kind, name: String, spec: Value| object(kind, &namespace(n), &name, &spec);
         let policy = |p| own("AccessPolicy", format!("policy-{p}"), json!({"rateCap": {"perMinute": 600}}));
         let all_secrets =
             (0..of(self.secrets)).map(|s| own("Secret", secret(s), source(s, s % 4 == 0 && policies > 0)));
@@ -100,7 +100,7 @@ fn source(s: usize, guarded: bool) -> Value {
 }
 
 /// With the labels and the annotation that such objects have where Argo CD applies them.
-pub(super) fn object(kind: &str, namespace: &str, name: &str, spec: Value) -> Value {
+pub(super) fn object(kind: &str, namespace: &str, name: &str, spec: &Value) -> Value {
     let tracking = format!("{namespace}:sikkerkey.com/{kind}:{namespace}/{name}");
     json!({
         "apiVersion": "sikkerkey.com/v1alpha1", "kind": kind, "spec": spec,

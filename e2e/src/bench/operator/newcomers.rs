@@ -46,7 +46,7 @@ impl<'s> Newcomers<'s> {
         let name = format!("{}-{}", self.when, self.sent.len());
         let spec = json!({"source": {"generate": {}}, "deletionPolicy": "Delete"});
         self.sent.push((name.clone(), Instant::now()));
-        create(&self.client, object("Secret", NAMESPACE, &name, spec)).await
+        create(&self.client, object("Secret", NAMESPACE, &name, &spec)).await
     }
 
     /// Waits until the last one is Ready.
