@@ -58,7 +58,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
             say(&mut io::stdout(), &format!("Kubernetes {} is in {}", assets::version(), built.directory().display()));
             Ok(ExitCode::SUCCESS)
         }
-        Command::Bench(arguments) => measure(arguments).await,
+        Command::Bench(arguments) => Box::pin(measure(arguments)).await,
         Command::BenchHello { address } => {
             bench::hello::serve(address).await?;
             Ok(ExitCode::SUCCESS)
