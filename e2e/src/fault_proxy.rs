@@ -8,7 +8,7 @@ mod upstream;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -20,6 +20,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::upstream::Upstream;
@@ -69,7 +70,7 @@ type Mischief = Arc<dyn Fn(&Asked) -> Fault + Send + Sync>;
 /// A running proxy. It ends when it is dropped.
 pub struct FaultProxy {
     address: SocketAddr,
-    mischief: Arc<RwLock<Mischief>>,
+    mischief: watch::Sender<Mischief>,
     listener: JoinHandle<()>,
 }
 
@@ -88,8 +89,8 @@ impl FaultProxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let honest: Mischief = Arc::new(|_: &Asked| Fault::None);
-        let mischief = Arc::new(RwLock::new(honest));
-        let listener = tokio::spawn(accept(listener, Arc::new(upstream), Arc::clone(&mischief)));
+        let (mischief, told) = watch::channel(honest);
+        let listener = tokio::spawn(accept(listener, Arc::new(upstream), told));
         Ok(Self { address, mischief, listener })
     }
 
@@ -98,9 +99,9 @@ impl FaultProxy {
         format!("http://{}", self.address)
     }
 
-    /// From now on this is done to requests.
+    /// From now on this is done to requests. Answers that are under way break off, so that what goes on for long is asked anew.
     pub fn does(&self, mischief: impl Fn(&Asked) -> Fault + Send + Sync + 'static) {
-        *self.mischief.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(mischief);
+        self.mischief.send_replace(Arc::new(mischief));
     }
 
     /// From now on nothing is done to them.
@@ -121,19 +122,23 @@ impl std::fmt::Debug for FaultProxy {
     }
 }
 
-async fn accept(listener: TcpListener, upstream: Arc<Upstream>, mischief: Arc<RwLock<Mischief>>) {
+async fn accept(listener: TcpListener, upstream: Arc<Upstream>, mischief: watch::Receiver<Mischief>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
-        tokio::spawn(serve(stream, Arc::clone(&upstream), Arc::clone(&mischief)));
+        tokio::spawn(serve(stream, Arc::clone(&upstream), mischief.clone()));
     }
 }
 
-async fn serve(stream: TcpStream, upstream: Arc<Upstream>, mischief: Arc<RwLock<Mischief>>) {
+async fn serve(stream: TcpStream, upstream: Arc<Upstream>, mischief: watch::Receiver<Mischief>) {
     let service = service_fn(|request: Request<Incoming>| {
         let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
         let asked = Asked { method: request.method().clone(), path };
-        let decide = Arc::clone(&mischief.read().unwrap_or_else(PoisonError::into_inner));
-        suffer(decide(&asked), request, Arc::clone(&upstream))
+        let (mut changes, upstream) = (mischief.clone(), Arc::clone(&upstream));
+        async move {
+            let decide = Arc::clone(&changes.borrow_and_update());
+            let (head, body) = suffer(decide(&asked), request, upstream).await?.into_parts();
+            Ok::<_, io::Error>(Response::from_parts(head, upstream::until_changed(body, changes)))
+        }
     });
     // An error is how a connection ends without an answer.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;

@@ -57,8 +57,9 @@ use crate::metrics::Metrics;
 use crate::pods::Pods;
 use crate::server::{Retry, Session};
 
-/// Objects that come together (`kubectl apply -f DIR`) settle before the first pass.
-const DEBOUNCE: Duration = Duration::from_millis(30);
+/// Objects that come together (`kubectl apply -f DIR`) settle before the first pass. Counted from the first touch: whoever keeps
+/// touching an object must not put its pass off.
+const SETTLE: Duration = Duration::from_millis(30);
 /// Within this time what is not urgent is looked at.
 const SOON: Duration = Duration::from_secs(1);
 /// Passes of one kind at a time.
@@ -117,7 +118,7 @@ async fn drive<K: Reconciled>(context: Arc<Context>) {
         Ok::<_, Infallible>(ReconcileRequest::from(object))
     });
     let store = <K as IndexedKind>::store(&context.index).clone();
-    let config = controller::Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY);
+    let config = controller::Config::default().concurrency(CONCURRENCY);
     let passes = applier(
         |object, context| reconcile::reconcile::<K>(object, context).boxed(),
         after_error::<K>,
@@ -186,38 +187,56 @@ impl Backlog {
     }
 }
 
-/// What is touched, in time: urgent touches as they come, others gathered, each object once.
+/// What is touched, gathered, each object once: what is urgent for a moment, the rest for a second.
 fn in_time(touched: impl Stream<Item = Touch>) -> impl Stream<Item = ObjectKey> {
-    let state = (Box::pin(touched), BTreeSet::new(), None::<Instant>);
-    let gathered = stream::unfold(state, |(mut touched, mut waiting, mut until)| async move {
+    let state = (Box::pin(touched), Gathered::default(), Gathered::default());
+    let gathered = stream::unfold(state, |(mut touched, mut urgent, mut others)| async move {
         loop {
-            let due = async {
-                match until {
-                    Some(until) => tokio::time::sleep_until(until).await,
-                    None => std::future::pending().await,
-                }
-            };
             let touch = tokio::select! {
                 biased;
-                () = due => {
-                    let keys = std::mem::take(&mut waiting).into_iter().collect::<Vec<_>>();
-                    return Some((keys, (touched, waiting, None)));
-                }
+                () = urgent.due() => return Some((urgent.take(), (touched, urgent, others))),
+                () = others.due() => return Some((others.take(), (touched, urgent, others))),
                 touch = touched.next() => touch?,
             };
             match touch.urgency {
                 Urgency::Now => {
-                    waiting.remove(&touch.key);
-                    return Some((vec![touch.key], (touched, waiting, until)));
+                    others.keys.remove(&touch.key);
+                    urgent.add(touch.key, SETTLE);
                 }
-                Urgency::Soon => {
-                    waiting.insert(touch.key);
-                    until = until.or(Some(Instant::now() + SOON));
-                }
+                Urgency::Soon if urgent.keys.contains(&touch.key) => {}
+                Urgency::Soon => others.add(touch.key, SOON),
             }
         }
     });
     gathered.flat_map(stream::iter)
+}
+
+/// Objects that wait together.
+#[derive(Default)]
+struct Gathered {
+    keys: BTreeSet<ObjectKey>,
+    until: Option<Instant>,
+}
+
+impl Gathered {
+    /// One more. It is the first one that begins the wait.
+    fn add(&mut self, key: ObjectKey, wait: Duration) {
+        self.keys.insert(key);
+        self.until.get_or_insert_with(|| Instant::now() + wait);
+    }
+
+    /// Resolves when the wait is over; never while nothing waits.
+    async fn due(&self) {
+        match self.until {
+            Some(until) => tokio::time::sleep_until(until).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn take(&mut self) -> Vec<ObjectKey> {
+        self.until = None;
+        std::mem::take(&mut self.keys).into_iter().collect()
+    }
 }
 
 /// The one reporter of failed passes: metric, log line and the next attempt.
@@ -271,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_not_urgent_is_gathered_for_a_second_and_what_is_comes_at_once() {
+    async fn what_is_not_urgent_is_gathered_for_a_second_and_what_is_for_a_moment() {
         let (sender, touched) = mpsc::unbounded();
         let touch = |name: &str, urgency| {
             let key = ObjectKey { namespace: "shop".into(), name: name.into() };
@@ -284,12 +303,37 @@ mod tests {
         }
         touch("d", Urgency::Now);
         touch("c", Urgency::Now);
+        touch("d", Urgency::Soon);
         let mut next = async || (keys.next().await.unwrap().name, begun.elapsed());
-        assert_eq!((next().await, next().await), (("d".into(), Duration::ZERO), ("c".into(), Duration::ZERO)));
+        assert_eq!((next().await, next().await), (("c".into(), SETTLE), ("d".into(), SETTLE)));
         assert_eq!((next().await, next().await), (("a".into(), SOON), ("b".into(), SOON)));
         touch("a", Urgency::Soon);
         assert_eq!(next().await, ("a".into(), 2 * SOON));
         drop(sender);
         assert_eq!(keys.next().await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_touches_an_object_without_pause_does_not_put_its_pass_off() {
+        let (sender, touched) = mpsc::unbounded();
+        let key = ObjectKey { namespace: "shop".into(), name: "a".into() };
+        let mut keys = Box::pin(in_time(touched));
+        let begun = Instant::now();
+        let touching = async {
+            loop {
+                sender.unbounded_send(Touch { key: key.clone(), urgency: Urgency::Now }).unwrap();
+                tokio::time::sleep(SETTLE / 10).await;
+            }
+        };
+        let passing = async {
+            for _ in 0..5 {
+                keys.next().await;
+            }
+        };
+        tokio::select! {
+            () = touching => {}
+            () = passing => {}
+        }
+        assert!(begun.elapsed() <= 6 * SETTLE, "{:?}", begun.elapsed());
     }
 }

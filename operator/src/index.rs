@@ -63,6 +63,8 @@ pub struct Index {
     namespaces: Store<PartialObjectMeta<Namespace>>,
     accounts: Store<PartialObjectMeta<ServiceAccount>>,
     managed: NamespaceSelector,
+    /// Namespaces that were managed, and are no longer.
+    let_go: Mutex<BTreeSet<String>>,
     synced: [AtomicBool; Resource::ALL.len()],
     references: RwLock<References>,
     listeners: Mutex<Vec<(Resource, mpsc::UnboundedSender<Touch>)>>,
@@ -88,6 +90,7 @@ impl Index {
     pub fn of(managed: NamespaceSelector) -> (Arc<Self>, Feeds) {
         Feeds::new(|stores| Self {
             managed,
+            let_go: Mutex::default(),
             machines: stores.machines,
             secrets: stores.secrets,
             grants: stores.grants,
@@ -165,6 +168,11 @@ impl Index {
     pub fn manages(&self, namespace: &str) -> bool {
         let known = self.namespaces.get(&ObjectRef::new(namespace));
         known.is_none_or(|namespace| self.managed.matches(namespace.labels()))
+    }
+
+    /// Whether this process has seen the namespace managed, and then no longer.
+    pub fn has_let_go_of(&self, namespace: &str) -> bool {
+        self.let_go.lock().unwrap_or_else(PoisonError::into_inner).contains(namespace)
     }
 
     /// Whether the service account exists.
@@ -280,6 +288,14 @@ impl Index {
             let is_managed = |namespace: &K| self.managed.matches(namespace.labels());
             // What stands in it is there for others from now on, or no longer.
             let turns = matches!((before, after), (Some(b), Some(a)) if is_managed(b) != is_managed(a));
+            if turns {
+                let mut let_go = self.let_go.lock().unwrap_or_else(PoisonError::into_inner);
+                if after.is_some_and(is_managed) {
+                    let_go.remove(&own.key.name);
+                } else {
+                    let_go.insert(own.key.name.clone());
+                }
+            }
             if turns || before.map(Indexed::is) != after.map(Indexed::is) {
                 touched.extend(self.inside(&own.key.name, turns));
             }

@@ -23,6 +23,9 @@ pub enum SelectorError {
     /// A part that is no requirement.
     #[error("{0:?} does not say what a label must be: write KEY=VALUE, KEY!=VALUE, KEY or !KEY, several with commas")]
     Part(String),
+    /// A label that would have to have two values.
+    #[error("{0} is given two values: no namespace has both")]
+    Twice(String),
 }
 
 impl NamespaceSelector {
@@ -44,7 +47,17 @@ impl FromStr for NamespaceSelector {
         if text.trim().is_empty() {
             return Err(SelectorError::Empty);
         }
-        text.split(',').map(requirement).collect::<Result<Selector, _>>().map(Self)
+        let requirements = text.split(',').map(requirement).collect::<Result<Vec<_>, _>>()?;
+        let mut equal = BTreeMap::new();
+        for requirement in &requirements {
+            // A webhook configuration has room for one of them.
+            if let Expression::Equal(key, value) = requirement
+                && equal.insert(key, value).is_some_and(|before| before != value)
+            {
+                return Err(SelectorError::Twice(key.clone()));
+            }
+        }
+        Ok(Self(requirements.into_iter().collect()))
     }
 }
 
@@ -131,6 +144,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<NamespaceSelector>(), Err(SelectorError::Part(part.to_owned())), "{text}");
         }
+        assert_eq!("a=1,b=2,a=2".parse::<NamespaceSelector>(), Err(SelectorError::Twice("a".to_owned())));
         let long = "a".repeat(64);
         assert_eq!(long.parse::<NamespaceSelector>(), Err(SelectorError::Part(long)));
     }

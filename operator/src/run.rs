@@ -31,7 +31,7 @@ use crate::serve::counters::Counters;
 use crate::serve::{self, serve};
 use crate::server::{Account, Session};
 use crate::webhook::Webhook;
-use crate::webhook::machines::Machines;
+use crate::webhook::machines::{Machines, Remembered};
 use crate::webhook::resources::SidecarResources;
 use crate::webhook::sidecar::Settings;
 
@@ -171,7 +171,11 @@ fn serving(options: &RunOptions, parts: &Parts, trust: TrustBundle) -> anyhow::R
         attest_url: options.attest_url.trim_end_matches('/').to_owned(),
     };
     let cached = Arc::clone(&index);
-    let cached = Box::new(move |namespace: &str, name: &str| cached.machine(namespace, name));
+    let cached = Box::new(move |namespace: &str, name: &str| match cached.machine(namespace, name) {
+        Some(machine) => Remembered::Machine(machine),
+        None if cached.manages(namespace) => Remembered::Nothing,
+        None => Remembered::NotManaged,
+    });
     let machines = Arc::new(Machines::new(cached, client.clone()));
     Ok(serve::Context {
         webhook: Webhook {

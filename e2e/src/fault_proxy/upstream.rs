@@ -11,7 +11,7 @@ use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
 use http::{Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 use tokio::time::Instant;
 
 pub(super) enum Upstream {
@@ -92,4 +92,19 @@ pub(super) fn lag(body: Body, by: Duration) -> Body {
         tokio::time::sleep(by).await;
         part
     }))
+}
+
+/// A body that breaks off when something changes.
+pub(super) fn until_changed<T: Send + Sync + 'static>(body: Body, changes: watch::Receiver<T>) -> Body {
+    let parts = stream::unfold(Some((body.into_data_stream(), changes)), |state| async move {
+        let (mut body, mut changes) = state?;
+        tokio::select! {
+            part = body.next() => match part? {
+                Ok(part) => Some((Ok(part), Some((body, changes)))),
+                Err(error) => Some((Err(Box::<dyn Error + Send + Sync>::from(error)), None)),
+            },
+            _ = changes.changed() => Some((Err("cut by the proxy of a test".into()), None)),
+        }
+    });
+    Body::from_stream(parts)
 }

@@ -42,7 +42,11 @@ async fn a_leader_that_was_frozen_changes_nothing_any_more() {
         let kubectl = installation.cluster.kubectl();
         let playing = play(&kubectl, &namespace);
         let freezing = async {
-            tokio::time::sleep(Duration::from_millis(1200)).await;
+            wait_for("something to be under way", BOUND, async || {
+                if late.load(Ordering::Relaxed) > 0 { Ok(()) } else { Err("nothing is") }
+            })
+            .await
+            .unwrap();
             frozen.signal(STOP).unwrap();
             let other = wait_for("the other operator to lead", BOUND, async || {
                 holder(&installation).await.filter(|now| *now != second).ok_or("it does not yet")
@@ -55,8 +59,8 @@ async fn a_leader_that_was_frozen_changes_nothing_any_more() {
         tokio::time::sleep(UNDERWAY).await;
         ends_well(&installation, &namespace).await;
         its_api_server.behaves();
-        assert!(late.load(Ordering::Relaxed) > 0, "nothing was under way");
-        assert_ne!(holder(&installation).await, Some(second), "the other operator has not led");
+        let leader = holder(&installation).await.unwrap();
+        assert_ne!(leader, second, "the other operator has not led");
     }
     installation.cluster.stop().await;
 }

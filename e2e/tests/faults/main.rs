@@ -114,7 +114,6 @@ async fn whatever_a_watch_does() {
     proxy.does(one_in(2, Asked::is_watch, Fault::Refuse(410)));
     survives(&installation, "watch-expired").await;
     proxy.does(one_in(1, Asked::is_watch, Fault::Lag(Duration::from_secs(2))));
-    // What was begun before goes on as it was.
     survives(&installation, "watch-stale").await;
     let lists = |asked: &Asked| !asked.is_write() && !asked.is_watch() && asked.path.contains("limit=");
     proxy.does(move |asked| {

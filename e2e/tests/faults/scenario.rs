@@ -223,8 +223,9 @@ async fn at_the_server(installation: &Installation, namespace: &str) -> Result<B
     }
     for policy in list("policy", "policies").await? {
         let Some(name) = own(&policy["object"]) else { continue };
-        let bound = policy["secretIds"].as_array().into_iter().flatten().map(|id| names[id.as_str().unwrap()].clone());
-        let bound: Vec<String> = bound.collect();
+        // The lists are of different moments: a secret may have come meanwhile.
+        let shown = |id: &Value| names.get(&text(id)).cloned().unwrap_or_else(|| text(id));
+        let bound: Vec<String> = policy["secretIds"].as_array().into_iter().flatten().map(shown).collect();
         found.insert(format!("server: policy {name} {} of {}", policy["policy"], bound.join(" ")));
     }
     Ok(found)

@@ -90,7 +90,13 @@ fn a_value_that_the_server_has_lost_is_not_replaced_until_a_person_asks_for_anot
                  spec.rotation.olderThan to the present time."
             )
         );
-        assert_eq!(events(&team, "ValueLost").await, 1);
+        // The Event comes after the status.
+        wait_for("an Event", BOUND, async || match events(&team, "ValueLost").await {
+            1 => Ok(()),
+            other => Err(format!("{other} Events")),
+        })
+        .await
+        .unwrap();
         // What was there before is what it was, and what else the objects say is in force.
         team.ready("Secret", "earlier").await;
         team.ready("Grant", "web-reads-db").await;

@@ -32,6 +32,10 @@ fn a_namespace_that_loses_its_operator_has_nothing_in_force_until_it_has_it_agai
         for (kind, name) in [("Machine", "web"), ("Secret", "db"), ("Grant", "web-reads-db")] {
             team.ready(kind, name).await;
         }
+        // More than the sweep removes without a person's word: here somebody has spoken.
+        let more = (0..30).map(|n| LATER.replace("later", &format!("more-{n}"))).collect::<Vec<_>>().join("---");
+        team.apply(&more).await;
+        team.ready("Secret", "more-29").await;
         let had = team.object("Secret", "db").await["status"].clone();
 
         label(&team, &format!("{UNMANAGED_LABEL}=")).await;

@@ -185,7 +185,7 @@ pub(super) async fn server_certificate(
         Verdict::Keep(until) if present.as_ref().is_some_and(|secret| text(secret, CERTIFICATE) == Some(&bundle)) => {
             return Ok(ServerCertificate::Kept(until));
         }
-        // The root before is no longer, or only now, trusted: the Secret carries the bundle.
+        // What is trusted beside the root has changed: the Secret carries the bundle.
         Verdict::Keep(_) => Why::OtherRoot,
         Verdict::Issue(why) => why,
     };

@@ -70,6 +70,14 @@ pub fn compare(inventory: &Inventoried, present: &Present, applied: &Applied) ->
         let ours = own.and_then(|own| applied.get(&place).filter(|entry| entry.uid == own.uid));
         let is_stale = |entry: &InForce| entry.uid != object.uid || entry.generation > Some(object.generation);
         match ours {
+            // A call that was held up has put it in force once more.
+            Some(entry) if entry.withdrawn => {
+                if entry.uid == object.uid {
+                    differences.stale.push(place.clone());
+                } else {
+                    differences.orphans.push(Orphan { kind, key: object.key.clone(), uid: object.uid.clone() });
+                }
+            }
             // What the server refuses has its own time for the next attempt.
             Some(entry) if is_stale(entry) && !entry.refused => differences.stale.push(place.clone()),
             None if own.is_none_or(|own| own.uid != object.uid) => {
@@ -83,9 +91,10 @@ pub fn compare(inventory: &Inventoried, present: &Present, applied: &Applied) ->
         }
         held.insert(place);
     }
-    let missing = applied
-        .iter()
-        .filter(|(place, entry)| !held.contains(*place) && present.contains_key(*place) && !entry.refused);
+    let missing = applied.iter().filter(|(place, entry)| {
+        let is_here = present.contains_key(*place) && !held.contains(*place);
+        is_here && !entry.refused && !entry.withdrawn
+    });
     differences.stale.extend(missing.map(|(place, _)| place.clone()));
     differences
 }
@@ -126,7 +135,12 @@ mod tests {
     }
 
     fn applied(entries: &[(&str, &str, i64)]) -> Applied {
-        let entry = |uid: &str, generation| InForce { uid: uid.into(), generation: Some(generation), refused: false };
+        let entry = |uid: &str, generation| InForce {
+            uid: uid.into(),
+            generation: Some(generation),
+            refused: false,
+            withdrawn: false,
+        };
         entries.iter().map(|(name, uid, generation)| ((Kind::Grant, key(name)), entry(uid, *generation))).collect()
     }
 
@@ -184,6 +198,19 @@ mod tests {
             let ahead: Vec<_> = found.ahead.iter().map(|it| (it.kind, it.held.generation)).collect();
             assert_eq!(ahead, [(Kind::Grant, 5)][usize::from(!is_ahead)..], "{what}");
         }
+    }
+
+    #[test]
+    fn what_was_taken_out_of_force_and_is_there_again_is_looked_at() {
+        let mut known = applied(&[("a", "u", 2), ("b", "u", 1), ("c", "u", 1)]);
+        for entry in known.values_mut() {
+            entry.withdrawn = true;
+        }
+        let cluster = present(&[("a", "u"), ("b", "u"), ("c", "u")]);
+        let found = compare(&inventory(&[("a", "u", 2), ("c", "earlier", 1)]), &cluster, &known);
+        let orphans = vec![Orphan { kind: Kind::Grant, key: key("c"), uid: "earlier".into() }];
+        let stale = vec![(Kind::Grant, key("a"))];
+        assert_eq!(found, Differences { stale, orphans, total: 2, ..Differences::default() });
     }
 
     #[test]

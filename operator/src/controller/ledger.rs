@@ -37,7 +37,7 @@ pub struct Entry {
     /// The generation that is in force.
     pub in_force: Option<i64>,
     /// Whether the server holds it.
-    pub applied: bool,
+    pub held: Held,
     /// Whether it waits for the server.
     pub waits: bool,
     /// Whether the server refused it the last time: the next attempt has its own time.
@@ -54,7 +54,19 @@ pub struct Entry {
     pub taken: Option<Taken>,
 }
 
-/// What a comparison needs to know of an object that was put in force.
+/// Whether the server holds an object, as far as this leader has had to do with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Held {
+    /// That is not known.
+    #[default]
+    Unknown,
+    /// It was put in force.
+    Applied,
+    /// It was taken out of force, while the object is still here.
+    Withdrawn,
+}
+
+/// What a comparison needs to know of an object that was put in force, or taken out of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InForce {
     /// Which object of that name.
@@ -63,6 +75,8 @@ pub struct InForce {
     pub generation: Option<i64>,
     /// Whether the server refused it the last time.
     pub refused: bool,
+    /// Whether the server must not hold it.
+    pub withdrawn: bool,
 }
 
 impl Ledger {
@@ -101,11 +115,17 @@ impl Ledger {
         self.entries().iter().filter(|(_, entry)| entry.waits).map(|(key, _)| key.clone()).collect()
     }
 
-    /// The objects that the server should hold, with the generation of each.
+    /// The objects that the server should hold, with the generation of each, and those that it should not hold any more.
     pub fn applied(&self) -> HashMap<(Kind, ObjectKey), InForce> {
-        let in_force =
-            |entry: &Entry| InForce { uid: entry.uid.clone(), generation: entry.in_force, refused: entry.refused };
-        self.entries().iter().filter(|(_, entry)| entry.applied).map(|(k, v)| (k.clone(), in_force(v))).collect()
+        let in_force = |entry: &Entry| InForce {
+            uid: entry.uid.clone(),
+            generation: entry.in_force,
+            refused: entry.refused,
+            withdrawn: entry.held == Held::Withdrawn,
+        };
+        let entries = self.entries();
+        let told = entries.iter().filter(|(_, entry)| entry.held != Held::Unknown);
+        told.map(|(key, entry)| (key.clone(), in_force(entry))).collect()
     }
 
     /// Counts one more failed pass in a row; how many there were before.

@@ -17,7 +17,7 @@ use super::conditions::{self, Findings, Programmed};
 use super::error::Error;
 use super::events::{News, news};
 use super::finalizer::{self, Release};
-use super::ledger::{Entry, back_off, jittered};
+use super::ledger::{Entry, Held, back_off, jittered};
 use super::plan::{Action, Evidence, Outcome, Plan, Reconciled};
 use super::status::{self, Worth};
 use crate::index::references::Target;
@@ -89,7 +89,7 @@ impl Subject<'_> {
         let outcome = self.tell::<K>(seen, &plan).await?;
         self.remember::<K>(generation, in_force, &outcome);
         if let Plan::NotManaged = plan {
-            self.note(K::WIRE, |entry| (entry.applied, entry.failures) = (false, 0));
+            self.note(K::WIRE, |entry| (entry.held, entry.failures) = (Held::Unknown, 0));
         }
         if let Outcome::Failed(error) = &outcome
             && error.is_superseded()
@@ -146,7 +146,8 @@ impl Subject<'_> {
             match outcome {
                 Outcome::InForce(_) | Outcome::Withdrawn => {
                     entry.in_force = Some(generation);
-                    entry.applied = matches!(outcome, Outcome::InForce(_));
+                    let is_applied = matches!(outcome, Outcome::InForce(_));
+                    entry.held = if is_applied { Held::Applied } else { Held::Withdrawn };
                     entry.failures = 0;
                 }
                 Outcome::NotAsked | Outcome::Failed(_) => {}

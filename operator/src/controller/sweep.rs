@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::compare::{Ahead, Applied, Orphan, Present, compare, needs_acknowledgement};
 use super::events::News;
-use super::ledger::COUNTERS_PER_SECOND;
+use super::ledger::{COUNTERS_PER_SECOND, Held};
 use super::plan::{Evidence, Outcome, Plan, Reconciled};
 use super::status::{self, Worth};
 use super::{Context, touch};
@@ -128,7 +128,14 @@ async fn clean_up(context: &Context, inventory: &Inventoried, applied: &Applied,
         if !let_go.contains_key(namespace) {
             let_go.insert(namespace.clone(), is_let_go(context, namespace).await);
         }
-        if let_go.get(namespace) == Some(&true) || is_gone(&context.client, &orphan).await {
+        if let_go.get(namespace) == Some(&true) {
+            // Whoever took its labels off has said so. Where this process has never managed it, the selector may be wrong.
+            if context.index.has_let_go_of(namespace) {
+                remove(context, &orphan).await;
+            } else {
+                gone.push(orphan);
+            }
+        } else if is_gone(&context.client, &orphan).await {
             gone.push(orphan);
         }
     }
@@ -295,7 +302,7 @@ where
     let current = object.meta().uid.as_ref() == Some(&entry.object.uid)
         && object.meta().generation == Some(entry.object.generation)
         && object.meta().deletion_timestamp.is_none()
-        && remembered.applied
+        && remembered.held == Held::Applied
         && !remembered.refused
         && remembered.in_force == Some(entry.object.generation);
     if !current {

@@ -17,7 +17,7 @@ pub enum Resource {
     AccessPolicy,
     /// Service accounts, by name only.
     ServiceAccount,
-    /// Namespaces, by name and uid only.
+    /// Namespaces, by name, uid and labels only.
     Namespace,
 }
 

@@ -4,8 +4,6 @@ use k8s_openapi::jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::{Value, json};
-use sikkerkey_crds::machine::Machine;
-use sikkerkey_crds::received::Received;
 use sikkerkey_protocol::canonical::{Purpose, possession};
 use sikkerkey_protocol::key::MachineKey;
 use tokio::sync::oneshot;
@@ -17,7 +15,7 @@ use crate::ca::root::Root;
 use crate::clock::Clock;
 use crate::index::Index;
 use crate::server::{Account, Session};
-use crate::webhook::machines::Machines;
+use crate::webhook::machines::{Machines, Remembered};
 use crate::webhook::resources::SidecarResources;
 use crate::webhook::sidecar::Settings;
 
@@ -45,15 +43,16 @@ fn client(trusting: &str) -> reqwest::Client {
     reqwest::Client::builder().tls_backend_preconfigured(tls).pool_max_idle_per_host(0).build().unwrap()
 }
 
-fn web(namespace: &str, name: &str) -> Option<Arc<Received<Machine>>> {
-    ((namespace, name) == ("shop", "web")).then(|| {
-        let machine = json!({
-            "apiVersion": "sikkerkey.com/v1alpha1", "kind": "Machine",
-            "metadata": {"name": "web", "namespace": "shop", "uid": "m-1"},
-            "spec": {"workload": {"serviceAccountNames": ["web"]}},
-        });
-        Arc::new(serde_json::from_value(machine).unwrap())
-    })
+fn web(namespace: &str, name: &str) -> Remembered {
+    if (namespace, name) != ("shop", "web") {
+        return Remembered::Nothing;
+    }
+    let machine = json!({
+        "apiVersion": "sikkerkey.com/v1alpha1", "kind": "Machine",
+        "metadata": {"name": "web", "namespace": "shop", "uid": "m-1"},
+        "spec": {"workload": {"serviceAccountNames": ["web"]}},
+    });
+    Remembered::Machine(Arc::new(serde_json::from_value(machine).unwrap()))
 }
 
 async fn run(root: &Root) -> Running {

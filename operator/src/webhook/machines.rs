@@ -15,8 +15,19 @@ use super::refusal::Refusal;
 /// How long the one question may take.
 const BOUND: Duration = Duration::from_millis(500);
 
+/// What memory says of a Machine.
+#[derive(Clone, Debug)]
+pub enum Remembered {
+    /// It is this one.
+    Machine(Arc<Received<Machine>>),
+    /// Nothing.
+    Nothing,
+    /// Its namespace is not managed: whether or not it exists, it is nobody's.
+    NotManaged,
+}
+
 /// A Machine by namespace and name, from memory.
-pub type Cached = Box<dyn Fn(&str, &str) -> Option<Arc<Received<Machine>>> + Send + Sync>;
+pub type Cached = Box<dyn Fn(&str, &str) -> Remembered + Send + Sync>;
 
 /// Finds Machines.
 pub struct Machines {
@@ -32,8 +43,10 @@ impl Machines {
 
     /// The Machine, or none if there is none.
     pub async fn find(&self, namespace: &str, name: &str) -> Result<Option<Arc<Received<Machine>>>, Refusal> {
-        if let Some(machine) = (self.cached)(namespace, name) {
-            return Ok(Some(machine));
+        match (self.cached)(namespace, name) {
+            Remembered::Machine(machine) => return Ok(Some(machine)),
+            Remembered::NotManaged => return Ok(None),
+            Remembered::Nothing => {}
         }
         // A review comes before the pod is validated: its label may hold anything, such as a path to another namespace.
         if !is_label(name) || !is_label(namespace) {

@@ -56,6 +56,11 @@ impl Machine {
     pub fn grantee(&self) -> Grantee {
         self.fleet.clone().map_or_else(|| Grantee::Machine(self.id.clone()), Grantee::Fleet)
     }
+
+    /// Whether it can read, as far as it alone decides.
+    pub fn is_live(&self, now: Millis) -> bool {
+        self.approval == Approval::Approved && self.enabled && self.expires_at.is_none_or(|end| now < end)
+    }
 }
 
 /// Whether a person vouches for it: a host of its own key, approved by one. Only such a machine may approve what a

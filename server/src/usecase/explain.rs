@@ -1,6 +1,7 @@
 //! Whether a machine may read a secret now, for whoever wants to know why not.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use sikkerkey_protocol::explain::Explanation;
 use sikkerkey_protocol::id::{MachineId, SecretId, VaultId};
@@ -11,7 +12,7 @@ use zeroize::Zeroizing;
 use super::reading::{self, Asking};
 use crate::ledger::Ledger;
 use crate::model::fleet::Fleet;
-use crate::model::machine::{Grantee, Machine};
+use crate::model::machine::Machine;
 use crate::model::millis::Millis;
 use crate::model::secret::{Secret, SecretPhase};
 use crate::policy::{self, Guard};
@@ -47,8 +48,11 @@ pub(super) fn of(
     address: Option<IpAddr>,
 ) -> Result<Explanation, Refusal> {
     let own = || ledger.seen(&machine.id).and_then(|it| it.address);
-    let seen = || newest(state, ledger, &machine.grantee()).and_then(|(_, seen)| seen);
-    let known = address.or_else(own).or_else(seen);
+    let of_fleet = || {
+        let machines = state.machines_in(machine.fleet.as_ref()?);
+        machines.filter_map(|it| ledger.seen(&it.id)).max_by_key(|it| it.at)?.address
+    };
+    let known = address.or_else(own).or_else(of_fleet);
     let looks_at_it = match reading::guard(state, secret) {
         Guard::Policy(policy) => policy.document.ip_allowlist.is_some(),
         Guard::Open | Guard::Missing => false,
@@ -88,9 +92,9 @@ fn machine(state: &State, ledger: &Ledger, question: &Question<'_>, now: Millis)
     }
 }
 
-/// The machine of a fleet that was seen last; of one that has none, a machine as its pods are going to be.
+/// The foremost machine of a fleet; of one that has none, a machine as its pods are going to be.
 pub(super) fn member(state: &State, ledger: &Ledger, fleet: &Fleet, now: Millis) -> Result<Machine, Refusal> {
-    if let Some((machine, _)) = newest(state, ledger, &Grantee::Fleet(fleet.id.clone())) {
+    if let Some(machine) = foremost(state.machines_in(&fleet.id), ledger, now) {
         return Ok(machine.clone());
     }
     // Both are UUIDs.
@@ -113,15 +117,14 @@ pub(super) fn member(state: &State, ledger: &Ledger, fleet: &Fleet, now: Millis)
     })
 }
 
-/// The machine of a grantee that was seen last, and from where.
-fn newest<'a>(state: &'a State, ledger: &Ledger, grantee: &Grantee) -> Option<(&'a Machine, Option<IpAddr>)> {
-    let machines: Vec<&Machine> = match grantee {
-        Grantee::Fleet(fleet) => state.machines_in(fleet).map(|it| &**it).collect(),
-        Grantee::Machine(id) => state.machines.get(id).map(|it| &**it).into_iter().collect(),
-    };
-    let seen = |it: &&Machine| ledger.seen(&it.id).map(|it| it.at);
-    let newest = machines.into_iter().max_by_key(seen)?;
-    Some((newest, ledger.seen(&newest.id).and_then(|it| it.address)))
+/// The one of several machines that is explained: a live one before one that has ended, and of those the one that enrolled or
+/// was seen last.
+pub(super) fn foremost<'a>(
+    machines: impl Iterator<Item = &'a Arc<Machine>>,
+    ledger: &Ledger,
+    now: Millis,
+) -> Option<&'a Machine> {
+    machines.map(|it| &**it).max_by_key(|it| (it.is_live(now), ledger.last_seen(&it.id).max(Some(it.created_at))))
 }
 
 fn secret<'a>(state: &'a State, question: &Question<'_>) -> Result<&'a Secret, Refusal> {

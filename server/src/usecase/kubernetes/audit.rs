@@ -3,6 +3,7 @@
 //! Of the audit's rows only reads and denials are told: time, machine, pod, address, secret, and why. A row that names what the
 //! object's own people may not know of is told without it.
 
+use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::id::{FleetId, SecretId};
 use sikkerkey_protocol::kubernetes::{AuditOf, Audited, AuditedRead, Kind, MAX_EVENTS, Usage};
 
@@ -12,8 +13,9 @@ use crate::app::App;
 use crate::audit::entry::{Action, Entry};
 use crate::decision::{Context, Decided};
 use crate::model::agent::Agent;
-use crate::model::fleet::{Fleet, FleetSubject};
+use crate::model::fleet::Fleet;
 use crate::model::machine::Grantee;
+use crate::model::managed::Managed;
 use crate::model::secret::{Secret, SecretPhase};
 use crate::policy::secret_label;
 use crate::refusal::{Refusal, RefusalKind};
@@ -28,8 +30,6 @@ const PAGE: u64 = 20_000;
 const LOOKED_AT: u64 = 10 * PAGE;
 /// The longest message of one event, in characters.
 const LONGEST: usize = 300;
-/// What is told of a secret that is none of the asker's business.
-const NOT_GRANTED: &str = "it asked for a secret that is not granted to it";
 
 /// What is to be looked for.
 pub struct Wanted {
@@ -132,23 +132,34 @@ fn event(state: &State, row: &AuditRow, wanted: &Wanted) -> Option<AuditedRead> 
     // Who it was stands at the end, in words of the server's own; what stands before it may repeat what was asked for.
     let mut parts = entry.detail.rsplitn(3, "; ");
     let (who, name, said) = (parts.next().unwrap_or_default(), parts.next(), parts.next().unwrap_or_default());
+    let pod = who.strip_prefix("pod ");
     let fleet = entry.fleet.as_ref().and_then(|id| state.fleets.get(id));
-    let elsewhere = fleet.filter(|it| it.managed.cluster != wanted.cluster);
-    let machine = match (elsewhere, fleet, &entry.fleet) {
-        (Some(fleet), ..) => format!("a Machine of cluster {}", fleet.managed.cluster),
-        (None, Some(fleet), _) => fleet.managed.object.key.to_string(),
-        (None, None, Some(_)) => "a Machine that is gone".to_owned(),
-        (None, None, None) => who.strip_prefix("machine ").unwrap_or(who).to_owned(),
+    let (machine, is_near) = match (fleet, &entry.fleet) {
+        (Some(fleet), _) if fleet.managed.cluster != wanted.cluster => {
+            (format!("a Machine of cluster {}", fleet.managed.cluster), false)
+        }
+        (Some(fleet), _) => (fleet.managed.object.key.to_string(), true),
+        // Of which cluster it was, the row alone knows.
+        (None, Some(_)) => {
+            let end = format!(" in cluster {}", wanted.cluster);
+            ("a Machine that is gone".to_owned(), pod.is_some_and(|it| it.ends_with(&end)))
+        }
+        // It is of no cluster: a person made it at the server.
+        (None, None) => (who.strip_prefix("machine ").unwrap_or(who).to_owned(), true),
     };
-    let pod = who.strip_prefix("pod ").and_then(|it| it.split(' ').next()).map(str::to_owned);
     let known = entry.secret.as_ref().and_then(|id| state.secrets.get(id));
-    let reader = wanted.of_machine.as_ref().and_then(|id| state.fleets.get(id));
-    let hidden =
-        denied && reader.is_some() && entry.secret.is_some() && !known.is_some_and(|it| may_know(state, reader, it));
-    let (secret, message) = if hidden {
-        (None, NOT_GRANTED.to_owned())
-    } else if denied {
-        (known.map(secret_label), said.to_owned())
+    let (secret, message) = if denied {
+        let (secret, may_hear) = match &wanted.of_machine {
+            None => (known, true),
+            Some(id) => {
+                let reader = state.fleets.get(id);
+                let secret = known.filter(|it| may_know(state, reader, it, entry.denial));
+                (secret, secret.is_some() || is_of_the_reader(reader, &entry, known, said))
+            }
+        };
+        // What the server said names the Machine, and the secret.
+        let message = if is_near && may_hear { said } else { in_general(entry.denial) };
+        (secret.map(secret_label), message.to_owned())
     } else {
         // `v3 db`: what was read.
         let read = name.unwrap_or_default();
@@ -160,37 +171,78 @@ fn event(state: &State, row: &AuditRow, wanted: &Wanted) -> Option<AuditedRead> 
         time: row.time.0,
         denied,
         machine,
-        pod: pod.filter(|_| elsewhere.is_none()),
-        address: entry.source_ip.filter(|_| elsewhere.is_none()),
+        pod: pod.filter(|_| is_near).and_then(|it| it.split(' ').next()).map(str::to_owned),
+        address: entry.source_ip.filter(|_| is_near),
         secret,
         reason: entry.denial,
         message: message.chars().take(LONGEST).collect(),
     })
 }
 
-/// Whether the people of a `Machine` may know of a secret that it was denied: one of their namespace, one that is granted to it,
-/// or one that its own files name. Of any other, whose id it may have come by, not even the name is told.
-fn may_know(state: &State, reader: Option<&Fleet>, secret: &Secret) -> bool {
-    let Some(reader) = reader else { return true };
+/// Whether the people of a `Machine` may know of a secret that it was denied: one of their namespace, or one that a Grant gives
+/// it. That its files name one is no reason: they name what they like, and would find out what there is elsewhere.
+fn may_know(state: &State, reader: Option<&Fleet>, secret: &Secret, denial: Option<DenialReason>) -> bool {
+    let Some(reader) = reader else { return false };
     let is_granted = || state.grants_for(&Grantee::Fleet(reader.id.clone()), &secret.id).next().is_some();
-    let is_named = || match &reader.subject {
-        FleetSubject::Workload { delivery, .. } => {
-            let label = secret_label(secret);
-            delivery.secrets().any(|named| named.to_string() == label)
+    reader.project == secret.project || (denial != Some(DenialReason::NotGranted) && is_granted())
+}
+
+/// Whether what was said of a denial is the same whether or not there is such a secret, and names no secret but of the reader's
+/// namespace.
+fn is_of_the_reader(reader: Option<&Fleet>, entry: &Entry, known: Option<&Secret>, said: &str) -> bool {
+    match entry.denial {
+        // Decided before the secret is looked at.
+        Some(
+            DenialReason::MachineSuspended
+            | DenialReason::MachineNotApproved
+            | DenialReason::MachineExpired
+            | DenialReason::AccountNotActive
+            | DenialReason::LockedOut,
+        ) => true,
+        Some(DenialReason::NotGranted) => reader.is_some_and(|reader| {
+            let Managed { cluster, object } = &reader.managed;
+            // Another cluster may have a namespace of that name.
+            let is_near = known.and_then(|it| it.managed.as_ref()).is_some_and(|it| it.cluster == *cluster);
+            (entry.secret.is_none() || is_near) && said.starts_with(&format!("Secret {}/", object.key.namespace))
+        }),
+        _ => entry.secret.is_none(),
+    }
+}
+
+/// What is told of a denial when what the server said is none of the asker's business.
+fn in_general(denial: Option<DenialReason>) -> &'static str {
+    match denial {
+        Some(DenialReason::NotGranted) => "it asked for a secret that is not granted to it",
+        Some(DenialReason::GrantExpired) => "its grant has ended",
+        Some(DenialReason::MachineSuspended) => "it is suspended or disabled",
+        Some(DenialReason::MachineNotApproved) => "it is not approved",
+        Some(DenialReason::MachineExpired) => "its identity has ended",
+        Some(DenialReason::OutsideTimeWindow) => "the policy's window was closed",
+        Some(DenialReason::AddressNotAllowed) => "its address is in none of the policy's ranges",
+        Some(DenialReason::RateCapReached) => "the policy's cap was reached",
+        Some(DenialReason::CoSignMissing) => "a second machine had not approved it",
+        Some(DenialReason::CoSignRefused) => "a second machine refused it",
+        Some(DenialReason::ReleaseMissing) => {
+            "the secret was restored from a backup and waits for a person to release it"
         }
-        FleetSubject::Host { .. } => false,
-    };
-    reader.project == secret.project || is_granted() || is_named()
+        Some(DenialReason::PolicyEnded) => "the policy's last day or last read is past",
+        Some(DenialReason::PolicyMissing) => "the secret's policy is not in force",
+        Some(DenialReason::ProjectFrozen) => "the secret's project is frozen",
+        Some(DenialReason::AccountNotActive) => "the account that owns its vault is not active",
+        Some(DenialReason::LockedOut) => "it has failed to authenticate too often",
+        Some(DenialReason::ValueMissing) => "the secret has no value yet",
+        Some(DenialReason::Other) | None => "it was denied",
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use sikkerkey_protocol::denial::DenialReason;
-    use sikkerkey_protocol::kubernetes::{ApplyMachine, ObjectIdentity, ObjectKey, Subject};
+    use sikkerkey_protocol::kubernetes::{ApplyMachine, ApplySecret, Delete, ObjectIdentity, ObjectKey, Subject};
     use sikkerkey_protocol::sync::{File, Format, Input, SecretKey};
 
     use super::*;
     use crate::audit::entry::Actor;
+    use crate::model::Entity;
     use crate::model::millis::Millis;
     use crate::usecase::fixture::*;
 
@@ -198,6 +250,18 @@ mod tests {
         machine.object.key.namespace = "there".into();
         machine.object.namespace_uid = "ns-2".into();
         machine
+    }
+
+    fn there_secret(name: &str) -> ApplySecret {
+        let mut secret = generated(name);
+        secret.object.key.namespace = "there".into();
+        secret.object.namespace_uid = "ns-2".into();
+        secret
+    }
+
+    fn remove_reader(bench: &mut Bench) {
+        let key = ObjectKey { namespace: "there".into(), name: "reader".into() };
+        bench.delete(Delete { key, ..deleted(Kind::Machine, "reader") }).unwrap();
     }
 
     /// `shop` has Secrets and a Machine, `there` a Machine whose files name `shop/db`.
@@ -253,26 +317,89 @@ mod tests {
         AuditRow { seq: 1, time: Millis(1000), entry: serde_json::to_string(&entry).unwrap(), hash: [0; 32] }
     }
 
+    /// As the server says it.
+    fn not_granted(label: &str) -> String {
+        format!("Secret {label} is not granted to Machine there/reader: add it to a Grant")
+    }
+
+    /// What is told of a row of `there/reader`, changed by `change`.
+    fn told(bench: &Bench, wanted: &Wanted, mut row: AuditRow, change: impl FnOnce(&mut Entry)) -> AuditedRead {
+        let mut entry: Entry = serde_json::from_str(&row.entry).unwrap();
+        change(&mut entry);
+        row.entry = serde_json::to_string(&entry).unwrap();
+        event(&bench.state, &row, wanted).unwrap()
+    }
+
     #[test]
     fn the_people_of_a_machine_see_what_it_asked_for_and_nothing_of_what_it_has_nothing_to_do_with() {
         let mut bench = bench();
+        bench.apply_secret(there_secret("own")).unwrap();
         let wanted = wanted_of(&mut bench, Kind::Machine, "there", "reader");
-        let denied = Some(DenialReason::NotGranted);
-        for (name, denial, detail, secret, message) in [
-            // Granted, named by its files, neither.
-            ("mail", None, "v2 mail", Some("shop/mail"), "version 2"),
-            ("db", denied, "Secret shop/db is not granted; db", Some("shop/db"), "Secret shop/db is not granted"),
-            ("ledger", denied, "Secret shop/ledger is not granted; ledger", None, NOT_GRANTED),
+        let (ended, denied) = (Some(DenialReason::GrantExpired), Some(DenialReason::NotGranted));
+        for (name, denial, said, secret, message) in [
+            ("mail", ended, "Grant shop/g ended", Some("shop/mail"), "Grant shop/g ended"),
+            ("mail", denied, &not_granted("shop/mail"), None, in_general(denied)),
+            ("ledger", denied, &not_granted("shop/ledger"), None, in_general(denied)),
+            // It was granted, and is not any more.
+            ("ledger", ended, "Grant shop/g ended", None, in_general(ended)),
         ] {
-            let told = event(&bench.state, &row(&bench, name, denial, detail), &wanted).unwrap();
+            let told = event(&bench.state, &row(&bench, name, denial, &format!("{said}; {name}")), &wanted).unwrap();
             assert_eq!((told.secret.as_deref(), told.message.as_str()), (secret, message), "{name}");
             assert_eq!((told.machine.as_str(), told.pod.as_deref()), ("there/reader", Some("there/reader-1")));
         }
+        let read = event(&bench.state, &row(&bench, "mail", None, "v2 mail"), &wanted).unwrap();
+        assert_eq!((read.secret.as_deref(), read.message.as_str()), (Some("shop/mail"), "version 2"));
+        // Of their own namespace they hear everything, and of what is missing there.
+        let (said, own) = (not_granted("there/own"), bench.state.secret_of("prod", &there_secret("own").object.key));
+        let own = own.map(|it| it.id.clone());
+        for (secret, label) in [(own, Some("there/own")), (None, None)] {
+            let row = row(&bench, "db", denied, &format!("{said}; own"));
+            let told = told(&bench, &wanted, row, |it| it.secret = secret);
+            assert_eq!((told.secret.as_deref(), &told.message), (label, &said));
+        }
+        // A namespace of the same name in another cluster is another.
+        let mut far = bench.secret("ledger").clone();
+        far.id = "sk_far".parse().unwrap();
+        far.managed = far.managed.map(|it| Managed { cluster: "test".into(), ..it });
+        bench.put(Entity::Secret(far));
+        let far_row = row(&bench, "ledger", denied, &format!("{said}; own"));
+        let far_told = told(&bench, &wanted, far_row, |it| it.secret = Some("sk_far".parse().unwrap()));
+        assert_eq!((far_told.secret.as_deref(), far_told.message.as_str()), (None, in_general(denied)));
         // The Secret's own people see who tried.
         let wanted = wanted_of(&mut bench, Kind::Secret, "shop", "ledger");
         let row = row(&bench, "ledger", denied, "Secret shop/ledger is not granted; ledger");
         let told = event(&bench.state, &row, &wanted).unwrap();
         assert_eq!((told.secret.as_deref(), told.machine.as_str()), (Some("shop/ledger"), "there/reader"));
+    }
+
+    #[test]
+    fn the_files_of_a_machine_find_out_nothing_of_what_there_is_in_another_namespace() {
+        let mut bench = bench();
+        let wanted = wanted_of(&mut bench, Kind::Machine, "there", "reader");
+        let suspended = "Machine there/reader is suspended: set spec.suspend to false to let it read again";
+        for (denial, said, message) in [
+            (DenialReason::NotGranted, not_granted("shop/db").as_str(), in_general(Some(DenialReason::NotGranted))),
+            (DenialReason::MachineSuspended, suspended, suspended),
+        ] {
+            // Its files name `shop/db`. Of one that is not there, and one that is gone since, the row has no secret that is known.
+            let row = || row(&bench, "db", Some(denial), &format!("{said}; db"));
+            let there_is = told(&bench, &wanted, row(), |_| {});
+            let there_is_none = told(&bench, &wanted, row(), |it| it.secret = None);
+            let gone = told(&bench, &wanted, row(), |it| it.secret = Some("sk_gone".parse().unwrap()));
+            assert_eq!((there_is.secret.as_deref(), there_is.message.as_str()), (None, message));
+            assert_eq!((&there_is, &there_is), (&there_is_none, &gone));
+        }
+    }
+
+    #[test]
+    fn a_machine_that_goes_while_it_is_asked_about_tells_of_no_secret() {
+        let mut bench = bench();
+        let wanted = wanted_of(&mut bench, Kind::Machine, "there", "reader");
+        let denied = Some(DenialReason::NotGranted);
+        let row = row(&bench, "ledger", denied, &format!("{}; ledger", not_granted("shop/ledger")));
+        remove_reader(&mut bench);
+        let told = event(&bench.state, &row, &wanted).unwrap();
+        assert_eq!((told.secret.as_deref(), told.message.as_str()), (None, in_general(denied)));
     }
 
     #[test]
@@ -290,6 +417,40 @@ mod tests {
         let wanted = Wanted { cluster: "test".into(), ..wanted_of(&mut bench, Kind::Secret, "shop", "db") };
         let told = event(&bench.state, &row(&bench, "db", None, "v1 db"), &wanted).unwrap();
         assert_eq!((told.machine.as_str(), told.pod, told.address), ("a Machine of cluster prod", None, None));
+
+        let reason = Some(DenialReason::NotGranted);
+        let denied = row(&bench, "db", reason, &format!("{}; db", not_granted("shop/db")));
+        let told = event(&bench.state, &denied, &wanted).unwrap();
+        assert_eq!((told.machine.as_str(), told.pod, told.address), ("a Machine of cluster prod", None, None));
+        assert_eq!((told.secret.as_deref(), told.reason), (Some("shop/db"), reason));
+        assert_eq!(told.message, in_general(reason));
+    }
+
+    #[test]
+    fn of_a_machine_that_is_gone_the_pod_is_told_to_its_own_cluster_alone() {
+        let mut bench = bench();
+        let near = wanted_of(&mut bench, Kind::Secret, "shop", "db");
+        let far = Wanted { cluster: "test".into(), ..wanted_of(&mut bench, Kind::Secret, "shop", "db") };
+        let said = not_granted("shop/db");
+        let denied = row(&bench, "db", Some(DenialReason::NotGranted), &format!("{said}; db"));
+        let read = row(&bench, "db", None, "v1 db");
+        // A machine may be called anything.
+        let mut host = row(&bench, "db", None, "v1 db");
+        host.entry = host.entry.replace("pod there/reader-1 on node n as web in", "machine x in");
+        remove_reader(&mut bench);
+        let pod = (Some("there/reader-1"), true);
+        let denied_far = in_general(Some(DenialReason::NotGranted));
+        for (row, wanted, (pod, has_address), message) in [
+            (&denied, &near, pod, said.as_str()),
+            (&denied, &far, (None, false), denied_far),
+            (&read, &near, pod, "version 1"),
+            (&read, &far, (None, false), "version 1"),
+            (&host, &near, (None, false), "version 1"),
+        ] {
+            let told = event(&bench.state, row, wanted).unwrap();
+            assert_eq!((told.machine.as_str(), told.pod.as_deref()), ("a Machine that is gone", pod));
+            assert_eq!((told.address.is_some(), told.message.as_str()), (has_address, message));
+        }
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use sikkerkey_protocol::kubernetes::{ExplainRead, Kind, ReadExplained};
 
 use super::scope::{Scope, asker, check_identity, invalid};
-use super::standing;
 use crate::audit::entry::Action;
 use crate::decision::{Context, Decided};
 use crate::model::agent::Agent;
@@ -37,11 +36,10 @@ pub fn explain(context: &Context<'_>, agent: &Agent, source: Source, asked: Expl
         return Err(invalid("podUid is not a uid".to_owned()));
     }
     let of_fleet = pod_uid.into_iter().flat_map(|uid| state.machines_of_pod(cluster, uid));
-    let own = of_fleet
-        .filter(|it| it.fleet.as_ref() == Some(&fleet.id))
-        .max_by_key(|it| (standing::is_live(it, context.now), it.created_at));
+    let of_fleet = of_fleet.filter(|it| it.fleet.as_ref() == Some(&fleet.id));
+    let own = explain::foremost(of_fleet, context.ledger, context.now);
     let machine = match own {
-        Some(own) => (**own).clone(),
+        Some(own) => own.clone(),
         None => explain::member(state, context.ledger, fleet, context.now)?,
     };
     let explanation = explain::of(state, context.ledger, context.now, &machine, secret, address)?;

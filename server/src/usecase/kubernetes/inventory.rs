@@ -24,7 +24,7 @@ fn of_cluster(context: &Context<'_>, cluster: &str) -> Inventoried {
     for fleet in state.fleets.values() {
         let Some(object) = ours(Some(&fleet.managed)) else { continue };
         all.machines.push(Entry { object, state: standing::of_machine(context, fleet) });
-        for machine in state.machines_in(&fleet.id).filter(|it| standing::is_live(it, context.now)) {
+        for machine in state.machines_in(&fleet.id).filter(|it| it.is_live(context.now)) {
             if let Some(pod) = &machine.pod {
                 all.pods.push(PodState {
                     pod: pod.pod.clone(),

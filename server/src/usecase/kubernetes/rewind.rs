@@ -7,7 +7,11 @@ use crate::audit::entry::Action;
 use crate::decision::{Context, Decided};
 use crate::model::Entity;
 use crate::model::agent::Agent;
+use crate::model::fleet::Fleet;
+use crate::model::grant::Grant;
 use crate::model::managed::Managed;
+use crate::model::policy::Policy;
+use crate::model::secret::Secret;
 use crate::usecase::source::Source;
 use crate::usecase::steps::Steps;
 
@@ -21,33 +25,30 @@ pub fn rewind(context: &Context<'_>, agent: &Agent, source: Source, request: Rew
     }
     let (state, cluster, key) = (context.state, &scope.cluster.name, &request.key);
     let mut steps = Steps::default();
-    let taken_back = |held: &Managed| {
-        let is_it = held.object.uid == request.uid && held.object.generation == request.from;
+    let taken_back = |held: Option<&Managed>| {
+        let held = held.filter(|it| it.object.uid == request.uid && it.object.generation == request.from)?;
         let mut back = held.clone();
         back.object.generation = request.to;
-        is_it.then_some(back)
+        Some(back)
     };
-    let optional = |held: &Option<Managed>| held.as_ref().and_then(taken_back);
+    // What apply measures a generation by is found as apply finds it: a Secret that is retained and a policy that is withdrawn
+    // are in force for nobody, and would still refuse the older generation.
     let found = match request.kind {
         Kind::Machine => state.fleet_of(cluster, key).and_then(|held| {
-            let mut fleet = held.clone();
-            fleet.managed = taken_back(&held.managed)?;
-            Some((held.project.clone(), Entity::Fleet(fleet)))
+            let managed = taken_back(Some(&held.managed))?;
+            Some((held.project.clone(), Entity::Fleet(Fleet { managed, ..held.clone() })))
         }),
         Kind::Secret => state.secret_of(cluster, key).and_then(|held| {
-            let mut secret = held.clone();
-            secret.managed = Some(optional(&held.managed)?);
-            Some((held.project.clone(), Entity::Secret(secret)))
+            let managed = Some(taken_back(held.managed.as_ref())?);
+            Some((held.project.clone(), Entity::Secret(Secret { managed, ..held.clone() })))
         }),
         Kind::Grant => state.grant_of(cluster, key).and_then(|held| {
-            let mut grant = held.clone();
-            grant.managed = Some(optional(&held.managed)?);
-            Some((held.project.clone(), Entity::Grant(grant)))
+            let managed = Some(taken_back(held.managed.as_ref())?);
+            Some((held.project.clone(), Entity::Grant(Grant { managed, ..held.clone() })))
         }),
         Kind::AccessPolicy => state.policy_of(cluster, key).and_then(|held| {
-            let mut policy = held.clone();
-            policy.managed = Some(optional(&held.managed)?);
-            Some((held.project.clone(), Entity::Policy(policy)))
+            let managed = Some(taken_back(held.managed.as_ref())?);
+            Some((held.project.clone(), Entity::Policy(Policy { managed, ..held.clone() })))
         }),
     };
     if let Some((project, entity)) = found {

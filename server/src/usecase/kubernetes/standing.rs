@@ -1,25 +1,18 @@
 //! How the objects stand: what the operator copies into their status.
 
 use sikkerkey_protocol::denial::DenialReason;
-use sikkerkey_protocol::kubernetes::{
-    Approval, Awaited, GrantState, MachineState, PolicyState, SecretState, Usage, WindowState,
-};
+use sikkerkey_protocol::kubernetes::{Awaited, GrantState, MachineState, PolicyState, SecretState, Usage, WindowState};
 
 use crate::decision::Context;
 use crate::model::fleet::{Fleet, FleetSubject};
 use crate::model::grant::Grant;
-use crate::model::machine::{Grantee, Machine};
+use crate::model::machine::Grantee;
 use crate::model::millis::Millis;
 use crate::model::policy::Policy;
 use crate::model::secret::{Secret, SecretPhase, ValueOrigin};
 use crate::policy;
 use crate::usecase::co_sign;
 use crate::usecase::rotation::Schedule;
-
-/// Whether a machine can read, as far as it alone decides.
-pub(super) fn is_live(machine: &Machine, now: Millis) -> bool {
-    machine.approval == Approval::Approved && machine.enabled && machine.expires_at.is_none_or(|end| now < end)
-}
 
 pub(super) fn of_machine(context: &Context<'_>, fleet: &Fleet) -> MachineState {
     let (state, now) = (context.state, context.now);
@@ -42,7 +35,7 @@ pub(super) fn of_machine(context: &Context<'_>, fleet: &Fleet) -> MachineState {
         machine_id,
         approval: fleet.approval,
         suspended: fleet.suspended,
-        alive: count(machines.iter().filter(|it| is_live(it, now))),
+        alive: count(machines.iter().filter(|it| it.is_live(now))),
         granted_secrets: u32::try_from(granted).unwrap_or(u32::MAX),
         last_seen: machines.iter().filter_map(|it| context.ledger.last_seen(&it.id)).max().map(|it| it.0),
         fingerprint: host.map(|it| it.public_key.fingerprint()),
@@ -59,7 +52,7 @@ pub(super) fn of_secret(context: &Context<'_>, secret: &Secret) -> SecretState {
             Grantee::Fleet(fleet) => state.machines_in(fleet).collect(),
             Grantee::Machine(machine) => state.machines.get(machine).into_iter().collect(),
         };
-        for machine in machines.iter().filter(|it| is_live(it, now)) {
+        for machine in machines.iter().filter(|it| it.is_live(now)) {
             if let Some(version) = context.ledger.delivered(&machine.id, &secret.id) {
                 total += 1;
                 current += u32::from(version == secret.version);

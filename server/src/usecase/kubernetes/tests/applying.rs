@@ -1,7 +1,7 @@
 //! What holds for every kind.
 
 use sikkerkey_protocol::error_body::ErrorCode;
-use sikkerkey_protocol::kubernetes::{Inventory, Kind, ObjectKey, Rewind};
+use sikkerkey_protocol::kubernetes::{Delete, Inventory, Kind, ObjectKey, Rewind};
 
 use crate::audit::entry::Action;
 use crate::model::Entity;
@@ -98,6 +98,24 @@ fn an_older_generation_may_replace_a_newer_one_once_the_cluster_has_gone_back() 
         apply(&mut bench, "shop", 1, "u", "ns-1").unwrap_err();
         apply(&mut bench, "shop", 2, "u", "ns-1").unwrap();
         apply(&mut bench, "shop", 3, "u", "ns-1").unwrap();
+    }
+}
+
+#[test]
+fn what_is_kept_without_its_object_goes_back_as_well() {
+    for (apply, kind, name) in [(KINDS[1], Kind::Secret, "db"), (KINDS[3], Kind::AccessPolicy, "p")] {
+        let mut bench = Bench::new();
+        apply(&mut bench, "shop", 5, "u", "ns-1").unwrap();
+        let key = object(name, 1).key;
+        if let Some(policy) = bench.state.policy_of("prod", &key).cloned() {
+            bench.put(Entity::Policy(crate::model::policy::Policy { protected: true, ..policy }));
+        }
+        bench.delete(Delete { kind, key: key.clone(), uid: "u".into(), trash: false }).unwrap();
+        // It is not in force, and still measures what is applied.
+        apply(&mut bench, "shop", 2, "u", "ns-1").unwrap_err();
+        bench.rewind(Rewind { kind, key, uid: "u".into(), from: 5, to: 2 }).unwrap();
+        assert_eq!(bench.actions(), [Action::ObjectRewind], "{kind:?}");
+        apply(&mut bench, "shop", 2, "u", "ns-1").unwrap();
     }
 }
 

@@ -6,7 +6,10 @@ use sikkerkey_protocol::kubernetes::*;
 use sikkerkey_protocol::policy::{Day, PolicyDocument, TimeWindow};
 
 use crate::audit::entry::Action;
+use crate::ledger::Seen;
+use crate::model::Entity;
 use crate::refusal::Refusal;
+use crate::usecase::explain::{self, Question};
 use crate::usecase::fixture::*;
 
 fn identity(name: &str) -> ObjectIdentity {
@@ -104,6 +107,29 @@ fn a_pod_is_asked_about_as_itself() {
         assert_eq!(told.enrolled, enrolled);
         assert!(told.explanation.unwrap().allowed);
     }
+}
+
+#[test]
+fn a_live_machine_is_explained_before_one_that_has_ended_and_then_the_last_that_was_seen() {
+    let mut bench = populated();
+    bench.apply_grant(grant("g", "web", &["db"])).unwrap();
+    let [first, second, ended] = [("p1", 7), ("p2", 8), ("p3", 9)].map(|(uid, n)| bench.enrol(uid, n));
+    for (registered, seconds) in [(&second, 10), (&first, 20), (&ended, 30)] {
+        let seen = Seen { at: bench.now.plus_seconds(seconds), address: None };
+        bench.ledger.record_seen(&registered.machine_id, seen);
+    }
+    let mut machine = bench.machine(&ended).unwrap().clone();
+    machine.enabled = false;
+    bench.put(Entity::Machine(machine));
+    let asked = Question { machine: "shop/web", secret: "shop/db", address: None, vault: None };
+    let at_the_server = explain::explain(&bench.state, &bench.ledger, bench.now, &asked).unwrap();
+    let by_the_operator = ask(&mut bench, "prod", question()).unwrap().explanation.unwrap();
+    for told in [at_the_server, by_the_operator] {
+        assert!(told.allowed);
+    }
+    let fleet = bench.state.fleet_of("prod", &object("web", 1).key).unwrap();
+    let explained = explain::member(&bench.state, &bench.ledger, fleet, bench.now).unwrap();
+    assert_eq!(explained.id, first.machine_id);
 }
 
 #[test]
