@@ -6,6 +6,7 @@
 //! looks at it before the plan, and deletes it after the server's answer where it is to go.
 
 pub mod access_policy;
+pub mod budget;
 pub mod compare;
 pub mod conditions;
 pub mod error;

@@ -96,15 +96,22 @@ const GONE_ON: &[&str] = &[
     "server: secret old Retained v1",
 ];
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_restored_cluster_says_holds_and_its_values_are_found() {
+/// An installation with what stands at the beginning.
+async fn begun() -> Installation {
     let report = Report::silent();
     let cluster = Cluster::start(Options::control_plane().with_controllers().report(report.clone())).await.unwrap();
-    let mut installation = Installation::start(cluster, programs().await, LogLevel::Info, &report).await.unwrap();
+    let installation = Installation::start(cluster, programs().await, LogLevel::Info, &report).await.unwrap();
     let kubectl = installation.cluster.kubectl();
     kubectl.run(["create", "namespace", NAMESPACE]).await.unwrap();
     apply(&kubectl, NAMESPACE, BEGINNING).await;
     stands(&installation, NAMESPACE, THEN).await;
+    installation
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_restored_cluster_says_holds_and_its_values_are_found() {
+    let mut installation = begun().await;
+    let kubectl = installation.cluster.kubectl();
     let backup = installation.cluster.back_up().await.unwrap();
 
     for restarted in [true, false] {
@@ -131,13 +138,8 @@ async fn what_a_restored_cluster_says_holds_and_its_values_are_found() {
 /// Another cluster of the same name, or one whose objects were saved and applied again: nothing in it has the uid it had.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_that_was_rebuilt_finds_its_values_once_a_person_has_said_that_it_is_the_same() {
-    let report = Report::silent();
-    let cluster = Cluster::start(Options::control_plane().with_controllers().report(report.clone())).await.unwrap();
-    let mut installation = Installation::start(cluster, programs().await, LogLevel::Info, &report).await.unwrap();
+    let mut installation = begun().await;
     let kubectl = installation.cluster.kubectl();
-    kubectl.run(["create", "namespace", NAMESPACE]).await.unwrap();
-    apply(&kubectl, NAMESPACE, BEGINNING).await;
-    stands(&installation, NAMESPACE, THEN).await;
     let before = installation.admin_json(&["secret", "list"]).await.unwrap();
 
     installation.operator.kill().await.unwrap();

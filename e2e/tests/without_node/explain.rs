@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::jiff::{Timestamp, ToSpan, tz::TimeZone};
+use k8s_openapi::jiff::{ToSpan, tz::TimeZone};
 use serde_json::{Value, json};
 use sikkerkey_e2e::installation::Installation;
 use sikkerkey_e2e::wait::wait_for;
 
 use crate::plugin_program::{plugin, text};
 use crate::team::{SHOP, Team};
-use crate::{BOUND, without_a_node};
+use crate::{BOUND, present_time, without_a_node};
 
 /// The administrator's file, made to speak as somebody else.
 fn speaking_as(administrator: &Path, user: &str) -> PathBuf {
@@ -40,15 +40,9 @@ async fn becomes(team: &Team<'_>, arguments: &[&str], code: i32, line: &str, mes
     .unwrap()
 }
 
-/// A window is an instant of the real world: server and test share its clock.
-#[expect(clippy::disallowed_methods, reason = "the processes under test have no other clock")]
-fn now() -> Timestamp {
-    Timestamp::now()
-}
-
 /// A policy that is closed today and for the two days around it.
 fn closed() -> String {
-    let later = now().to_zoned(TimeZone::UTC).checked_add(3.days()).unwrap();
+    let later = present_time().to_zoned(TimeZone::UTC).checked_add(3.days()).unwrap();
     format!(
         "{{apiVersion: sikkerkey.com/v1alpha1, kind: AccessPolicy, metadata: {{name: hours}}, \
          spec: {{timeZone: UTC, timeWindow: {{days: [{}], start: \"06:00\", end: \"18:00\"}}}}}}",

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 use sikkerkey_e2e::wait::wait_for;
 
 use crate::team::{SHOP, Team, condition_of};
-use crate::{BOUND, alone};
+use crate::{BOUND, alone, present_time};
 
 /// A Secret that the server has on the earlier day already.
 const EARLIER: &str = r"
@@ -33,15 +34,9 @@ fn roll_back(to: &Path, files: &[(std::ffi::OsString, Vec<u8>)]) {
     }
 }
 
-/// What a person asks for is an instant of the real world: the server shares its clock.
-#[expect(clippy::disallowed_methods, reason = "the processes under test have no other clock")]
-fn present_time() -> jiff::Timestamp {
-    jiff::Timestamp::now()
-}
-
 /// An instant after a version that the status shows: it shows whole seconds, and nobody asks within the same one.
 async fn later_than(made: &str) -> String {
-    let made: jiff::Timestamp = made.parse().unwrap();
+    let made: Timestamp = made.parse().unwrap();
     wait_for("the second after the lost version", BOUND, async || match present_time() {
         now if now.as_second() > made.as_second() => Ok(now.to_string()),
         now => Err(now.to_string()),

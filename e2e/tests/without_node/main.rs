@@ -32,6 +32,7 @@ use std::io::Write;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use sikkerkey_e2e::cargo;
 use sikkerkey_e2e::cluster::{Cluster, Options};
 use sikkerkey_e2e::installation::{Installation, LogLevel, Programs};
@@ -65,6 +66,12 @@ fn install(runtime: &Runtime) -> Installation {
         let cluster = Cluster::start(options).await.expect("a control plane");
         Installation::start(cluster, programs, LogLevel::Trace, &report).await.expect("an installation")
     })
+}
+
+/// What people ask for are instants of the real world: the processes under test share its clock.
+#[expect(clippy::disallowed_methods, reason = "the processes under test have no other clock")]
+fn present_time() -> Timestamp {
+    Timestamp::now()
 }
 
 /// Runs a test in a namespace of the installation, beside others.

@@ -69,20 +69,14 @@ pub fn compare(inventory: &Inventoried, present: &Present, applied: &Applied) ->
         let own = present.get(&place);
         let ours = own.and_then(|own| applied.get(&place).filter(|entry| entry.uid == own.uid));
         let is_stale = |entry: &InForce| entry.uid != object.uid || entry.generation > Some(object.generation);
-        match ours {
-            // A call that was held up has put it in force once more.
-            Some(entry) if entry.withdrawn => {
-                if entry.uid == object.uid {
-                    differences.stale.push(place.clone());
-                } else {
-                    differences.orphans.push(Orphan { kind, key: object.key.clone(), uid: object.uid.clone() });
-                }
-            }
+        match ours.filter(|entry| !entry.withdrawn) {
             // What the server refuses has its own time for the next attempt.
             Some(entry) if is_stale(entry) && !entry.refused => differences.stale.push(place.clone()),
             None if own.is_none_or(|own| own.uid != object.uid) => {
                 differences.orphans.push(Orphan { kind, key: object.key.clone(), uid: object.uid.clone() });
             }
+            // It was withdrawn, and a call that was held up has put it in force once more.
+            None if ours.is_some() => differences.stale.push(place.clone()),
             // As it should be; or a newer one was applied after `applied` was taken.
             Some(_) | None => {}
         }

@@ -1,6 +1,6 @@
 //! Events: one for each change of a reason, about the object with its uid, so that `kubectl describe` finds it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
@@ -13,6 +13,7 @@ use sikkerkey_crds::condition::{Condition, ConditionStatus, ConditionType, clipp
 use sikkerkey_crds::names;
 use sikkerkey_crds::reason::Reason;
 
+use super::budget::Budget;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 
@@ -34,8 +35,7 @@ pub struct Events {
     instance: String,
     clock: Clock,
     metrics: Metrics,
-    /// Until when the budget for good news is spent, in Unix milliseconds.
-    spent_until: Arc<Mutex<i64>>,
+    good_news: Arc<Budget>,
 }
 
 /// What an Event says.
@@ -59,13 +59,14 @@ impl News {
 impl Events {
     /// Publishes as the operator, from the pod `instance`.
     pub fn new(client: Client, instance: &str, clock: Clock, metrics: Metrics) -> Self {
-        Self { client, instance: instance.to_owned(), clock, metrics, spent_until: Arc::default() }
+        let good_news = Arc::new(Budget::new(GOOD_NEWS_COST, GOOD_NEWS_SAVED));
+        Self { client, instance: instance.to_owned(), clock, metrics, good_news }
     }
 
     /// Publishes. An Event that is lost is logged; nothing depends on it.
     pub async fn publish(&self, regarding: &ObjectReference, action: &str, news: &News) {
         let now = self.clock.now();
-        if !news.is_warning && !self.has_room_for_good_news(now) {
+        if !news.is_warning && !self.good_news.take(now) {
             tracing::debug!(reason = news.reason, name = regarding.name, "no Event: there is much good news");
             return;
         }
@@ -82,17 +83,6 @@ impl Events {
                 %error, reason = news.reason, namespace, name = regarding.name, "an Event could not be published"
             ),
         }
-    }
-
-    fn has_room_for_good_news(&self, now: Timestamp) -> bool {
-        let now = now.as_millisecond();
-        let mut spent_until = self.spent_until.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = (*spent_until).max(now - GOOD_NEWS_SAVED) + GOOD_NEWS_COST;
-        let is_left = next <= now;
-        if is_left {
-            *spent_until = next;
-        }
-        is_left
     }
 }
 
@@ -142,6 +132,8 @@ pub fn news(before: &[Condition], after: &[Condition]) -> Option<News> {
 mod tests {
     use serde_json::json;
     use sikkerkey_crds::Time;
+
+    use std::sync::Mutex;
 
     use super::*;
 

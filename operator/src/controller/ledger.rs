@@ -7,6 +7,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
 
+use super::budget::Budget;
 use super::secret::original::Taken;
 
 /// Counters of one object are written at most this often.
@@ -25,8 +26,8 @@ pub struct Ledger {
     entries: Mutex<HashMap<(Kind, ObjectKey), Entry>>,
     /// Uids whose finalizer went while the server was away, and whether their value goes to the trash.
     deferred: Mutex<HashMap<String, bool>>,
-    /// Until when the budget for counters is spent, in Unix milliseconds.
-    spent_until: Mutex<i64>,
+    /// Of writes for counters alone.
+    counter_writes: Budget,
 }
 
 /// What is remembered of one object.
@@ -82,7 +83,8 @@ pub struct InForce {
 impl Ledger {
     /// An empty memory.
     pub fn new(started: Timestamp) -> Self {
-        Self { started, entries: Mutex::default(), deferred: Mutex::default(), spent_until: Mutex::default() }
+        let counter_writes = Budget::new(COUNTERS_COST, COUNTERS_SAVED);
+        Self { started, entries: Mutex::default(), deferred: Mutex::default(), counter_writes }
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<(Kind, ObjectKey), Entry>> {
@@ -169,14 +171,7 @@ impl Ledger {
 
     /// Takes one write from the budget for counters, if one is left.
     pub fn take_counter_write(&self, now: Timestamp) -> bool {
-        let now = now.as_millisecond();
-        let mut spent_until = self.spent_until.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = (*spent_until).max(now - COUNTERS_SAVED) + COUNTERS_COST;
-        let is_left = next <= now;
-        if is_left {
-            *spent_until = next;
-        }
-        is_left
+        self.counter_writes.take(now)
     }
 }
 
