@@ -219,12 +219,12 @@ impl Subject<'_> {
         let generation = seen.meta().generation.unwrap_or_default();
         let is_managed = self.context.index.manages(&self.key.namespace);
         let in_force = self.entry.in_force.filter(|_| is_managed);
-        let accepted = if is_managed {
-            conditions::rejected(Reason::InvalidSpec, &format!("spec: {error}"), in_force)
+        let (accepted, programmed) = if is_managed {
+            (conditions::rejected(Reason::InvalidSpec, &format!("spec: {error}"), in_force), Programmed::AsBefore)
         } else {
-            conditions::not_managed(&self.key.namespace)
+            let verdict = conditions::not_managed(&self.key.namespace);
+            (verdict.clone(), Programmed::Now(verdict))
         };
-        let programmed = if is_managed { Programmed::AsBefore } else { Programmed::Now(accepted.clone()) };
         let said = format!("{generation} {}", accepted.message);
         // Its status cannot be read either, so what was said stands in memory.
         if self.entry.said.as_ref() != Some(&said) {

@@ -12,14 +12,12 @@ use sikkerkey_crds::received::Received;
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::explain::{ExplainedRule, Explanation, Rule, RuleSays};
 use sikkerkey_protocol::kubernetes::ReadExplained;
-use tokio::sync::watch;
 
 use super::*;
 use crate::clock::Clock;
 use crate::index::seen::{Indexed, Seen};
 use crate::index::{Feed, Feeds};
 use crate::metrics::Metrics;
-use crate::server::Account;
 
 /// An API server that knows what people may do, and gives the operator no token for the server.
 #[derive(Default)]
@@ -75,15 +73,7 @@ impl Rig {
             .route("/apis/authorization.k8s.io/v1/subjectaccessreviews", post(access))
             .with_state(Arc::clone(&cluster));
         let client = Client::new(router, "default");
-        let account = Account {
-            namespace: "sikkerkey-system".into(),
-            service_account: "operator".into(),
-            pod_name: "operator-0".into(),
-            pod_uid: "u".into(),
-        };
-        let (_, trust) = watch::channel(Arc::from(""));
-        let url = "https://server.example".parse().unwrap();
-        let session = Session::new(url, client.clone(), account, trust, Clock::system(), Metrics::new());
+        let session = Session::without_server(client.clone(), Clock::system(), Metrics::new());
         let (index, mut feeds) = Index::new();
         let machine = json!({"workload": {"serviceAccountNames": ["web"]}});
         list(&mut feeds.machines, vec![object("web", &machine)]);

@@ -241,4 +241,19 @@ fn unreadable(error: &serde_json::Error) -> ServerError {
 }
 
 #[cfg(test)]
+impl Session {
+    /// With a server that is never there, and an API server that decides whether it gives a token.
+    pub(crate) fn without_server(kubernetes: Client, clock: Clock, metrics: Metrics) -> Self {
+        let account = Account {
+            namespace: "sikkerkey-system".into(),
+            service_account: "operator".into(),
+            pod_name: "operator-0".into(),
+            pod_uid: "u".into(),
+        };
+        let (_, trust) = watch::channel(Arc::from(""));
+        Self::new("https://server.example".parse().unwrap(), kubernetes, account, trust, clock, metrics)
+    }
+}
+
+#[cfg(test)]
 mod tests;

@@ -15,7 +15,6 @@ use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 use sikkerkey_protocol::kubernetes::ObjectMeta;
-use tokio::sync::watch;
 
 use super::*;
 use crate::clock::Clock;
@@ -26,7 +25,7 @@ use crate::controller::plan::{Action, Plan, Reconciled};
 use crate::index::{Feeds, Index};
 use crate::metrics::Metrics;
 use crate::pods::Pods;
-use crate::server::{Account, Session};
+use crate::server::Session;
 
 /// An API server with one core Secret, shop/old.
 #[derive(Default)]
@@ -94,17 +93,9 @@ impl Rig {
         let told = Arc::clone(&cluster);
         let clock = Clock::new(move || Timestamp::from_second(told.now.load(Ordering::SeqCst)).unwrap());
         let metrics = Metrics::new();
-        let account = Account {
-            namespace: "sikkerkey-system".into(),
-            service_account: "operator".into(),
-            pod_name: "operator-0".into(),
-            pod_uid: "u".into(),
-        };
-        let (_, trust) = watch::channel(Arc::from(""));
-        let url = "https://server.example".parse().unwrap();
         let (index, feeds) = Index::new();
         let context = Context {
-            session: Session::new(url, client.clone(), account, trust, clock.clone(), metrics.clone()),
+            session: Session::without_server(client.clone(), clock.clone(), metrics.clone()),
             events: Events::new(client.clone(), "operator-0", clock.clone(), metrics.clone()),
             ledger: Ledger::new(clock.now()),
             pods: Pods::default(),
