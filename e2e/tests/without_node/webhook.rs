@@ -3,11 +3,12 @@
 use sikkerkey_e2e::wait::wait_for;
 
 use crate::refused_objects::{By, refusal, refused_objects};
-use crate::{BOUND, without_a_node};
+use crate::{BOUND, alone};
 
 #[test]
 fn keys_that_are_no_fields_are_refused_by_the_webhook_without_the_admission_policies() {
-    without_a_node("the webhook's refusals", async |installation| {
+    // The policies are those of the whole cluster.
+    alone("the webhook's refusals", async |installation| {
         let cluster = &installation.cluster;
         let client = cluster.admin().unwrap();
         cluster.kubectl().run(["delete", "validatingadmissionpolicybindings", "--all"]).await.unwrap();
