@@ -386,7 +386,7 @@ fn report(set: &FileSet, published: &Published) -> (bool, &'static str, String) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::FileName;
+    use sikkerkey_files::layout::FileName;
 
     fn missing(path: &str, optional: bool, stays: bool) -> MissingFile {
         let may_stay = stays.then(|| FileName::parse(path).unwrap());

@@ -8,8 +8,8 @@
 //! 2. [`enrol`] makes a key, has the operator vouch for it with the pod's token, and registers it with the server.
 //! 3. [`fetch`] holds the delivery and the values; one signed request asks for what differs from it, and the server
 //!    holds its answer until something does.
-//! 4. [`render`] makes the content of every file, [`layout`] says where it may stand, and [`publish`] swaps the whole
-//!    set in with one rename.
+//! 4. [`render`] makes the content of every file with the crate `sikkerkey-files`, which says as well where a file may
+//!    stand, and [`publish`] swaps the whole set in with one rename.
 //! 5. `wait` and `ready` ([`wait`]) read what the sidecar says about itself ([`state`]), and hold the application back.
 //!
 //! # The way of an approval
@@ -53,7 +53,6 @@ pub mod enrol;
 pub mod fetch;
 pub mod identity;
 pub mod identity_file;
-pub mod layout;
 pub mod logging;
 pub mod memory;
 pub mod notify;

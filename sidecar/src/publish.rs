@@ -20,9 +20,9 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, readlinkat, renameat, symlinkat, unlinkat};
 
 use self::generation::Generation;
-use crate::layout::FileName;
 use crate::render::RenderedFile;
 use crate::state::reason;
+use sikkerkey_files::layout::FileName;
 
 const DATA: &str = "..data";
 const NEW_DATA: &str = "..data_tmp";

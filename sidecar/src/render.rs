@@ -1,21 +1,14 @@
-//! From values to the content of files. Pure: one file of this module for each format.
-
-mod dotenv;
-mod fields;
-mod raw;
+//! From what is held to the files of a delivery: which can be written, with what content, and why the others cannot.
 
 use std::fmt;
 
+use sikkerkey_files::layout::{self, FileName, LayoutError};
+use sikkerkey_files::{Content, FileError, Source};
 use sikkerkey_protocol::denial::DenialReason;
-use sikkerkey_protocol::sync::{File, Format, Input, SecretKey};
-use zeroize::Zeroizing;
+use sikkerkey_protocol::sync::{File, Input, SecretKey};
 
-use crate::fetch::{Denial, Holdings, Value};
-use crate::layout::{self, FileName};
+use crate::fetch::{Denial, Holdings};
 use crate::state::reason;
-
-/// The content of a file, wiped when dropped.
-pub type Content = Zeroizing<Vec<u8>>;
 
 /// A file that can be written.
 #[derive(PartialEq, Eq)]
@@ -58,41 +51,6 @@ pub struct FileSet {
     pub kept: Vec<String>,
 }
 
-/// The inputs of a file do not make its content.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-enum RenderError {
-    #[error("needs field {field} of Secret {secret}, which has {has}")]
-    FieldNotFound { secret: SecretKey, field: String, has: String },
-    #[error("needs field {field} of Secret {secret}, which is a plain value: leave field out")]
-    NotStructured { secret: SecretKey, field: String },
-    #[error("needs Secret {secret}, whose value is not the JSON object of its fields: set it anew")]
-    Malformed { secret: SecretKey },
-    #[error("format Raw takes exactly one Secret, not {0}")]
-    NotOneInput(usize),
-    #[error("{first} and {second} both give the name {name}: give one of them another name with as")]
-    Collision { name: String, first: String, second: String },
-    #[error("{input} holds a NUL character, which no environment variable can: use format Raw")]
-    Nul { input: String },
-    #[error("format {0} is not supported by this version of the sidecar")]
-    Unsupported(&'static str),
-}
-
-impl RenderError {
-    fn reason(&self) -> &'static str {
-        match self {
-            Self::Unsupported(_) => reason::FORMAT_UNSUPPORTED,
-            _ => reason::FILE_INVALID,
-        }
-    }
-}
-
-/// An input with its value.
-#[derive(Clone, Copy)]
-struct Source<'a> {
-    input: &'a Input,
-    value: &'a Value,
-}
-
 /// Renders what is held.
 pub fn render(holdings: &Holdings) -> FileSet {
     let mut set = FileSet::default();
@@ -101,8 +59,7 @@ pub fn render(holdings: &Holdings) -> FileSet {
     for (file, name) in delivery.files.iter().zip(names) {
         match place(file, name, holdings) {
             Ok(rendered) => {
-                let denied =
-                    file.inputs.iter().find_map(|input| Some((&input.secret, holdings.denial(&input.secret)?)));
+                let denied = inputs(file).find_map(|input| Some((&input.secret, holdings.denial(&input.secret)?)));
                 if let Some((secret, denial)) = denied {
                     set.kept.push(format!(
                         "file {} stays although Secret {secret} is refused: {}",
@@ -127,41 +84,43 @@ struct Obstacle {
     may_stay: Option<FileName>,
 }
 
-fn place(
-    file: &File,
-    name: Result<FileName, layout::LayoutError>,
-    holdings: &Holdings,
-) -> Result<RenderedFile, Obstacle> {
+/// Every input, that of a password included.
+fn inputs(file: &File) -> impl Iterator<Item = &Input> {
+    file.inputs.iter().chain(file.pkcs12.as_ref().map(|store| &store.password))
+}
+
+fn place(file: &File, name: Result<FileName, LayoutError>, holdings: &Holdings) -> Result<RenderedFile, Obstacle> {
     let path = crate::client::printable(&file.path);
     let name = name.map_err(|error| Obstacle {
         reason: reason::FILE_REFUSED,
         message: format!("file {path:?} is refused: {error}"),
         may_stay: None,
     })?;
-    let mut sources = Vec::with_capacity(file.inputs.len());
-    for input in &file.inputs {
-        let Some(value) = holdings.value(&input.secret) else {
-            let (reason, message) = waiting(&path, &input.secret, holdings.denial(&input.secret));
-            let stays = file.inputs.iter().all(|input| holdings.may_stay(&input.secret));
-            return Err(Obstacle { reason, message, may_stay: stays.then_some(name) });
-        };
-        sources.push(Source { input, value });
-    }
-    let content = convert(file.format, &sources).map_err(|error| Obstacle {
-        reason: error.reason(),
-        message: format!("file {path} {}", sentence(&error)),
+    let source = |input| source(input, holdings);
+    let missing = |input: &Input| {
+        let (reason, message) = waiting(&path, &input.secret, holdings.denial(&input.secret));
+        let stays = inputs(file).all(|input| holdings.may_stay(&input.secret));
+        Obstacle { reason, message, may_stay: stays.then(|| name.clone()) }
+    };
+    let sources =
+        file.inputs.iter().map(|input| source(input).ok_or_else(|| missing(input))).collect::<Result<Vec<_>, _>>()?;
+    let password = file.pkcs12.as_ref().map(|store| &store.password);
+    let password = password.map(|input| source(input).ok_or_else(|| missing(input))).transpose()?;
+    let content = sikkerkey_files::render(file, &sources, password).map_err(|error| Obstacle {
+        reason: if matches!(error, FileError::Unsupported(_)) {
+            reason::FORMAT_UNSUPPORTED
+        } else {
+            reason::FILE_INVALID
+        },
+        message: format!("file {path} {error}"),
         may_stay: None,
     })?;
     Ok(RenderedFile { name, mode: file.mode & 0o777, content })
 }
 
-fn sentence(error: &RenderError) -> String {
-    match error {
-        RenderError::FieldNotFound { .. } | RenderError::NotStructured { .. } | RenderError::Malformed { .. } => {
-            error.to_string()
-        }
-        _ => format!("cannot be written: {error}"),
-    }
+fn source<'a>(input: &'a Input, holdings: &'a Holdings) -> Option<Source<'a>> {
+    let value = holdings.value(&input.secret)?;
+    Some(Source { input, field_names: &value.field_names, text: &value.text })
 }
 
 fn waiting(path: &str, secret: &SecretKey, denial: Option<&Denial>) -> (&'static str, String) {
@@ -180,19 +139,6 @@ fn waiting(path: &str, secret: &SecretKey, denial: Option<&Denial>) -> (&'static
 /// The reason, and what the server says of it: who is awaited, or until when.
 fn in_words(Denial { reason, message }: &Denial) -> String {
     if message.is_empty() { reason.as_str().to_owned() } else { format!("{}: {message}", reason.as_str()) }
-}
-
-fn convert(format: Format, sources: &[Source<'_>]) -> Result<Content, RenderError> {
-    match format {
-        Format::Raw => raw::render(sources),
-        Format::DotEnv => dotenv::render(sources),
-        Format::Json => Err(RenderError::Unsupported("JSON")),
-        Format::Yaml => Err(RenderError::Unsupported("YAML")),
-        Format::Properties => Err(RenderError::Unsupported("Properties")),
-        Format::Ini => Err(RenderError::Unsupported("INI")),
-        Format::Pkcs12 => Err(RenderError::Unsupported("PKCS12")),
-        Format::Template => Err(RenderError::Unsupported("Template")),
-    }
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ use sikkerkey_protocol::kubernetes::ObjectKey;
 use sikkerkey_protocol::sealed::MAX_CIPHERTEXT;
 
 use self::policy::Guarded;
+use crate::controller::machine::convert;
 use crate::index::Index;
 use crate::tracking;
 
@@ -70,7 +71,7 @@ pub fn validate(
     }
     refuse_too_large(object)?;
     match kind {
-        "Machine" => check::<Machine>(object).and_then(|machine| machine_checks(&machine)),
+        "Machine" => check::<Machine>(object).and_then(|machine| machine_checks(&machine, namespace)),
         "Secret" => check::<Secret>(object).and_then(|secret| {
             refuse_unsealable(&secret)?;
             Ok(secret_warnings(&secret, namespace, surroundings))
@@ -133,10 +134,11 @@ fn refuse_too_large(object: &Value) -> Result<(), Invalid> {
     Ok(())
 }
 
-fn machine_checks(machine: &Machine) -> Result<Vec<String>, Invalid> {
+fn machine_checks(machine: &Machine, namespace: &str) -> Result<Vec<String>, Invalid> {
     if let Some(key) = machine.spec.host.as_ref().and_then(|host| host.public_key.as_deref()) {
         key.parse::<PublicKey>().map_err(|error| invalid(format!("spec.host.publicKey: {error}")))?;
     }
+    convert::delivery(machine.spec.delivery(), namespace).map_err(|error| invalid(error.to_string()))?;
     Ok(Vec::new())
 }
 

@@ -12,8 +12,8 @@ use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use super::open_directory;
-use crate::layout::FileName;
 use crate::render::RenderedFile;
+use sikkerkey_files::layout::FileName;
 
 /// Directories are open to every uid of the pod: the modes of the files decide.
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);

@@ -1,5 +1,5 @@
 use sikkerkey_protocol::secret_text::SecretText;
-use sikkerkey_protocol::sync::{Delivery, News, OnDenied, Synced};
+use sikkerkey_protocol::sync::{Delivery, Format, News, OnDenied, Synced};
 
 use super::*;
 

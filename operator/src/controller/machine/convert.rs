@@ -52,7 +52,8 @@ fn strip(error: &sikkerkey_crds::choice::NotExactlyOne) -> String {
     format!("give exactly one of {}", error.members.join(", "))
 }
 
-fn delivery(delivery: &Delivery, own: &str) -> Result<sync::Delivery, InvalidSpec> {
+/// What a sidecar of namespace `own` writes.
+pub fn delivery(delivery: &Delivery, own: &str) -> Result<sync::Delivery, InvalidSpec> {
     let on_change = delivery.on_change.as_ref().map(|on_change| {
         let notice = on_change.notice().map_err(|error| InvalidSpec::new(error.path, strip(&error)))?;
         Ok(sync::OnChange { debounce_millis: millis(on_change.debounce()), action: change_action(notice)? })
@@ -93,7 +94,7 @@ fn file(file: &DeliveryFile, index: usize, own: &str) -> Result<sync::File, Inva
         field: input.field.clone(),
         alias: input.alias.clone(),
     });
-    Ok(sync::File {
+    let converted = sync::File {
         path: file.path.clone(),
         format: match file.format() {
             FileFormat::Raw => sync::Format::Raw,
@@ -110,7 +111,10 @@ fn file(file: &DeliveryFile, index: usize, own: &str) -> Result<sync::File, Inva
         inputs: inputs.collect(),
         template: file.template.clone(),
         pkcs12: file.pkcs12.as_ref().map(|store| keystore(store, own)),
-    })
+    };
+    sikkerkey_files::check(&converted)
+        .map_err(|error| InvalidSpec::new(format!("spec.delivery.files[{index}]"), error))?;
+    Ok(converted)
 }
 
 fn keystore(store: &Pkcs12, own: &str) -> sync::Pkcs12 {

@@ -16,9 +16,9 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
-use super::{Content, RenderError, Source, fields};
+use crate::{Content, FileError, Source, fields};
 
-pub(super) fn render(sources: &[Source<'_>]) -> Result<Content, RenderError> {
+pub(crate) fn render(sources: &[Source<'_>]) -> Result<Content, FileError> {
     let mut lines = Lines::default();
     for source in sources {
         let secret = &source.input.secret;
@@ -26,8 +26,8 @@ pub(super) fn render(sources: &[Source<'_>]) -> Result<Content, RenderError> {
         if let Some(field) = &source.input.field {
             let text = fields::one(*source, field)?;
             lines.add(name, text.expose(), format!("field {field} of Secret {secret}"))?;
-        } else if source.value.field_names.is_empty() {
-            lines.add(name, source.value.text.expose(), format!("Secret {secret}"))?;
+        } else if source.field_names.is_empty() {
+            lines.add(name, source.text.expose(), format!("Secret {secret}"))?;
         } else {
             for (field, text) in fields::all(*source)? {
                 let name = format!("{name}_{}", upper(&field));
@@ -46,12 +46,12 @@ struct Lines {
 }
 
 impl Lines {
-    fn add(&mut self, name: String, value: &str, input: String) -> Result<(), RenderError> {
+    fn add(&mut self, name: String, value: &str, input: String) -> Result<(), FileError> {
         if value.contains('\0') {
-            return Err(RenderError::Nul { input });
+            return Err(FileError::Nul { input });
         }
         if let Some(first) = self.names.get(&name) {
-            return Err(RenderError::Collision { name, first: first.clone(), second: input });
+            return Err(FileError::Collision { name, first: first.clone(), second: input });
         }
         // A buffer that grows leaves its old self behind unwiped, so room for the longest line is made by hand.
         let room = name.len() + 2 * value.len() + 4;
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn a_nul_is_refused() {
         let error = Lines::default().add("A".into(), "a\0b", "Secret shop/db".into()).unwrap_err();
-        assert_eq!(error, RenderError::Nul { input: "Secret shop/db".into() });
+        assert_eq!(error, FileError::Nul { input: "Secret shop/db".into() });
     }
 
     proptest! {

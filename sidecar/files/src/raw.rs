@@ -3,12 +3,12 @@
 
 use zeroize::Zeroizing;
 
-use super::{Content, RenderError, Source, fields};
+use crate::{Content, FileError, Source, fields};
 
-pub(super) fn render(sources: &[Source<'_>]) -> Result<Content, RenderError> {
-    let [source] = sources else { return Err(RenderError::NotOneInput(sources.len())) };
+pub(crate) fn render(sources: &[Source<'_>]) -> Result<Content, FileError> {
+    let [source] = sources else { return Err(FileError::NotOneInput(sources.len())) };
     match &source.input.field {
-        None => Ok(Zeroizing::new(source.value.text.expose().as_bytes().to_vec())),
+        None => Ok(Zeroizing::new(source.text.expose().as_bytes().to_vec())),
         Some(field) => Ok(Zeroizing::new(fields::one(*source, field)?.expose().as_bytes().to_vec())),
     }
 }
