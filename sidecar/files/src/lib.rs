@@ -7,17 +7,21 @@
 //! # Invariants
 //!
 //! * No error holds a value or a part of one.
-//! * Content and what it is made of are wiped when they are dropped.
+//! * Content and what it is made of are wiped when they are dropped, but for copies in the engine of templates while it
+//!   renders (`template.rs` says which).
 //! * What [`check`] refuses, [`render`] refuses as well, whatever the values are.
 
 mod dotenv;
 mod fields;
 pub mod layout;
 mod raw;
+mod template;
 
 use sikkerkey_protocol::secret_text::SecretText;
 use sikkerkey_protocol::sync::{File, Format, Input, SecretKey};
 use zeroize::Zeroizing;
+
+pub use self::template::TemplateError;
 
 /// The content of a file, wiped when dropped.
 pub type Content = Zeroizing<Vec<u8>>;
@@ -79,6 +83,24 @@ pub enum FileError {
         /// Which input.
         input: String,
     },
+    /// `Template` without a template.
+    #[error("cannot be written: format Template needs template")]
+    NoTemplate,
+    /// An input whose name no template can use.
+    #[error(
+        "cannot be written: no template can call {input} {name}: give it another name with `as`, such as {suggestion}"
+    )]
+    NotAVariable {
+        /// Which input.
+        input: String,
+        /// Its name.
+        name: String,
+        /// A name that can be used.
+        suggestion: String,
+    },
+    /// The template.
+    #[error("cannot be written: {0}")]
+    Template(TemplateError),
     /// A format that this version does not write.
     #[error("cannot be written: format {0} is not supported by this version of the sidecar")]
     Unsupported(&'static str),
@@ -95,12 +117,14 @@ pub fn render(file: &File, sources: &[Source<'_>], password: Option<Source<'_>>)
         Format::Properties => Err(FileError::Unsupported("Properties")),
         Format::Ini => Err(FileError::Unsupported("INI")),
         Format::Pkcs12 => Err(FileError::Unsupported("PKCS12")),
-        Format::Template => Err(FileError::Unsupported("Template")),
+        Format::Template => template::render(file, sources),
     }
 }
 
 /// What is wrong with `file` whatever the values of its secrets are.
 pub fn check(file: &File) -> Result<(), FileError> {
-    let _ = file;
-    Ok(())
+    match file.format {
+        Format::Template => template::check(file),
+        _ => Ok(()),
+    }
 }

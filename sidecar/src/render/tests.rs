@@ -82,6 +82,20 @@ fn dotenv_has_a_line_for_each_value_in_the_order_of_inputs_and_fields() {
 }
 
 #[test]
+fn a_template_is_written_with_the_values_of_its_inputs() {
+    let mut file = file("url", Format::Template, vec![input("db", None, None), input("stripe-key", None, Some("key"))]);
+    file.template =
+        Some("{{ db.user }}@{{ db.host }} {{ db[\"pass\\\"word\"] | json }} {{ key | urlencode }}\n".into());
+    let secrets = || vec![("db", structured(&DB_NAMES, DB)), ("stripe-key", plain("sk/1"))];
+    assert_eq!(content(file.clone(), secrets()).unwrap(), "shop@db \"s3c\\\"r\\net\" sk%2F1\n");
+
+    file.template = Some("{{ key }}\n{{ db.port }}".into());
+    let message = "file url cannot be written: template line 2, column 4, at `db.port`: a variable or field in it is not \
+                   there: look at the names of the Secret's fields, or give a value with `| default(\"…\")`";
+    assert_eq!(content(file, secrets()), Err(("FileInvalid", message.to_owned())));
+}
+
+#[test]
 fn what_cannot_be_rendered_says_why() {
     let raw = |field| file("f", Format::Raw, vec![input("db", Some(field), None)]);
     let both = |first: Input, second: Input| file("app.env", Format::DotEnv, vec![first, second]);

@@ -98,9 +98,9 @@ fn check(request: &ApplyMachine) -> Result<(), Refusal> {
 /// What no sidecar of this version can do is refused here, before a pod waits for it.
 fn check_delivery(delivery: &Delivery) -> Result<(), Refusal> {
     for file in &delivery.files {
-        if !matches!(file.format, Format::Raw | Format::DotEnv) {
+        if !matches!(file.format, Format::Raw | Format::DotEnv | Format::Template) {
             let text = format!(
-                "file {}: format {:?} is not supported by this version: use Raw or DotEnv",
+                "file {}: format {:?} is not supported by this version: use Raw, DotEnv or Template",
                 file.path, file.format
             );
             return Err(invalid(text).code(ErrorCode::Unsupported));
