@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use sikkerkey_crds::machine::Machine;
-use sikkerkey_crds::names::GROUP;
+use sikkerkey_crds::names::{GROUP, MACHINE_LABEL};
 use sikkerkey_crds::received::Received;
 use sikkerkey_operator::index::Index;
 use sikkerkey_operator::webhook::gate::Gate;
@@ -59,12 +59,21 @@ static SETTINGS: LazyLock<Option<Settings>> = LazyLock::new(|| {
 /// The pod with a sidecar, if it may have one.
 fn injected(pod: &Value, gate: Gate) -> Option<Value> {
     let view = read_pod(&pod.to_string()).ok()?;
-    let machine = MACHINE.as_ref();
-    assert!(machine.is_some() && SETTINGS.is_some(), "the fixture is not readable");
+    assert!(MACHINE.is_some() && SETTINGS.is_some(), "the fixture is not readable");
+    // As the webhook does: no label, no injection, and the label says which Machine.
+    let name = view.metadata.labels.as_ref()?.get(MACHINE_LABEL)?;
+    let machine = MACHINE.as_ref().filter(|_| name == "web");
     let injection = inject(&view, "shop", machine, SETTINGS.as_ref()?, "-----BEGIN CERTIFICATE-----\n", gate).ok()?;
     let patch = serde_json::to_value(&injection.patch).and_then(serde_json::from_value::<json_patch::Patch>);
     let mut patched = pod.clone();
     let applied = patch.is_ok_and(|patch| json_patch::patch(&mut patched, &patch).is_ok());
     assert!(applied, "the patch does not apply to its own pod");
     Some(patched)
+}
+
+/// Whether the review asks for a pod that gets a sidecar.
+#[cfg(test)]
+pub(crate) fn is_injected(data: &[u8]) -> bool {
+    let object = review::read(data).unwrap().object.unwrap();
+    injected(&serde_json::from_str(object.get()).unwrap(), Gate::Hook).is_some()
 }

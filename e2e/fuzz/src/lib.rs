@@ -44,6 +44,10 @@ mod tests {
         std::fs::read_dir(directory).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect()
     }
 
+    fn seed(name: &str) -> Vec<u8> {
+        std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(name)).unwrap()
+    }
+
     #[test]
     fn every_seed_passes_also_when_it_is_cut() {
         for (target, run) in TARGETS {
@@ -56,6 +60,26 @@ mod tests {
                     run(&seed[cut..]);
                 }
             }
+        }
+    }
+
+    /// A seed that is refused at the first step leads nowhere.
+    #[test]
+    fn seeds_are_what_their_names_say() {
+        use sikkerkey_protocol::{enrolment, kubernetes, sync};
+        fn reads<T: serde::de::DeserializeOwned>(name: &str) {
+            let error = serde_json::from_slice::<T>(&seed(name)).err();
+            assert!(error.is_none(), "{name}: {error:?}");
+        }
+        reads::<sync::Sync>("wire/sync");
+        reads::<sync::Synced>("wire/synced");
+        reads::<enrolment::Attest>("wire/attest");
+        reads::<kubernetes::ApplyMachine>("wire/machine");
+        reads::<kubernetes::ApplySecret>("wire/secret");
+        reads::<kubernetes::ApplyGrant>("wire/grant");
+        reads::<kubernetes::ApplyPolicy>("wire/policy");
+        for name in ["pod", "pod-mesh", "pod-annotated"] {
+            assert!(super::admission::is_injected(&seed(&format!("admission/{name}"))), "{name}");
         }
     }
 
