@@ -1,4 +1,4 @@
-//! A message of any kind; the same bytes are also taken for headers, ids, keys and a sealed value.
+//! A message of any kind, or what is no JSON: headers, keys and a sealed value.
 
 use std::sync::LazyLock;
 
@@ -13,6 +13,11 @@ use sikkerkey_protocol::{enrolment, kubernetes, sync};
 
 /// Reads the bytes as everything that they could be.
 pub fn run(data: &[u8]) {
+    if !data.starts_with(b"{") {
+        headers(&String::from_utf8_lossy(data));
+        sealed(data);
+        return;
+    }
     message::<sync::Sync>(data);
     message::<sync::Synced>(data);
     message::<enrolment::Attest>(data);
@@ -23,8 +28,6 @@ pub fn run(data: &[u8]) {
     message::<kubernetes::ApplyGrant>(data);
     message::<kubernetes::ApplyPolicy>(data);
     message::<kubernetes::Delete>(data);
-    headers(&String::from_utf8_lossy(data));
-    sealed(data);
 }
 
 /// What is read is written as it was read.
