@@ -12,7 +12,8 @@
 //! and the filter `default`.
 //!
 //! There are the filters and tests of [`filters`], and no function, method, macro, include or import. Nothing reads a clock,
-//! a file, the environment, a network or chance: content follows from template and values alone.
+//! a file, the environment, a network or chance: content follows from template and values alone. A list that the template
+//! makes is used where it stands and never kept in a variable ([`inspect`] says why).
 //!
 //! # Limits
 //!
@@ -22,7 +23,7 @@
 //! | a tag | [200 tokens](inspect::MAX_TAG_TOKENS) | parser and compiler follow an expression by recursion; what is longer is split with `{% set %}` |
 //! | brackets in brackets, blocks in blocks | [24](inspect::MAX_BRACKETS) | the same |
 //! | `elif` | [64](inspect::MAX_ELIFS) | the same |
-//! | work | [131,072 units](FUEL), one for an instruction and for each 64 bytes of data | 8 MiB of data in all, some milliseconds |
+//! | work | [65,536 units](FUEL), one for an instruction and for each 64 bytes of data | 4 MiB of data in all |
 //! | content | [1 MiB](output::MAX_CONTENT) | 32 values of 12 KiB, doubled, fit |
 //!
 //! # What is checked when
@@ -54,7 +55,7 @@ use self::problem::{Place, Problem};
 use crate::{Content, FileError, Source};
 
 /// What a render may cost; the engine's unit is an instruction or 64 bytes of data.
-const FUEL: u64 = 1 << 17;
+const FUEL: u64 = 1 << 16;
 
 /// Loops in loops.
 const MAX_DEPTH: usize = 100;

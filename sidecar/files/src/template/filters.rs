@@ -15,6 +15,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
+use super::variables::Pair;
 
 /// How a filter or test is used.
 pub(super) struct Arity {
@@ -285,6 +286,7 @@ fn list<'a>(filter: &'static str, value: &'a Value) -> Result<impl Iterator<Item
     match value.kind() {
         ValueKind::Seq | ValueKind::Iterable => value.try_iter(),
         ValueKind::Undefined => Err(ErrorKind::UndefinedError.into()),
+        _ if is_pair(value) => value.try_iter(),
         _ => Err(Problem::NotTaken { filter, takes: "a list, as split makes one" }.into()),
     }
 }
@@ -326,7 +328,7 @@ fn items(state: &State<'_, '_>, value: &Value) -> Result<Vec<Value>, Error> {
     for name in value.try_iter()? {
         state.consume_fuel(4)?;
         let field = value.get_item(&name)?;
-        items.push(Value::from(vec![name, field]));
+        items.push(Value::from_object(Pair([name, field])));
     }
     Ok(items)
 }
@@ -363,7 +365,7 @@ fn write_json(state: &State<'_, '_>, value: &Value, depth: usize, out: &mut Stri
             out.push_str(&number);
             Ok(())
         }
-        ValueKind::Seq | ValueKind::Iterable => {
+        _ if matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable) || is_pair(value) => {
             out.push('[');
             for (index, item) in value.try_iter()?.enumerate() {
                 if index > 0 {
@@ -390,6 +392,10 @@ fn write_json(state: &State<'_, '_>, value: &Value, depth: usize, out: &mut Stri
         ValueKind::Undefined => Err(ErrorKind::UndefinedError.into()),
         _ => Err(Problem::NotJson.into()),
     }
+}
+
+fn is_pair(value: &Value) -> bool {
+    value.downcast_object_ref::<Pair>().is_some()
 }
 
 fn write_json_text(state: &State<'_, '_>, text: &str, out: &mut String) -> Result<(), Error> {

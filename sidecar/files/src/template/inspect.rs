@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use minijinja::machinery::ast::{CallArg, Expr, Stmt};
+use minijinja::machinery::ast::{BinOpKind, CallArg, Expr, Stmt};
 use minijinja::machinery::{Span, Token, parse, tokenize};
 use sikkerkey_protocol::sync::Input;
 
@@ -34,7 +34,8 @@ pub(super) fn inspect(source: &str, inputs: &BTreeMap<&str, &Input>) -> Result<(
     };
     measure(source, at)?;
     let tree = parse(source, "", syntax()).map_err(|error| syntax_error(&error, source))?;
-    let mut findings = Findings { inputs, used: vec![], fields: vec![], assigned: BTreeSet::new(), problems: vec![] };
+    let mut findings =
+        Findings { inputs, used: vec![], fields: vec![], parts: vec![], assigned: BTreeSet::new(), problems: vec![] };
     findings.walk(&tree);
     match findings.first() {
         Some(problem) => Err(at(problem)),
@@ -120,6 +121,8 @@ struct Findings<'a, 's> {
     used: Vec<(Span, &'s str)>,
     /// A field of a variable that is text, as long as the template gives it no other value.
     fields: Vec<(Span, &'s str, String)>,
+    /// A part of a variable.
+    parts: Vec<(Span, &'s str)>,
     /// What the template gives a value itself, anywhere in it.
     assigned: BTreeSet<&'s str>,
     problems: Vec<(Span, Problem)>,
@@ -128,6 +131,27 @@ struct Findings<'a, 's> {
 enum Node<'t, 's> {
     Statement(&'t Stmt<'s>),
     Expression(&'t Expr<'s>),
+    /// An expression where a list may stand.
+    List(&'t Expr<'s>),
+}
+
+/// The filters that take a list.
+const OF_LISTS: [&str; 7] = ["join", "first", "last", "length", "json", "tojson", "yaml"];
+
+/// Whether the value is a list or map that the template makes.
+///
+/// No variable ever holds one: of lists that hold each other twice, ten lines make one with more items than there is time or
+/// memory for, and the engine's comparison and concatenation go through all of it, whatever fuel is left.
+fn is_list(expression: &Expr<'_>) -> bool {
+    let mut expression = expression;
+    loop {
+        match expression {
+            Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) => return true,
+            Expr::Filter(it) => return matches!(it.name, "split" | "items"),
+            Expr::Slice(it) => expression = &it.expr,
+            _ => return false,
+        }
+    }
 }
 
 /// What is still to be looked at.
@@ -143,6 +167,10 @@ impl<'t, 's> Queue<'t, 's> {
         self.0.extend(expressions.into_iter().map(Node::Expression));
     }
 
+    fn list(&mut self, expression: &'t Expr<'s>) {
+        self.0.push(Node::List(expression));
+    }
+
     fn arguments(&mut self, arguments: &'t [CallArg<'s>]) {
         self.expressions(arguments.iter().map(|argument| match argument {
             CallArg::Pos(it) | CallArg::Kwarg(_, it) | CallArg::PosSplat(it) | CallArg::KwargSplat(it) => it,
@@ -156,7 +184,10 @@ impl<'s> Findings<'_, 's> {
         while let Some(node) = queue.0.pop() {
             match node {
                 Node::Statement(statement) => self.statement(statement, &mut queue),
-                Node::Expression(expression) => self.expression(expression, &mut queue),
+                Node::Expression(expression) if is_list(expression) => {
+                    self.problems.push((expression.span(), Problem::ListNotHere));
+                }
+                Node::Expression(expression) | Node::List(expression) => self.expression(expression, &mut queue),
             }
         }
     }
@@ -174,6 +205,11 @@ impl<'s> Findings<'_, 's> {
                 self.problems.push((span, Problem::FieldOfText { name: name.to_owned(), field }));
             }
         }
+        for (span, name) in std::mem::take(&mut self.parts) {
+            if self.assigned.contains(name) {
+                self.problems.push((span, Problem::PartOfVariable { name: name.to_owned() }));
+            }
+        }
         self.problems.into_iter().min_by_key(|(span, _)| span.start_offset)
     }
 
@@ -188,7 +224,7 @@ impl<'s> Findings<'_, 's> {
                 }
                 self.assigned.insert("loop");
                 self.assign(&it.target);
-                queue.expressions([&it.iter]);
+                queue.list(&it.iter);
                 queue.expressions(&it.filter_expr);
                 queue.body(&it.body);
                 queue.body(&it.else_body);
@@ -246,11 +282,15 @@ impl<'s> Findings<'_, 's> {
             Expr::Var(it) => self.used.push((it.span(), it.id)),
             Expr::Const(_) => {}
             Expr::Slice(it) => {
-                queue.expressions([&it.expr]);
+                self.part(it.span(), &it.expr);
+                queue.list(&it.expr);
                 queue.expressions([&it.start, &it.stop, &it.step].into_iter().flatten());
             }
             Expr::UnaryOp(it) => queue.expressions([&it.expr]),
-            Expr::BinOp(it) => queue.expressions([&it.left, &it.right]),
+            Expr::BinOp(it) => {
+                queue.expressions([&it.left]);
+                if matches!(it.op, BinOpKind::In) { queue.list(&it.right) } else { queue.expressions([&it.right]) }
+            }
             Expr::Compare(it) => {
                 queue.expressions([&it.expr]);
                 queue.expressions(it.ops.iter().map(|op| &op.expr));
@@ -264,7 +304,9 @@ impl<'s> Findings<'_, 's> {
                     None => self.problems.push((it.span(), Problem::UnknownFilter { name: one_word(it.name) })),
                     Some(arity) => self.arguments(it.span(), arity, &it.args),
                 }
-                queue.expressions(&it.expr);
+                if let Some(operand) = &it.expr {
+                    if OF_LISTS.contains(&it.name) { queue.list(operand) } else { queue.expressions([operand]) }
+                }
                 queue.arguments(&it.args);
             }
             Expr::Test(it) => {
@@ -280,12 +322,12 @@ impl<'s> Findings<'_, 's> {
                 queue.expressions([&it.expr]);
             }
             Expr::GetItem(it) => {
-                if let Expr::Const(key) = &it.subscript_expr
-                    && let Some(key) = key.value.as_str()
-                {
-                    self.field(it.span(), &it.expr, key);
+                match constant_key(&it.subscript_expr) {
+                    Some(key) => self.field(it.span(), &it.expr, key),
+                    None => self.part(it.span(), &it.expr),
                 }
-                queue.expressions([&it.expr, &it.subscript_expr]);
+                queue.list(&it.expr);
+                queue.expressions([&it.subscript_expr]);
             }
             Expr::Call(it) => {
                 self.problems.push((it.span(), Problem::Call));
@@ -294,6 +336,18 @@ impl<'s> Findings<'_, 's> {
             Expr::List(it) => queue.expressions(&it.items),
             Expr::Tuple(it) => queue.expressions(&it.items),
             Expr::Map(it) => queue.expressions(it.keys.iter().chain(&it.values)),
+        }
+    }
+
+    /// Whether what a part is taken of is an input or was made there. The engine counts characters to find a part, and asks no
+    /// fuel for it: in a loop over a text that the template has made very long, that would be seconds.
+    fn part(&mut self, span: Span, of: &Expr<'s>) {
+        match of {
+            Expr::Var(variable) => self.parts.push((span, variable.id)),
+            Expr::GetItem(it) if matches!(it.expr, Expr::Var(_)) && constant_key(&it.subscript_expr).is_some() => {}
+            Expr::GetAttr(_) | Expr::Filter(_) | Expr::Const(_) | Expr::Slice(_) => {}
+            other if is_list(other) => {}
+            _ => self.problems.push((span, Problem::PartOfOther)),
         }
     }
 
@@ -320,6 +374,11 @@ impl<'s> Findings<'_, 's> {
             self.problems.push((span, Problem::Arguments { usage: arity.usage }));
         }
     }
+}
+
+/// The name in `secret["name"]`.
+fn constant_key<'e>(subscript: &'e Expr<'_>) -> Option<&'e str> {
+    if let Expr::Const(key) = subscript { key.value.as_str() } else { None }
 }
 
 /// A name with dots may have spaces around them.

@@ -141,6 +141,24 @@ pub(super) enum Problem {
         /// What to do instead.
         instead: &'static str,
     },
+    /// A list where none can be.
+    #[error(
+        "a list or map can only follow `in`, or stand before one of the filters join, first, last, length and json"
+    )]
+    ListNotHere,
+    /// A part of a variable that the template sets.
+    #[error(
+        "a part can be taken of inputs, their fields, and what filters return: write ({name} | trim)[…], or take it where {name} is set"
+    )]
+    PartOfVariable {
+        /// Which.
+        name: String,
+    },
+    /// A part of some other expression.
+    #[error(
+        "a part can be taken of inputs, their fields, and what filters return: put a filter between, as in (… | trim)[…]"
+    )]
+    PartOfOther,
     /// `{{ … }}` of a structured secret.
     #[error(
         "a structured Secret stands here: name one of its fields, as in `db.password`, or write it with a filter, as in `db | json`"

@@ -238,7 +238,7 @@ fn what_only_the_values_can_tell_is_not_refused_beforehand() {
         "{{ db }}",
         "{{ db.nope }}{{ db[\"nope\"] }}",
         "{{ db | b64decode }}",
-        "{{ db | items }}",
+        "{{ db | items | json }}",
         "{% set x = 1 %}{{ x }}{% for a, b in db | items %}{{ a ~ b ~ loop.index }}{% endfor %}",
         "{% set pw = db %}{{ pw.password }}",
         "{% with a = 1, b = db %}{{ b.x }}{% endwith %}{% set block %}{{ db }}{% endset %}{{ block }}",
@@ -294,13 +294,13 @@ fn no_error_tells_a_value_or_a_part_of_one() {
         ("db.nope.nope", "a variable or field in it is not there"),
         ("db.nope | upper", "a variable or field in it is not there"),
         ("\"x\" if db.nope", "a variable or field in it is not there"),
-        ("[text, db]", "a list stands here"),
-        ("[db.a, text]", "a list stands here"),
         ("none", "there is no value to write here"),
+        ("db | items | first", "there is no value to write here"),
+        ("none[1:]", "a list stands here"),
         ("db | upper", "filter upper takes text: name a field of a structured Secret, or join a list first"),
         ("[db] | join", "filter join takes text"),
         ("text | join(\",\")", "filter join takes a list, as split makes one"),
-        ("short | items", "filter items takes a structured Secret"),
+        ("short | items | first", "filter items takes a structured Secret"),
         ("5 | length", "filter length takes text, a list or a structured Secret"),
         ("short ~ \"!\" | b64decode | b64decode", "the value is not base64"),
         ("text | b64decode", "the value is not base64"),
@@ -453,11 +453,93 @@ fn what_is_too_deep_is_refused_before_it_is_parsed() {
         assert_eq!(small_stack(nested(1, "").repeat(100)).0, Ok(()));
         assert_eq!(small_stack("{% set b = a %}".repeat(100)).0, Ok(()));
     }
-    // Lists in lists, compared, searched and written.
+    // Lists in lists, as the engine would compare, search and write them.
     let lists = format!("{{% set b = [1] %}}{}", "{% set b=[b] %}".repeat(500));
-    for end in ["{{ b == b }}", "{{ b in b }}", "{{ b ~ b }}", "{{ b | json }}", "{{ b < b }}", "{{ b }}"] {
-        let _ = small_stack(format!("{lists}{end}"));
+    assert!(small_stack(lists).0.unwrap_err().contains("column 12, at `[1]`: a list or map can only follow `in`"));
+}
+
+/// Thirty lines would make a list of more items than there is time for; fuel is not asked when they are compared.
+#[test]
+fn no_variable_holds_a_list_that_the_template_made() {
+    let given = [db(), plain("v", "a,b")];
+    let refused =
+        "a list or map can only follow `in`, or stand before one of the filters join, first, last, length and json";
+    for template in [
+        "{% set a = [v, v] %}",
+        "{% set a = (v, v) %}",
+        "{% set a = {\"x\": v} %}",
+        "{% set a = v | split(\",\") %}",
+        "{% set a = db | items %}",
+        "{% set a = [v][:1] %}",
+        "{% set a = [v] | default(1) %}",
+        "{% set a = [v] if v %}",
+        "{% set a = [v] or 1 %}",
+        "{% with a = [v] %}{% endwith %}",
+        "{% for a in [[v, v]] %}{% endfor %}",
+        "{% for a in [{\"x\": v}] %}{% endfor %}",
+        "{{ [v] + [v] }}",
+        "{{ [v] * 1000 }}",
+        "{{ [v] ~ \"\" }}",
+        "{{ [v] == [v] }}",
+        "{{ [v] < [v] < [v] }}",
+        "{{ [v] }}",
+        "{{ v | split(\",\") }}",
+        "{{ v | replace([v], v) }}",
+        "{{ [v] is defined }}",
+        "{% filter split(\",\") %}{% endfilter %}",
+        "{% if [v] %}{% endif %}",
+    ] {
+        let error = checked(template, &given).unwrap_err();
+        assert!(error.ends_with(refused), "{template}: {error}");
     }
+    for (template, content) in [
+        ("{{ v in [v, 1] }}{{ v in (v | split(\",\"))[:1] }}", "truefalse"),
+        ("{% for a in v | split(\",\") %}{{ a }}{% endfor %}", "ab"),
+        ("{{ (v | split(\",\"))[1] }}{{ [v, 2] | join(\"-\") }}", "ba,b-2"),
+        (
+            "{{ db | items | json }}{{ {\"x\": v} | json }}",
+            r#"[["username", "shop"], ["password", "p@ss/w:rd é"], ["my-field", "x"]]{"x": "a,b"}"#,
+        ),
+        (
+            "{% for pair in db | items %}{{ pair | first }}={{ pair | last }};{% endfor %}",
+            "username=shop;password=p@ss/w:rd é;my-field=x;",
+        ),
+    ] {
+        assert_eq!(rendered(template, &given).as_deref(), Ok(content), "{template}");
+    }
+    // The one thing like a list that a variable can hold does not grow.
+    for growth in ["{% set p = p + p %}", "{% set p = p * 1000 %}", "{% set p = 1000 * p %}"] {
+        let error = rendered(&format!("{{% set p = db | items | first %}}{growth}"), &given).unwrap_err();
+        assert!(error.contains("invalid operation: the values here do not fit"), "{error}");
+    }
+}
+
+/// Parts of text are the one thing that costs more than the fuel it is charged.
+#[test]
+fn a_part_is_taken_of_what_is_short_or_paid_for() {
+    let given = [db(), plain("v", "abc")];
+    let refused = "a part can be taken of inputs, their fields, and what filters return";
+    for template in [
+        "{% set a = v * 900 %}{{ a[-1] }}",
+        "{% set a = v * 900 %}{{ a[1:] }}",
+        "{% set a %}{{ v }}{% endset %}{{ a[:][1] }}",
+        "{% with a = v %}{{ a[v] }}{% endwith %}",
+        "{% for a in [v] %}{{ a[0] }}{% endfor %}",
+        "{% set a = v %}{{ [a][0][1] }}",
+        "{% set a = v %}{{ (a if a)[1] }}",
+        "{% set a = v %}{{ (a or a)[1:] }}",
+        "{% set a = v %}{{ ([a] | first)[1:] }}{{ (a ~ a)[1] }}",
+    ] {
+        let error = checked(template, &given).unwrap_err();
+        assert!(error.contains(refused), "{template}: {error}");
+    }
+    let template = "{{ v[0] }}{{ v[1:][0] }}{{ db.username[:2] }}{{ db[\"my-field\"][0] }}{{ (v | upper)[::-1] }}{{ \"xyz\"[2] }}\
+                    {% for a in [v] %}{{ (a | trim)[2] }}{% endfor %}{{ (v | split(\"b\"))[1] }}";
+    assert_eq!(rendered(template, &given).unwrap(), "abshxCBAzcc");
+    // A filter is paid for by the length of its input, each time.
+    let v = plain("v", &"x".repeat(5000));
+    let costly = "{% set a = v * 120 %}{% for i in v %}{% if (a | trim)[-1] %}{% endif %}{% endfor %}";
+    assert!(rendered(costly, &[v]).unwrap_err().contains("it takes too much work"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use minijinja::value::{Enumerator, Object, Value};
+use minijinja::value::{Enumerator, Object, ObjectRepr, Value};
 use sikkerkey_protocol::secret_text::SecretText;
 use sikkerkey_protocol::sync::Input;
 
@@ -127,5 +127,29 @@ impl Object for Fields {
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         let names: Vec<_> = self.0.iter().map(|(name, _)| Value::from(name.as_str())).collect();
         Enumerator::Iter(Box::new(names.into_iter()))
+    }
+}
+
+/// Name and value of a field: can be taken apart, looked into and written as JSON, but not be added or multiplied like a list,
+/// which would make one that is longer than there is time for.
+pub(super) struct Pair(pub(super) [Value; 2]);
+
+impl fmt::Debug for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl Object for Pair {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.0.get(key.as_usize()?).cloned()
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Iter(Box::new(self.0.clone().into_iter()))
     }
 }
