@@ -78,6 +78,9 @@ mod tests {
         reads::<kubernetes::ApplySecret>("wire/secret");
         reads::<kubernetes::ApplyGrant>("wire/grant");
         reads::<kubernetes::ApplyPolicy>("wire/policy");
+        for name in ["readme", "url", "loop", "filters", "blocks", "tests"] {
+            super::template::content(&seed(&format!("template/{name}"))).unwrap();
+        }
         for name in ["pod", "pod-mesh", "pod-annotated"] {
             assert!(super::admission::is_injected(&seed(&format!("admission/{name}"))), "{name}");
         }
