@@ -38,12 +38,8 @@ pub(super) async fn measure(bench: &Bench<'_>, stage: &mut Stage) -> Result<Vec<
     let used = meter.used()?.since(&before);
     let (asked, memory) = (stage.notes.since_last()?, meter.memory()?);
     #[expect(clippy::cast_precision_loss, reason = "far below what a float holds exactly")]
-    let (each, patch, resident, calls) = (
-        used.cpu.as_secs_f64() / answered.count as f64,
-        patch as f64,
-        memory.resident as f64,
-        (asked.reads + asked.writes) as f64,
-    );
+    let (each, patch, resident, calls) =
+        (used.cpu.as_secs_f64() / answered.count as f64, patch as f64, memory.resident as f64, asked.lookups as f64);
     let row = |what: &str, measured: String, figure, unit, floor, stretch| Row {
         point: "P9",
         what: what.to_owned(),
@@ -76,7 +72,7 @@ pub(super) async fn measure(bench: &Bench<'_>, stage: &mut Stage) -> Result<Vec<
         row("patch for 10 secrets", format!("{patch} bytes"), patch, Unit::Kilobytes, 2.5e3, Some(2e3)),
         row(
             "calls that it makes while answering",
-            format!("{} reads, {} writes; {} MB resident", asked.reads, asked.writes, short(resident / 1e6)),
+            format!("{} MB resident", short(resident / 1e6)),
             calls,
             Unit::Count,
             0.0,
