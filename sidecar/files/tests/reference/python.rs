@@ -1,0 +1,82 @@
+//! Python's readers.
+
+use std::process::Command;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value as Json, json};
+use sikkerkey_files::FileError;
+use sikkerkey_protocol::sync::Format;
+
+use crate::documents::{Document, Value, documents, own};
+use crate::outside::{is_there, run};
+
+fn read(format: &str, documents: &[Document]) -> Vec<Json> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("documents.json");
+    let encoded: Vec<_> = documents.iter().map(|document| STANDARD.encode(&document.content)).collect();
+    std::fs::write(&path, serde_json::to_vec(&encoded).unwrap()).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/read.py");
+    let printed = run(Command::new("python3").args([script, format]).arg(&path));
+    serde_json::from_slice(&printed).unwrap()
+}
+
+fn assert_all_read(format: &str, documents: &[Document], expected: impl Fn(&Document) -> Json) {
+    let read = read(format, documents);
+    assert_eq!(read.len(), documents.len());
+    for (document, read) in documents.iter().zip(read) {
+        assert_eq!(read, expected(document), "{}\n{document:?}", String::from_utf8_lossy(&document.content));
+    }
+}
+
+/// Pairs instead of objects, so that the order counts.
+fn tree(document: &Document) -> Json {
+    let member = |value: &Value| match value {
+        Value::Text(text) => json!(text),
+        Value::Fields(fields) => json!(fields),
+    };
+    document.inputs.iter().map(|(input, value)| json!([own(input), member(value)])).collect()
+}
+
+#[test]
+fn python_reads_json_as_it_was() {
+    if is_there("python_reads_json_as_it_was", "python3", &["--version"], "python3") {
+        assert_all_read("json", &documents(Format::Json, 400, |_| false), tree);
+    }
+}
+
+#[test]
+fn pyyaml_reads_yaml_as_it_was() {
+    if is_there("pyyaml_reads_yaml_as_it_was", "python3", &["-c", "import yaml"], "python3-yaml") {
+        assert_all_read("yaml", &documents(Format::Yaml, 400, |_| false), tree);
+    }
+}
+
+#[test]
+fn configparser_reads_ini_as_it_was() {
+    if is_there("configparser_reads_ini_as_it_was", "python3", &["--version"], "python3") {
+        let refused = |error: &FileError| matches!(error, FileError::Ini { .. });
+        assert_all_read("ini", &documents(Format::Ini, 400, refused), |document| {
+            json!([sections(document, str::to_ascii_lowercase), sections(document, str::to_owned)])
+        });
+    }
+}
+
+fn sections(document: &Document, key: impl Fn(&str) -> String) -> Vec<(String, Vec<(String, String)>)> {
+    let mut sections: Vec<(String, Vec<_>)> = vec![];
+    let mut add = |section: &str, entry| match sections.iter_mut().find(|(name, _)| name == section) {
+        Some((_, entries)) => entries.push(entry),
+        None => sections.push((section.to_owned(), vec![entry])),
+    };
+    for (input, value) in &document.inputs {
+        match value {
+            Value::Text(text) => add("secrets", (key(own(input)), text.clone())),
+            Value::Fields(fields) => {
+                for (field, text) in fields {
+                    add(own(input), (key(field), text.clone()));
+                }
+            }
+        }
+    }
+    sections
+}
