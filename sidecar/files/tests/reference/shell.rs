@@ -25,10 +25,10 @@ fn shells_read_dotenv_as_it_was_but_for_line_breaks() {
     std::fs::write(&path, secrets.text(&file(Format::DotEnv, vec![input("db", None, None)]))).unwrap();
     let variables: Vec<_> = (0..fields.len()).map(|number| format!("\"$DB_N{number}\"")).collect();
     let script = format!(". \"$0\" && printf '%s\\0' {}", variables.join(" "));
-    for shell in ["sh", "dash", "bash", "busybox"] {
+    for (shell, package) in [("dash", "dash"), ("bash", "bash"), ("busybox", "busybox-static")] {
         let test = "shells_read_dotenv_as_it_was_but_for_line_breaks";
         let arguments: &[&str] = if shell == "busybox" { &["sh", "-c"] } else { &["-c"] };
-        if !is_there(test, shell, &[arguments, &[":"]].concat(), shell) {
+        if !is_there(test, shell, &[arguments, &[":"]].concat(), package) {
             continue;
         }
         let printed = run(Command::new(shell).args(arguments).arg(&script).arg(&path));
