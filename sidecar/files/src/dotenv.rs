@@ -6,7 +6,7 @@
 //! character mean itself for `\`, `"`, `$` and `` ` ``, and stands with `n` for a newline, with `r` for a carriage
 //! return. Every other character means itself. Nothing is ever expanded, there are no comments, no blank lines, no
 //! `export`. A POSIX shell that sources the file gets the same values, as long as they hold no newline and no carriage
-//! return.
+//! return; the tests do it with dash, bash and busybox. A NUL is refused: no environment variable can hold one.
 //!
 //! A name is the input's `as`, as it stands. Without one it is the Secret's name in upper case, with `_` for what is
 //! not a letter or digit, and with `_` in front of a leading digit. A structured secret gives one line for each field,

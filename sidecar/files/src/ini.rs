@@ -12,10 +12,11 @@
 //! an empty value is empty. A value of several lines goes on in lines that are indented by a tab; many other readers
 //! take only its first line.
 //!
-//! What would not be read back is refused: a value that begins or ends with white space; one with a NUL or a carriage
-//! return; one in which a further line begins or ends with white space, or begins with `#` or `;`; a key that is not made
-//! of letters, digits, `_`, `.` and `-`; keys of one section that differ only in case, since `configparser` reads them
-//! all in lower case; a section `DEFAULT`, which it takes for the defaults of all others.
+//! What would not be read back is refused: a value that begins or ends with white space (but for a line break as the
+//! first); one with a carriage return, or with a NUL, which readers written in C take for its end; one in which a further
+//! line begins or ends with white space, or begins with `#` or `;`; a key that is not made of letters, digits, `_`, `.`
+//! and `-`; keys of one section that differ only in case, since `configparser` reads them all in lower case; a section
+//! `DEFAULT`, which it takes for the defaults of all others.
 
 use sikkerkey_protocol::sync::Input;
 
@@ -95,11 +96,12 @@ fn check_key(key: &str) -> Result<(), FileError> {
 fn check_value(entry: &Entry<'_>) -> Result<(), FileError> {
     let refused = |problem| Err(FileError::Ini { input: origin(entry), problem });
     let value = entry.text.expose();
-    if value.starts_with(is_space) || value.ends_with(is_space) {
-        return refused("begins or ends with white space or a line break, which is not read back");
+    // A line break may come first, as it leaves the first line empty.
+    if value.starts_with(|c| c != '\n' && is_space(c)) || value.ends_with(is_space) {
+        return refused("begins or ends with white space, which is not read back");
     }
     if value.contains(['\0', '\r']) {
-        return refused("holds a NUL or a carriage return, which is not read back");
+        return refused("holds a NUL or a carriage return, which readers take for an end");
     }
     for line in value.split('\n').skip(1) {
         if line.starts_with(['#', ';']) {

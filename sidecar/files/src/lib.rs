@@ -2,7 +2,8 @@
 //!
 //! The sidecar makes content with it ([`render`]); admission asks beforehand what can be known without a value
 //! ([`check`]), so that most mistakes are refused when the Machine is applied. Each format is one module, whose
-//! documentation is the description of what it writes.
+//! documentation is the description of what it writes. PKCS#12 is written with the feature `pkcs12` alone, which admission
+//! does without.
 //!
 //! # Invariants
 //!

@@ -152,7 +152,7 @@ fn what_cannot_be_rendered_says_why() {
             file("c.ini", Format::Ini, vec![input("db", None, None)]),
             plain(" x"),
             "FileInvalid",
-            "file c.ini cannot be written: Secret shop/db begins or ends with white space or a line break, which is not read back: use format JSON or YAML",
+            "file c.ini cannot be written: Secret shop/db begins or ends with white space, which is not read back: use format JSON or YAML",
         ),
         (
             File { template: Some("{{ db }}".into()), ..file("c", Format::Template, vec![input("db", None, None)]) },

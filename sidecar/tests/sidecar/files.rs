@@ -188,7 +188,7 @@ async fn a_hostile_or_impossible_file_stops_only_itself() {
     pod.says("FileInvalid").await;
     assert_eq!(
         pod.state().message,
-        "file config.ini cannot be written: Secret shop/a begins or ends with white space or a line break, which is not \
+        "file config.ini cannot be written: Secret shop/a begins or ends with white space, which is not \
          read back: use format JSON or YAML"
     );
 

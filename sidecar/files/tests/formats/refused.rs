@@ -141,8 +141,8 @@ fn names_that_clash_only_by_their_values_are_refused_when_the_file_is_made() {
 fn a_value_that_a_format_cannot_have_is_refused_and_not_told() {
     let inputs = |field| vec![input("db", field, None)];
     let ini = |problem: &str| format!("cannot be written: Secret shop/db {problem}: use format JSON or YAML");
-    let at_the_ends = ini("begins or ends with white space or a line break, which is not read back");
-    let unreadable = ini("holds a NUL or a carriage return, which is not read back");
+    let at_the_ends = ini("begins or ends with white space, which is not read back");
+    let unreadable = ini("holds a NUL or a carriage return, which readers take for an end");
     let comment = ini("has a line that begins with # or ;, which is read as a comment");
     let line = ini("has a line that begins or ends with white space, which is not read back");
     let nul =

@@ -78,7 +78,7 @@ pub(crate) fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => vec(any::<char>(), 0..24).prop_map(|chars| chars.into_iter().collect()),
         3 => "[ -~]{0,24}",
-        3 => "[\\\\\"'$`%#;:=!\\[\\] \t\n\r\x0b\x0c\0xé\u{85}\u{a0}\u{2028}\u{feff}]{0,12}",
+        3 => "[\\\\\"'$`%#;:=!\\[\\] \t\n\r\x0b\x0c\x1c\x1f\0xé\u{85}\u{a0}\u{2028}\u{feff}]{0,12}",
         1 => "([!-~]{1,9}( [!-~]{1,9})?\n){0,4}[!-~]{1,9}",
         2 => select(&NASTY[..]).prop_map(str::to_owned),
     ]

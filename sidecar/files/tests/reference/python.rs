@@ -4,11 +4,14 @@ use std::process::Command;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
 use serde_json::{Value as Json, json};
 use sikkerkey_files::FileError;
 use sikkerkey_protocol::sync::Format;
 
-use crate::documents::{Document, Value, documents, own};
+use crate::bench::{Secrets, file, input};
+use crate::documents::{Document, Value, documents, own, text};
 use crate::outside::{is_there, run};
 
 /// An interpreter with `module`. Another one may stand in the path before that of the distribution's packages.
@@ -71,6 +74,31 @@ fn configparser_reads_ini_as_it_was() {
         assert_all_read(python, "ini", &documents(Format::Ini, 400, refused), |document| {
             json!([sections(document, str::to_ascii_lowercase), sections(document, str::to_owned)])
         });
+    }
+}
+
+#[test]
+fn configparser_would_not_read_back_what_ini_refuses() {
+    let test = "configparser_would_not_read_back_what_ini_refuses";
+    let Some(python) = python(test, "configparser", "python3") else { return };
+    let mut runner = TestRunner::default();
+    let mut refused = vec![];
+    while refused.len() < 300 {
+        let value = text().new_tree(&mut runner).unwrap().current();
+        let is_refused = Secrets::default().plain("k", &value).render(&file(Format::Ini, vec![input("k", None, None)]));
+        // A NUL is refused for the sake of other readers.
+        if is_refused.is_err() && !value.contains('\0') {
+            refused.push(value);
+        }
+    }
+    // What a writer without these scruples would write.
+    let documents: Vec<_> = refused
+        .iter()
+        .map(|value| format!("[secrets]\nk = {}\n", value.replace('\n', "\n\t")))
+        .map(|content| Document { content: content.into_bytes(), inputs: vec![] })
+        .collect();
+    for (value, read) in refused.iter().zip(read(python, "broken-ini", &documents)) {
+        assert_ne!(read, json!([["secrets", [["k", value]]]]), "refused for nothing");
     }
 }
 

@@ -38,7 +38,14 @@ def read_ini(data):
     return found
 
 
-read = {"json": read_json, "yaml": read_yaml, "ini": read_ini}[sys.argv[1]]
+def read_broken_ini(data):
+    try:
+        return read_ini(data)[0]
+    except configparser.Error:
+        return None
+
+
+read = {"json": read_json, "yaml": read_yaml, "ini": read_ini, "broken-ini": read_broken_ini}[sys.argv[1]]
 with open(sys.argv[2], "rb") as file:
     documents = [base64.b64decode(document) for document in json.load(file)]
 json.dump([read(document) for document in documents], sys.stdout)
