@@ -111,6 +111,14 @@ pub enum FileError {
     /// An alias that is said in two places.
     #[error("cannot be written: pkcs12.alias names the entries already: leave out either it or as")]
     TwoAliases,
+    /// An alias that a store cannot have.
+    #[error(
+        "cannot be written: pkcs12.alias {alias:?} has characters that a store cannot have: use letters and digits"
+    )]
+    StoreAlias {
+        /// The alias.
+        alias: String,
+    },
     /// The password is not one text.
     #[error("needs a password from Secret {secret}, which has fields ({has}): name one with passwordRef.field")]
     PasswordFields {

@@ -6,12 +6,12 @@
 //! What a block is follows from its own first line, never from the name of its field, so that `tls.crt`, `tls.key` and
 //! `ca.crt` of a `kubernetes.io/tls` Secret fit as they are, and so does one text with key and certificates.
 //!
-//! * `KeyStore` takes one input with exactly one private key (`PRIVATE KEY`, `RSA PRIVATE KEY` or `EC PRIVATE KEY`,
-//!   without a passphrase) and its certificates. The key's own certificate is the one that has its public key; it comes
-//!   first, then the one that signs it, and so on, then the others. A key that does not fit is refused. An EC key that was written without
-//!   its public half is taken to belong to the one certificate of its curve that signs none of the others, or, if there
-//!   are several, that is no authority's. The entry's alias is
-//!   `pkcs12.alias`, else the input's `as`, else the Secret's name.
+//! * `KeyStore` takes one input with one private key (`PRIVATE KEY`, `RSA PRIVATE KEY` or `EC PRIVATE KEY`, without a
+//!   passphrase; it may stand there twice) and its certificates. The key's own certificate is the one that has its public
+//!   key; it comes first, then the one that signs it, and so on, then the others. A key that fits none is refused. An EC
+//!   key that was written without its public half is taken to belong to the one certificate of its curve that signs none
+//!   of the others, or, if there are several, that is no authority's. The entry's alias is `pkcs12.alias`, else the
+//!   input's `as`, else the Secret's name.
 //! * `TrustStore` takes any number of inputs and trusts every certificate in them once, with the attribute by which Java
 //!   knows a trusted certificate. Private keys are left out. The aliases are the name above; the second certificate of a
 //!   name is `{name}-2`, and so on.
@@ -21,8 +21,8 @@
 //! # Protection
 //!
 //! Private key and certificates are encrypted by PBES2 (PBKDF2 with HMAC-SHA256, AES-256-CBC), the whole is authenticated
-//! with HMAC-SHA256, each with 10,000 rounds: what Java (8u301 and newer) and OpenSSL 3 write themselves. The password is
-//! of printable ASCII, since Java takes no other for such a store.
+//! with HMAC-SHA256, each with 10,000 rounds: what Java (8u301 and newer) writes itself and OpenSSL 3 reads. The password
+//! is of printable ASCII, since Java takes no other for such a store.
 //!
 //! The same inputs and password give the same bytes, so that an application is not told of a change that is none, also
 //! after a restart. Salts and initialization vectors are therefore not drawn but derived: from the password by PBKDF2
@@ -98,7 +98,7 @@ pub(crate) fn check(file: &File) -> Result<(), FileError> {
         }
         // A BMPString holds no other characters.
         if alias.is_empty() || alias.chars().any(|c| c.is_control() || c > '\u{ffff}') {
-            return Err(FileError::Name { name: format!("{alias:?}") });
+            return Err(FileError::StoreAlias { alias: alias.clone() });
         }
     }
     Ok(())

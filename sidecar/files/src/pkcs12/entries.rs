@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use der::Decode;
 use sikkerkey_protocol::secret_text::SecretText;
-use sikkerkey_protocol::sync::{Pkcs12, SecretKey};
+use sikkerkey_protocol::sync::Pkcs12;
 use x509_cert::certificate::{CertificateInner, Raw, TbsCertificateInner};
 use x509_cert::ext::pkix::BasicConstraints;
 use zeroize::Zeroizing;
@@ -30,7 +30,7 @@ pub(super) struct Certificate {
 
 /// What a `KeyStore` holds.
 pub(super) fn key_and_chain(settings: &Pkcs12, source: Source<'_>) -> Result<Contents, FileError> {
-    let problem = |problem| FileError::Store { secret: source.input.secret.clone(), problem };
+    let problem = |problem| refused(source, problem);
     let found = Found::read(source)?;
     let mut keys = found.keys.into_iter();
     let key = keys.next().ok_or_else(|| problem(StoreProblem::NoKey))?;
@@ -64,9 +64,8 @@ pub(super) fn trusted(settings: &Pkcs12, sources: &[Source<'_>]) -> Result<Conte
     for source in sources {
         let found = Found::read(*source)?;
         let name = name(settings, *source);
-        let secret = || source.input.secret.clone();
         if found.certificates.is_empty() {
-            return Err(FileError::Store { secret: secret(), problem: StoreProblem::NoCertificate });
+            return Err(refused(*source, StoreProblem::NoCertificate));
         }
         for (der, _) in found.certificates {
             if certificates.iter().any(|known| known.der == der) {
@@ -93,6 +92,7 @@ type Parsed = CertificateInner<Raw>;
 /// What one input holds.
 #[derive(Default)]
 struct Found {
+    /// Each once.
     keys: Vec<PrivateKey>,
     /// Each once, in their order.
     certificates: Vec<(Vec<u8>, Parsed)>,
@@ -109,7 +109,7 @@ impl Found {
         };
         let mut found = Self::default();
         for text in &texts {
-            found.take(text.expose()).map_err(|problem| problem_of(&source.input.secret, problem))?;
+            found.take(text.expose()).map_err(|problem| refused(source, problem))?;
         }
         Ok(found)
     }
@@ -123,15 +123,19 @@ impl Found {
                     self.certificates.push((der, parsed));
                 }
             } else if block.label.ends_with("PRIVATE KEY") {
-                self.keys.push(PrivateKey::parse(&block)?);
+                let key = PrivateKey::parse(&block)?;
+                // cert-manager, for one, writes it a second time together with the certificate.
+                if self.keys.iter().all(|known| known.pkcs8 != key.pkcs8) {
+                    self.keys.push(key);
+                }
             }
         }
         Ok(())
     }
 }
 
-fn problem_of(secret: &SecretKey, problem: StoreProblem) -> FileError {
-    FileError::Store { secret: secret.clone(), problem }
+fn refused(source: Source<'_>, problem: StoreProblem) -> FileError {
+    FileError::Store { secret: source.input.secret.clone(), problem }
 }
 
 /// Which certificate belongs to `key`.

@@ -72,8 +72,10 @@ impl PrivateKey {
     }
 
     fn from_sec1(der: &[u8]) -> der::Result<Self> {
-        let curve = EcPrivateKey::from_der(der)?.curve.ok_or(der::ErrorKind::Failed)?;
-        Self::new(EC, Some(AnyRef::from(&curve)), OctetStringRef::new(der)?)
+        let mut key = EcPrivateKey::from_der(der)?;
+        // PKCS#8 has it outside.
+        let curve = key.curve.take().ok_or(der::ErrorKind::Failed)?;
+        Self::new(EC, Some(AnyRef::from(&curve)), OctetStringRef::new(&encoded(&key)?)?)
     }
 
     fn new(oid: ObjectIdentifier, parameters: Option<AnyRef<'_>>, key: &OctetStringRef) -> der::Result<Self> {
@@ -95,10 +97,7 @@ impl PrivateKey {
             _ => unknown()?,
         };
         let info = PrivateKeyInfoRef::new(AlgorithmIdentifierRef { oid, parameters }, key);
-        let size = usize::try_from(info.encoded_len()?)?;
-        let mut pkcs8 = Zeroizing::new(Vec::with_capacity(size));
-        info.encode_to_vec(&mut pkcs8)?;
-        Ok(Self { pkcs8, public })
+        Ok(Self { pkcs8: encoded(&info)?, public })
     }
 
     /// Whether `spki` is its public half; none if it does not say.
@@ -113,6 +112,13 @@ impl PrivateKey {
             }
         }
     }
+}
+
+fn encoded(key: &impl Encode) -> der::Result<Zeroizing<Vec<u8>>> {
+    // Room for all of it, so that nothing moves.
+    let mut der = Zeroizing::new(Vec::with_capacity(usize::try_from(key.encoded_len()?)?));
+    key.encode_to_vec(&mut der)?;
+    Ok(der)
 }
 
 /// Of an `RSAPrivateKey`, whose second and third members it is.

@@ -84,7 +84,8 @@ fn what_can_be_known_without_a_value_is_refused_at_admission() {
         ),
         (
             trust("\u{1f511}", vec![db()]),
-            "cannot be written: \"\u{1f511}\" is no name in this format: give another one with as".to_owned(),
+            "cannot be written: pkcs12.alias \"\u{1f511}\" has characters that a store cannot have: use letters and digits"
+                .to_owned(),
         ),
         (
             File { pkcs12: None, ..store_of(vec![db()]) },

@@ -64,9 +64,10 @@ fn a_key_store_needs_one_key_and_its_certificate() {
         (tls!("ed25519.key"), tls!("ed25519.crt"), None),
         ("", own, Some("holds no private key in PEM: a KeyStore needs one, beside its certificate")),
         (key, "", Some("holds no certificate in PEM")),
+        (key, &*format!("{chain}{}", tls!("ec-sec1.key")), None),
         (
             key,
-            key,
+            tls!("rsa.key"),
             Some(
                 "holds several private keys: a KeyStore takes one, so name the field that has it with its certificates",
             ),
