@@ -216,7 +216,7 @@ mod tests {
             .take_while(|line| line.starts_with('|'))
             .map(|row| {
                 let entry = row.split(" | `{").nth(1).and_then(|rest| rest.split("}`").next()).unwrap();
-                serde_yaml::from_str(&format!("{{{entry}}}")).unwrap()
+                serde_yaml::from_str(&format!("{{{}}}", entry.replace("\\|", "|"))).unwrap()
             })
             .collect();
         assert!(files.len() >= 9, "{files:?}");
