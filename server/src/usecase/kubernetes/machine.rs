@@ -98,11 +98,8 @@ fn check(request: &ApplyMachine) -> Result<(), Refusal> {
 /// What no sidecar of this version can do is refused here, before a pod waits for it.
 fn check_delivery(delivery: &Delivery) -> Result<(), Refusal> {
     for file in &delivery.files {
-        if !matches!(file.format, Format::Raw | Format::DotEnv) {
-            let text = format!(
-                "file {}: format {:?} is not supported by this version: use Raw or DotEnv",
-                file.path, file.format
-            );
+        if file.format == Format::Template {
+            let text = format!("file {}: format Template is not supported by this version: use another one", file.path);
             return Err(invalid(text).code(ErrorCode::Unsupported));
         }
     }

@@ -214,7 +214,7 @@ fn what_no_sidecar_can_do_is_refused_before_a_pod_waits_for_it() {
     };
     let code = Some(ErrorCode::Unsupported);
     let template = with(&|it| it.files = vec![file(Format::Template)]);
-    let text = "file app: format Template is not supported by this version: use Raw or DotEnv";
+    let text = "file app: format Template is not supported by this version: use another one";
     refused(Bench::new().apply_machine(template), RefusalKind::Invalid, code, text);
     let signal = with(&|it| {
         let action = ChangeAction::Signal { name: "SIGHUP".into(), process_name: "nginx".into() };
@@ -222,5 +222,9 @@ fn what_no_sidecar_can_do_is_refused_before_a_pod_waits_for_it() {
     });
     let text = "onChange.signal is not supported by this version: use onChange.httpPost";
     refused(Bench::new().apply_machine(signal), RefusalKind::Invalid, code, text);
-    Bench::new().apply_machine(with(&|it| it.files = vec![file(Format::DotEnv)])).unwrap();
+    let formats =
+        [Format::Raw, Format::DotEnv, Format::Json, Format::Yaml, Format::Properties, Format::Ini, Format::Pkcs12];
+    for format in formats {
+        Bench::new().apply_machine(with(&|it| it.files = vec![file(format)])).unwrap();
+    }
 }
