@@ -1,5 +1,5 @@
-//! Benchmarks of the server: what a read costs, how long one waits for it, what it writes, and what many of them at once do. And of the
-//! [`operator`], with many objects on a real control plane.
+//! Benchmarks of the server: what a read costs, how long one waits for it, what it writes, and what many of them at once do. Of the
+//! [`operator`], with many objects on a real control plane. And of what [`pods`] cost, and how much later they [`start`].
 //!
 //! Absolute figures depend on the machine, so each is held against something that is timed in the same run (an empty answer, an `fdatasync`,
 //! the parts that a read is made of), or it is a resource that does not depend on speed. The server is a process of its own, as it is shipped,
@@ -14,6 +14,7 @@ mod clients;
 mod connection;
 mod data;
 mod disk;
+mod exposition;
 mod footprint;
 mod group_commit;
 pub(crate) mod hello;
@@ -21,14 +22,17 @@ mod host;
 mod latency;
 mod load;
 mod meter;
+mod notes;
 mod operator;
 mod plot;
+mod pods;
 mod primitive;
 mod read_cost;
 mod row;
 mod saturation;
 mod scale;
 mod served;
+mod start;
 mod storm;
 mod waiting;
 
@@ -44,6 +48,7 @@ use self::row::{Row, Verdict};
 use self::scale::Scale;
 use self::served::{Programs, Served};
 use crate::cargo;
+use crate::node::Node;
 use crate::report::Report;
 
 /// What to measure, and where to say it.
@@ -73,6 +78,9 @@ pub struct Arguments {
     /// An operator that is built already; else the release is built
     #[arg(long, value_name = "FILE")]
     operator: Option<PathBuf>,
+    /// A sidecar that is built already; else it is built as in its image
+    #[arg(long, value_name = "FILE")]
+    sidecar: Option<PathBuf>,
     /// Where the data is written meanwhile; else beside this program. Not in memory: the device is part of what is measured
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -93,11 +101,19 @@ enum Point {
     P5,
     /// A restart storm
     P6,
+    /// Many pods enrol and read at once
+    P7,
+    /// One sidecar: time, memory, wake-ups
+    P8,
+    /// Admission of pods
+    P9,
     /// The operator with many objects
     #[value(alias = "operator")]
     P10,
     /// Memory, and start with a large database
     P11,
+    /// How much later an application starts, on a real node
+    P12,
     /// All of them
     All,
 }
@@ -106,8 +122,6 @@ enum Point {
 struct Bench<'b> {
     scale: Scale,
     programs: Programs<'b>,
-    /// `sikkerkey-operator`, where it is measured.
-    operator: Option<&'b Path>,
     /// Everything is written below it.
     directory: &'b Path,
     report: &'b Report,
@@ -138,10 +152,20 @@ pub async fn run(arguments: Arguments, report: &Report) -> Result<Outcome> {
     };
     let own = std::env::current_exe().context("this program does not know where it is")?;
     let server = released("sikkerkey-server", arguments.server, report).await?;
-    let operator = if [Point::P10, Point::All].iter().any(|point| arguments.points.contains(point)) {
-        Some(released("sikkerkey-operator", arguments.operator, report).await?)
-    } else {
-        None
+    let wants = |points: &[Point]| points.iter().any(|point| arguments.points.contains(point));
+    let operator = match arguments.operator {
+        None if wants(&[Point::P7, Point::P8, Point::P9, Point::P10, Point::P12, Point::All]) => {
+            Some(released("sikkerkey-operator", None, report).await?)
+        }
+        given => given,
+    };
+    let sidecar = match arguments.sidecar {
+        None if wants(&[Point::P7, Point::P8, Point::P9, Point::P12, Point::All]) => {
+            report.line("building the sidecar as it is shipped: static, optimised for size");
+            let build = tokio::task::spawn_blocking(|| cargo::build_static("sikkerkey-sidecar", "sidecar"));
+            Some(build.await.context("the build panicked")??)
+        }
+        given => given,
     };
     let place = arguments.dir.as_deref().or(own.parent()).unwrap_or(Path::new("."));
     let directory = tempfile::Builder::new().prefix("sikkerkey-bench-").tempdir_in(place);
@@ -150,8 +174,8 @@ pub async fn run(arguments: Arguments, report: &Report) -> Result<Outcome> {
     let host = Host::new(directory.path());
     report.line(&format!("{} run on {host}", scale.name));
     let programs = Programs { server: &server, own: &own };
-    let bench = Bench { scale, programs, operator: operator.as_deref(), directory: directory.path(), report };
-    let rows = bench.measure(&arguments.points).await?;
+    let bench = Bench { scale, programs, directory: directory.path(), report };
+    let rows = bench.measure(&arguments.points, operator.as_deref(), sidecar.as_deref()).await?;
     directory.close().context("cannot remove what was written meanwhile")?;
 
     let document = Document { scale: scale.name, host: &host, rows: &rows };
@@ -180,7 +204,7 @@ async fn released(package: &'static str, given: Option<PathBuf>, report: &Report
 }
 
 impl Bench<'_> {
-    async fn measure(&self, points: &[Point]) -> Result<Vec<Row>> {
+    async fn measure(&self, points: &[Point], operator: Option<&Path>, sidecar: Option<&Path>) -> Result<Vec<Row>> {
         let wanted = |point| points.contains(&point) || points.contains(&Point::All);
         let mut rows = Vec::new();
         if wanted(Point::P1) || wanted(Point::P2) {
@@ -209,12 +233,31 @@ impl Bench<'_> {
             self.say("P6: a restart storm");
             rows.push(storm::measure(self).await?);
         }
-        if let Some(operator) = self.operator {
+        if let Some((operator, sidecar)) = operator.zip(sidecar)
+            && [Point::P7, Point::P8, Point::P9].into_iter().any(wanted)
+        {
+            let programs = pods::Programs { operator: operator.to_owned(), sidecar: sidecar.to_owned() };
+            rows.extend(pods::measure(self, &programs, wanted).await?);
+        }
+        if let Some(operator) = operator
+            && wanted(Point::P10)
+        {
             rows.extend(operator::measure(self, operator).await?);
         }
         if wanted(Point::P11) {
             self.say("P11: memory, and start with a large database");
             rows.extend(footprint::measure(self).await?);
+        }
+        if let Some((operator, sidecar)) = operator.zip(sidecar)
+            && wanted(Point::P12)
+        {
+            let missing: Vec<_> = Node::requirements().into_iter().map(|requirement| requirement.missing).collect();
+            if missing.is_empty() {
+                self.say("P12: pods on a real node, with and without us in turn");
+                rows.extend(start::measure(self, operator.to_owned(), sidecar.to_owned()).await?);
+            } else {
+                self.say(&format!("P12 is left out, no node can run here: {}", missing.join("; ")));
+            }
         }
         Ok(rows)
     }

@@ -60,6 +60,11 @@ impl Programs {
         Ok(Self { server, operator, sidecar: Some(sidecar) })
     }
 
+    /// These.
+    pub fn with_sidecar(server: PathBuf, operator: PathBuf, sidecar: PathBuf) -> Self {
+        Self { server, operator, sidecar: Some(sidecar) }
+    }
+
     /// These, for an installation in which no pod is run.
     pub fn without_pods(server: PathBuf, operator: PathBuf) -> Self {
         Self { server, operator, sidecar: None }

@@ -111,7 +111,7 @@ impl Entity {
             Self::Secret(it) => (EntityKind::Secret, it.id.to_string()),
             Self::Policy(it) => (EntityKind::Policy, it.id.clone()),
             Self::Grant(it) => (EntityKind::Grant, it.id.clone()),
-            Self::Token(it) => (EntityKind::Token, it.hash.clone()),
+            Self::Token(it) => (EntityKind::Token, it.id()),
             Self::GonePod(it) => (EntityKind::GonePod, cluster::GonePod::id(&it.cluster, &it.uid)),
             Self::SpentLogin(it) => (EntityKind::SpentLogin, it.hash.clone()),
             Self::Application(it) => (EntityKind::Application, it.id.clone()),

@@ -346,7 +346,7 @@ impl State {
                     self.forget_grant(&gone);
                 }
             }
-            EntityKind::Token => drop(self.tokens.remove(id)),
+            EntityKind::Token => drop(self.tokens.remove(Token::hash_of(id))),
             EntityKind::GonePod => drop(self.gone_pods.remove(id)),
             EntityKind::SpentLogin => drop(self.spent_logins.remove(id)),
             EntityKind::Application => self.remove_application(id),

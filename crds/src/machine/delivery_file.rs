@@ -40,7 +40,7 @@ pub struct DeliveryFile {
     )]
     pub path: String,
     /// `Raw` (one value, byte for byte), `DotEnv`, `JSON`, `YAML`, `Properties`, `INI`, `PKCS12` (a key store) or
-    /// `Template`. Absent: `Raw`. This version writes `Raw` and `DotEnv` and refuses the others.
+    /// `Template`. Absent: `Raw`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<FileFormat>,
     /// Permission bits as four octal digits in quotes, for example `"0440"`. Absent: `"0444"`: only containers that
@@ -120,7 +120,8 @@ pub struct Pkcs12 {
     /// `KeyStore`: a private key with its chain. `TrustStore`: certificates only.
     #[serde(rename = "type")]
     pub type_: Pkcs12Type,
-    /// Alias of the entry in the store. Absent: the Secret's name.
+    /// Alias of the entry in the store. Absent: the `as` of the entry in `secretRefs`, or the Secret's name. A second
+    /// certificate of a `TrustStore` is `{alias}-2`, and so on.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub alias: Option<String>,

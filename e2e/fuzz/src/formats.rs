@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use sikkerkey_protocol::sync::Format;
+use sikkerkey_protocol::sync::{Format, Pkcs12};
 
-use crate::parts::{CANARY, Given, file, parts, rendered};
+use crate::parts::{CANARY, Given, file, parts, password as of_store, rendered};
 
 const FORMATS: [Format; 7] =
     [Format::Raw, Format::DotEnv, Format::Json, Format::Yaml, Format::Properties, Format::Ini, Format::Pkcs12];
@@ -16,10 +16,16 @@ pub fn run(data: &[u8]) {
     let mut value = || format!("{}{CANARY}", parts.next().unwrap_or_default());
     let (v, username, password) = (value(), value(), value());
     let given = [Given::plain("v", &v), Given::structured("db", &[("username", &username), ("password", &password)])];
-    let [plain, _] = &given;
+    let mut raw = Given::plain("v", &v);
+    raw.input.alias = None;
+    let raw = [raw];
     for format in FORMATS {
-        let inputs = if matches!(format, Format::Raw | Format::Pkcs12) { std::slice::from_ref(plain) } else { &given };
-        let content = match rendered(&file(format, inputs), inputs) {
+        let inputs: &[Given] = if format == Format::Raw { &raw } else { &given };
+        let mut file = file(format, inputs);
+        if format == Format::Pkcs12 {
+            file.pkcs12 = Some(Pkcs12 { trust_store: true, alias: None, password: of_store() });
+        }
+        let content = match rendered(&file, inputs) {
             Ok(content) => content,
             Err(error) => {
                 assert!(!error.contains(CANARY), "an error tells a value: {error}");

@@ -44,6 +44,11 @@ impl Given {
     }
 }
 
+/// What names the password of a store.
+pub(crate) fn password() -> Input {
+    Input { secret: SecretKey { namespace: "shop".into(), name: "password".into() }, field: None, alias: None }
+}
+
 /// A file of those.
 pub(crate) fn file(format: Format, given: &[Given]) -> File {
     File {
@@ -60,5 +65,7 @@ pub(crate) fn file(format: Format, given: &[Given]) -> File {
 /// Content or refusal.
 pub(crate) fn rendered(file: &File, given: &[Given]) -> Result<Vec<u8>, String> {
     let sources: Vec<_> = given.iter().map(Given::source).collect();
-    sikkerkey_files::render(file, &sources, None).map(|content| content.to_vec()).map_err(|error| error.to_string())
+    let password = Given { input: password(), field_names: vec![], text: SecretText::new("changeit".into()) };
+    let password = file.pkcs12.is_some().then(|| password.source());
+    sikkerkey_files::render(file, &sources, password).map(|content| content.to_vec()).map_err(|error| error.to_string())
 }

@@ -1,20 +1,26 @@
 //! A connection of the load generator: HTTP/1.1, kept alive, one request at a time. It does as little as is correct, because it runs on the
 //! cores of what it measures.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, Result, bail, ensure};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_rustls::TlsConnector;
 
 /// A head is smaller than this.
 const HEAD: usize = 4096;
 /// What is read at once of a body.
 const CHUNK: usize = 64 * 1024;
 
+/// What a connection runs over.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
 /// A connection that is kept alive.
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     buffer: Vec<u8>,
 }
 
@@ -27,10 +33,14 @@ struct Head {
 }
 
 impl Connection {
-    /// Connects.
-    pub(super) async fn open(address: SocketAddr) -> Result<Self> {
+    /// Connects, by TLS if there is a connector.
+    pub(super) async fn open(address: SocketAddr, tls: Option<&TlsConnector>) -> Result<Self> {
         let stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true).context("cannot switch off Nagle's algorithm")?;
+        let stream: Box<dyn Stream> = match tls {
+            None => Box::new(stream),
+            Some(tls) => Box::new(encrypted(tls, address.ip(), stream).await?),
+        };
         Ok(Self { stream, buffer: Vec::with_capacity(HEAD) })
     }
 
@@ -67,6 +77,27 @@ impl Connection {
         ensure!(count > 0, "the connection was closed before the answer was complete");
         Ok(count)
     }
+}
+
+/// A TLS connection that comes from `from`, an address of this machine.
+pub(super) async fn open_from(
+    from: IpAddr,
+    to: SocketAddr,
+    tls: &TlsConnector,
+) -> Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.bind(SocketAddr::new(from, 0)).with_context(|| format!("cannot come from {from}"))?;
+    let stream = socket.connect(to).await.with_context(|| format!("cannot connect to {to}"))?;
+    stream.set_nodelay(true)?;
+    encrypted(tls, to.ip(), stream).await
+}
+
+async fn encrypted(
+    tls: &TlsConnector,
+    to: IpAddr,
+    stream: TcpStream,
+) -> Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    tls.connect(ServerName::IpAddress(to.into()), stream).await.with_context(|| format!("no TLS with {to}"))
 }
 
 /// Reads a head; none while it is not complete.
@@ -114,7 +145,7 @@ mod tests {
             stream.read_exact(&mut request).await.unwrap();
             stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno").await.unwrap();
         });
-        let mut connection = Connection::open(address).await.unwrap();
+        let mut connection = Connection::open(address, None).await.unwrap();
         assert_eq!(connection.exchange(b"ping").await.unwrap(), 8);
         assert_eq!(connection.exchange(b"ping").await.unwrap_err().to_string(), "the answer was 403 no");
         peer.await.unwrap();

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
 
 use super::connection::Connection;
 use super::latency::Latencies;
@@ -27,9 +28,11 @@ pub(super) enum Requests {
 }
 
 /// To whom, over how many connections.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub(super) struct Load {
     pub(super) address: SocketAddr,
+    /// For connections by TLS.
+    pub(super) tls: Option<TlsConnector>,
     pub(super) connections: usize,
     /// An answer with a smaller body is an error.
     pub(super) least_body: usize,
@@ -101,14 +104,14 @@ impl Load {
         // Opened before the clock runs.
         let mut connections = Vec::with_capacity(self.connections);
         for _ in 0..self.connections {
-            connections.push(Connection::open(self.address).await?);
+            connections.push(Connection::open(self.address, self.tls.as_ref()).await?);
         }
         let next = Arc::new(AtomicUsize::new(0));
         let begun = Instant::now();
         let mut tasks = JoinSet::new();
         for connection in connections {
-            let (requests, pace, next) = (requests.clone(), pace.clone(), Arc::clone(&next));
-            tasks.spawn(async move { self.use_up(connection, &requests, &pace, &next, begun).await });
+            let (load, requests, pace, next) = (self.clone(), requests.clone(), pace.clone(), Arc::clone(&next));
+            tasks.spawn(async move { load.use_up(connection, &requests, &pace, &next, begun).await });
         }
         let _pacing = match &pace {
             Pace::Closed => None,
@@ -231,7 +234,7 @@ mod tests {
                 stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
             }
         });
-        let load = Load { address, connections: 1, least_body: 0 };
+        let load = Load { address, tls: None, connections: 1, least_body: 0 };
         let answered = load.open(&Requests::Same(Arc::new(b"ping".to_vec()), count), 1000.0, 1).await.unwrap();
         assert_eq!(answered.count, count);
         assert!(answered.latencies.quantile(1000) > delay * 10, "{:?}", answered.latencies.quantile(1000));

@@ -9,10 +9,8 @@
 //! the API server took merely to take the objects.
 
 mod crowd;
-mod exposition;
 mod figures;
 mod newcomers;
-mod notes;
 mod sight;
 
 use std::path::Path;
@@ -27,14 +25,16 @@ use sikkerkey_crds::secret;
 
 pub(super) use self::crowd::Crowd;
 use self::crowd::object;
-use self::exposition::Expositions;
+
 use self::figures::Figures;
 use self::newcomers::Newcomers;
-use self::notes::{Asked, Notes};
+
 use self::sight::Sight;
 use super::Bench;
+use super::exposition::Expositions;
 use super::latency::Latencies;
 use super::meter::{Memory, Meter};
+use super::notes::{Asked, Notes};
 use super::row::Row;
 use crate::cargo;
 use crate::cluster::{Cluster, Options};

@@ -34,6 +34,14 @@ pub(super) struct Scale {
     pub(super) objects: Crowd,
     /// New Secrets of which each is timed.
     pub(super) newcomers: usize,
+    /// Pods that start at once, and how often.
+    pub(super) pods: usize,
+    pub(super) pod_rounds: usize,
+    /// Sidecars of which each is timed, and how long one waits for nothing.
+    pub(super) sidecars: usize,
+    pub(super) idle_sidecar: Duration,
+    /// Pods of each kind on a real node.
+    pub(super) starts: usize,
     /// How long nothing changes.
     pub(super) quiet: Duration,
     /// How long the server is away from the operator.
@@ -56,6 +64,11 @@ impl Scale {
         database: 1_000_000_000,
         objects: Crowd { namespaces: 100, secrets: 4000, grants: 4000, machines: 1900, policies: 100 },
         newcomers: 60,
+        pods: 1000,
+        pod_rounds: 5,
+        sidecars: 60,
+        idle_sidecar: Duration::from_secs(40),
+        starts: 30,
         quiet: Duration::from_mins(1),
         away: Duration::from_mins(1),
     };
@@ -72,6 +85,11 @@ impl Scale {
         database: 100_000_000,
         objects: Crowd { namespaces: 20, secrets: 800, grants: 800, machines: 380, policies: 20 },
         newcomers: 20,
+        pods: 300,
+        pod_rounds: 3,
+        sidecars: 30,
+        idle_sidecar: Duration::from_secs(20),
+        starts: 12,
         quiet: Duration::from_secs(20),
         away: Duration::from_secs(20),
         ..Self::FULL
@@ -91,6 +109,11 @@ impl Scale {
         database: 3_000_000,
         objects: Crowd { namespaces: 2, secrets: 8, grants: 8, machines: 4, policies: 2 },
         newcomers: 2,
+        pods: 5,
+        pod_rounds: 1,
+        sidecars: 2,
+        idle_sidecar: Duration::from_secs(1),
+        starts: 1,
         quiet: Duration::from_secs(2),
         away: Duration::from_secs(2),
     };

@@ -82,7 +82,7 @@ impl Served {
             if let Some(status) = served.child.try_wait().context("cannot look after a process")? {
                 bail!("{} ended with {status}. {}", command.get_program().display(), served.log.tail());
             }
-            if let Ok(mut connection) = Connection::open(address).await
+            if let Ok(mut connection) = Connection::open(address, None).await
                 && connection.exchange(request.as_bytes()).await.is_ok()
             {
                 served.start = begun.elapsed();
@@ -97,7 +97,7 @@ impl Served {
 
     /// A load for it.
     pub(super) fn load(&self, connections: usize) -> Load {
-        Load { address: self.address, connections, least_body: 0 }
+        Load { address: self.address, tls: None, connections, least_body: 0 }
     }
 
     /// Asks it to end, and waits until it has.

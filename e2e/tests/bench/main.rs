@@ -18,23 +18,26 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use sikkerkey_e2e::cargo;
+use sikkerkey_e2e::node::Node;
 use sikkerkey_e2e::wait::wait_for;
 use tempfile::TempDir;
 
 /// The bound of one wait. Nothing comes near it on an idle machine.
 const BOUND: Duration = Duration::from_secs(90);
 
-/// Server and operator.
-static PROGRAMS: LazyLock<[PathBuf; 2]> = LazyLock::new(|| {
+/// Server, operator and sidecar.
+static PROGRAMS: LazyLock<[PathBuf; 3]> = LazyLock::new(|| {
     let workspace = cargo::build_workspace().expect("it builds");
-    ["sikkerkey-server", "sikkerkey-operator"].map(|program| workspace.program(program).expect("it is a program"))
+    let [server, operator] =
+        ["sikkerkey-server", "sikkerkey-operator"].map(|name| workspace.program(name).expect("it is a program"));
+    [server, operator, cargo::build_static("sikkerkey-sidecar", "sidecar").expect("it builds")]
 });
 
 fn bench(place: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sikkerkey-e2e"));
-    let [server, operator] = &*PROGRAMS;
+    let [server, operator, sidecar] = &*PROGRAMS;
     command.arg("bench").args(arguments).arg("--dir").arg(place);
-    command.arg("--server").arg(server).arg("--operator").arg(operator);
+    command.arg("--server").arg(server).arg("--operator").arg(operator).arg("--sidecar").arg(sidecar);
     command
 }
 
@@ -56,7 +59,10 @@ fn every_point_is_measured_and_written_down() {
     let rows = document["rows"].as_array().unwrap();
     let points: Vec<_> = rows.iter().map(|row| row["point"].as_str().unwrap()).collect();
     let of_server = ["P1", "P1", "P2", "P2", "P3", "P3", "P3", "P4", "P4", "P4", "P5", "P6"];
-    assert_eq!(points, [&of_server[..], &["P10"; 10], &["P11"; 2]].concat());
+    let of_pods = ["P7", "P7", "P7", "P7", "P7", "P8", "P8", "P8", "P8", "P8", "P9", "P9", "P9", "P9"];
+    // Where no node can run, the bench says so.
+    let on_a_node: &[&str] = if Node::requirements().is_empty() { &["P12"] } else { &[] };
+    assert_eq!(points, [&of_server[..], &of_pods, &["P10"; 10], &["P11"; 2], on_a_node].concat());
     let (table, picture) = (String::from_utf8(output.stdout).unwrap(), std::fs::read_to_string(svg).unwrap());
     for row in rows {
         let what = row["what"].as_str().unwrap();

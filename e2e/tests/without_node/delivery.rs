@@ -1,5 +1,6 @@
 //! A value's way to a pod's file, and its end.
 
+use serde_json::{Value, json};
 use sikkerkey_e2e::sidecar::files_after;
 use sikkerkey_e2e::wait::wait_for;
 
@@ -45,5 +46,82 @@ fn the_machine_of_a_pod_ends_with_it() {
         team.machine_count_becomes(1).await;
         team.delete_pod("web").await;
         team.machine_count_becomes(0).await;
+    });
+}
+
+#[test]
+fn files_of_every_format_reach_a_pod_and_names_that_clash_are_refused_when_applied() {
+    without_a_node("files of every format", async |installation| {
+        let team = Team::new(installation, "formats").await;
+        let certificate = json!(include_str!("../../../sidecar/files/tests/fixtures/tls/root.crt"));
+        let both = "secretRefs: [{name: db}, {name: token}]";
+        let files = format!(
+            "[{{path: a.json, format: JSON, {both}}}, {{path: a.yaml, format: YAML, {both}}}, \
+              {{path: a.properties, format: Properties, {both}}}, {{path: a.ini, format: INI, {both}}}, \
+              {{path: ca.p12, format: PKCS12, secretRefs: [{{name: ca}}], \
+                pkcs12: {{type: TrustStore, passwordRef: {{name: token}}}}}}]"
+        );
+        team.apply(&format!(
+            "
+apiVersion: sikkerkey.com/v1alpha1
+kind: Secret
+metadata: {{name: db}}
+spec: {{source: {{generate: {{fields: [{{name: username, literal: shop}}, {{name: password}}]}}}}}}
+---
+apiVersion: sikkerkey.com/v1alpha1
+kind: Secret
+metadata: {{name: ca}}
+spec: {{source: {{generate: {{fields: [{{name: ca.crt, literal: {certificate}}}, {{name: note}}]}}}}}}
+---
+apiVersion: sikkerkey.com/v1alpha1
+kind: Secret
+metadata: {{name: token}}
+spec: {{source: {{generate: {{}}}}}}
+---
+apiVersion: sikkerkey.com/v1alpha1
+kind: Machine
+metadata: {{name: web}}
+spec: {{workload: {{serviceAccountNames: [web]}}, delivery: {{files: {files}}}}}
+---
+apiVersion: sikkerkey.com/v1alpha1
+kind: Grant
+metadata: {{name: all}}
+spec: {{machineRef: {{name: web}}, secretRefs: [{{name: db}}, {{name: ca}}, {{name: token}}]}}
+"
+        ))
+        .await;
+        let pod = team.run(team.pod_object("web", "exec sleep 3600")).await;
+        let volume = installation.volume(&pod, "app").unwrap();
+        let read = |name: &str| std::fs::read_to_string(volume.join(name)).unwrap();
+        let all: Value = serde_json::from_str(&read("a.json")).unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let (password, token) = (text(&all["db"]["password"]), text(&all["token"]));
+        assert_eq!(all, json!({"db": {"username": "shop", "password": password}, "token": token}));
+        assert_eq!((password.len(), token.len()), (32, 32));
+        assert_eq!(
+            read("a.yaml"),
+            format!("\"db\":\n  \"username\": \"shop\"\n  \"password\": \"{password}\"\n\"token\": \"{token}\"\n")
+        );
+        assert_eq!(read("a.properties"), format!("DB_USERNAME=shop\nDB_PASSWORD={password}\nTOKEN={token}\n"));
+        assert_eq!(
+            read("a.ini"),
+            format!("[db]\nusername = shop\npassword = {password}\n\n[secrets]\ntoken = {token}\n")
+        );
+        let store = std::fs::read(volume.join("ca.p12")).unwrap();
+        // A PFX of version 3.
+        assert_eq!((store[0], &store[4..7]), (0x30, &[2, 1, 3][..]));
+
+        let clash = "
+apiVersion: sikkerkey.com/v1alpha1
+kind: Machine
+metadata: {name: web}
+spec:
+  workload: {serviceAccountNames: [web]}
+  delivery: {files: [{path: a.json, format: JSON, secretRefs: [{name: db}, {name: token, as: db}]}]}
+";
+        let refusal = team.try_apply(clash).await.unwrap_err();
+        let expected = "spec.delivery.files[0]: cannot be written: Secret formats/db and Secret formats/token both give the \
+                        name db: give one of them another name with as";
+        assert!(refusal.contains(expected), "{refusal}");
     });
 }

@@ -23,6 +23,18 @@ pub struct Token {
     pub used: Option<Used>,
 }
 
+impl Token {
+    /// The id of its row: tokens that are made together are neighbours in the database, and are written together.
+    pub fn id(&self) -> String {
+        format!("{:013}.{}", self.expires_at.0, self.hash)
+    }
+
+    /// The hash in such an id.
+    pub fn hash_of(id: &str) -> &str {
+        id.rsplit_once('.').map_or(id, |(_, hash)| hash)
+    }
+}
+
 /// What a one-time token is good for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(clippy::large_enum_variant, reason = "almost every token is the large one: a pod's")]

@@ -111,7 +111,7 @@ fn empty_trash(context: &Context<'_>, steps: &mut Steps) {
 fn forget(context: &Context<'_>, steps: &mut Steps) {
     let (state, now) = (context.state, context.now);
     for token in state.tokens.values().filter(|it| ended(Some(it.expires_at), ENDED_SECONDS, now)) {
-        steps.remove(EntityKind::Token, &token.hash);
+        steps.remove(EntityKind::Token, &token.id());
     }
     for login in state.spent_logins.values().filter(|it| ended(Some(it.expires_at), 0, now)) {
         steps.remove(EntityKind::SpentLogin, &login.hash);

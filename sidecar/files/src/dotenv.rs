@@ -6,72 +6,57 @@
 //! character mean itself for `\`, `"`, `$` and `` ` ``, and stands with `n` for a newline, with `r` for a carriage
 //! return. Every other character means itself. Nothing is ever expanded, there are no comments, no blank lines, no
 //! `export`. A POSIX shell that sources the file gets the same values, as long as they hold no newline and no carriage
-//! return.
+//! return; the tests do it with dash, bash and busybox. A NUL is refused: no environment variable can hold one.
 //!
 //! A name is the input's `as`, as it stands. Without one it is the Secret's name in upper case, with `_` for what is
 //! not a letter or digit, and with `_` in front of a leading digit. A structured secret gives one line for each field,
 //! `{name}_{FIELD}`, in the order of its fields; an input that names one field gives one line under its own name.
 
-use std::collections::BTreeMap;
+use sikkerkey_protocol::sync::Input;
 
-use zeroize::Zeroizing;
-
-use crate::{Content, FileError, Source, fields};
+use crate::buffer::Buffer;
+use crate::names::{self, Entry, Naming, upper};
+use crate::{Content, FileError, Source};
 
 pub(crate) fn render(sources: &[Source<'_>]) -> Result<Content, FileError> {
-    let mut lines = Lines::default();
-    for source in sources {
-        let secret = &source.input.secret;
-        let name = source.input.alias.clone().unwrap_or_else(|| default_name(&secret.name));
-        if let Some(field) = &source.input.field {
-            let text = fields::one(*source, field)?;
-            lines.add(name, text.expose(), format!("field {field} of Secret {secret}"))?;
-        } else if source.field_names.is_empty() {
-            lines.add(name, source.text.expose(), format!("Secret {secret}"))?;
-        } else {
-            for (field, text) in fields::all(*source)? {
-                let name = format!("{name}_{}", upper(&field));
-                lines.add(name, text.expose(), format!("field {field} of Secret {secret}"))?;
-            }
-        }
+    let entries = names::entries::<DotEnv>(sources)?;
+    let room = entries.iter().map(|entry| entry.name.len() + 2 * entry.text.expose().len() + 4).sum();
+    let mut text = Buffer::with_capacity(room);
+    for entry in &entries {
+        add(&mut text, entry)?;
     }
-    Ok(lines.text)
+    Ok(text.into_content())
 }
 
-#[derive(Default)]
-struct Lines {
-    text: Content,
-    /// Which input gave a name.
-    names: BTreeMap<String, String>,
+pub(crate) struct DotEnv;
+
+impl Naming for DotEnv {
+    fn name(input: &Input, field: Option<&str>) -> String {
+        let name = input.alias.clone().unwrap_or_else(|| default_name(&input.secret.name));
+        field.map_or_else(|| name.clone(), |field| format!("{name}_{}", upper(field)))
+    }
 }
 
-impl Lines {
-    fn add(&mut self, name: String, value: &str, input: String) -> Result<(), FileError> {
-        if value.contains('\0') {
-            return Err(FileError::Nul { input });
-        }
-        if let Some(first) = self.names.get(&name) {
-            return Err(FileError::Collision { name, first: first.clone(), second: input });
-        }
-        // A buffer that grows leaves its old self behind unwiped, so room for the longest line is made by hand.
-        let room = name.len() + 2 * value.len() + 4;
-        let mut text = Zeroizing::new(Vec::with_capacity(self.text.len() + room));
-        text.extend_from_slice(&self.text);
-        text.extend_from_slice(name.as_bytes());
-        text.extend_from_slice(b"=\"");
-        for byte in value.bytes() {
-            match byte {
-                b'\\' | b'"' | b'$' | b'`' => text.extend_from_slice(&[b'\\', byte]),
-                b'\n' => text.extend_from_slice(b"\\n"),
-                b'\r' => text.extend_from_slice(b"\\r"),
-                _ => text.push(byte),
-            }
-        }
-        text.extend_from_slice(b"\"\n");
-        self.text = text;
-        self.names.insert(name, input);
-        Ok(())
+fn add(text: &mut Buffer, entry: &Entry<'_>) -> Result<(), FileError> {
+    let value = entry.text.expose();
+    if value.contains('\0') {
+        return Err(FileError::Nul { input: entry.origin().to_string() });
     }
+    text.push_str(&entry.name);
+    text.push(b"=\"");
+    for c in value.chars() {
+        match c {
+            '\\' | '"' | '$' | '`' => {
+                text.push(b"\\");
+                text.push_char(c);
+            }
+            '\n' => text.push(b"\\n"),
+            '\r' => text.push(b"\\r"),
+            c => text.push_char(c),
+        }
+    }
+    text.push(b"\"\n");
+    Ok(())
 }
 
 fn default_name(secret: &str) -> String {
@@ -79,24 +64,23 @@ fn default_name(secret: &str) -> String {
     if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name }
 }
 
-fn upper(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::process::Command;
 
     use proptest::prelude::*;
+    use sikkerkey_protocol::secret_text::SecretText;
 
     use super::*;
 
     fn lines(values: &[(&str, &str)]) -> String {
-        let mut lines = Lines::default();
+        let mut text = Buffer::default();
         for (name, value) in values {
-            lines.add((*name).to_owned(), value, (*name).to_owned()).unwrap();
+            let input = Input { secret: "shop/db".to_owned().try_into().unwrap(), field: None, alias: None };
+            let value = SecretText::new((*value).to_owned());
+            add(&mut text, &Entry { input: &input, field: None, name: (*name).to_owned(), text: value }).unwrap();
         }
-        String::from_utf8(lines.text.to_vec()).unwrap()
+        String::from_utf8(text.into_content().to_vec()).unwrap()
     }
 
     /// A strict reader of the dialect, written from its description above.
@@ -153,12 +137,6 @@ mod tests {
         for (secret, name) in [("db", "DB"), ("stripe-key", "STRIPE_KEY"), ("a.b-c", "A_B_C"), ("9lives", "_9LIVES")] {
             assert_eq!(default_name(secret), name);
         }
-    }
-
-    #[test]
-    fn a_nul_is_refused() {
-        let error = Lines::default().add("A".into(), "a\0b", "Secret shop/db".into()).unwrap_err();
-        assert_eq!(error, FileError::Nul { input: "Secret shop/db".into() });
     }
 
     proptest! {

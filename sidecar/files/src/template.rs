@@ -29,8 +29,8 @@
 //! # What is checked when
 //!
 //! [`check`] knows the template and the names of its inputs. It finds every error of syntax, every filter, test and variable
-//! that is not there in any branch, and wrong numbers of arguments. [`render`] checks again: what arrives may be from another
-//! version. What follows from a value, such as a field that a Secret does not have, is found then.
+//! that is not there in any branch, and wrong numbers of arguments. The sidecar checks again before it renders. What
+//! follows from a value, such as a field that a Secret does not have, is found then.
 //!
 //! # What is wiped
 //!
@@ -60,9 +60,8 @@ const FUEL: u64 = 1 << 16;
 /// Loops in loops.
 const MAX_DEPTH: usize = 100;
 
-/// The content.
+/// The content of a file that has passed [`check`], without which the parser has no limits.
 pub(crate) fn render(file: &File, sources: &[Source<'_>]) -> Result<Content, FileError> {
-    check(file)?;
     let source = file.template.as_deref().unwrap_or_default();
     let context = variables::context(sources)?;
     let failed = |error: Error| FileError::Template(explain(&error, source));

@@ -1,5 +1,5 @@
 use sikkerkey_protocol::secret_text::SecretText;
-use sikkerkey_protocol::sync::{Delivery, Format, News, OnDenied, Synced};
+use sikkerkey_protocol::sync::{Delivery, Format, News, OnDenied, Pkcs12, Synced};
 
 use super::*;
 
@@ -96,6 +96,32 @@ fn a_template_is_written_with_the_values_of_its_inputs() {
 }
 
 #[test]
+fn every_other_format_is_written() {
+    let of = |format| content(file("f", format, vec![input("db", None, None)]), vec![("db", plain("x"))]).unwrap();
+    assert_eq!(of(Format::Json), "{\n  \"db\": \"x\"\n}\n");
+    assert_eq!(of(Format::Yaml), "\"db\": \"x\"\n");
+    assert_eq!(of(Format::Properties), "DB=x\n");
+    assert_eq!(of(Format::Ini), "[secrets]\ndb = x\n");
+}
+
+#[test]
+fn a_store_waits_for_its_password_and_is_the_same_each_time() {
+    let store = Pkcs12 { trust_store: true, alias: None, password: input("pw", None, None) };
+    let store =
+        || File { pkcs12: Some(store.clone()), ..file("ca.p12", Format::Pkcs12, vec![input("ca", None, None)]) };
+    let pem = include_str!("../../files/tests/fixtures/tls/root.crt");
+    let waiting = render_files(vec![store()], vec![("ca", plain(pem))]);
+    assert_eq!(
+        waiting.missing[0].message,
+        "file ca.p12 waits for Secret shop/pw: the server has not answered for it yet"
+    );
+    let rendered = || render_files(vec![store()], vec![("ca", plain(pem)), ("pw", plain("changeit"))]);
+    let (first, second) = (rendered(), rendered());
+    assert_eq!(first.files.len(), 1, "{:?}", first.missing);
+    assert!(first == second);
+}
+
+#[test]
 fn what_cannot_be_rendered_says_why() {
     let raw = |field| file("f", Format::Raw, vec![input("db", Some(field), None)]);
     let both = |first: Input, second: Input| file("app.env", Format::DotEnv, vec![first, second]);
@@ -137,10 +163,16 @@ fn what_cannot_be_rendered_says_why() {
             "file app.env cannot be written: field user of Secret shop/db and field user of Secret shop/db both give the name DB_USER: give one of them another name with as",
         ),
         (
-            file("c.yaml", Format::Yaml, vec![input("db", None, None)]),
+            file("c.ini", Format::Ini, vec![input("db", None, None)]),
+            plain(" x"),
+            "FileInvalid",
+            "file c.ini cannot be written: Secret shop/db begins or ends with white space, which is not read back: use format JSON or YAML",
+        ),
+        (
+            File { template: Some("{{ pw }}".into()), ..file("c", Format::Template, vec![input("db", None, None)]) },
             plain("x"),
-            "FormatUnsupported",
-            "file c.yaml cannot be written: format YAML is not supported by this version of the sidecar",
+            "FileInvalid",
+            "file c cannot be written: template line 1, column 4, at `pw`: pw is none of its inputs, which are db: name one of these, or add the Secret to secretRefs with `as: pw`",
         ),
         (
             file("../c", Format::Raw, vec![input("db", None, None)]),
@@ -197,10 +229,10 @@ fn one_file_that_cannot_be_rendered_does_not_stop_the_others() {
             file("b", Format::Raw, vec![input("db", None, None)]),
             file("c", Format::Raw, vec![input("tls", None, None)]),
         ],
-        vec![("db", plain("x"))],
+        vec![("db", plain("\n"))],
     );
     assert_eq!(format!("{:?}", set.files), "[b (0440, 1 bytes)]");
-    assert_eq!(set.missing.iter().map(|missing| missing.reason).collect::<Vec<_>>(), ["FormatUnsupported", "Pending"]);
+    assert_eq!(set.missing.iter().map(|missing| missing.reason).collect::<Vec<_>>(), ["FileInvalid", "Pending"]);
 }
 
 #[test]

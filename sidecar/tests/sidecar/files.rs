@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sikkerkey_protocol::Call;
 use sikkerkey_protocol::denial::DenialReason;
-use sikkerkey_protocol::sync::{ChangeAction, Format, Input, OnChange, OnDenied, Sync};
+use sikkerkey_protocol::sync::{ChangeAction, File, Format, Input, OnChange, OnDenied, Pkcs12, Sync};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -163,38 +163,58 @@ async fn a_changed_delivery_is_followed_at_once() {
 }
 
 #[tokio::test]
-async fn a_hostile_or_unsupported_file_stops_only_itself() {
-    let peer = peer_with(&[("a", "one")]).await;
+async fn a_hostile_or_impossible_file_stops_only_itself() {
+    let peer = peer_with(&[("a", "one ")]).await;
     let outside = tempfile::tempdir().unwrap();
+    let of = |path: &str, format| File { format, ..raw(path, "a") };
     peer.change(|world| {
-        let mut yaml = raw("config.yaml", "a");
-        yaml.format = Format::Yaml;
         let absolute = outside.path().join("x");
         world.deliver(vec![
             raw("../escaped", "a"),
             raw(absolute.to_str().unwrap(), "a"),
             raw("..data", "a"),
-            yaml,
-            raw("a", "a"),
+            of("config.ini", Format::Ini),
+            of("config.yaml", Format::Yaml),
         ]);
     });
     let pod = Pod::started(&peer);
-    pod.has("a", "one").await;
+    pod.has("config.yaml", "\"a\": \"one \"\n").await;
     pod.says("FileRefused").await;
     assert!(!pod.state().ready);
     assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
     assert!(!pod.volume().parent().unwrap().join("escaped").exists());
 
-    peer.change(|world| {
-        let mut yaml = raw("config.yaml", "a");
-        yaml.format = Format::Yaml;
-        world.deliver(vec![yaml, raw("a", "a")]);
-    });
-    pod.says("FormatUnsupported").await;
+    peer.change(|world| world.deliver(vec![of("config.ini", Format::Ini), raw("a", "a")]));
+    pod.says("FileInvalid").await;
     assert_eq!(
         pod.state().message,
-        "file config.yaml cannot be written: format YAML is not supported by this version of the sidecar"
+        "file config.ini cannot be written: Secret shop/a begins or ends with white space, which is not \
+         read back: use format JSON or YAML"
     );
+
+    peer.change(|world| world.set("a", 2, "two"));
+    pod.is_ready().await;
+    assert_eq!(pod.read("config.ini").unwrap(), "[secrets]\na = two\n");
+}
+
+#[tokio::test]
+async fn a_store_does_not_change_while_its_secrets_do_not() {
+    let peer = peer_with(&[("ca", include_str!("../../files/tests/fixtures/tls/root.crt")), ("pw", "changeit")]).await;
+    peer.change(|world| {
+        let password = raw("", "pw").inputs.remove(0);
+        let pkcs12 = Some(Pkcs12 { trust_store: true, alias: None, password });
+        world.deliver(vec![File { format: Format::Pkcs12, pkcs12, ..raw("ca.p12", "ca") }]);
+    });
+    let mut pod = Pod::started(&peer);
+    pod.is_ready().await;
+    let generation = pod.generation();
+    // Another process makes it anew.
+    pod.kill().await;
+    pod.start();
+    pod.is_ready().await;
+    assert_eq!(pod.generation(), generation, "the application is not told");
+    peer.change(|world| world.set("pw", 2, "changed"));
+    eventually("the new password's store is there", || pod.generation() != generation).await;
 }
 
 #[tokio::test]

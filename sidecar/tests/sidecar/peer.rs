@@ -34,6 +34,9 @@ use tokio_rustls::TlsAcceptor;
 
 pub(crate) const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.token-of-the-pod.c2lnbmF0dXJl";
 
+/// A name that the certificates hold beside the address.
+pub(crate) const NAME: &str = "sikkerkey.test";
+
 /// A certificate authority.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -51,7 +54,7 @@ impl Authority {
 
     fn acceptor(&self) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned(), NAME.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let private = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -224,6 +227,11 @@ impl Peer {
         let peer = Self { url, world: Arc::new(Mutex::new(world)), changed: Arc::new(Notify::new()), authority };
         peer.serve(listener, Some(peer.authority.acceptor()));
         peer
+    }
+
+    /// Where it listens, by name.
+    pub(crate) fn named_url(&self) -> String {
+        self.url.replace("127.0.0.1", NAME)
     }
 
     /// Another address with the same state and a certificate of `authority`.

@@ -10,7 +10,7 @@ use http::StatusCode;
 use sikkerkey_protocol::Call;
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::enrolment::{Attest, Register, Renew};
-use sikkerkey_protocol::sync::{Format, Sync};
+use sikkerkey_protocol::sync::{Format, Pkcs12, Sync};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::peer::{Fault, Peer, TOKEN, error, raw};
@@ -46,13 +46,14 @@ async fn no_value_token_voucher_or_key_is_ever_logged_or_said() {
         world.lifetime = 6000;
         let mut env = raw("app.env", "fields");
         env.format = Format::DotEnv;
-        let mut unsupported = raw("config.yaml", "plain");
-        unsupported.format = Format::Yaml;
-        unsupported.optional = true;
+        let mut no_store = raw("web.p12", "plain");
+        no_store.format = Format::Pkcs12;
+        no_store.pkcs12 = Some(Pkcs12 { trust_store: false, alias: None, password: no_store.inputs[0].clone() });
+        no_store.optional = true;
         let mut wrong_field = raw("wrong", "plain");
         wrong_field.inputs[0].field = Some("none".to_owned());
         wrong_field.optional = true;
-        world.delivery.files = vec![raw("plain", "plain"), env, unsupported, wrong_field, raw("broken", "broken")];
+        world.delivery.files = vec![raw("plain", "plain"), env, no_store, wrong_field, raw("broken", "broken")];
         world.delivery.files[4].optional = true;
         world.delivery.files[4].inputs[0].field = Some("x".to_owned());
         world.set("plain", 1, VALUES[0]);
@@ -89,7 +90,7 @@ async fn no_value_token_voucher_or_key_is_ever_logged_or_said() {
     write!(said, "{:?}", pod.state()).unwrap();
 
     let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    for expected in ["enrolled", "renewed", "this very line", "DEBUG", "file config.yaml"] {
+    for expected in ["enrolled", "renewed", "this very line", "DEBUG", "file web.p12"] {
         assert!(log.contains(expected), "the log was not captured: it lacks {expected}:\n{log}");
     }
     let world = peer.world();

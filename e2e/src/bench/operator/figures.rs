@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::notes::Asked;
 use super::{AT_ONCE, Again, Away, Cold, Quiet};
 use crate::bench::latency::Latencies;
+use crate::bench::notes::Asked;
 use crate::bench::row::{Better, Row, Unit, short};
 use crate::bench::scale::Scale;
 

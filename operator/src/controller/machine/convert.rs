@@ -207,6 +207,23 @@ mod tests {
     }
 
     #[test]
+    fn every_file_of_the_readme_is_admitted() {
+        let (_, table) =
+            include_str!("../../../../README.md").split_once("| An entry of `files` | The file |\n").unwrap();
+        let files: Vec<Value> = table
+            .lines()
+            .skip(1)
+            .take_while(|line| line.starts_with('|'))
+            .map(|row| {
+                let entry = row.split(" | `{").nth(1).and_then(|rest| rest.split("}`").next()).unwrap();
+                serde_yaml::from_str(&format!("{{{}}}", entry.replace("\\|", "|"))).unwrap()
+            })
+            .collect();
+        assert!(files.len() >= 9, "{files:?}");
+        converted(json!({"workload": {"serviceAccountNames": ["web"]}, "delivery": {"files": files}})).unwrap();
+    }
+
+    #[test]
     fn a_signal_and_its_debounce_are_taken_over() {
         let notice = json!({"signal": {"name": "SIGHUP", "processName": "nginx"}, "debounce": "500ms"});
         let spec = json!({"workload": {"serviceAccountNames": ["web"]}, "delivery": {"onChange": notice}});
@@ -257,6 +274,21 @@ mod tests {
                     {"path": "b", "secretRefs": [{"name": "a"}, {"name": "b"}]},
                 ]}}),
                 "spec.delivery.files[1]: format Raw takes exactly one entry in secretRefs, without as",
+            ),
+            (
+                json!({"workload": workload, "delivery": {"files": [
+                    {"path": "a", "format": "JSON", "secretRefs": [{"name": "a"}, {"name": "b", "as": "a"}]},
+                ]}}),
+                "spec.delivery.files[0]: cannot be written: Secret shop/a and Secret shop/b both give the name a: give \
+                 one of them another name with as",
+            ),
+            (
+                json!({"workload": workload, "delivery": {"files": [
+                    {"path": "a", "format": "PKCS12", "secretRefs": [{"name": "a"}, {"name": "b"}],
+                     "pkcs12": {"type": "KeyStore", "passwordRef": {"name": "pw"}}},
+                ]}}),
+                "spec.delivery.files[0]: cannot be written: a KeyStore takes exactly one Secret, with private key and \
+                 certificates, not 2",
             ),
         ] {
             assert_eq!(converted(spec.clone()), Err(message.to_owned()), "{spec}");

@@ -53,8 +53,8 @@ pub fn begin(it: &Reopened<'_>, file: &str) -> Beginning<Outcome> {
     for cluster in state.clusters.values() {
         steps.put(Entity::Cluster(Cluster { logins_after: Some(nonce_floor), ..cluster.clone() }));
     }
-    for hash in state.tokens.keys() {
-        steps.remove(EntityKind::Token, hash);
+    for token in state.tokens.values() {
+        steps.remove(EntityKind::Token, &token.id());
     }
     for id in state.enrolment_tokens.keys() {
         steps.remove(EntityKind::EnrolmentToken, id);

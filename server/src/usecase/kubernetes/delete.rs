@@ -65,7 +65,7 @@ fn remove_fleet(scope: &Scope<'_>, fleet: &Fleet, steps: &mut Steps) {
     }
     for token in state.tokens.values() {
         if matches!(&token.purpose, TokenPurpose::Pod { fleet: it, .. } if *it == fleet.id) {
-            steps.remove(EntityKind::Token, &token.hash);
+            steps.remove(EntityKind::Token, &token.id());
         }
     }
     steps.audit.push(entry(Action::FleetDelete, format!("Machine {key}")));

@@ -48,7 +48,7 @@ pub fn gone(context: &Context<'_>, agent: &Agent, source: Source, request: GoneP
     for token in state.tokens.values() {
         if matches!(&token.purpose, TokenPurpose::Pod { pod, .. } if pod.cluster == *cluster && uids.contains(&pod.pod.uid))
         {
-            steps.remove(EntityKind::Token, &token.hash);
+            steps.remove(EntityKind::Token, &token.id());
         }
     }
     if learnt > 0 {

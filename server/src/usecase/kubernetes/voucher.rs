@@ -47,7 +47,7 @@ pub fn issue(context: &Context<'_>, agent: &Agent, source: Source, request: Issu
     for token in state.tokens.values() {
         if let TokenPurpose::Pod { pod, public_key, .. } = &token.purpose {
             if pod.cluster == *cluster && pod.pod.uid == request.pod.uid {
-                steps.remove(EntityKind::Token, &token.hash);
+                steps.remove(EntityKind::Token, &token.id());
             } else if *public_key == request.public_key && context.now < token.expires_at {
                 return Err(crate::usecase::key_owner::in_use("another pod has shown this key: make a new one"));
             }

@@ -1,22 +1,22 @@
-//! Content that grows, within a limit and without leaving itself behind.
+//! Content within a limit.
 
-use std::io;
-
-use zeroize::Zeroizing;
+use std::io::{self, Write};
 
 use crate::Content;
+use crate::buffer;
 
 /// The longest content. The volume is 4 MiB unless its owner wants more.
 pub(super) const MAX_CONTENT: usize = 1 << 20;
 
 pub(super) struct Buffer {
-    content: Content,
+    content: buffer::Buffer,
+    length: usize,
     full: bool,
 }
 
 impl Buffer {
     pub(super) fn new(expected: usize) -> Self {
-        Self { content: Zeroizing::new(Vec::with_capacity(expected.min(MAX_CONTENT))), full: false }
+        Self { content: buffer::Buffer::with_capacity(expected.min(MAX_CONTENT)), length: 0, full: false }
     }
 
     /// Whether more was written than there is room for.
@@ -25,24 +25,18 @@ impl Buffer {
     }
 
     pub(super) fn into_content(self) -> Content {
-        self.content
+        self.content.into_content()
     }
 }
 
-impl io::Write for Buffer {
+impl Write for Buffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let needed = self.content.len().saturating_add(bytes.len());
-        if needed > MAX_CONTENT {
+        self.length = self.length.saturating_add(bytes.len());
+        if self.length > MAX_CONTENT {
             self.full = true;
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        if needed > self.content.capacity() {
-            // A vector that grows by itself leaves its old self behind unwiped.
-            let mut grown = Zeroizing::new(Vec::with_capacity(needed.saturating_mul(2).min(MAX_CONTENT)));
-            grown.extend_from_slice(&self.content);
-            self.content = grown;
-        }
-        self.content.extend_from_slice(bytes);
+        self.content.push(bytes);
         Ok(bytes.len())
     }
 

@@ -213,14 +213,23 @@ fn what_no_sidecar_can_do_is_refused_before_a_pod_waits_for_it() {
         pkcs12: None,
     };
     let code = Some(ErrorCode::Unsupported);
-    let yaml = with(&|it| it.files = vec![file(Format::Yaml)]);
-    let text = "file app: format Yaml is not supported by this version: use Raw, DotEnv or Template";
-    refused(Bench::new().apply_machine(yaml), RefusalKind::Invalid, code, text);
     let signal = with(&|it| {
         let action = ChangeAction::Signal { name: "SIGHUP".into(), process_name: "nginx".into() };
         it.on_change = Some(OnChange { debounce_millis: 0, action });
     });
     let text = "onChange.signal is not supported by this version: use onChange.httpPost";
     refused(Bench::new().apply_machine(signal), RefusalKind::Invalid, code, text);
-    Bench::new().apply_machine(with(&|it| it.files = vec![file(Format::DotEnv), file(Format::Template)])).unwrap();
+    let formats = [
+        Format::Raw,
+        Format::DotEnv,
+        Format::Json,
+        Format::Yaml,
+        Format::Properties,
+        Format::Ini,
+        Format::Pkcs12,
+        Format::Template,
+    ];
+    for format in formats {
+        Bench::new().apply_machine(with(&|it| it.files = vec![file(format)])).unwrap();
+    }
 }

@@ -23,6 +23,8 @@ pub(super) struct Asked {
     pub(super) leases: usize,
     /// What changes nothing.
     pub(super) reads: usize,
+    /// Of these, Machines that were looked up by name, which admission does when memory does not know one.
+    pub(super) lookups: usize,
     /// Of all, those that were told to come later.
     pub(super) too_many: usize,
 }
@@ -85,6 +87,7 @@ impl Asked {
             writes: self.writes + other.writes,
             leases: self.leases + other.leases,
             reads: self.reads + other.reads,
+            lookups: self.lookups + other.lookups,
             too_many: self.too_many + other.too_many,
         }
     }
@@ -104,6 +107,7 @@ impl Asked {
             _ if changes => self.writes += 1,
             _ => self.reads += 1,
         }
+        self.lookups += usize::from(resource == "machines" && note.verb == "get");
         let code = note.response_status.as_ref().and_then(|status| status.code);
         self.too_many += usize::from(code == Some(429));
     }
@@ -131,10 +135,11 @@ mod tests {
             note("create", "events", "op", 429),
             note("update", "leases", "op", 200),
             note("list", "secrets", "op", 200),
+            note("get", "machines", "op", 200),
             note("create", "tokenreviews", "op", 201),
             note("create", "secrets", "a person", 201),
         ]);
-        assert_eq!(notes.since_last().unwrap(), Asked { writes: 2, leases: 1, reads: 2, too_many: 1 });
+        assert_eq!(notes.since_last().unwrap(), Asked { writes: 2, leases: 1, reads: 3, lookups: 1, too_many: 1 });
         write(&[note("delete", "secrets", "op", 200)]);
         assert_eq!(notes.since_last().unwrap(), Asked { writes: 1, ..Asked::default() });
         assert_eq!(notes.since_last().unwrap(), Asked::default());
