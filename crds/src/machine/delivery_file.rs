@@ -40,7 +40,7 @@ pub struct DeliveryFile {
     )]
     pub path: String,
     /// `Raw` (one value, byte for byte), `DotEnv`, `JSON`, `YAML`, `Properties`, `INI`, `PKCS12` (a key store) or
-    /// `Template`. Absent: `Raw`. This version refuses `Template`.
+    /// `Template`. Absent: `Raw`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<FileFormat>,
     /// Permission bits as four octal digits in quotes, for example `"0440"`. Absent: `"0444"`: only containers that

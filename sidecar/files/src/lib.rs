@@ -8,7 +8,8 @@
 //! # Invariants
 //!
 //! * No error holds a value or a part of one.
-//! * Content and what it is made of are wiped when they are dropped.
+//! * Content and what it is made of are wiped when they are dropped, but for copies in the engine of templates while it
+//!   renders (`template.rs` says which).
 //! * What [`check`] refuses, [`render`] refuses as well, whatever the values are.
 
 mod buffer;
@@ -21,12 +22,15 @@ mod names;
 mod pkcs12;
 mod properties;
 mod raw;
+mod template;
 mod yaml;
 
 pub use pkcs12::StoreProblem;
 use sikkerkey_protocol::secret_text::SecretText;
 use sikkerkey_protocol::sync::{File, Format, Input, SecretKey};
 use zeroize::Zeroizing;
+
+pub use self::template::TemplateError;
 
 /// The content of a file, wiped when dropped.
 pub type Content = Zeroizing<Vec<u8>>;
@@ -153,6 +157,24 @@ pub enum FileError {
         /// Which input.
         input: String,
     },
+    /// `Template` without a template.
+    #[error("cannot be written: format Template needs template")]
+    NoTemplate,
+    /// An input whose name no template can use.
+    #[error(
+        "cannot be written: no template can call {input} {name}: give it another name with `as`, such as {suggestion}"
+    )]
+    NotAVariable {
+        /// Which input.
+        input: String,
+        /// Its name.
+        name: String,
+        /// A name that can be used.
+        suggestion: String,
+    },
+    /// The template.
+    #[error("cannot be written: {0}")]
+    Template(TemplateError),
     /// A format that this version does not write.
     #[error("cannot be written: format {0} is not supported by this version of the sidecar")]
     Unsupported(&'static str),
@@ -169,7 +191,7 @@ pub fn render(file: &File, sources: &[Source<'_>], password: Option<Source<'_>>)
         Format::Properties => properties::render(sources),
         Format::Ini => ini::render(sources),
         Format::Pkcs12 => pkcs12::render(file, sources, password),
-        Format::Template => Err(FileError::Unsupported("Template")),
+        Format::Template => template::render(file, sources),
     }
 }
 
@@ -182,6 +204,6 @@ pub fn check(file: &File) -> Result<(), FileError> {
         Format::Properties => names::check_entries::<properties::Properties>(&file.inputs),
         Format::Ini => ini::check(&file.inputs),
         Format::Pkcs12 => pkcs12::check(file),
-        Format::Template => Ok(()),
+        Format::Template => template::check(file),
     }
 }

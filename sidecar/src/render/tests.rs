@@ -82,7 +82,21 @@ fn dotenv_has_a_line_for_each_value_in_the_order_of_inputs_and_fields() {
 }
 
 #[test]
-fn every_format_but_templates_is_written() {
+fn a_template_is_written_with_the_values_of_its_inputs() {
+    let mut file = file("url", Format::Template, vec![input("db", None, None), input("stripe-key", None, Some("key"))]);
+    file.template =
+        Some("{{ db.user }}@{{ db.host }} {{ db[\"pass\\\"word\"] | json }} {{ key | urlencode }}\n".into());
+    let secrets = || vec![("db", structured(&DB_NAMES, DB)), ("stripe-key", plain("sk/1"))];
+    assert_eq!(content(file.clone(), secrets()).unwrap(), "shop@db \"s3c\\\"r\\net\" sk%2F1\n");
+
+    file.template = Some("{{ key }}\n{{ db.port }}".into());
+    let message = "file url cannot be written: template line 2, column 4, at `db.port`: a variable or field in it is not \
+                   there: look at the names of the Secret's fields, or give a value with `| default(\"…\")`";
+    assert_eq!(content(file, secrets()), Err(("FileInvalid", message.to_owned())));
+}
+
+#[test]
+fn every_other_format_is_written() {
     let of = |format| content(file("f", format, vec![input("db", None, None)]), vec![("db", plain("x"))]).unwrap();
     assert_eq!(of(Format::Json), "{\n  \"db\": \"x\"\n}\n");
     assert_eq!(of(Format::Yaml), "\"db\": \"x\"\n");
@@ -155,10 +169,10 @@ fn what_cannot_be_rendered_says_why() {
             "file c.ini cannot be written: Secret shop/db begins or ends with white space, which is not read back: use format JSON or YAML",
         ),
         (
-            File { template: Some("{{ db }}".into()), ..file("c", Format::Template, vec![input("db", None, None)]) },
+            File { template: Some("{{ pw }}".into()), ..file("c", Format::Template, vec![input("db", None, None)]) },
             plain("x"),
-            "FormatUnsupported",
-            "file c cannot be written: format Template is not supported by this version of the sidecar",
+            "FileInvalid",
+            "file c cannot be written: template line 1, column 4, at `pw`: pw is none of its inputs, which are db: name one of these, or add the Secret to secretRefs with `as: pw`",
         ),
         (
             file("../c", Format::Raw, vec![input("db", None, None)]),

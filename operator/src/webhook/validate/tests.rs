@@ -319,3 +319,37 @@ fn an_original_that_is_to_go_is_warned_of_where_something_else_applies_the_objec
         assert_eq!(secret(source, more), Ok(expected));
     }
 }
+
+#[test]
+fn a_template_that_no_value_could_save_is_refused_with_its_line() {
+    let machine = |template: &str| {
+        let files = json!([{
+            "path": "url", "format": "Template", "template": template,
+            "secretRefs": [{"name": "db"}, {"name": "stripe-key", "as": "key"}],
+        }]);
+        verdict("Machine", json!({"workload": {"serviceAccountNames": ["web"]}, "delivery": {"files": files}}))
+    };
+    assert_eq!(machine("{{ db.username }}:{{ db.password | urlencode }}@{{ key }}"), Ok(vec![]));
+    for (template, message) in [
+        (
+            "a: b\nc: {{ db.username",
+            "line 2, column 10, at `username`: syntax error: unexpected end of input, expected end of variable block",
+        ),
+        (
+            "{% if false %}{{ pw }}{% endif %}",
+            "line 1, column 18, at `pw`: pw is none of its inputs, which are db, key: name one of these, or add the Secret \
+             to secretRefs with `as: pw`",
+        ),
+        (
+            "{{ key | urlencod }}",
+            "line 1, column 10, at `urlencod`: there is no filter urlencod: use b64encode, b64decode, json, urlencode, xml, \
+             sh, sha256, upper, lower, trim, replace, indent, default, split, join, first, last, length, items",
+        ),
+    ] {
+        let message = format!("spec.delivery.files[0]: cannot be written: template {message}");
+        assert_eq!(machine(template), Err(("InvalidSpec", message)));
+    }
+    // One that would be the end of the process that parses it.
+    let deep = machine(&format!("{{{{ {}1 }}}}", "-".repeat(8000))).unwrap_err().1;
+    assert!(deep.contains("one tag has at most 200 words and signs"), "{deep}");
+}

@@ -6,7 +6,7 @@ use sikkerkey_protocol::canonical::sha256_hex;
 use sikkerkey_protocol::error_body::ErrorCode;
 use sikkerkey_protocol::key::PublicKey;
 use sikkerkey_protocol::kubernetes::{ApplyMachine, Approval, MachineState, Subject};
-use sikkerkey_protocol::sync::{ChangeAction, Delivery, Format, OnChange};
+use sikkerkey_protocol::sync::{ChangeAction, Delivery, OnChange};
 
 use super::scope::{Scope, check_generation, check_object, invalid};
 use super::{project, standing};
@@ -97,12 +97,6 @@ fn check(request: &ApplyMachine) -> Result<(), Refusal> {
 
 /// What no sidecar of this version can do is refused here, before a pod waits for it.
 fn check_delivery(delivery: &Delivery) -> Result<(), Refusal> {
-    for file in &delivery.files {
-        if file.format == Format::Template {
-            let text = format!("file {}: format Template is not supported by this version: use another one", file.path);
-            return Err(invalid(text).code(ErrorCode::Unsupported));
-        }
-    }
     if let Some(OnChange { action: ChangeAction::Signal { .. }, .. }) = &delivery.on_change {
         let text = "onChange.signal is not supported by this version: use onChange.httpPost".to_owned();
         return Err(invalid(text).code(ErrorCode::Unsupported));

@@ -213,17 +213,22 @@ fn what_no_sidecar_can_do_is_refused_before_a_pod_waits_for_it() {
         pkcs12: None,
     };
     let code = Some(ErrorCode::Unsupported);
-    let template = with(&|it| it.files = vec![file(Format::Template)]);
-    let text = "file app: format Template is not supported by this version: use another one";
-    refused(Bench::new().apply_machine(template), RefusalKind::Invalid, code, text);
     let signal = with(&|it| {
         let action = ChangeAction::Signal { name: "SIGHUP".into(), process_name: "nginx".into() };
         it.on_change = Some(OnChange { debounce_millis: 0, action });
     });
     let text = "onChange.signal is not supported by this version: use onChange.httpPost";
     refused(Bench::new().apply_machine(signal), RefusalKind::Invalid, code, text);
-    let formats =
-        [Format::Raw, Format::DotEnv, Format::Json, Format::Yaml, Format::Properties, Format::Ini, Format::Pkcs12];
+    let formats = [
+        Format::Raw,
+        Format::DotEnv,
+        Format::Json,
+        Format::Yaml,
+        Format::Properties,
+        Format::Ini,
+        Format::Pkcs12,
+        Format::Template,
+    ];
     for format in formats {
         Bench::new().apply_machine(with(&|it| it.files = vec![file(format)])).unwrap();
     }

@@ -1,0 +1,85 @@
+//! Up to three values, written in every format.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use sikkerkey_protocol::sync::{Format, Pkcs12};
+
+use crate::parts::{CANARY, Given, file, parts, password as of_store, rendered};
+
+const FORMATS: [Format; 7] =
+    [Format::Raw, Format::DotEnv, Format::Json, Format::Yaml, Format::Properties, Format::Ini, Format::Pkcs12];
+
+/// Writes the values in every format and reads them back.
+pub fn run(data: &[u8]) {
+    let mut parts = parts(data).into_iter();
+    let mut value = || format!("{}{CANARY}", parts.next().unwrap_or_default());
+    let (v, username, password) = (value(), value(), value());
+    let given = [Given::plain("v", &v), Given::structured("db", &[("username", &username), ("password", &password)])];
+    let mut raw = Given::plain("v", &v);
+    raw.input.alias = None;
+    let raw = [raw];
+    for format in FORMATS {
+        let inputs: &[Given] = if format == Format::Raw { &raw } else { &given };
+        let mut file = file(format, inputs);
+        if format == Format::Pkcs12 {
+            file.pkcs12 = Some(Pkcs12 { trust_store: true, alias: None, password: of_store() });
+        }
+        let content = match rendered(&file, inputs) {
+            Ok(content) => content,
+            Err(error) => {
+                assert!(!error.contains(CANARY), "an error tells a value: {error}");
+                continue;
+            }
+        };
+        match format {
+            Format::Raw => assert_eq!(content, v.as_bytes()),
+            Format::DotEnv => {
+                let expected = [("v", &v), ("db_USERNAME", &username), ("db_PASSWORD", &password)];
+                let expected = expected.map(|(name, value)| (name.to_owned(), value.clone())).to_vec();
+                assert_eq!(dotenv(&text(content)), Some(expected));
+            }
+            Format::Json => same(serde_json::from_slice(&content).ok().as_ref(), &v, &username, &password),
+            Format::Yaml => same(serde_yaml::from_slice(&content).ok().as_ref(), &v, &username, &password),
+            // What reads these is tested beside what writes them.
+            Format::Properties | Format::Ini | Format::Pkcs12 | Format::Template => {}
+        }
+    }
+}
+
+fn text(content: Vec<u8>) -> String {
+    String::from_utf8(content).unwrap_or_default()
+}
+
+fn same(document: Option<&Value>, v: &str, username: &str, password: &str) {
+    let fields = BTreeMap::from([("username", username), ("password", password)]);
+    let expected = serde_json::json!({"v": v, "db": fields});
+    assert_eq!(document, Some(&expected));
+}
+
+/// A strict reader of the dialect that format `DotEnv` describes.
+fn dotenv(text: &str) -> Option<Vec<(String, String)>> {
+    let mut rest = text;
+    let mut values = vec![];
+    while !rest.is_empty() {
+        let (name, after) = rest.split_once("=\"")?;
+        let mut value = String::new();
+        let mut chars = after.chars();
+        loop {
+            match chars.next()? {
+                '"' => break,
+                '\\' => match chars.next()? {
+                    'n' => value.push('\n'),
+                    'r' => value.push('\r'),
+                    c @ ('\\' | '"' | '$' | '`') => value.push(c),
+                    _ => return None,
+                },
+                '$' | '`' | '\n' | '\r' => return None,
+                c => value.push(c),
+            }
+        }
+        rest = chars.as_str().strip_prefix('\n')?;
+        values.push((name.to_owned(), value));
+    }
+    Some(values)
+}
