@@ -174,6 +174,8 @@ reasons! {
     ReservedName,
     /// A signal needs a shared process namespace.
     ProcessNamespaceNeeded,
+    /// A signal reaches only processes of the sidecar's own user, and the pod has not one user for all.
+    SignalNeedsUser,
     /// The mesh takes the pod's network before its proxy runs.
     MeshBlocksStart,
     /// Pods on nodes of this operating system are not supported.

@@ -61,5 +61,6 @@ pub mod random;
 pub mod render;
 pub mod run;
 pub mod schedule;
+pub mod signal;
 pub mod state;
 pub mod wait;

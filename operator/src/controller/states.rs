@@ -207,6 +207,7 @@ const NOT_IN_CONDITIONS: &[Reason] = &[
     Reason::MountConflict,
     Reason::ReservedName,
     Reason::ProcessNamespaceNeeded,
+    Reason::SignalNeedsUser,
     Reason::MeshBlocksStart,
     Reason::UnsupportedNode,
     // Warnings at admission.

@@ -75,6 +75,9 @@ pub fn inject(
     mounts::refuse_conflicts(&layout, mount_path)?;
     let size = delivery.size_limit().bytes();
     let user = User::of(pod, &layout);
+    if let (None, Some(signal)) = (user.shared, signal(machine)) {
+        return Err(Refusal::SignalNeedsUser { machine: name.to_owned(), signal });
+    }
 
     let resources = settings.resources.beside(&layout.containers(), size);
     let sidecar = sidecar::container(settings, trust_bundle, &resources, user.to_set, gate);
@@ -145,12 +148,20 @@ fn refuse_what_cannot_work(pod: &PodView, machine: &Machine, name: &str) -> Resu
     if delivery.mode() == DeliveryMode::Init {
         return Err(Refusal::UnsupportedMode { machine: name.to_owned() });
     }
-    if let Some(Ok(ChangeNotice::Signal(signal))) = delivery.on_change.as_ref().map(OnChange::notice)
+    if let Some(signal) = signal(machine)
         && pod.spec.share_process_namespace != Some(true)
     {
-        return Err(Refusal::ProcessNamespaceNeeded { machine: name.to_owned(), signal: signal.name.as_str() });
+        return Err(Refusal::ProcessNamespaceNeeded { machine: name.to_owned(), signal });
     }
     Ok(())
+}
+
+/// The signal that tells the app of changes, if one does.
+fn signal(machine: &Machine) -> Option<&'static str> {
+    match machine.spec.delivery().on_change.as_ref().map(OnChange::notice) {
+        Some(Ok(ChangeNotice::Signal(signal))) => Some(signal.name.as_str()),
+        _ => None,
+    }
 }
 
 /// The user the sidecar runs as.

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod away;
 #[cfg(test)]
+mod closed;
+#[cfg(test)]
 mod co_sign;
 #[cfg(test)]
 mod co_sign_wait;
@@ -18,3 +20,5 @@ mod pod;
 mod process;
 #[cfg(test)]
 mod quiet;
+#[cfg(test)]
+mod signals;

@@ -111,6 +111,13 @@ impl Pod {
         std::fs::write(self.token_path(), token).unwrap();
     }
 
+    /// Lets a sidecar of another user have it.
+    pub(crate) fn give_to(&self, user: u32) {
+        for path in [self.directory.path().to_owned(), self.volume(), self.token_path()] {
+            std::os::unix::fs::chown(path, Some(user), Some(user)).unwrap();
+        }
+    }
+
     /// What the application reads.
     pub(crate) fn read(&self, path: &str) -> Option<String> {
         std::fs::read_to_string(self.volume().join(path)).ok()

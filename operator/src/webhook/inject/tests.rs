@@ -213,6 +213,8 @@ fn a_pod_that_cannot_work_is_refused_with_the_fix() {
     empty["metadata"]["annotations"] = json!({"sikkerkey.com/containers": " , "});
     let mounting =
         |path: &str| pod(json!({"containers": [{"name": "app", "volumeMounts": [{"name": "x", "mountPath": path}]}]}));
+    let sharing = |context: Value| pod(json!({"shareProcessNamespace": true, "securityContext": context}));
+    let needs_user = "Machine web sends SIGHUP, which reaches only processes of the sidecar's own user: set one runAsUser, not root, for the pod's containers, or use onChange.httpPost.";
     let ordinary_proxy = pod(json!({
         "initContainers": [{"name": "istio-validation"}],
         "containers": [{"name": "app"}, {"name": "istio-proxy"}],
@@ -237,8 +239,10 @@ fn a_pod_that_cannot_work_is_refused_with_the_fix() {
         (pod(json!({"volumes": [{"name": "sikkerkey", "hostPath": {"path": "/"}}]})), plain(), "ReservedName", reserved("sikkerkey")),
         (pod(json!({"containers": [{"name": "app", "volumeMounts": [{"name": "sikkerkey-token", "mountPath": "/t"}]}]})), plain(),
          "ReservedName", reserved("sikkerkey-token")),
-        (pod(json!({})), signal, "ProcessNamespaceNeeded",
+        (pod(json!({})), signal.clone(), "ProcessNamespaceNeeded",
          "Machine web sends SIGHUP: set shareProcessNamespace: true in the pod, or use onChange.httpPost.".to_owned()),
+        (sharing(json!({})), signal.clone(), "SignalNeedsUser", needs_user.to_owned()),
+        (sharing(json!({"runAsUser": 0})), signal, "SignalNeedsUser", needs_user.to_owned()),
         (pod(json!({})), init, "UnsupportedMode",
          "Machine web asks for delivery.mode Init, which this version cannot inject: use mode Sidecar.".to_owned()),
         (ordinary_proxy, plain(), "MeshBlocksStart",
@@ -254,6 +258,14 @@ fn a_pod_that_cannot_work_is_refused_with_the_fix() {
     let view = read_pod(&pod(json!({})).to_string()).unwrap();
     let missing = inject(&view, "shop", None, &settings(), BUNDLE, Gate::Hook).unwrap_err();
     assert_eq!(missing.reason(), "MachineNotFound");
+}
+
+#[test]
+fn a_signal_is_sent_by_a_sidecar_of_the_users_of_the_pod() {
+    let signal = machine(&json!({"onChange": {"signal": {"name": "SIGHUP", "processName": "nginx"}}}));
+    let containers = json!([{"name": "app", "securityContext": {"runAsUser": 1000}}]);
+    let pod = injected(&pod(json!({"shareProcessNamespace": true, "containers": containers})), &signal);
+    assert_eq!(pod["spec"]["initContainers"][0]["securityContext"]["runAsUser"], 1000);
 }
 
 #[test]
