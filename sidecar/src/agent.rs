@@ -18,7 +18,7 @@ use crate::enrol::{self, Doorway};
 use crate::fetch::{Holdings, Progress};
 use crate::identity::Identity;
 use crate::notify::Notifier;
-use crate::publish::{Change, Published, Volume};
+use crate::publish::{Change, Label, Published, Volume};
 use crate::render::{FileSet, MissingFile, render};
 use crate::schedule;
 use crate::state::{State, StateFile, reason};
@@ -297,8 +297,8 @@ impl Agent {
         self.stale_at = None;
         self.stale_at_written = 0;
         self.holdings.forget_values();
-        let stamp = self.stamp();
-        match self.volume.publish(&[], &BTreeSet::new(), &stamp) {
+        let label = self.label();
+        match self.volume.publish(&[], &BTreeSet::new(), &label) {
             Ok(published) => {
                 self.tell_application(&published);
                 self.state.keep_files_until(None);
@@ -322,8 +322,8 @@ impl Agent {
         }
         let set = render(&self.holdings);
         let may_stay: BTreeSet<_> = set.missing.iter().filter_map(|missing| missing.may_stay.clone()).collect();
-        let stamp = self.stamp();
-        match self.volume.publish(&set.files, &may_stay, &stamp) {
+        let label = self.label();
+        match self.volume.publish(&set.files, &may_stay, &label) {
             Ok(published) => {
                 self.is_unpublished = false;
                 self.tell_application(&published);
@@ -345,10 +345,11 @@ impl Agent {
     }
 
     /// Names a generation: the time for people, the random part so that no two are alike.
-    fn stamp(&self) -> String {
+    fn label(&self) -> Label {
         let time = rfc3339(self.clock.now());
-        let time = time.trim_end_matches('Z').replace(['-', ':', 'T', '.'], "_");
-        format!("{time}.{:016x}", self.client.random().jitter())
+        let start = time.trim_end_matches('Z').replace(['-', ':', 'T', '.'], "_");
+        let stamp = format!("{start}.{:016x}", self.client.random().jitter());
+        Label { stamp, time, delivery_revision: self.holdings.revision().map(str::to_owned) }
     }
 }
 

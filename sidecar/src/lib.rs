@@ -54,6 +54,7 @@ pub mod fetch;
 pub mod identity;
 pub mod identity_file;
 pub mod logging;
+pub mod manifest;
 pub mod memory;
 pub mod notify;
 pub mod publish;

@@ -1,5 +1,6 @@
 //! From what is held to the files of a delivery: which can be written, with what content, and why the others cannot.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use sikkerkey_files::layout::{self, FileName, LayoutError};
@@ -8,6 +9,7 @@ use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::sync::{File, Input, SecretKey};
 
 use crate::fetch::{Denial, Holdings};
+use crate::manifest::SecretVersion;
 use crate::state::reason;
 
 /// A file that can be written.
@@ -19,6 +21,8 @@ pub struct RenderedFile {
     pub mode: u32,
     /// What.
     pub content: Content,
+    /// What it was made of.
+    pub made_of: Vec<SecretVersion>,
 }
 
 impl fmt::Debug for RenderedFile {
@@ -115,7 +119,18 @@ fn place(file: &File, name: Result<FileName, LayoutError>, holdings: &Holdings) 
         message: format!("file {path} {error}"),
         may_stay: None,
     })?;
-    Ok(RenderedFile { name, mode: file.mode & 0o777, content })
+    Ok(RenderedFile { name, mode: file.mode & 0o777, content, made_of: made_of(file, holdings) })
+}
+
+/// Each secret once, by its name.
+fn made_of(file: &File, holdings: &Holdings) -> Vec<SecretVersion> {
+    let keys: BTreeSet<_> = inputs(file).map(|input| &input.secret).collect();
+    let versions = keys.into_iter().filter_map(|key| {
+        let value = holdings.value(key)?;
+        let (namespace, name) = (key.namespace.clone(), key.name.clone());
+        Some(SecretVersion { id: value.id.clone(), namespace, name, version: value.version })
+    });
+    versions.collect()
 }
 
 fn source<'a>(input: &'a Input, holdings: &'a Holdings) -> Option<Source<'a>> {

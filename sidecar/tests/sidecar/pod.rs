@@ -9,6 +9,7 @@ use sikkerkey_sidecar::agent::Agent;
 use sikkerkey_sidecar::client::{Client, Origin, Trust};
 use sikkerkey_sidecar::clock::{Clock, SystemClock, UnixMillis};
 use sikkerkey_sidecar::enrol::Doorway;
+use sikkerkey_sidecar::manifest::Manifest;
 use sikkerkey_sidecar::publish::Volume;
 use sikkerkey_sidecar::random::{OsRandom, Random, RandomError};
 use sikkerkey_sidecar::state::{self, State, StateFile};
@@ -121,6 +122,12 @@ impl Pod {
     /// What the application reads.
     pub(crate) fn read(&self, path: &str) -> Option<String> {
         std::fs::read_to_string(self.volume().join(path)).ok()
+    }
+
+    /// Which version the manifest says that a file of one secret is of.
+    pub(crate) fn version(&self, path: &str) -> Option<u64> {
+        let manifest: Manifest = serde_json::from_str(&self.read("..manifest.json")?).ok()?;
+        manifest.secrets_of(path).first().map(|secret| secret.version)
     }
 
     /// Which generation is in place.
