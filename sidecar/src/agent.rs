@@ -22,11 +22,14 @@ use crate::publish::{Change, Label, Published, Volume};
 use crate::render::{FileSet, MissingFile, render};
 use crate::schedule;
 use crate::state::{State, StateFile, reason};
+use crate::status::{Board, FileStanding, Standing};
 
 /// How long an answer may take that the server does not hold on purpose.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long files of an earlier process stay when it did not say it.
 const DEFAULT_STALENESS: Duration = Duration::from_hours(24);
+/// Beyond it a person should set the node's clock, in milliseconds.
+const NOTABLE_SKEW: UnixMillis = 30_000;
 /// What the state says for as long as the files are gone for this.
 const STALE: &str =
     "the server was away for longer than spec.delivery.maxStaleness: the files are removed until it is back";
@@ -55,6 +58,18 @@ pub struct Agent {
     is_unpublished: bool,
     /// Whether the files are gone because the server was away for too long, and still is.
     are_stale: bool,
+    /// How often things happened.
+    board: Arc<Board>,
+    /// Whether anybody may ask how it stands.
+    is_shown: bool,
+    /// How the files stand.
+    files: Vec<FileStanding>,
+    /// When the server last answered.
+    last_sync: Option<UnixMillis>,
+    /// What a person should see to, whatever the server says.
+    warnings: Vec<String>,
+    /// The difference of the clocks that was last warned of.
+    warned_skew: UnixMillis,
 }
 
 impl Agent {
@@ -89,6 +104,28 @@ impl Agent {
             stale_at_written: 0,
             is_unpublished: true,
             are_stale: false,
+            board: Arc::default(),
+            is_shown: false,
+            files: vec![],
+            last_sync: None,
+            warnings: vec![],
+            warned_skew: 0,
+        }
+    }
+
+    /// Shows on `board` how it stands.
+    pub fn show_on(&mut self, board: Arc<Board>) {
+        self.notifier = Notifier::counting(Arc::clone(&board));
+        self.board = board;
+        self.is_shown = true;
+        self.show();
+    }
+
+    /// Says what a person should see to.
+    pub fn warn(&mut self, warning: Option<String>) {
+        if let Some(warning) = warning {
+            tracing::warn!("{warning}");
+            self.warnings.push(warning);
         }
     }
 
@@ -99,8 +136,10 @@ impl Agent {
                 Some(pause) => pause,
                 None => self.remove_stale(),
             };
+            self.show();
             if before(self.stale_at, sleep(pause)).await.is_none() {
                 self.remove_stale();
+                self.show();
             }
         }
     }
@@ -132,7 +171,9 @@ impl Agent {
     }
 
     async fn enrol(&mut self) -> Result<(), Duration> {
-        match enrol::enrol(&mut self.client, &self.doorway).await {
+        let enrolled = enrol::enrol(&mut self.client, &self.doorway).await;
+        self.board.counts.enrolments.add(&enrolled);
+        match enrolled {
             Ok(identity) => {
                 tracing::info!(machine = %identity.machine_id(), server = %identity.server(), "enrolled");
                 self.identity = Some(identity);
@@ -153,7 +194,9 @@ impl Agent {
         let Some(identity) = self.identity.as_mut().filter(|id| id.until_renewal(now) == Some(Duration::ZERO)) else {
             return;
         };
-        match enrol::renew(&mut self.client, identity).await {
+        let renewed = enrol::renew(&mut self.client, identity).await;
+        self.board.counts.renewals.add(&renewed);
+        match renewed {
             Ok(()) => tracing::info!(machine = %identity.machine_id(), "renewed"),
             Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => {
                 tracing::warn!(error = in_full(&error), "not renewed");
@@ -181,7 +224,9 @@ impl Agent {
         let started = Instant::now();
         let patience = PATIENCE + Duration::from_secs(u64::from(wait));
         let server = identity.server().clone();
-        let answer = match self.client.call_signed(&server, &ask, identity.signer(), patience).await {
+        let answer = self.client.call_signed(&server, &ask, identity.signer(), patience).await;
+        self.board.counts.syncs.add(&answer);
+        let answer = match answer {
             Ok(answer) => answer,
             Err(error) => return self.sync_failed(&error),
         };
@@ -194,6 +239,8 @@ impl Agent {
             identity.confirmed(expires_at, now, jitter);
         }
         self.heard_from_server();
+        self.last_sync = Some(self.clock.now());
+        self.watch_clock();
         if progress != Progress::None || self.is_unpublished || self.failures > 0 {
             self.publish();
         }
@@ -298,8 +345,19 @@ impl Agent {
         self.stale_at_written = 0;
         self.holdings.forget_values();
         let label = self.label();
-        match self.volume.publish(&[], &BTreeSet::new(), &label) {
+        let published = self.volume.publish(&[], &BTreeSet::new(), &label);
+        self.board.counts.publications.add(&published);
+        match published {
             Ok(published) => {
+                for file in &mut self.files {
+                    *file = FileStanding {
+                        reason: Some(reason::FILES_STALE.to_owned()),
+                        message: Some(STALE.to_owned()),
+                        path: std::mem::take(&mut file.path),
+                        optional: file.optional,
+                        ..FileStanding::default()
+                    };
+                }
                 self.tell_application(&published);
                 self.state.keep_files_until(None);
                 self.are_stale = true;
@@ -323,8 +381,11 @@ impl Agent {
         let set = render(&self.holdings);
         let may_stay: BTreeSet<_> = set.missing.iter().filter_map(|missing| missing.may_stay.clone()).collect();
         let label = self.label();
-        match self.volume.publish(&set.files, &may_stay, &label) {
+        let published = self.volume.publish(&set.files, &may_stay, &label);
+        self.board.counts.publications.add(&published);
+        match published {
             Ok(published) => {
+                self.files = stand(&set, &published);
                 self.is_unpublished = false;
                 self.tell_application(&published);
                 let (ready, reason, message) = report(&set, &published);
@@ -335,6 +396,52 @@ impl Agent {
                 self.state.say(self.state.is_ready(), error.reason(), &in_full(&error));
             }
         }
+    }
+
+    /// A clock that is far off is signed around, but everything else on the node goes by it.
+    fn watch_clock(&mut self) {
+        let skew = self.client.skew();
+        if skew.abs_diff(self.warned_skew) <= NOTABLE_SKEW.unsigned_abs() {
+            return;
+        }
+        let seconds = skew / 1000;
+        if skew.abs() > NOTABLE_SKEW {
+            self.warned_skew = skew;
+            tracing::warn!(
+                seconds,
+                "the node's clock differs from the server's: signing by the server's. Set the node's"
+            );
+        } else {
+            self.warned_skew = 0;
+            tracing::info!(seconds, "the node's clock is right again");
+        }
+    }
+
+    /// Writes down how it stands, for whoever asks.
+    fn show(&self) {
+        if !self.is_shown {
+            return;
+        }
+        let said = self.state.said();
+        let mut warnings = self.warnings.clone();
+        if self.warned_skew != 0 {
+            warnings
+                .push(format!("the node's clock differs from the server's by {} s: set it", self.client.skew() / 1000));
+        }
+        self.board.show(Standing {
+            ready: said.ready,
+            reason: said.reason.clone(),
+            message: said.message.clone(),
+            since: said.time.clone(),
+            machine_id: self.identity.as_ref().map(|identity| identity.machine_id().to_string()),
+            server: self.identity.as_ref().map(|identity| identity.server().to_string()),
+            identity_expires_at: self.identity.as_ref().and_then(Identity::expires_at),
+            last_sync: self.last_sync,
+            files_until: said.files_until.clone(),
+            clock_skew_millis: self.client.skew(),
+            warnings,
+            files: self.files.clone(),
+        });
     }
 
     fn tell_application(&mut self, published: &Published) {
@@ -361,6 +468,38 @@ async fn before<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -
     }
 }
 
+/// How each file of the delivery stands.
+fn stand(set: &FileSet, published: &Published) -> Vec<FileStanding> {
+    let there = set.files.iter().map(|file| {
+        let path = file.name.to_string();
+        let kept = set.kept.iter().find(|kept| kept.path == path);
+        FileStanding {
+            present: true,
+            stale: kept.is_some(),
+            secrets: file.made_of.clone(),
+            reason: kept.map(|kept| kept.reason.as_str().to_owned()),
+            message: kept.map(|kept| kept.message.clone()),
+            path,
+            ..FileStanding::default()
+        }
+    });
+    let others = set.missing.iter().map(|file| {
+        let stayed = file.may_stay.as_ref().is_some_and(|name| published.stayed.contains(name));
+        FileStanding {
+            path: file.path.clone(),
+            present: stayed,
+            stale: stayed,
+            optional: file.optional,
+            secrets: vec![],
+            reason: Some(file.reason.to_owned()),
+            message: Some(file.message.clone()),
+        }
+    });
+    let mut files: Vec<_> = there.chain(others).collect();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files
+}
+
 /// Whether every required file is in place, why, and in words.
 fn report(set: &FileSet, published: &Published) -> (bool, &'static str, String) {
     let is_absent = |file: &&MissingFile| file.may_stay.as_ref().is_none_or(|name| !published.stayed.contains(name));
@@ -375,7 +514,7 @@ fn report(set: &FileSet, published: &Published) -> (bool, &'static str, String) 
     let message = if let Some(optional) = absent.next() {
         format!("{count}; left out, as it is optional: {}", optional.message)
     } else if let Some(kept) = set.kept.first() {
-        format!("{count}; {kept}")
+        format!("{count}; {}", kept.message)
     } else if let Some(stays) = set.missing.iter().find(|file| !is_absent(file)) {
         format!("{count}; as it was before, because {}", stays.message)
     } else {
@@ -391,7 +530,13 @@ mod tests {
 
     fn missing(path: &str, optional: bool, stays: bool) -> MissingFile {
         let may_stay = stays.then(|| FileName::parse(path).unwrap());
-        MissingFile { may_stay, optional, reason: "NotGranted", message: format!("file {path} waits") }
+        MissingFile {
+            path: path.to_owned(),
+            may_stay,
+            optional,
+            reason: "NotGranted",
+            message: format!("file {path} waits"),
+        }
     }
 
     #[test]

@@ -187,6 +187,11 @@ impl Client {
         self.clock.now().saturating_add(self.skew)
     }
 
+    /// The server's clock minus this one's, as its last answer had it.
+    pub fn skew(&self) -> UnixMillis {
+        self.skew
+    }
+
     /// The source of random bytes.
     pub fn random(&self) -> &dyn Random {
         &*self.random

@@ -44,6 +44,7 @@
 //! * Volume full: the set before stays; the state says so.
 
 pub mod agent;
+pub mod backing;
 pub mod cause;
 pub mod cli;
 pub mod client;
@@ -64,4 +65,6 @@ pub mod run;
 pub mod schedule;
 pub mod signal;
 pub mod state;
+pub mod status;
+pub mod status_server;
 pub mod wait;

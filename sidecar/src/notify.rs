@@ -1,5 +1,6 @@
 //! Tells the application that its files have changed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use crate::cause::in_full;
 use crate::client::{ConnectError, Connection, Origin, OriginError};
 use crate::signal::{self, SignalError};
+use crate::status::Board;
 
 /// How long the application may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -44,15 +46,22 @@ enum NotifyError {
 /// Tells the application, some time after the last of several changes.
 #[derive(Debug, Default)]
 pub struct Notifier {
+    board: Arc<Board>,
     pending: Option<JoinHandle<()>>,
 }
 
 impl Notifier {
+    /// One that counts on `board`.
+    pub fn counting(board: Arc<Board>) -> Self {
+        Self { board, pending: None }
+    }
+
     /// The files have changed.
     pub fn changed(&mut self, on_change: Option<&OnChange>) {
         self.cancel();
         let Some(OnChange { debounce_millis, action }) = on_change else { return };
-        self.pending = Some(tokio::spawn(tell(Duration::from_millis(*debounce_millis), action.clone())));
+        self.pending =
+            Some(tokio::spawn(tell(Duration::from_millis(*debounce_millis), action.clone(), Arc::clone(&self.board))));
     }
 
     fn cancel(&mut self) {
@@ -68,14 +77,16 @@ impl Drop for Notifier {
     }
 }
 
-async fn tell(debounce: Duration, action: ChangeAction) {
+async fn tell(debounce: Duration, action: ChangeAction, board: Arc<Board>) {
     sleep(debounce).await;
     let attempts = match action {
         ChangeAction::HttpPost { .. } => CALLS,
         ChangeAction::Signal { .. } => SIGNALS,
     };
     for attempt in 1..=attempts {
-        let Err(error) = tell_once(&action).await else { return };
+        let told = tell_once(&action).await;
+        board.counts.notices.add(&told);
+        let Err(error) = told else { return };
         let error = in_full(&error);
         if attempt == attempts {
             return tracing::error!(error, attempt, "gave up telling the application that its files have changed");

@@ -34,6 +34,8 @@ impl fmt::Debug for RenderedFile {
 /// A file that cannot be written now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingFile {
+    /// Where it would be.
+    pub path: String,
     /// Where it would be, if what an earlier process wrote there may stay.
     pub may_stay: Option<FileName>,
     /// Whether the application starts without it.
@@ -52,7 +54,18 @@ pub struct FileSet {
     /// What is not.
     pub missing: Vec<MissingFile>,
     /// What is written although its last read was denied.
-    pub kept: Vec<String>,
+    pub kept: Vec<KeptFile>,
+}
+
+/// A file that is written although its last read was denied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptFile {
+    /// Where.
+    pub path: String,
+    /// Why it was denied.
+    pub reason: DenialReason,
+    /// Why, for a person; names the file.
+    pub message: String,
 }
 
 /// Renders what is held.
@@ -65,16 +78,15 @@ pub fn render(holdings: &Holdings) -> FileSet {
             Ok(rendered) => {
                 let denied = inputs(file).find_map(|input| Some((&input.secret, holdings.denial(&input.secret)?)));
                 if let Some((secret, denial)) = denied {
-                    set.kept.push(format!(
-                        "file {} stays although Secret {secret} is refused: {}",
-                        file.path,
-                        in_words(denial)
-                    ));
+                    let why = in_words(denial);
+                    let message = format!("file {} stays although Secret {secret} is refused: {why}", file.path);
+                    set.kept.push(KeptFile { path: file.path.clone(), reason: denial.reason, message });
                 }
                 set.files.push(rendered);
             }
             Err(Obstacle { reason, message, may_stay }) => {
-                set.missing.push(MissingFile { may_stay, optional: file.optional, reason, message });
+                let path = crate::client::printable(&file.path);
+                set.missing.push(MissingFile { path, may_stay, optional: file.optional, reason, message });
             }
         }
     }
