@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::error_body::ErrorCode;
+use sikkerkey_protocol::report::ReportReason;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::cause::in_full;
@@ -20,6 +21,7 @@ use crate::identity::Identity;
 use crate::notify::Notifier;
 use crate::publish::{Change, Label, Published, Volume};
 use crate::render::{FileSet, MissingFile, render};
+use crate::report::{self, News, Reporter};
 use crate::schedule;
 use crate::state::{State, StateFile, reason};
 use crate::status::{Board, FileStanding, Standing};
@@ -68,6 +70,14 @@ pub struct Agent {
     last_sync: Option<UnixMillis>,
     /// What a person should see to, whatever the server says.
     warnings: Vec<String>,
+    /// Tells the operator what a person should know.
+    reporter: Reporter,
+    /// Files that are gone because access to them is over.
+    removed: BTreeSet<String>,
+    /// Whether it is the server that refuses this pod an identity.
+    is_refused_by_server: bool,
+    /// Whether the pod has had another machine.
+    has_enrolled: bool,
     /// The difference of the clocks that was last warned of.
     warned_skew: UnixMillis,
 }
@@ -89,6 +99,7 @@ impl Agent {
             });
             Instant::now() + left.max(ADOPTION)
         });
+        let reporter = Reporter::new(doorway.clone(), Arc::default());
         Self {
             doorway,
             client,
@@ -109,6 +120,10 @@ impl Agent {
             files: vec![],
             last_sync: None,
             warnings: vec![],
+            reporter,
+            removed: BTreeSet::new(),
+            is_refused_by_server: false,
+            has_enrolled: before.is_some(),
             warned_skew: 0,
         }
     }
@@ -116,6 +131,7 @@ impl Agent {
     /// Shows on `board` how it stands.
     pub fn show_on(&mut self, board: Arc<Board>) {
         self.notifier = Notifier::counting(Arc::clone(&board));
+        self.reporter.count_on(Arc::clone(&board));
         self.board = board;
         self.is_shown = true;
         self.show();
@@ -137,9 +153,11 @@ impl Agent {
                 None => self.remove_stale(),
             };
             self.show();
+            self.tell_operator();
             if before(self.stale_at, sleep(pause)).await.is_none() {
                 self.remove_stale();
                 self.show();
+                self.tell_operator();
             }
         }
     }
@@ -177,12 +195,18 @@ impl Agent {
             Ok(identity) => {
                 tracing::info!(machine = %identity.machine_id(), server = %identity.server(), "enrolled");
                 self.identity = Some(identity);
+                self.is_refused_by_server = false;
+                if std::mem::replace(&mut self.has_enrolled, true) {
+                    let message = "the sidecar enrolled anew, which ended the pod's earlier machine".to_owned();
+                    self.reporter.happened((ReportReason::MachineReplaced, message), self.client.another());
+                }
                 Ok(())
             }
             Err(error) => {
                 if error.ends_access() {
                     self.access_is_over(&in_full(&error));
                 }
+                self.is_refused_by_server = error.is_refusal() && error.is_of_server();
                 let reason = if error.is_refusal() { reason::ENROLMENT_REFUSED } else { reason::ENROLMENT_FAILED };
                 Err(self.failed(reason, &error, error.retry_after()))
             }
@@ -385,10 +409,10 @@ impl Agent {
         self.board.counts.publications.add(&published);
         match published {
             Ok(published) => {
-                self.files = stand(&set, &published);
+                self.stand(&set, &published);
                 self.is_unpublished = false;
                 self.tell_application(&published);
-                let (ready, reason, message) = report(&set, &published);
+                let (ready, reason, message) = verdict(&set, &published);
                 self.state.say(ready, reason, &message);
             }
             Err(error) => {
@@ -442,6 +466,48 @@ impl Agent {
             warnings,
             files: self.files.clone(),
         });
+    }
+
+    /// Takes down how the files stand, and which are gone that were there.
+    fn stand(&mut self, set: &FileSet, published: &Published) {
+        let now = stand(set, published);
+        let was_present = |path: &str| self.files.iter().any(|file| file.present && file.path == path);
+        let absent = now.iter().filter(|file| !file.present).map(|file| &file.path);
+        self.removed = absent.filter(|path| was_present(path) || self.removed.contains(*path)).cloned().collect();
+        self.files = now;
+    }
+
+    fn tell_operator(&mut self) {
+        let news = self.news();
+        let client = &self.client;
+        self.reporter.stands(news, || client.another());
+    }
+
+    /// What a person should know of this pod now.
+    fn news(&self) -> Option<News> {
+        let said = self.state.said();
+        let in_the_way = match report::of_state(&said.reason) {
+            None if said.reason == reason::ENROLMENT_REFUSED && self.is_refused_by_server => {
+                Some(ReportReason::EnrolmentRefused)
+            }
+            None | Some(ReportReason::ReadDenied | ReportReason::CoSignAwaited) => None,
+            in_the_way => in_the_way,
+        };
+        if let Some(reason) = in_the_way {
+            return Some((reason, said.message.clone()));
+        }
+        if let Some(file) = self.files.iter().find(|file| self.removed.contains(&file.path)) {
+            let why = file.message.as_deref().unwrap_or_default();
+            return Some((ReportReason::FilesRemoved, format!("file {} was removed: {why}", file.path)));
+        }
+        if let Some(reason) = report::of_state(&said.reason) {
+            return Some((reason, said.message.clone()));
+        }
+        let stale = self.files.iter().find_map(|file| {
+            let reason = file.reason.as_deref().filter(|_| file.stale)?;
+            Some((report::of_state(reason)?, file.message.clone()?))
+        });
+        stale.filter(|_| said.ready)
     }
 
     fn tell_application(&mut self, published: &Published) {
@@ -501,7 +567,7 @@ fn stand(set: &FileSet, published: &Published) -> Vec<FileStanding> {
 }
 
 /// Whether every required file is in place, why, and in words.
-fn report(set: &FileSet, published: &Published) -> (bool, &'static str, String) {
+fn verdict(set: &FileSet, published: &Published) -> (bool, &'static str, String) {
     let is_absent = |file: &&MissingFile| file.may_stay.as_ref().is_none_or(|name| !published.stayed.contains(name));
     let mut absent = set.missing.iter().filter(is_absent);
     let required: Vec<_> = absent.clone().filter(|file| !file.optional).collect();
@@ -566,7 +632,7 @@ mod tests {
         ];
         for (missing, published, (ready, reason, message)) in cases {
             let set = FileSet { missing, ..FileSet::default() };
-            assert_eq!(report(&set, &published), (ready, reason, message.to_owned()));
+            assert_eq!(verdict(&set, &published), (ready, reason, message.to_owned()));
         }
     }
 }

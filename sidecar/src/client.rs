@@ -170,6 +170,11 @@ impl Client {
         Self { trust, connection: None, clock, random, correction: 0, skew: 0 }
     }
 
+    /// Another one that trusts the same, with a connection of its own.
+    pub fn another(&self) -> Self {
+        Self::new(self.trust.clone(), Arc::clone(&self.clock), Arc::clone(&self.random))
+    }
+
     /// Trusts `trust` from now on, for everybody.
     pub fn set_trust(&mut self, trust: Trust) {
         self.trust = trust;

@@ -61,6 +61,7 @@ pub mod notify;
 pub mod publish;
 pub mod random;
 pub mod render;
+pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod signal;

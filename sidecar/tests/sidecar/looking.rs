@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sikkerkey_protocol::denial::DenialReason;
+use sikkerkey_protocol::report::ReportReason;
 use sikkerkey_sidecar::status::Board;
 use sikkerkey_sidecar::status_server;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -169,6 +170,56 @@ async fn a_clock_that_is_far_off_is_said_once() {
     pod.clock.0.store(0, std::sync::atomic::Ordering::Relaxed);
     peer.change(|world| world.set("a", 2, "two"));
     eventually("it is right again", || warned().1.is_empty()).await;
+}
+
+#[tokio::test]
+async fn what_stands_for_a_while_is_reported_once_and_an_ordinary_start_is_not() {
+    use ReportReason::{CoSignAwaited, FilesRemoved, MachineReplaced, ReadDenied};
+    let peer = Peer::start().await;
+    peer.change(|world| {
+        world.delivery.files = vec![raw("a", "a"), raw("b", "b")];
+        world.set("a", 1, "one");
+        world.deny("b", DenialReason::CoSignMissing, "waits for Machine hq/boss, request 1");
+    });
+    let mut pod = Pod::started(&peer);
+    pod.says("CoSignMissing").await;
+    let reports = || peer.world().reports.clone();
+    eventually("it is reported", || !reports().is_empty()).await;
+    let said = "file b waits for Secret shop/b: CoSignMissing: waits for Machine hq/boss, request 1";
+    assert_eq!(reports(), [(CoSignAwaited, said.to_owned())]);
+
+    // All is well, and then access to a file that was there is over.
+    peer.change(|world| world.set("b", 1, "two"));
+    pod.is_ready().await;
+    peer.change(|world| world.deny("a", DenialReason::NotGranted, "the Grant is gone"));
+    pod.lacks("a").await;
+    eventually("it is reported", || reports().len() == 2).await;
+    let said = "file a was removed: file a waits for Secret shop/a: NotGranted: the Grant is gone";
+    assert_eq!(reports()[1], (FilesRemoved, said.to_owned()));
+
+    // A file that is kept although it cannot be read any more; and the sidecar is another one.
+    peer.change(|world| {
+        world.set("a", 2, "one");
+        world.deny("b", DenialReason::RateCapReached, "again at noon");
+    });
+    pod.kill().await;
+    pod.start();
+    eventually("both are reported", || reports().len() == 4).await;
+    assert_eq!(reports()[2].0, MachineReplaced);
+    let said = "file b waits for Secret shop/b: RateCapReached: again at noon";
+    assert_eq!(reports()[3], (ReadDenied, said.to_owned()));
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_at_the_start_is_reported_to_the_operator() {
+    let (peer, server) = (Peer::start().await, Peer::start().await);
+    peer.change(|world| world.server_url.clone_from(&server.url));
+    server.change(|world| world.is_away = true);
+    let _pod = Pod::started(&peer);
+    eventually("it is reported", || !peer.world().reports.is_empty()).await;
+    let (reason, message) = peer.world().reports[0].clone();
+    assert_eq!(reason, ReportReason::EnrolmentFailed);
+    assert!(message.starts_with("the server does not register this pod: "), "{message}");
 }
 
 #[tokio::test]
