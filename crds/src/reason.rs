@@ -194,6 +194,8 @@ reasons! {
     Enrolled,
     /// A pod was refused an identity.
     EnrolmentRefused,
+    /// A pod has no identity yet, for a reason that may pass.
+    EnrolmentFailed,
     /// A read was denied.
     ReadDenied,
     /// A read waits for its co-signer.

@@ -217,6 +217,7 @@ const NOT_IN_CONDITIONS: &[Reason] = &[
     // Events.
     Reason::Enrolled,
     Reason::EnrolmentRefused,
+    Reason::EnrolmentFailed,
     Reason::ReadDenied,
     Reason::CoSignAwaited,
     Reason::FilesStale,
