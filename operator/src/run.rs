@@ -169,6 +169,7 @@ fn serving(options: &RunOptions, parts: &Parts, trust: TrustBundle) -> anyhow::R
         image: options.sidecar_image.clone(),
         resources,
         log_level: options.sidecar_log_level.clone(),
+        status_address: options.sidecar_status_address,
         attest_url: options.attest_url.trim_end_matches('/').to_owned(),
     };
     let events = Events::new(client.clone(), &parts.account.pod_name, clock.clone(), metrics.clone());

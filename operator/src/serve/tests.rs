@@ -82,6 +82,7 @@ async fn run_routes(root: &Root, routes: fn(Arc<Context>) -> Router) -> Running 
         image: "sidecar:1".into(),
         resources: SidecarResources::new("5m", "50m", "16Mi").unwrap(),
         log_level: "info".into(),
+        status_address: None,
         attest_url: "https://operator:9443".into(),
     };
     let context = Context {

@@ -80,7 +80,8 @@ pub fn inject(
     }
 
     let resources = settings.resources.beside(&layout.containers(), size);
-    let sidecar = sidecar::container(settings, trust_bundle, &resources, user.to_set, gate);
+    let mut sidecar = sidecar::container(settings, trust_bundle, &resources, user.to_set, gate);
+    sidecar::answer_status(&mut sidecar, settings, pod.spec.host_network == Some(true));
 
     let mut patch = layout.place_sidecar(sidecar);
     layout.place_volumes([sidecar::files_volume(size), sidecar::token_volume()], &mut patch);
