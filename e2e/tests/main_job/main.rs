@@ -15,6 +15,7 @@ mod attestation;
 mod delivery;
 mod host;
 mod identity;
+mod looking;
 mod noticed;
 mod outage;
 mod policies;
