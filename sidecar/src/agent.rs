@@ -9,7 +9,6 @@ use std::time::Duration;
 use http::StatusCode;
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::error_body::ErrorCode;
-use sikkerkey_protocol::report::ReportReason;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::cause::in_full;
@@ -19,19 +18,17 @@ use crate::enrol::{self, Doorway};
 use crate::fetch::{Holdings, Progress};
 use crate::identity::Identity;
 use crate::notify::Notifier;
+use crate::outlook::Outlook;
 use crate::publish::{Change, Label, Published, Volume};
 use crate::render::{FileSet, MissingFile, render};
-use crate::report::{self, News, Reporter};
 use crate::schedule;
 use crate::state::{State, StateFile, reason};
-use crate::status::{Board, FileStanding, Standing};
+use crate::status::Board;
 
 /// How long an answer may take that the server does not hold on purpose.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long files of an earlier process stay when it did not say it.
 const DEFAULT_STALENESS: Duration = Duration::from_hours(24);
-/// Beyond it a person should set the node's clock, in milliseconds.
-const NOTABLE_SKEW: UnixMillis = 30_000;
 /// What the state says for as long as the files are gone for this.
 const STALE: &str =
     "the server was away for longer than spec.delivery.maxStaleness: the files are removed until it is back";
@@ -60,26 +57,8 @@ pub struct Agent {
     is_unpublished: bool,
     /// Whether the files are gone because the server was away for too long, and still is.
     are_stale: bool,
-    /// How often things happened.
-    board: Arc<Board>,
-    /// Whether anybody may ask how it stands.
-    is_shown: bool,
-    /// How the files stand.
-    files: Vec<FileStanding>,
-    /// When the server last answered.
-    last_sync: Option<UnixMillis>,
-    /// What a person should see to, whatever the server says.
-    warnings: Vec<String>,
-    /// Tells the operator what a person should know.
-    reporter: Reporter,
-    /// Files that are gone because access to them is over.
-    removed: BTreeSet<String>,
-    /// Whether it is the server that refuses this pod an identity.
-    is_refused_by_server: bool,
-    /// Whether the pod has had another machine.
-    has_enrolled: bool,
-    /// The difference of the clocks that was last warned of.
-    warned_skew: UnixMillis,
+    /// What others are shown and told.
+    outlook: Outlook,
 }
 
 impl Agent {
@@ -99,7 +78,7 @@ impl Agent {
             });
             Instant::now() + left.max(ADOPTION)
         });
-        let reporter = Reporter::new(doorway.clone(), Arc::default());
+        let outlook = Outlook::new(doorway.clone(), before.is_some());
         Self {
             doorway,
             client,
@@ -115,34 +94,20 @@ impl Agent {
             stale_at_written: 0,
             is_unpublished: true,
             are_stale: false,
-            board: Arc::default(),
-            is_shown: false,
-            files: vec![],
-            last_sync: None,
-            warnings: vec![],
-            reporter,
-            removed: BTreeSet::new(),
-            is_refused_by_server: false,
-            has_enrolled: before.is_some(),
-            warned_skew: 0,
+            outlook,
         }
     }
 
     /// Shows on `board` how it stands.
     pub fn show_on(&mut self, board: Arc<Board>) {
         self.notifier = Notifier::counting(Arc::clone(&board));
-        self.reporter.count_on(Arc::clone(&board));
-        self.board = board;
-        self.is_shown = true;
-        self.show();
+        self.outlook.show_on(board);
+        self.look();
     }
 
     /// Says what a person should see to.
     pub fn warn(&mut self, warning: Option<String>) {
-        if let Some(warning) = warning {
-            tracing::warn!("{warning}");
-            self.warnings.push(warning);
-        }
+        self.outlook.warn(warning);
     }
 
     /// Works until it is dropped, which may be at any `await`.
@@ -152,12 +117,10 @@ impl Agent {
                 Some(pause) => pause,
                 None => self.remove_stale(),
             };
-            self.show();
-            self.tell_operator();
+            self.look();
             if before(self.stale_at, sleep(pause)).await.is_none() {
                 self.remove_stale();
-                self.show();
-                self.tell_operator();
+                self.look();
             }
         }
     }
@@ -190,23 +153,19 @@ impl Agent {
 
     async fn enrol(&mut self) -> Result<(), Duration> {
         let enrolled = enrol::enrol(&mut self.client, &self.doorway).await;
-        self.board.counts.enrolments.add(&enrolled);
+        self.outlook.counts().enrolments.add(&enrolled);
         match enrolled {
             Ok(identity) => {
                 tracing::info!(machine = %identity.machine_id(), server = %identity.server(), "enrolled");
                 self.identity = Some(identity);
-                self.is_refused_by_server = false;
-                if std::mem::replace(&mut self.has_enrolled, true) {
-                    let message = "the sidecar enrolled anew, which ended the pod's earlier machine".to_owned();
-                    self.reporter.happened((ReportReason::MachineReplaced, message), self.client.another());
-                }
+                self.outlook.enrolled(&self.client);
                 Ok(())
             }
             Err(error) => {
                 if error.ends_access() {
                     self.access_is_over(&in_full(&error));
                 }
-                self.is_refused_by_server = error.is_refusal() && error.is_of_server();
+                self.outlook.not_enrolled(&error);
                 let reason = if error.is_refusal() { reason::ENROLMENT_REFUSED } else { reason::ENROLMENT_FAILED };
                 Err(self.failed(reason, &error, error.retry_after()))
             }
@@ -219,7 +178,7 @@ impl Agent {
             return;
         };
         let renewed = enrol::renew(&mut self.client, identity).await;
-        self.board.counts.renewals.add(&renewed);
+        self.outlook.counts().renewals.add(&renewed);
         match renewed {
             Ok(()) => tracing::info!(machine = %identity.machine_id(), "renewed"),
             Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => {
@@ -249,7 +208,7 @@ impl Agent {
         let patience = PATIENCE + Duration::from_secs(u64::from(wait));
         let server = identity.server().clone();
         let answer = self.client.call_signed(&server, &ask, identity.signer(), patience).await;
-        self.board.counts.syncs.add(&answer);
+        self.outlook.counts().syncs.add(&answer);
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => return self.sync_failed(&error),
@@ -263,8 +222,7 @@ impl Agent {
             identity.confirmed(expires_at, now, jitter);
         }
         self.heard_from_server();
-        self.last_sync = Some(self.clock.now());
-        self.watch_clock();
+        self.outlook.answered(self.clock.now(), self.client.skew());
         if progress != Progress::None || self.is_unpublished || self.failures > 0 {
             self.publish();
         }
@@ -370,18 +328,10 @@ impl Agent {
         self.holdings.forget_values();
         let label = self.label();
         let published = self.volume.publish(&[], &BTreeSet::new(), &label);
-        self.board.counts.publications.add(&published);
+        self.outlook.counts().publications.add(&published);
         match published {
             Ok(published) => {
-                for file in &mut self.files {
-                    *file = FileStanding {
-                        reason: Some(reason::FILES_STALE.to_owned()),
-                        message: Some(STALE.to_owned()),
-                        path: std::mem::take(&mut file.path),
-                        optional: file.optional,
-                        ..FileStanding::default()
-                    };
-                }
+                self.outlook.files_are_stale(STALE);
                 self.tell_application(&published);
                 self.state.keep_files_until(None);
                 self.are_stale = true;
@@ -406,10 +356,10 @@ impl Agent {
         let may_stay: BTreeSet<_> = set.missing.iter().filter_map(|missing| missing.may_stay.clone()).collect();
         let label = self.label();
         let published = self.volume.publish(&set.files, &may_stay, &label);
-        self.board.counts.publications.add(&published);
+        self.outlook.counts().publications.add(&published);
         match published {
             Ok(published) => {
-                self.stand(&set, &published);
+                self.outlook.published(&set, &published);
                 self.is_unpublished = false;
                 self.tell_application(&published);
                 let (ready, reason, message) = verdict(&set, &published);
@@ -422,92 +372,9 @@ impl Agent {
         }
     }
 
-    /// A clock that is far off is signed around, but everything else on the node goes by it.
-    fn watch_clock(&mut self) {
-        let skew = self.client.skew();
-        if skew.abs_diff(self.warned_skew) <= NOTABLE_SKEW.unsigned_abs() {
-            return;
-        }
-        let seconds = skew / 1000;
-        if skew.abs() > NOTABLE_SKEW {
-            self.warned_skew = skew;
-            tracing::warn!(
-                seconds,
-                "the node's clock differs from the server's: signing by the server's. Set the node's"
-            );
-        } else {
-            self.warned_skew = 0;
-            tracing::info!(seconds, "the node's clock is right again");
-        }
-    }
-
-    /// Writes down how it stands, for whoever asks.
-    fn show(&self) {
-        if !self.is_shown {
-            return;
-        }
-        let said = self.state.said();
-        let mut warnings = self.warnings.clone();
-        if self.warned_skew != 0 {
-            warnings
-                .push(format!("the node's clock differs from the server's by {} s: set it", self.client.skew() / 1000));
-        }
-        self.board.show(Standing {
-            ready: said.ready,
-            reason: said.reason.clone(),
-            message: said.message.clone(),
-            since: said.time.clone(),
-            machine_id: self.identity.as_ref().map(|identity| identity.machine_id().to_string()),
-            server: self.identity.as_ref().map(|identity| identity.server().to_string()),
-            identity_expires_at: self.identity.as_ref().and_then(Identity::expires_at),
-            last_sync: self.last_sync,
-            files_until: said.files_until.clone(),
-            clock_skew_millis: self.client.skew(),
-            warnings,
-            files: self.files.clone(),
-        });
-    }
-
-    /// Takes down how the files stand, and which are gone that were there.
-    fn stand(&mut self, set: &FileSet, published: &Published) {
-        let now = stand(set, published);
-        let was_present = |path: &str| self.files.iter().any(|file| file.present && file.path == path);
-        let absent = now.iter().filter(|file| !file.present).map(|file| &file.path);
-        self.removed = absent.filter(|path| was_present(path) || self.removed.contains(*path)).cloned().collect();
-        self.files = now;
-    }
-
-    fn tell_operator(&mut self) {
-        let news = self.news();
-        let client = &self.client;
-        self.reporter.stands(news, || client.another());
-    }
-
-    /// What a person should know of this pod now.
-    fn news(&self) -> Option<News> {
-        let said = self.state.said();
-        let in_the_way = match report::of_state(&said.reason) {
-            None if said.reason == reason::ENROLMENT_REFUSED && self.is_refused_by_server => {
-                Some(ReportReason::EnrolmentRefused)
-            }
-            None | Some(ReportReason::ReadDenied | ReportReason::CoSignAwaited) => None,
-            in_the_way => in_the_way,
-        };
-        if let Some(reason) = in_the_way {
-            return Some((reason, said.message.clone()));
-        }
-        if let Some(file) = self.files.iter().find(|file| self.removed.contains(&file.path)) {
-            let why = file.message.as_deref().unwrap_or_default();
-            return Some((ReportReason::FilesRemoved, format!("file {} was removed: {why}", file.path)));
-        }
-        if let Some(reason) = report::of_state(&said.reason) {
-            return Some((reason, said.message.clone()));
-        }
-        let stale = self.files.iter().find_map(|file| {
-            let reason = file.reason.as_deref().filter(|_| file.stale)?;
-            Some((report::of_state(reason)?, file.message.clone()?))
-        });
-        stale.filter(|_| said.ready)
+    /// Shows and tells how it stands.
+    fn look(&mut self) {
+        self.outlook.look(self.state.said(), self.identity.as_ref(), &self.client);
     }
 
     fn tell_application(&mut self, published: &Published) {
@@ -532,38 +399,6 @@ async fn before<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -
         Some(deadline) => timeout_at(deadline, future).await.ok(),
         None => Some(future.await),
     }
-}
-
-/// How each file of the delivery stands.
-fn stand(set: &FileSet, published: &Published) -> Vec<FileStanding> {
-    let there = set.files.iter().map(|file| {
-        let path = file.name.to_string();
-        let kept = set.kept.iter().find(|kept| kept.path == path);
-        FileStanding {
-            present: true,
-            stale: kept.is_some(),
-            secrets: file.made_of.clone(),
-            reason: kept.map(|kept| kept.reason.as_str().to_owned()),
-            message: kept.map(|kept| kept.message.clone()),
-            path,
-            ..FileStanding::default()
-        }
-    });
-    let others = set.missing.iter().map(|file| {
-        let stayed = file.may_stay.as_ref().is_some_and(|name| published.stayed.contains(name));
-        FileStanding {
-            path: file.path.clone(),
-            present: stayed,
-            stale: stayed,
-            optional: file.optional,
-            secrets: vec![],
-            reason: Some(file.reason.to_owned()),
-            message: Some(file.message.clone()),
-        }
-    });
-    let mut files: Vec<_> = there.chain(others).collect();
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    files
 }
 
 /// Whether every required file is in place, why, and in words.

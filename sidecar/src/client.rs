@@ -171,6 +171,7 @@ impl Client {
     }
 
     /// Another one that trusts the same, with a connection of its own.
+    #[must_use]
     pub fn another(&self) -> Self {
         Self::new(self.trust.clone(), Arc::clone(&self.clock), Arc::clone(&self.random))
     }
