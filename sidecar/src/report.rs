@@ -81,16 +81,21 @@ impl Drop for Reporter {
     }
 }
 
-/// Whether nothing is to be told. Trouble on the way has other words each time; a denial in other words is of another
-/// secret, or another request.
+/// Whether nothing new is to be told.
 fn is_same(before: Option<&News>, now: Option<&News>) -> bool {
-    use ReportReason as R;
-    match (before, now) {
-        (Some((before, _)), Some((now, _))) if matches!(now, R::EnrolmentFailed | R::ServerUnreachable) => {
-            before == now
-        }
-        (before, now) => before == now,
-    }
+    before.map(gist) == now.map(gist)
+}
+
+/// What makes it another thing to tell. Trouble on the way has other words each time; a denial is of a file, a secret and
+/// for a reason, and what follows may be an instant that moves; a co-signer is asked by the request's id.
+fn gist((reason, message): &News) -> (ReportReason, Vec<&str>) {
+    let segments = match reason {
+        ReportReason::EnrolmentFailed | ReportReason::ServerUnreachable => 0,
+        ReportReason::ReadDenied => 2,
+        ReportReason::FilesRemoved => 3,
+        _ => usize::MAX,
+    };
+    (*reason, message.split(": ").take(segments).collect())
 }
 
 async fn report(mut client: Client, doorway: Doorway, board: Arc<Board>, (reason, message): News) {
@@ -160,8 +165,8 @@ mod tests {
     }
 
     #[test]
-    fn trouble_on_the_way_is_told_once_and_each_denial_in_its_words() {
-        use ReportReason::{CoSignAwaited, ServerUnreachable};
+    fn what_only_changes_its_words_is_told_once() {
+        use ReportReason::{CoSignAwaited, FilesRemoved, ReadDenied, ServerUnreachable};
         let news = |reason, text: &str| Some((reason, text.to_owned()));
         for (before, now, same) in [
             (None, None, true),
@@ -171,6 +176,11 @@ mod tests {
             (news(CoSignAwaited, "request 1"), news(CoSignAwaited, "request 2"), false),
             (news(ServerUnreachable, "a"), news(CoSignAwaited, "request 2"), false),
             (news(ServerUnreachable, "a"), None, false),
+            (news(ReadDenied, "file a: RateCapReached: at 1"), news(ReadDenied, "file a: RateCapReached: at 2"), true),
+            (news(ReadDenied, "file a: RateCapReached: at 1"), news(ReadDenied, "file b: RateCapReached: at 1"), false),
+            (news(ReadDenied, "file a: RateCapReached: at 1"), news(ReadDenied, "file a: NotGranted"), false),
+            (news(FilesRemoved, "a: b: PolicyEnded: 1"), news(FilesRemoved, "a: b: PolicyEnded: 2"), true),
+            (news(FilesRemoved, "a: b: PolicyEnded: 1"), news(FilesRemoved, "a: b: NotGranted: 1"), false),
         ] {
             assert_eq!(is_same(before.as_ref(), now.as_ref()), same, "{before:?} {now:?}");
         }

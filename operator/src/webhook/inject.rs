@@ -157,9 +157,11 @@ fn refuse_what_cannot_work(pod: &PodView, machine: &Machine, name: &str) -> Resu
     Ok(())
 }
 
-/// The signal that tells the app of changes, if one does.
+/// The signal that tells the app of changes, if one does. Nobody is left to send one in mode Init.
 fn signal(machine: &Machine) -> Option<&'static str> {
-    match machine.spec.delivery().on_change.as_ref().map(OnChange::notice) {
+    let delivery = machine.spec.delivery();
+    match delivery.on_change.as_ref().map(OnChange::notice) {
+        _ if delivery.mode() == DeliveryMode::Init => None,
         Some(Ok(ChangeNotice::Signal(signal))) => Some(signal.name.as_str()),
         _ => None,
     }
