@@ -174,6 +174,8 @@ reasons! {
     ReservedName,
     /// A signal needs a shared process namespace.
     ProcessNamespaceNeeded,
+    /// A signal reaches only processes of the sidecar's own user, and the pod has not one user for all.
+    SignalNeedsUser,
     /// The mesh takes the pod's network before its proxy runs.
     MeshBlocksStart,
     /// Pods on nodes of this operating system are not supported.
@@ -192,6 +194,8 @@ reasons! {
     Enrolled,
     /// A pod was refused an identity.
     EnrolmentRefused,
+    /// A pod has no identity yet, for a reason that may pass.
+    EnrolmentFailed,
     /// A read was denied.
     ReadDenied,
     /// A read waits for its co-signer.

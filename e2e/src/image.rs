@@ -102,7 +102,8 @@ impl Image {
             return Err(io::Error::other(format!("{}: {hint}", program.display())));
         }
         let path = format!("/{name}");
-        Ok(Self::new(reference).file(&path, 0o755, bytes).user("65532:65532").entrypoint([path]))
+        // Nobody may read it: the kernel then closes the process's memory to its own user before the first instruction.
+        Ok(Self::new(reference).file(&path, 0o111, bytes).user("65532:65532").entrypoint([path]))
     }
 
     /// A shell and its usual tools.

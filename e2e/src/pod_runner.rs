@@ -30,7 +30,7 @@ use crate::run_directory::RunDirectory;
 /// What a user of the runner has to be told.
 pub const NOTICE: &str = "\
 !! No real node can run here, so pods are NOT run by a kubelet: their containers are started as plain processes, without isolation, and
-!! their memory volumes are ordinary directories. `sikkerkey-e2e node doctor` says what a real node needs.";
+!! their memory volumes have no size of their own. `sikkerkey-e2e node doctor` says what a real node needs.";
 
 /// The name of the node that the runner is.
 pub const NODE_NAME: &str = "pod-runner";

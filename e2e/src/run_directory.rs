@@ -30,6 +30,11 @@ impl RunDirectory {
         self.path.join(relative)
     }
 
+    /// Where it keeps what has to be in memory; it goes with the directory.
+    pub(crate) fn memory(&self) -> PathBuf {
+        memory_of(&self.path)
+    }
+
     /// The log file of a process.
     pub fn log(&self, name: &str) -> LogFile {
         LogFile::new(&self.path.join("log").join(format!("{name}.log")))
@@ -56,14 +61,11 @@ pub(crate) fn create_parts(path: &Path) -> io::Result<()> {
 /// Removes the directory of a run that is over, but for its logs if they are to be kept. Only what this user owns is touched: the
 /// place above it may be writable by everybody.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::MetadataExt;
-    let metadata = match fs::symlink_metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    if !metadata.is_dir() || metadata.uid() != rustix::process::getuid().as_raw() {
-        return Err(io::Error::other(format!("{} is not a directory of this user", path.display())));
+    if is_ours(&memory_of(path))? {
+        fs::remove_dir_all(memory_of(path))?;
+    }
+    if !is_ours(path)? {
+        return Ok(());
     }
     if path.join(KEEP_LOGS).exists() {
         let kept = kept_logs(path);
@@ -72,6 +74,24 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
         let _ = fs::rename(path.join("log"), kept);
     }
     fs::remove_dir_all(path)
+}
+
+fn memory_of(path: &Path) -> PathBuf {
+    Path::new("/dev/shm").join(path.to_string_lossy().trim_start_matches('/').replace('/', "-"))
+}
+
+/// Whether there is a directory of this user. Something else of that name is an error.
+fn is_ours(path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    if !metadata.is_dir() || metadata.uid() != rustix::process::getuid().as_raw() {
+        return Err(io::Error::other(format!("{} is not a directory of this user", path.display())));
+    }
+    Ok(true)
 }
 
 /// Where the logs of a failed run are after its end.
@@ -93,9 +113,10 @@ mod tests {
             fs::create_dir(run.path()).unwrap();
             create_parts(run.path()).unwrap();
             fs::write(run.join("log/etcd.log"), "line\n").unwrap();
+            fs::create_dir_all(run.memory().join("pod")).unwrap();
             let kept = keep.then(|| run.keep_logs());
             remove(run.path()).unwrap();
-            assert!(!run.path().exists());
+            assert!(!run.path().exists() && !run.memory().exists());
             match kept {
                 Some(kept) => assert_eq!(fs::read_to_string(kept.join("etcd.log")).unwrap(), "line\n"),
                 None => assert_eq!(fs::read_dir(base.path()).unwrap().count(), 0),

@@ -9,6 +9,8 @@
 //! 4. The pod is compared with its Machine by the rule of admission ([`decide::authorise`]).
 //! 5. The server issues a voucher for this key and this pod's uid.
 //!
+//! Beside it a sidecar reports how it stands (`/v1/report`), and both become Events about the pod ([`pod_events`]).
+//!
 //! # Failure modes
 //!
 //! Every refusal has a status, a word and a sentence ([`denial`]). When the API server or the server is away the answer
@@ -18,6 +20,8 @@ pub mod claimant;
 pub mod decide;
 pub mod denial;
 pub mod limit;
+pub mod pod_events;
+mod report;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -35,9 +39,10 @@ use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
 use self::claimant::{Claimant, Reviewed, explain};
-use self::decide::{Standing, authorise, standing};
+use self::decide::{Standing, authorise, is_alive, standing};
 use self::denial::Denial;
 use self::limit::{Limiter, network};
+use self::pod_events::PodEvents;
 use crate::ca::TrustBundle;
 use crate::clock::Clock;
 use crate::server::Session;
@@ -47,6 +52,8 @@ use crate::webhook::machines::Machines;
 pub const MAX_BODY: usize = 32 * 1024;
 /// Attestations in work at once: each holds two requests to the API server and one to the server.
 const AT_ONCE: usize = 64;
+/// Reports in work at once: they must not keep attestations waiting.
+const REPORTS_AT_ONCE: usize = 8;
 /// How long one waits for its turn.
 const TURN: Duration = Duration::from_secs(5);
 /// How long the API server has for one answer.
@@ -66,11 +73,21 @@ pub struct Attestation {
     clock: Clock,
     limiter: Limiter<IpAddr>,
     turns: Semaphore,
+    events: PodEvents,
+    report_limiter: Limiter<IpAddr>,
+    report_turns: Semaphore,
 }
 
 impl Attestation {
     /// Vouches through `session`; its server is the one that sidecars are told.
-    pub fn new(client: Client, machines: Arc<Machines>, session: Session, trust: TrustBundle, clock: Clock) -> Self {
+    pub fn new(
+        client: Client,
+        machines: Arc<Machines>,
+        session: Session,
+        trust: TrustBundle,
+        clock: Clock,
+        events: PodEvents,
+    ) -> Self {
         Self {
             client,
             machines,
@@ -80,6 +97,9 @@ impl Attestation {
             clock,
             limiter: Limiter::new(BURST, INTERVAL),
             turns: Semaphore::new(AT_ONCE),
+            events,
+            report_limiter: Limiter::new(BURST, INTERVAL),
+            report_turns: Semaphore::new(REPORTS_AT_ONCE),
         }
     }
 
@@ -88,6 +108,9 @@ impl Attestation {
         let mut trail = Trail::default();
         let outcome = self.answer(body, address, &mut trail).await;
         trail.log(address, outcome.as_ref().err());
+        if let Some(pod) = &trail.alive {
+            self.events.attested(pod, &trail.machine, outcome.as_ref().err());
+        }
         outcome
     }
 
@@ -104,6 +127,9 @@ impl Attestation {
         let claimant = self.review(request.token.expose()).await?;
         trail.pod = format!("{}/{} ({})", claimant.namespace, claimant.pod, claimant.uid);
         let pod = self.pod(&claimant).await?;
+        if is_alive(&claimant, pod.as_ref()) {
+            trail.alive = Some(claimant.clone());
+        }
         let standing = standing(&claimant, pod.as_ref())?;
         trail.node.clone_from(&standing.pod.node);
         trail.machine.clone_from(&standing.machine);
@@ -178,11 +204,13 @@ struct Trail {
     pod: String,
     node: String,
     machine: String,
+    /// The pod, once it was seen to be there.
+    alive: Option<Claimant>,
 }
 
 impl Trail {
     fn log(&self, address: IpAddr, denial: Option<&Denial>) {
-        let Self { key, pod, node, machine } = self;
+        let Self { key, pod, node, machine, .. } = self;
         match denial {
             None => tracing::info!(%address, pod, node, machine, key, "vouched for a pod"),
             Some(denial) => {

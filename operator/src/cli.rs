@@ -79,6 +79,10 @@ pub struct RunOptions {
     /// Log filter of sidecars
     #[arg(long, value_name = "FILTER", default_value = "info")]
     pub sidecar_log_level: String,
+    /// Where sidecars answer /status and /metrics, without TLS and to anybody who reaches it: 127.0.0.1:9917 inside the pod
+    /// alone, 0.0.0.0:9917 or [::]:9917 to the cluster; absent: nowhere
+    #[arg(long, value_name = "ADDRESS")]
+    pub sidecar_status_address: Option<SocketAddr>,
     /// Further name or address of the server's certificate; repeatable
     #[arg(long, value_name = "NAME")]
     pub server_san: Vec<Name>,

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::attest::Attestation;
+use crate::attest::pod_events::PodEvents;
 use crate::ca::{Authority, Names, TrustBundle, name};
 use crate::cli::RunOptions;
 use crate::clock::Clock;
@@ -168,8 +169,10 @@ fn serving(options: &RunOptions, parts: &Parts, trust: TrustBundle) -> anyhow::R
         image: options.sidecar_image.clone(),
         resources,
         log_level: options.sidecar_log_level.clone(),
+        status_address: options.sidecar_status_address,
         attest_url: options.attest_url.trim_end_matches('/').to_owned(),
     };
+    let events = Events::new(client.clone(), &parts.account.pod_name, clock.clone(), metrics.clone());
     let cached = Arc::clone(&index);
     let cached = Box::new(move |namespace: &str, name: &str| match cached.machine(namespace, name) {
         Some(machine) => Remembered::Machine(machine),
@@ -186,7 +189,7 @@ fn serving(options: &RunOptions, parts: &Parts, trust: TrustBundle) -> anyhow::R
             clock: clock.clone(),
         },
         questions: Questions::new(client.clone(), Arc::clone(&index), session.clone()),
-        attestation: Attestation::new(client, machines, session, trust, clock),
+        attestation: Attestation::new(client, machines, session, trust, clock, PodEvents::new(events)),
         ready: Box::new(
             move || if index.is_synced() { Ok(()) } else { Err("the lists of the cluster are not whole yet") },
         ),

@@ -23,6 +23,7 @@ use rustls::ServerConfig;
 use serde_json::json;
 use sikkerkey_protocol::Call;
 use sikkerkey_protocol::enrolment::Attest;
+use sikkerkey_protocol::report::Report;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -32,6 +33,7 @@ use tower_service::Service;
 
 use self::bounds::{MAX_REVIEW, Reviews, Room, Share, Sources};
 use self::counters::{Counters, Route};
+use crate::attest::denial::Denial;
 use crate::attest::{Attestation, MAX_BODY};
 use crate::ca::serving::Serving;
 use crate::manifests::{MUTATE_PATH, QUESTION_PATH, VALIDATE_PATH};
@@ -102,7 +104,11 @@ pub fn admission(context: Arc<Context>) -> Router {
 
 /// What sidecars call.
 pub fn attestation(context: Arc<Context>) -> Router {
-    Router::new().route(Attest::PATH, post(attest)).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(context)
+    Router::new()
+        .route(Attest::PATH, post(attest))
+        .route(Report::PATH, post(report))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(context)
 }
 
 /// Serves `router` on `listener` until `shutdown`.
@@ -281,14 +287,36 @@ async fn attest(State(context): State<Arc<Context>>, Extension(peer): Extension<
         }
         Err(denial) => {
             context.counters.answered(Route::Attest, denial.reason(), begun.elapsed());
-            let status = StatusCode::from_u16(denial.status()).unwrap_or(StatusCode::FORBIDDEN);
-            let mut response = error(status, &denial.to_string(), Some(denial.reason()));
-            if let Some(pause) = denial.retry_after() {
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(pause.as_secs()));
-            }
-            response
+            denied(&denial)
         }
     }
+}
+
+async fn report(State(context): State<Arc<Context>>, Extension(peer): Extension<Peer>, request: Request) -> Response {
+    let begun = Instant::now();
+    let body = match body(request).await {
+        Ok(body) => body,
+        Err(unread) => return unread,
+    };
+    match context.attestation.report(&body, peer.address).await {
+        Ok(reported) => {
+            context.counters.answered(Route::Report, "Taken", begun.elapsed());
+            Json(reported).into_response()
+        }
+        Err(denial) => {
+            context.counters.answered(Route::Report, denial.reason(), begun.elapsed());
+            denied(&denial)
+        }
+    }
+}
+
+fn denied(denial: &Denial) -> Response {
+    let status = StatusCode::from_u16(denial.status()).unwrap_or(StatusCode::FORBIDDEN);
+    let mut response = error(status, &denial.to_string(), Some(denial.reason()));
+    if let Some(pause) = denial.retry_after() {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(pause.as_secs()));
+    }
+    response
 }
 
 async fn ready(State(context): State<Arc<Context>>) -> Response {

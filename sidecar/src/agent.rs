@@ -18,10 +18,12 @@ use crate::enrol::{self, Doorway};
 use crate::fetch::{Holdings, Progress};
 use crate::identity::Identity;
 use crate::notify::Notifier;
-use crate::publish::{Change, Published, Volume};
+use crate::outlook::Outlook;
+use crate::publish::{Change, Label, Published, Volume};
 use crate::render::{FileSet, MissingFile, render};
 use crate::schedule;
 use crate::state::{State, StateFile, reason};
+use crate::status::Board;
 
 /// How long an answer may take that the server does not hold on purpose.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -55,6 +57,8 @@ pub struct Agent {
     is_unpublished: bool,
     /// Whether the files are gone because the server was away for too long, and still is.
     are_stale: bool,
+    /// What others are shown and told.
+    outlook: Outlook,
 }
 
 impl Agent {
@@ -74,6 +78,7 @@ impl Agent {
             });
             Instant::now() + left.max(ADOPTION)
         });
+        let outlook = Outlook::new(doorway.clone(), before.is_some());
         Self {
             doorway,
             client,
@@ -89,7 +94,20 @@ impl Agent {
             stale_at_written: 0,
             is_unpublished: true,
             are_stale: false,
+            outlook,
         }
+    }
+
+    /// Shows on `board` how it stands.
+    pub fn show_on(&mut self, board: Arc<Board>) {
+        self.notifier = Notifier::counting(Arc::clone(&board));
+        self.outlook.show_on(board);
+        self.look();
+    }
+
+    /// Says what a person should see to.
+    pub fn warn(&mut self, warning: Option<String>) {
+        self.outlook.warn(warning);
     }
 
     /// Works until it is dropped, which may be at any `await`.
@@ -99,8 +117,10 @@ impl Agent {
                 Some(pause) => pause,
                 None => self.remove_stale(),
             };
+            self.look();
             if before(self.stale_at, sleep(pause)).await.is_none() {
                 self.remove_stale();
+                self.look();
             }
         }
     }
@@ -132,16 +152,20 @@ impl Agent {
     }
 
     async fn enrol(&mut self) -> Result<(), Duration> {
-        match enrol::enrol(&mut self.client, &self.doorway).await {
+        let enrolled = enrol::enrol(&mut self.client, &self.doorway).await;
+        self.outlook.counts().enrolments.add(&enrolled);
+        match enrolled {
             Ok(identity) => {
                 tracing::info!(machine = %identity.machine_id(), server = %identity.server(), "enrolled");
                 self.identity = Some(identity);
+                self.outlook.enrolled(&self.client);
                 Ok(())
             }
             Err(error) => {
                 if error.ends_access() {
                     self.access_is_over(&in_full(&error));
                 }
+                self.outlook.not_enrolled(&error);
                 let reason = if error.is_refusal() { reason::ENROLMENT_REFUSED } else { reason::ENROLMENT_FAILED };
                 Err(self.failed(reason, &error, error.retry_after()))
             }
@@ -153,7 +177,9 @@ impl Agent {
         let Some(identity) = self.identity.as_mut().filter(|id| id.until_renewal(now) == Some(Duration::ZERO)) else {
             return;
         };
-        match enrol::renew(&mut self.client, identity).await {
+        let renewed = enrol::renew(&mut self.client, identity).await;
+        self.outlook.counts().renewals.add(&renewed);
+        match renewed {
             Ok(()) => tracing::info!(machine = %identity.machine_id(), "renewed"),
             Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => {
                 tracing::warn!(error = in_full(&error), "not renewed");
@@ -181,7 +207,9 @@ impl Agent {
         let started = Instant::now();
         let patience = PATIENCE + Duration::from_secs(u64::from(wait));
         let server = identity.server().clone();
-        let answer = match self.client.call_signed(&server, &ask, identity.signer(), patience).await {
+        let answer = self.client.call_signed(&server, &ask, identity.signer(), patience).await;
+        self.outlook.counts().syncs.add(&answer);
+        let answer = match answer {
             Ok(answer) => answer,
             Err(error) => return self.sync_failed(&error),
         };
@@ -194,6 +222,7 @@ impl Agent {
             identity.confirmed(expires_at, now, jitter);
         }
         self.heard_from_server();
+        self.outlook.answered(self.clock.now(), self.client.skew());
         if progress != Progress::None || self.is_unpublished || self.failures > 0 {
             self.publish();
         }
@@ -297,9 +326,12 @@ impl Agent {
         self.stale_at = None;
         self.stale_at_written = 0;
         self.holdings.forget_values();
-        let stamp = self.stamp();
-        match self.volume.publish(&[], &BTreeSet::new(), &stamp) {
+        let label = self.label();
+        let published = self.volume.publish(&[], &BTreeSet::new(), &label);
+        self.outlook.counts().publications.add(&published);
+        match published {
             Ok(published) => {
+                self.outlook.files_are_stale(STALE);
                 self.tell_application(&published);
                 self.state.keep_files_until(None);
                 self.are_stale = true;
@@ -322,12 +354,15 @@ impl Agent {
         }
         let set = render(&self.holdings);
         let may_stay: BTreeSet<_> = set.missing.iter().filter_map(|missing| missing.may_stay.clone()).collect();
-        let stamp = self.stamp();
-        match self.volume.publish(&set.files, &may_stay, &stamp) {
+        let label = self.label();
+        let published = self.volume.publish(&set.files, &may_stay, &label);
+        self.outlook.counts().publications.add(&published);
+        match published {
             Ok(published) => {
+                self.outlook.published(&set, &published);
                 self.is_unpublished = false;
                 self.tell_application(&published);
-                let (ready, reason, message) = report(&set, &published);
+                let (ready, reason, message) = verdict(&set, &published);
                 self.state.say(ready, reason, &message);
             }
             Err(error) => {
@@ -335,6 +370,11 @@ impl Agent {
                 self.state.say(self.state.is_ready(), error.reason(), &in_full(&error));
             }
         }
+    }
+
+    /// Shows and tells how it stands.
+    fn look(&mut self) {
+        self.outlook.look(self.state.said(), self.identity.as_ref(), &self.client);
     }
 
     fn tell_application(&mut self, published: &Published) {
@@ -345,10 +385,11 @@ impl Agent {
     }
 
     /// Names a generation: the time for people, the random part so that no two are alike.
-    fn stamp(&self) -> String {
+    fn label(&self) -> Label {
         let time = rfc3339(self.clock.now());
-        let time = time.trim_end_matches('Z').replace(['-', ':', 'T', '.'], "_");
-        format!("{time}.{:016x}", self.client.random().jitter())
+        let start = time.trim_end_matches('Z').replace(['-', ':', 'T', '.'], "_");
+        let stamp = format!("{start}.{:016x}", self.client.random().jitter());
+        Label { stamp, time, delivery_revision: self.holdings.revision().map(str::to_owned) }
     }
 }
 
@@ -361,7 +402,7 @@ async fn before<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -
 }
 
 /// Whether every required file is in place, why, and in words.
-fn report(set: &FileSet, published: &Published) -> (bool, &'static str, String) {
+fn verdict(set: &FileSet, published: &Published) -> (bool, &'static str, String) {
     let is_absent = |file: &&MissingFile| file.may_stay.as_ref().is_none_or(|name| !published.stayed.contains(name));
     let mut absent = set.missing.iter().filter(is_absent);
     let required: Vec<_> = absent.clone().filter(|file| !file.optional).collect();
@@ -374,7 +415,7 @@ fn report(set: &FileSet, published: &Published) -> (bool, &'static str, String) 
     let message = if let Some(optional) = absent.next() {
         format!("{count}; left out, as it is optional: {}", optional.message)
     } else if let Some(kept) = set.kept.first() {
-        format!("{count}; {kept}")
+        format!("{count}; {}", kept.message)
     } else if let Some(stays) = set.missing.iter().find(|file| !is_absent(file)) {
         format!("{count}; as it was before, because {}", stays.message)
     } else {
@@ -390,7 +431,13 @@ mod tests {
 
     fn missing(path: &str, optional: bool, stays: bool) -> MissingFile {
         let may_stay = stays.then(|| FileName::parse(path).unwrap());
-        MissingFile { may_stay, optional, reason: "NotGranted", message: format!("file {path} waits") }
+        MissingFile {
+            path: path.to_owned(),
+            may_stay,
+            optional,
+            reason: "NotGranted",
+            message: format!("file {path} waits"),
+        }
     }
 
     #[test]
@@ -420,7 +467,7 @@ mod tests {
         ];
         for (missing, published, (ready, reason, message)) in cases {
             let set = FileSet { missing, ..FileSet::default() };
-            assert_eq!(report(&set, &published), (ready, reason, message.to_owned()));
+            assert_eq!(verdict(&set, &published), (ready, reason, message.to_owned()));
         }
     }
 }

@@ -6,6 +6,7 @@
 mod co_sign;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use self::co_sign::{CO_SIGN_HELP, CoSign, CoSignAction, CoSignAnswer, Confirmation, Output};
@@ -51,6 +52,7 @@ Environment of run, wait and ready (set by the webhook):
   SIKKERKEY_MOUNT       the volume that takes the files [/run/secrets/sikkerkey]
   SIKKERKEY_TOKEN       the pod's token [/var/run/secrets/sikkerkey.com/token]
   SIKKERKEY_LOG         what to log: error, warn, info, debug or trace [info]
+  SIKKERKEY_STATUS      where to answer /status and /metrics, ADDRESS:PORT [nowhere]
 
 Environment of cosign:
   SIKKERKEY_IDENTITY    the identity.json of the machine that signs
@@ -102,6 +104,9 @@ pub enum UsageError {
     /// A variable is not set.
     #[error("{0} is not set: it is set by the webhook that injects the sidecar")]
     NotSet(&'static str),
+    /// A variable is no address.
+    #[error("SIKKERKEY_STATUS {0:?} is no address with a port, such as 127.0.0.1:9917")]
+    Status(String),
     /// A variable is not UTF-8.
     #[error("{0} is not UTF-8 text")]
     NotText(&'static str),
@@ -110,7 +115,7 @@ pub enum UsageError {
 impl UsageError {
     /// Whether the command line is wrong, not the environment.
     pub fn is_of_command_line(&self) -> bool {
-        !matches!(self, Self::NotSet(_) | Self::NotText(_))
+        !matches!(self, Self::NotSet(_) | Self::NotText(_) | Self::Status(_))
     }
 }
 
@@ -154,6 +159,8 @@ pub struct Settings {
     pub token: PathBuf,
     /// What to log.
     pub log: String,
+    /// Where to answer how it stands.
+    pub status: Option<SocketAddr>,
 }
 
 impl Settings {
@@ -165,12 +172,15 @@ impl Settings {
             _ => Ok(None),
         };
         let required = |name| text(name)?.ok_or(UsageError::NotSet(name));
+        let status = text("SIKKERKEY_STATUS")?;
+        let status = status.map(|text| text.parse().map_err(|_| UsageError::Status(text))).transpose()?;
         Ok(Self {
             attest_url: required("SIKKERKEY_ATTEST_URL")?,
             ca: required("SIKKERKEY_CA")?,
             mount: mount(&variable),
             token: variable("SIKKERKEY_TOKEN").map_or_else(|| DEFAULT_TOKEN.into(), Into::into),
             log: text("SIKKERKEY_LOG")?.unwrap_or_else(|| "info".to_owned()),
+            status,
         })
     }
 }

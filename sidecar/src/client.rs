@@ -170,6 +170,12 @@ impl Client {
         Self { trust, connection: None, clock, random, correction: 0, skew: 0 }
     }
 
+    /// Another one that trusts the same, with a connection of its own.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self::new(self.trust.clone(), Arc::clone(&self.clock), Arc::clone(&self.random))
+    }
+
     /// Trusts `trust` from now on, for everybody.
     pub fn set_trust(&mut self, trust: Trust) {
         self.trust = trust;
@@ -185,6 +191,11 @@ impl Client {
     /// be further away than a bound of the server's is counted from here.
     pub fn server_time_reached(&self) -> UnixMillis {
         self.clock.now().saturating_add(self.skew)
+    }
+
+    /// The server's clock minus this one's, as its last answer had it.
+    pub fn skew(&self) -> UnixMillis {
+        self.skew
     }
 
     /// The source of random bytes.

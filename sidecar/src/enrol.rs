@@ -76,6 +76,11 @@ impl EnrolError {
         self.is_refusal() && self.call().and_then(CallError::code).is_some_and(ErrorCode::ends_access)
     }
 
+    /// Whether it is the server's word, of which the operator knows nothing.
+    pub fn is_of_server(&self) -> bool {
+        matches!(self, Self::Register(_))
+    }
+
     /// When the other side wants to be asked again.
     pub fn retry_after(&self) -> Option<Duration> {
         self.call().and_then(CallError::retry_after)
@@ -150,7 +155,7 @@ fn prove(key: &MachineKey, purpose: Purpose, credential: &str) -> sikkerkey_prot
     key.sign(&possession(purpose, credential, &key.public_key()))
 }
 
-fn read_token(path: &Path) -> Result<SecretText, EnrolError> {
+pub(crate) fn read_token(path: &Path) -> Result<SecretText, EnrolError> {
     let failed = |source| EnrolError::Token { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     let mut text = Zeroizing::new(String::with_capacity(8 << 10));

@@ -101,6 +101,11 @@ impl Holdings {
         }
     }
 
+    /// Which delivery that is.
+    pub fn revision(&self) -> Option<&str> {
+        self.revision.as_deref()
+    }
+
     /// The delivery in force.
     pub fn delivery(&self) -> Option<&Delivery> {
         self.delivery.as_ref()

@@ -60,6 +60,11 @@ impl Identity {
         Signer { machine_id: &self.machine_id, key: self.unconfirmed.as_ref().unwrap_or(&self.key) }
     }
 
+    /// When it ends, in the server's time; none for never.
+    pub fn expires_at(&self) -> Option<UnixMillis> {
+        (self.expires_at != 0).then_some(self.expires_at)
+    }
+
     /// How long until it should be renewed.
     pub fn until_renewal(&self, now: UnixMillis) -> Option<Duration> {
         let left = self.renew_at?.saturating_sub(now);

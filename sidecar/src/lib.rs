@@ -10,7 +10,9 @@
 //!    holds its answer until something does.
 //! 4. [`render`] makes the content of every file with the crate `sikkerkey-files`, which says as well where a file may
 //!    stand, and [`publish`] swaps the whole set in with one rename.
-//! 5. `wait` and `ready` ([`wait`]) read what the sidecar says about itself ([`state`]), and hold the application back.
+//! 5. [`notify`] tells the application of a change, by HTTP or by a [`signal`]; [`manifest`] says which versions stand there.
+//! 6. Whoever looks in: [`status`] and [`status_server`] answer it, and [`report`] has the operator write Events.
+//! 7. `wait` and `ready` ([`wait`]) read what the sidecar says about itself ([`state`]), and hold the application back.
 //!
 //! # The way of an approval
 //!
@@ -25,6 +27,8 @@
 //!   wiped. Values are kept in memory that is wiped when they
 //!   are replaced; the process is not dumpable and leaves no core. Buffers of the TLS and HTTP libraries are not wiped.
 //! * No value, key, token or voucher is in a log, an error, or the state, at any level.
+//! * Values are written into memory only ([`backing`]).
+//! * Another process of the same user reads and traces nothing of this one ([`memory`]).
 //! * A reader of the volume sees one whole set or another, never a mixture, whenever this process is killed.
 //! * Nothing is written outside the volume and nothing there through a link.
 //! * In a pod only the certificates of `SIKKERKEY_CA`, and then those that the operator sent, are trusted; on a host
@@ -41,9 +45,11 @@
 //! * Identity refused (401): enrols anew with the present token, files stay meanwhile.
 //! * A read denied: the file goes or stays by the reason ([`fetch`]). A required file that is missing holds the
 //!   application back at the start; later the set is written without it.
+//! * The application cannot be told, or the operator takes no report: it is tried a few times and logged; no read waits.
 //! * Volume full: the set before stays; the state says so.
 
 pub mod agent;
+pub mod backing;
 pub mod cause;
 pub mod cli;
 pub mod client;
@@ -54,12 +60,18 @@ pub mod fetch;
 pub mod identity;
 pub mod identity_file;
 pub mod logging;
+pub mod manifest;
 pub mod memory;
 pub mod notify;
+pub mod outlook;
 pub mod publish;
 pub mod random;
 pub mod render;
+pub mod report;
 pub mod run;
 pub mod schedule;
+pub mod signal;
 pub mod state;
+pub mod status;
+pub mod status_server;
 pub mod wait;

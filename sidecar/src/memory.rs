@@ -1,4 +1,7 @@
 //! Keeps the process's memory to itself.
+//!
+//! Between the start of the program and this call the kernel keeps it closed where the program file may be run but not
+//! read (mode 0111), which is how images install it.
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 

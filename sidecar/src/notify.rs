@@ -1,5 +1,6 @@
 //! Tells the application that its files have changed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,11 +12,17 @@ use tokio::time::{sleep, timeout};
 
 use crate::cause::in_full;
 use crate::client::{ConnectError, Connection, Origin, OriginError};
+use crate::signal::{self, SignalError};
+use crate::status::Board;
 
 /// How long the application may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often the application is told before it is given up.
-const ATTEMPTS: u32 = 3;
+/// How often the application is called before it is given up.
+const CALLS: u32 = 3;
+/// How often its process is looked for: for four minutes, as a container that is being restarted may be away for long.
+const SIGNALS: u32 = 10;
+/// The longest pause between two attempts.
+const MAX_PAUSE: Duration = Duration::from_mins(1);
 
 /// Why the application was not told.
 #[derive(Debug, thiserror::Error)]
@@ -32,28 +39,29 @@ enum NotifyError {
     TimedOut,
     #[error("it answered {0}")]
     Status(StatusCode),
+    #[error(transparent)]
+    Signal(#[from] SignalError),
 }
 
 /// Tells the application, some time after the last of several changes.
 #[derive(Debug, Default)]
 pub struct Notifier {
+    board: Arc<Board>,
     pending: Option<JoinHandle<()>>,
 }
 
 impl Notifier {
+    /// One that counts on `board`.
+    pub fn counting(board: Arc<Board>) -> Self {
+        Self { board, pending: None }
+    }
+
     /// The files have changed.
     pub fn changed(&mut self, on_change: Option<&OnChange>) {
         self.cancel();
         let Some(OnChange { debounce_millis, action }) = on_change else { return };
-        match action {
-            ChangeAction::HttpPost { port, path } => {
-                self.pending = Some(tokio::spawn(post(Duration::from_millis(*debounce_millis), *port, path.clone())));
-            }
-            ChangeAction::Signal { name, process_name } => tracing::error!(
-                "files changed, but {name} is not sent to {process_name}: onChange.signal is not supported by this \
-                 version of the sidecar, use onChange.httpPost"
-            ),
-        }
+        self.pending =
+            Some(tokio::spawn(tell(Duration::from_millis(*debounce_millis), action.clone(), Arc::clone(&self.board))));
     }
 
     fn cancel(&mut self) {
@@ -69,23 +77,37 @@ impl Drop for Notifier {
     }
 }
 
-async fn post(debounce: Duration, port: u16, path: String) {
+async fn tell(debounce: Duration, action: ChangeAction, board: Arc<Board>) {
     sleep(debounce).await;
-    for attempt in 1..=ATTEMPTS {
-        match timeout(PATIENCE, post_once(port, &path)).await.unwrap_or(Err(NotifyError::TimedOut)) {
-            Ok(()) => return tracing::info!(port, path, "told the application that its files have changed"),
-            Err(error) => {
-                tracing::warn!(
-                    port,
-                    path,
-                    attempt,
-                    error = in_full(&error),
-                    "cannot tell the application that its files have changed"
-                );
-            }
+    let attempts = match action {
+        ChangeAction::HttpPost { .. } => CALLS,
+        ChangeAction::Signal { .. } => SIGNALS,
+    };
+    for attempt in 1..=attempts {
+        let told = tell_once(&action).await;
+        board.counts.notices.add(&told);
+        let Err(error) = told else { return };
+        let error = in_full(&error);
+        if attempt == attempts {
+            return tracing::error!(error, attempt, "gave up telling the application that its files have changed");
         }
-        sleep(Duration::from_secs(1 << attempt)).await;
+        tracing::warn!(error, attempt, "cannot tell the application that its files have changed: tries again");
+        sleep(Duration::from_secs(1 << attempt).min(MAX_PAUSE)).await;
     }
+}
+
+async fn tell_once(action: &ChangeAction) -> Result<(), NotifyError> {
+    match action {
+        ChangeAction::HttpPost { port, path } => {
+            timeout(PATIENCE, post_once(*port, path)).await.unwrap_or(Err(NotifyError::TimedOut))?;
+            tracing::info!(port, path, "told the application that its files have changed");
+        }
+        ChangeAction::Signal { name, process_name } => {
+            let pids = signal::send(name, process_name)?;
+            tracing::info!(name, process_name, ?pids, "told the application that its files have changed");
+        }
+    }
+    Ok(())
 }
 
 async fn post_once(port: u16, path: &str) -> Result<(), NotifyError> {

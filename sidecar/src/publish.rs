@@ -4,6 +4,7 @@
 //! ..2026_10_17_02_36_01_123.5f3a9c21/db/password    one generation, complete before anything points to it
 //! ..data -> ..2026_10_17_02_36_01_123.5f3a9c21      the swap: one rename
 //! db -> ..data/db                                   what the application opens
+//! ..manifest.json -> ..data/..manifest.json         what stands there, of which versions
 //! ```
 //!
 //! A reader sees one whole generation or another, never a mixture. A writer may be killed between any two steps: what it
@@ -20,9 +21,11 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, readlinkat, renameat, symlinkat, unlinkat};
 
 use self::generation::Generation;
+use crate::manifest::{self, Entry, Manifest};
 use crate::render::RenderedFile;
 use crate::state::reason;
 use sikkerkey_files::layout::FileName;
+use sikkerkey_protocol::canonical::sha256_hex;
 
 const DATA: &str = "..data";
 const NEW_DATA: &str = "..data_tmp";
@@ -71,6 +74,8 @@ pub enum Change {
     None,
     /// It put the first set in place.
     First,
+    /// It put a set in place whose files are the same, byte for byte, but made of other versions or for another delivery.
+    Relabelled,
     /// It put another set in place.
     Swapped,
 }
@@ -82,6 +87,17 @@ pub struct Published {
     pub change: Change,
     /// Which of the files that might stay are there.
     pub stayed: BTreeSet<FileName>,
+}
+
+/// What a new set is called.
+#[derive(Clone, Debug)]
+pub struct Label {
+    /// Names the generation, and is never used twice.
+    pub stamp: String,
+    /// The time, for the manifest.
+    pub time: String,
+    /// Which delivery the set follows, for the manifest.
+    pub delivery_revision: Option<String>,
 }
 
 /// The volume that the application reads.
@@ -107,20 +123,19 @@ impl Volume {
         self.current().is_some_and(|generation| !generation.files().unwrap_or_default().is_empty())
     }
 
-    /// Puts `files` in place, and beside them those of `may_stay` that are there already. `stamp` names the generation
-    /// and is never used twice.
+    /// Puts `files` in place, and beside them those of `may_stay` that are there already.
     ///
     /// When there is no room, files that are not wanted any more go all the same; the others stay as they are.
     pub fn publish(
         &self,
         files: &[RenderedFile],
         may_stay: &BTreeSet<FileName>,
-        stamp: &str,
+        label: &Label,
     ) -> Result<Published, PublishError> {
-        let published = self.put(files, may_stay, stamp);
+        let published = self.put(files, may_stay, label);
         if matches!(published, Err(PublishError::Full)) {
             let wanted = files.iter().map(|file| file.name.clone()).chain(may_stay.iter().cloned()).collect();
-            self.put(&[], &wanted, &format!("{stamp}.less"))?;
+            self.put(&[], &wanted, &Label { stamp: format!("{}.less", label.stamp), ..label.clone() })?;
         }
         published
     }
@@ -129,7 +144,7 @@ impl Volume {
         &self,
         files: &[RenderedFile],
         may_stay: &BTreeSet<FileName>,
-        stamp: &str,
+        label: &Label,
     ) -> Result<Published, PublishError> {
         let current = self.current();
         let older = current.as_ref();
@@ -138,22 +153,26 @@ impl Volume {
         let wanted: BTreeSet<FileName> =
             files.iter().map(|file| file.name.clone()).chain(stayed.iter().cloned()).collect();
 
-        let is_same = older.is_some_and(|older| there == wanted && files.iter().all(|file| older.holds(file)));
-        let change = match (is_same, older) {
-            (true, _) => Change::None,
+        let has_same = older.is_some_and(|older| there == wanted && files.iter().all(|file| older.holds(file)));
+        let before = older.and_then(Generation::manifest);
+        let manifest = describe(label, files, &stayed, older, before.as_ref());
+        let change = match (has_same, older) {
+            (true, _) if before.is_some_and(|before| before.says_the_same(&manifest)) => Change::None,
+            (true, _) => Change::Relabelled,
             (false, None) => Change::First,
             (false, Some(_)) => Change::Swapped,
         };
-        if !is_same {
-            let name = format!("..{stamp}");
-            let written = self.write(&name, files, &stayed, older).and_then(|()| self.swap(&name));
+        if change != Change::None {
+            let name = format!("..{}", label.stamp);
+            let written = self.write(&name, files, &stayed, older, &manifest).and_then(|()| self.swap(&name));
             if written.is_err() {
                 // Above all it takes room.
                 drop(self.remove_leftovers());
             }
             written?;
         }
-        self.link(&wanted.iter().map(FileName::top).collect())?;
+        let tops = wanted.iter().map(FileName::top).chain([manifest::NAME]).collect();
+        self.link(&tops)?;
         if let Err(error) = self.remove_leftovers() {
             // They are invisible, and the next publication tries again.
             tracing::warn!(%error, "cannot remove the files of before");
@@ -167,6 +186,7 @@ impl Volume {
         files: &[RenderedFile],
         stayed: &BTreeSet<FileName>,
         older: Option<&Generation>,
+        manifest: &Manifest,
     ) -> Result<(), PublishError> {
         let new = Generation::create(&self.root, name).map_err(PublishError::at("make a directory in the volume"))?;
         for file in files {
@@ -178,7 +198,14 @@ impl Volume {
         for (name, older) in stayed.iter().filter_map(|name| Some((name, older?))) {
             new.link(name, older).map_err(PublishError::at("keep a file"))?;
         }
-        Ok(())
+        match new.describe(manifest) {
+            // The files matter more. The next publication tries again.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                tracing::warn!("no room for {}: raise spec.delivery.sizeLimit of the Machine", manifest::NAME);
+                Ok(())
+            }
+            written => written.map_err(PublishError::at("write the manifest")),
+        }
     }
 
     /// The one step that a reader sees.
@@ -193,8 +220,8 @@ impl Volume {
         let mut stale = vec![];
         let mut present = BTreeSet::new();
         for (entry, _) in generation::entries(&self.root).map_err(&failed)? {
-            let is_ours =
-                !entry.starts_with("..") && self.link_target(&entry).is_some_and(|to| to == through_data(&entry));
+            let is_ours = (!entry.starts_with("..") || entry == manifest::NAME)
+                && self.link_target(&entry).is_some_and(|to| to == through_data(&entry));
             if is_ours && !tops.contains(entry.as_str()) {
                 stale.push(entry);
             } else if is_ours {
@@ -246,6 +273,30 @@ impl Volume {
         }
         Ok(())
     }
+}
+
+/// What the set will be. Of a file that stays, its versions are what the manifest before said.
+fn describe(
+    label: &Label,
+    files: &[RenderedFile],
+    stayed: &BTreeSet<FileName>,
+    older: Option<&Generation>,
+    before: Option<&Manifest>,
+) -> Manifest {
+    let new = files.iter().map(|file| Entry {
+        path: file.name.to_string(),
+        mode: manifest::octal(file.mode),
+        size: file.content.len() as u64,
+        sha256: sha256_hex(&file.content),
+        secrets: file.made_of.clone(),
+    });
+    let kept = stayed.iter().filter_map(|name| {
+        let secrets = before.map(|before| before.secrets_of(name.as_str())).unwrap_or_default();
+        older?.entry(name, secrets).ok()
+    });
+    let mut entries: Vec<_> = new.chain(kept).collect();
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    Manifest { time: label.time.clone(), delivery_revision: label.delivery_revision.clone(), files: entries }
 }
 
 fn through_data(top: &str) -> String {

@@ -1,5 +1,6 @@
 //! From what is held to the files of a delivery: which can be written, with what content, and why the others cannot.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use sikkerkey_files::layout::{self, FileName, LayoutError};
@@ -8,6 +9,7 @@ use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::sync::{File, Input, SecretKey};
 
 use crate::fetch::{Denial, Holdings};
+use crate::manifest::SecretVersion;
 use crate::state::reason;
 
 /// A file that can be written.
@@ -19,6 +21,8 @@ pub struct RenderedFile {
     pub mode: u32,
     /// What.
     pub content: Content,
+    /// What it was made of.
+    pub made_of: Vec<SecretVersion>,
 }
 
 impl fmt::Debug for RenderedFile {
@@ -30,6 +34,8 @@ impl fmt::Debug for RenderedFile {
 /// A file that cannot be written now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingFile {
+    /// Where it would be.
+    pub path: String,
     /// Where it would be, if what an earlier process wrote there may stay.
     pub may_stay: Option<FileName>,
     /// Whether the application starts without it.
@@ -48,7 +54,18 @@ pub struct FileSet {
     /// What is not.
     pub missing: Vec<MissingFile>,
     /// What is written although its last read was denied.
-    pub kept: Vec<String>,
+    pub kept: Vec<KeptFile>,
+}
+
+/// A file that is written although its last read was denied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptFile {
+    /// Where.
+    pub path: String,
+    /// Why it was denied.
+    pub reason: DenialReason,
+    /// Why, for a person; names the file.
+    pub message: String,
 }
 
 /// Renders what is held.
@@ -61,16 +78,15 @@ pub fn render(holdings: &Holdings) -> FileSet {
             Ok(rendered) => {
                 let denied = inputs(file).find_map(|input| Some((&input.secret, holdings.denial(&input.secret)?)));
                 if let Some((secret, denial)) = denied {
-                    set.kept.push(format!(
-                        "file {} stays although Secret {secret} is refused: {}",
-                        file.path,
-                        in_words(denial)
-                    ));
+                    let why = in_words(denial);
+                    let message = format!("file {} stays although Secret {secret} is refused: {why}", file.path);
+                    set.kept.push(KeptFile { path: file.path.clone(), reason: denial.reason, message });
                 }
                 set.files.push(rendered);
             }
             Err(Obstacle { reason, message, may_stay }) => {
-                set.missing.push(MissingFile { may_stay, optional: file.optional, reason, message });
+                let path = crate::client::printable(&file.path);
+                set.missing.push(MissingFile { path, may_stay, optional: file.optional, reason, message });
             }
         }
     }
@@ -115,7 +131,18 @@ fn place(file: &File, name: Result<FileName, LayoutError>, holdings: &Holdings) 
         message: format!("file {path} {error}"),
         may_stay: None,
     })?;
-    Ok(RenderedFile { name, mode: file.mode & 0o777, content })
+    Ok(RenderedFile { name, mode: file.mode & 0o777, content, made_of: made_of(file, holdings) })
+}
+
+/// Each secret once, by its name.
+fn made_of(file: &File, holdings: &Holdings) -> Vec<SecretVersion> {
+    let keys: BTreeSet<_> = inputs(file).map(|input| &input.secret).collect();
+    let versions = keys.into_iter().filter_map(|key| {
+        let value = holdings.value(key)?;
+        let (namespace, name) = (key.namespace.clone(), key.name.clone());
+        Some(SecretVersion { id: value.id.clone(), namespace, name, version: value.version })
+    });
+    versions.collect()
 }
 
 fn source<'a>(input: &'a Input, holdings: &'a Holdings) -> Option<Source<'a>> {

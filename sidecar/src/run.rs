@@ -23,7 +23,8 @@ use crate::memory::close_memory;
 use crate::publish::Volume;
 use crate::random::OsRandom;
 use crate::state::StateFile;
-use crate::{logging, wait};
+use crate::status::Board;
+use crate::{backing, logging, status_server, wait};
 
 /// How long a dying sidecar tries to give its identity up.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -106,7 +107,12 @@ fn sidecar(settings: &Settings) -> anyhow::Result<()> {
     logging::start(&settings.log);
     runtime()?.block_on(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let board = settings.status.map(|address| (address, Arc::<Board>::default()));
         let mut agent = agent(settings, &settings.mount)?;
+        if let Some((address, board)) = board {
+            agent.show_on(Arc::clone(&board));
+            status_server::start(address, board);
+        }
         let never: Option<Infallible> = tokio::select! {
             never = agent.run() => Some(never),
             () = either(&mut terminate, &mut interrupt) => None,
@@ -123,12 +129,15 @@ fn sidecar(settings: &Settings) -> anyhow::Result<()> {
 fn agent(settings: &Settings, mount: &Path) -> anyhow::Result<Agent> {
     let clock = Arc::new(SystemClock);
     let (state, before) = StateFile::open(mount, clock.clone())?;
+    let backing = backing::examine(mount)?;
     let volume = Volume::open(mount)?;
     let operator = Origin::parse(&settings.attest_url).context("SIKKERKEY_ATTEST_URL")?;
     let trust = Trust::parse(&settings.ca).context("SIKKERKEY_CA")?;
     let client = Client::new(trust, clock.clone(), Arc::new(OsRandom));
     let doorway = Doorway { operator, token: settings.token.clone() };
-    Ok(Agent::new(doorway, client, clock, volume, state, before.as_ref()))
+    let mut agent = Agent::new(doorway, client, clock, volume, state, before.as_ref());
+    agent.warn(backing);
+    Ok(agent)
 }
 
 async fn either(terminate: &mut Signal, interrupt: &mut Signal) {

@@ -92,8 +92,8 @@ pub struct OnChange {
     /// An HTTP POST without a body to 127.0.0.1. Give exactly one of `httpPost` and `signal`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_post: Option<HttpPost>,
-    /// A signal to a process of the pod, which needs `shareProcessNamespace: true`. Give exactly one of `httpPost` and
-    /// `signal`. This version refuses it.
+    /// A signal to a process of the pod, which needs `shareProcessNamespace: true` and one `runAsUser` for all containers.
+    /// Give exactly one of `httpPost` and `signal`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signal: Option<Signal>,
     /// How long to wait for further changes before the app is told once, for example `5s`. Absent: `5s`.
@@ -118,9 +118,10 @@ pub struct HttpPost {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Signal {
-    /// The signal: `SIGHUP`, `SIGUSR1`, `SIGUSR2` or `SIGTERM`.
+    /// The signal: `SIGHUP`, `SIGUSR1`, `SIGUSR2`, or `SIGTERM` to have the container restarted.
     pub name: SignalName,
-    /// Name of the process as it stands in `/proc/PID/comm`: at most 15 characters, without its path.
+    /// Name of the process as it stands in `/proc/PID/comm`: at most 15 characters, without its path. Of several, those
+    /// whose parent has another name.
     #[schemars(length(min = 1, max = 15), regex(pattern = r"^[A-Za-z0-9_.-]+$"))]
     pub process_name: String,
 }

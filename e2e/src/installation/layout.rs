@@ -22,6 +22,8 @@ pub(super) struct Layout {
     operator: SocketAddr,
     log: &'static str,
     /// Where the operator and its sidecars reach the server, if not directly.
+    /// Where sidecars say how they stand.
+    status: Option<&'static str>,
     detour: Option<String>,
 }
 
@@ -33,7 +35,9 @@ impl Layout {
             Some(_) => [8443, 9443].map(|port| SocketAddr::new(address, port)),
             None => two_free(address)?,
         };
-        Ok(Self { operator_name: OPERATOR, server, operator, log, detour: None })
+        // Where pods share this machine's network there is one port for all of them.
+        let status = cluster.node().is_some().then_some("0.0.0.0:9917");
+        Ok(Self { operator_name: OPERATOR, server, operator, log, status, detour: None })
     }
 
     /// The same with another replica of the operator, which listens elsewhere.
@@ -73,6 +77,7 @@ impl Layout {
             .args(["--server-san", &self.server.ip().to_string()])
             .args(["--sidecar-log-level", self.log, "--kubernetes-secret-source"])
             .args(["--namespace-selector", &managed()])
+            .args(self.status.iter().flat_map(|address| ["--sidecar-status-address", *address]))
             .env("KUBECONFIG", kubeconfig.display().to_string())
             .env("POD_NAME", pod.metadata.name.clone().unwrap_or_default())
             .env("POD_UID", pod.metadata.uid.clone().unwrap_or_default())

@@ -217,7 +217,7 @@ impl<'a> Life<'a> {
 
     /// Removes the pod object, as the kubelet does when all containers have ended.
     async fn remove(&self) {
-        let _ = std::fs::remove_dir_all(volume::directory(&self.context.run, &self.pod));
+        volume::remove(&self.context.run, &self.pod);
         let (Some(name), Some(namespace)) = (&self.pod.metadata.name, &self.pod.metadata.namespace) else { return };
         let pods: Api<Pod> = Api::namespaced(self.context.client.clone(), namespace);
         let preconditions = Preconditions { uid: self.pod.metadata.uid.clone(), resource_version: None };

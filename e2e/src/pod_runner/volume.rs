@@ -40,7 +40,7 @@ pub(super) async fn prepare(client: &Client, run: &RunDirectory, pod: &Pod) -> R
     for volume in pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
         let name = &volume.name;
         let path = directory(run, pod).join(name);
-        fs::create_dir_all(&path).map_err(|source| VolumeError::Write { name: name.clone(), source })?;
+        make(volume, run, pod, &path).map_err(|source| VolumeError::Write { name: name.clone(), source })?;
         for projection in sources(volume)? {
             let file_system = |source| VolumeError::Write { name: name.clone(), source };
             if let Some(token) = &projection.service_account_token {
@@ -68,6 +68,32 @@ pub(super) async fn prepare(client: &Client, run: &RunDirectory, pod: &Pod) -> R
         }
     }
     Ok(refresh)
+}
+
+/// Makes the directory of a volume: in memory where that is asked for, with a link to it.
+fn make(volume: &Volume, run: &RunDirectory, pod: &Pod, path: &Path) -> io::Result<()> {
+    if volume.empty_dir.as_ref().and_then(|empty| empty.medium.as_deref()) != Some("Memory") {
+        return fs::create_dir_all(path);
+    }
+    let in_memory = memory(run, pod).join(&volume.name);
+    fs::create_dir_all(&in_memory)?;
+    fs::create_dir_all(directory(run, pod))?;
+    match std::os::unix::fs::symlink(in_memory, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
+/// Removes the volumes of a pod.
+pub(super) fn remove(run: &RunDirectory, pod: &Pod) {
+    for path in [directory(run, pod), memory(run, pod)] {
+        // What stays goes with the run.
+        let _ = fs::remove_dir_all(path);
+    }
+}
+
+fn memory(run: &RunDirectory, pod: &Pod) -> PathBuf {
+    run.memory().join(pod.metadata.uid.as_deref().unwrap_or_default())
 }
 
 fn sources(volume: &Volume) -> Result<Vec<VolumeProjection>, VolumeError> {

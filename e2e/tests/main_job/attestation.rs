@@ -82,5 +82,7 @@ fn a_pod_that_was_not_injected_for_the_machine_gets_no_voucher() {
         let token = team.installation.cluster.token("uninjected", "web", Some(&pod), &["sikkerkey"]).await.unwrap();
         let (status, body) = attest(team.installation, &token).await;
         assert_eq!(status, 403, "{body}");
+        let told = team.event("plain", "EnrolmentRefused").await;
+        assert!(told.starts_with("the pod was not admitted with a sidecar"), "{told}");
     });
 }

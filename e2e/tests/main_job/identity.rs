@@ -69,6 +69,8 @@ fn a_killed_sidecar_enrols_anew_and_its_old_machine_is_revoked() {
         .await
         .unwrap();
         assert_eq!(status.container_statuses.unwrap()[0].restart_count, 0, "the application was not restarted");
+        let told = team.event("web", "MachineReplaced").await;
+        assert_eq!(told, "the sidecar enrolled anew, which ended the pod's earlier machine");
     });
 }
 

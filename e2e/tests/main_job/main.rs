@@ -15,6 +15,8 @@ mod attestation;
 mod delivery;
 mod host;
 mod identity;
+mod looking;
+mod noticed;
 mod outage;
 mod policies;
 mod policy_admission;

@@ -29,6 +29,9 @@ fn a_revoked_grant_is_refused_on_the_next_request_and_the_file_goes() {
 
         team.kubectl(&["delete", "skg", "web-reads-db"]).await;
         team.file_becomes("web", PASSWORD, None).await;
+        let told = team.event("web", "FilesRemoved").await;
+        let said = "file db/password was removed: file db/password waits for Secret revocation/db: NotGranted";
+        assert!(told.starts_with(said), "{told}");
         let rows = team.installation.audit(1000).await.unwrap();
         let denied =
             rows.iter().any(|row| row["action"] == "secret_read_denied" && row.to_string().contains("revocation/web"));

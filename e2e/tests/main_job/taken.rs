@@ -38,9 +38,9 @@ impl Team<'_> {
         .await;
     }
 
-    /// Waits for an Event about one of our Secrets; its text.
-    async fn event(&self, name: &str, reason: &str) -> String {
-        wait_for(&format!("Event {reason} about sks/{name}"), BOUND, async || {
+    /// Waits for an Event about one of our Secrets, or about a pod; its text.
+    pub(crate) async fn event(&self, name: &str, reason: &str) -> String {
+        wait_for(&format!("Event {reason} about {name}"), BOUND, async || {
             let events: Value = serde_json::from_str(&self.kubectl(&["get", "events", "-o", "json"]).await).unwrap();
             let about = events["items"]
                 .as_array()

@@ -23,6 +23,13 @@ pub struct Standing {
     labels: std::collections::BTreeMap<String, String>,
 }
 
+/// Whether this very pod is there and not about to go: only then has an Event about it a reader.
+pub fn is_alive(claimant: &Claimant, pod: Option<&Pod>) -> bool {
+    pod.is_some_and(|pod| {
+        pod.metadata.uid.as_deref() == Some(&claimant.uid) && pod.metadata.deletion_timestamp.is_none()
+    })
+}
+
 /// Compares the claim with the pod as it stands now; `None` when there is no pod of that name.
 ///
 /// The API server goes on accepting the token of a deleted pod for some seconds, and a pod of the same name may have

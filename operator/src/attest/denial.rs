@@ -14,6 +14,10 @@ use crate::webhook::refusal::Refusal;
 pub enum Denial {
     #[error("the body is not an attestation: a token, a public key and a proof, as JSON")]
     Malformed,
+    #[error("the body is not a report: a token, a reason of the list and a message, as JSON")]
+    MalformedReport,
+    #[error("too many reports of this pod, or from this address: the next one later")]
+    TooManyReports,
     #[error("too many attestations from this address: try again later")]
     TooMany,
     #[error("the proof does not fit the key and the token: sign with the private half of the key that is sent")]
@@ -62,8 +66,8 @@ impl Denial {
     /// One word, for programs.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Malformed => "Malformed",
-            Self::TooMany => "TooMany",
+            Self::Malformed | Self::MalformedReport => "Malformed",
+            Self::TooMany | Self::TooManyReports => "TooMany",
             Self::ProofInvalid => "ProofInvalid",
             Self::TokenInvalid => "TokenInvalid",
             Self::TokenExpired => "TokenExpired",
@@ -90,9 +94,9 @@ impl Denial {
     /// may succeed when it is tried again.
     pub fn status(&self) -> u16 {
         match self {
-            Self::Malformed => 400,
+            Self::Malformed | Self::MalformedReport => 400,
             Self::ProofInvalid | Self::TokenInvalid | Self::TokenExpired | Self::WrongAudience => 401,
-            Self::TooMany => 429,
+            Self::TooMany | Self::TooManyReports => 429,
             Self::Refused(refusal) if refusal.is_transient() => 503,
             Self::NotAPod
             | Self::PodGone

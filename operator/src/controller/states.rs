@@ -207,6 +207,7 @@ const NOT_IN_CONDITIONS: &[Reason] = &[
     Reason::MountConflict,
     Reason::ReservedName,
     Reason::ProcessNamespaceNeeded,
+    Reason::SignalNeedsUser,
     Reason::MeshBlocksStart,
     Reason::UnsupportedNode,
     // Warnings at admission.
@@ -216,6 +217,7 @@ const NOT_IN_CONDITIONS: &[Reason] = &[
     // Events.
     Reason::Enrolled,
     Reason::EnrolmentRefused,
+    Reason::EnrolmentFailed,
     Reason::ReadDenied,
     Reason::CoSignAwaited,
     Reason::FilesStale,

@@ -20,6 +20,8 @@ pub enum Route {
     Validate,
     /// Attestation.
     Attest,
+    /// What sidecars report.
+    Report,
     /// Questions of people.
     Question,
 }

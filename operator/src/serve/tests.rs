@@ -10,9 +10,11 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::attest::pod_events::PodEvents;
 use crate::ca::TrustBundle;
 use crate::ca::root::Root;
 use crate::clock::Clock;
+use crate::controller::events::Events;
 use crate::index::Index;
 use crate::server::{Account, Session};
 use crate::webhook::machines::{Machines, Remembered};
@@ -80,6 +82,7 @@ async fn run_routes(root: &Root, routes: fn(Arc<Context>) -> Router) -> Running 
         image: "sidecar:1".into(),
         resources: SidecarResources::new("5m", "50m", "16Mi").unwrap(),
         log_level: "info".into(),
+        status_address: None,
         attest_url: "https://operator:9443".into(),
     };
     let context = Context {
@@ -91,7 +94,14 @@ async fn run_routes(root: &Root, routes: fn(Arc<Context>) -> Router) -> Running 
             clock: clock.clone(),
         },
         questions: Questions::new(away.clone(), asked_about(), session.clone()),
-        attestation: Attestation::new(away, machines, session, trust, clock),
+        attestation: Attestation::new(
+            away.clone(),
+            machines,
+            session,
+            trust,
+            clock.clone(),
+            PodEvents::new(Events::new(away, "op-1", clock, crate::metrics::Metrics::new())),
+        ),
         ready: Box::new(|| Err("the caches are not filled yet")),
         metrics: Box::new(|| "# EOF\n".to_owned()),
         counters: Counters::new(),

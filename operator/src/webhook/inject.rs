@@ -75,9 +75,13 @@ pub fn inject(
     mounts::refuse_conflicts(&layout, mount_path)?;
     let size = delivery.size_limit().bytes();
     let user = User::of(pod, &layout);
+    if let (None, Some(signal)) = (user.shared, signal(machine)) {
+        return Err(Refusal::SignalNeedsUser { machine: name.to_owned(), signal });
+    }
 
     let resources = settings.resources.beside(&layout.containers(), size);
-    let sidecar = sidecar::container(settings, trust_bundle, &resources, user.to_set, gate);
+    let mut sidecar = sidecar::container(settings, trust_bundle, &resources, user.to_set, gate);
+    sidecar::answer_status(&mut sidecar, settings, pod.spec.host_network == Some(true));
 
     let mut patch = layout.place_sidecar(sidecar);
     layout.place_volumes([sidecar::files_volume(size), sidecar::token_volume()], &mut patch);
@@ -145,12 +149,22 @@ fn refuse_what_cannot_work(pod: &PodView, machine: &Machine, name: &str) -> Resu
     if delivery.mode() == DeliveryMode::Init {
         return Err(Refusal::UnsupportedMode { machine: name.to_owned() });
     }
-    if let Some(Ok(ChangeNotice::Signal(signal))) = delivery.on_change.as_ref().map(OnChange::notice)
+    if let Some(signal) = signal(machine)
         && pod.spec.share_process_namespace != Some(true)
     {
-        return Err(Refusal::ProcessNamespaceNeeded { machine: name.to_owned(), signal: signal.name.as_str() });
+        return Err(Refusal::ProcessNamespaceNeeded { machine: name.to_owned(), signal });
     }
     Ok(())
+}
+
+/// The signal that tells the app of changes, if one does. Nobody is left to send one in mode Init.
+fn signal(machine: &Machine) -> Option<&'static str> {
+    let delivery = machine.spec.delivery();
+    match delivery.on_change.as_ref().map(OnChange::notice) {
+        _ if delivery.mode() == DeliveryMode::Init => None,
+        Some(Ok(ChangeNotice::Signal(signal))) => Some(signal.name.as_str()),
+        _ => None,
+    }
 }
 
 /// The user the sidecar runs as.

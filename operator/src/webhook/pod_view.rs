@@ -31,6 +31,7 @@ pub struct Spec {
     pub service_account_name: Option<String>,
     pub security_context: Option<PodSecurityContext>,
     pub share_process_namespace: Option<bool>,
+    pub host_network: Option<bool>,
     pub os: Option<Os>,
     pub node_selector: Option<BTreeMap<String, String>>,
 }

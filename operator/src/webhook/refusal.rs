@@ -35,6 +35,10 @@ pub enum Refusal {
     ReservedName { name: String },
     #[error("Machine {machine} sends {signal}: set shareProcessNamespace: true in the pod, or use onChange.httpPost.")]
     ProcessNamespaceNeeded { machine: String, signal: &'static str },
+    #[error(
+        "Machine {machine} sends {signal}, which reaches only processes of the sidecar's own user: set one runAsUser, not root, for the pod's containers, or use onChange.httpPost."
+    )]
+    SignalNeedsUser { machine: String, signal: &'static str },
     #[error("The mesh takes this pod's network before its proxy runs: switch native sidecars on in the mesh.")]
     MeshBlocksStart,
     #[error("Pods on {os} nodes are not supported.")]
@@ -58,6 +62,7 @@ impl Refusal {
             Self::MountConflict { .. } => "MountConflict",
             Self::ReservedName { .. } => "ReservedName",
             Self::ProcessNamespaceNeeded { .. } => "ProcessNamespaceNeeded",
+            Self::SignalNeedsUser { .. } => "SignalNeedsUser",
             Self::MeshBlocksStart => "MeshBlocksStart",
             Self::UnsupportedNode { .. } => "UnsupportedNode",
             Self::UnsupportedMode { .. } => "UnsupportedMode",

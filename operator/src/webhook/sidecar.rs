@@ -4,6 +4,8 @@
 //! (the user id), two amounts and a path checked by the schema reach these parts: nobody who writes a label, an
 //! annotation or a Machine chooses an image, a command, a host path or an address.
 
+use std::net::SocketAddr;
+
 use serde_json::{Value, json};
 use sikkerkey_crds::names::{AUDIENCE, CONTAINER, FILES_VOLUME, TOKEN_VOLUME};
 
@@ -17,6 +19,8 @@ const FILES_PATH: &str = "/run/secrets/sikkerkey";
 const TOKEN_PATH: &str = "/var/run/secrets/sikkerkey.com";
 /// The shortest life the API server gives a projected token, in seconds.
 const TOKEN_SECONDS: u32 = 600;
+/// The name of the port where it answers `/status` and `/metrics`.
+const STATUS_PORT: &str = "sikkerkey";
 /// The user the sidecar runs as where the pod says root: its own image's.
 pub(super) const OWN_USER: i64 = 65532;
 
@@ -29,6 +33,8 @@ pub struct Settings {
     pub resources: SidecarResources,
     /// Its log filter.
     pub log_level: String,
+    /// Where it answers `/status` and `/metrics`, if it does.
+    pub status_address: Option<SocketAddr>,
     /// Where it attests: an `https` origin without a trailing slash.
     pub attest_url: String,
 }
@@ -75,6 +81,19 @@ pub(super) fn container(
         container.insert(key.to_owned(), value);
     }
     container
+}
+
+/// Has `container` answer `/status` and `/metrics`, where the operator was told so. Its port is named for whoever scrapes
+/// pods; on the host's network it would be the node's, of which there is one.
+pub(super) fn answer_status(container: &mut Value, settings: &Settings, on_host_network: bool) {
+    let Some(address) = settings.status_address else { return };
+    if let Some(env) = container.get_mut("env").and_then(Value::as_array_mut) {
+        env.push(json!({"name": "SIKKERKEY_STATUS", "value": address.to_string()}));
+    }
+    if let Some(container) = container.as_object_mut().filter(|_| !on_host_network && !address.ip().is_loopback()) {
+        let port = json!([{"name": STATUS_PORT, "containerPort": address.port(), "protocol": "TCP"}]);
+        container.insert("ports".to_owned(), port);
+    }
 }
 
 /// The memory volume that holds the files.

@@ -34,6 +34,7 @@ pub mod kubernetes;
 pub mod machine_plane;
 pub mod management;
 pub mod policy;
+pub mod report;
 #[cfg(feature = "sealed")]
 pub mod sealed;
 pub mod secret_text;

@@ -7,16 +7,21 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fchmod, fstat, linkat, mkdirat, openat, statat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fchmod, fstat, linkat, mkdirat, openat, statat, unlinkat};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use super::open_directory;
+use crate::manifest::{self, Entry, Manifest, SecretVersion};
 use crate::render::RenderedFile;
 use sikkerkey_files::layout::FileName;
+use sikkerkey_protocol::canonical::sha256_hex;
 
 /// Directories are open to every uid of the pod: the modes of the files decide.
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
+
+/// The largest volume.
+const MAX_KEPT: usize = 64 << 20;
 
 #[derive(Debug)]
 pub(super) struct Generation(OwnedFd);
@@ -70,6 +75,45 @@ impl Generation {
         let mut new = File::from(openat(directory.as_ref().unwrap_or(&self.0), last, flags, private)?);
         new.write_all(&file.content)?;
         Ok(fchmod(&new, Mode::from_raw_mode(file.mode))?)
+    }
+
+    /// What one of its files is, to be written down.
+    pub(super) fn entry(&self, name: &FileName, secrets: Vec<SecretVersion>) -> io::Result<Entry> {
+        let (directory, last) = self.parent(name, false)?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mut found = File::from(openat(directory.as_ref().unwrap_or(&self.0), last, flags, Mode::empty())?);
+        let stat = fstat(&found)?;
+        let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX).min(MAX_KEPT);
+        let mut content = Zeroizing::new(vec![0; size]);
+        found.read_exact(&mut content)?;
+        Ok(Entry {
+            path: name.to_string(),
+            mode: manifest::octal(Mode::from_raw_mode(stat.st_mode).bits() & 0o777),
+            size: size as u64,
+            sha256: sha256_hex(&content),
+            secrets,
+        })
+    }
+
+    /// What was written down of it.
+    pub(super) fn manifest(&self) -> Option<Manifest> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(openat(&self.0, manifest::NAME, flags, Mode::empty()).ok()?);
+        let mut text = Vec::new();
+        file.take(manifest::MAX_SIZE).read_to_end(&mut text).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// Writes down what it is. One that does not fit leaves nothing behind.
+    pub(super) fn describe(&self, manifest: &Manifest) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut new = File::from(openat(&self.0, manifest::NAME, flags, Mode::RUSR | Mode::WUSR)?);
+        let written = new.write_all(&manifest.text());
+        if written.is_err() {
+            unlinkat(&self.0, manifest::NAME, AtFlags::empty())?;
+        }
+        written?;
+        Ok(fchmod(&new, Mode::from_raw_mode(manifest.mode()))?)
     }
 
     /// Takes a file over from an older generation without copying it.

@@ -8,7 +8,12 @@ use zeroize::Zeroizing;
 use super::*;
 
 fn file(name: &str, mode: u32, content: &str) -> RenderedFile {
-    RenderedFile { name: FileName::parse(name).unwrap(), mode, content: Zeroizing::new(content.as_bytes().to_vec()) }
+    RenderedFile {
+        name: FileName::parse(name).unwrap(),
+        mode,
+        content: Zeroizing::new(content.as_bytes().to_vec()),
+        made_of: vec![],
+    }
 }
 
 fn files(contents: &[(&str, &str)]) -> Vec<RenderedFile> {
@@ -19,9 +24,13 @@ fn names(names: &[&str]) -> BTreeSet<FileName> {
     names.iter().map(|name| FileName::parse(name).unwrap()).collect()
 }
 
-fn stamp() -> String {
+fn stamp() -> Label {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("2026_{}", NEXT.fetch_add(1, Ordering::Relaxed))
+    label(&format!("2026_{}", NEXT.fetch_add(1, Ordering::Relaxed)))
+}
+
+fn label(stamp: &str) -> Label {
+    Label { stamp: stamp.to_owned(), time: "now".to_owned(), delivery_revision: Some("r1".to_owned()) }
 }
 
 fn publish(volume: &Volume, contents: &[(&str, &str)]) -> Change {
@@ -93,7 +102,7 @@ fn a_set_is_read_through_links_with_its_modes_whatever_the_umask() {
         let found = std::fs::metadata(root.path().join(path)).unwrap().permissions().mode() & 0o7777;
         assert_eq!(found, mode, "{path}: {found:o}");
     }
-    assert_eq!(scheme(root.path()), ["..data", "generation"]);
+    assert_eq!(scheme(root.path()), ["..data", "..manifest.json", "generation"]);
 }
 
 #[test]
@@ -106,6 +115,70 @@ fn the_same_set_again_changes_nothing_not_even_for_the_next_process() {
     assert!(volume.has_files());
     assert_eq!(publish(&volume, &set), Change::None);
     assert_eq!(std::fs::read_link(root.path().join("..data")).unwrap(), before);
+}
+
+fn manifest(root: &Path) -> Manifest {
+    serde_json::from_slice(&std::fs::read(root.join("..manifest.json")).unwrap()).unwrap()
+}
+
+/// A version of a secret.
+fn version(name: &str, version: u64) -> manifest::SecretVersion {
+    manifest::SecretVersion { id: "sk_a".parse().unwrap(), namespace: "shop".into(), name: name.into(), version }
+}
+
+#[test]
+fn the_manifest_says_what_stands_there_and_is_as_strict_as_the_strictest_file() {
+    let root = tempfile::tempdir().unwrap();
+    let volume = Volume::open(root.path()).unwrap();
+    let mut set = vec![file("db/password", 0o440, "s3cret"), file("a", 0o444, "1")];
+    set[0].made_of = vec![version("db", 7)];
+    volume.publish(&set, &BTreeSet::new(), &stamp()).unwrap();
+    let text = std::fs::read_to_string(root.path().join("..manifest.json")).unwrap();
+    assert_eq!(
+        text,
+        "{\"time\":\"now\",\"deliveryRevision\":\"r1\",\"files\":[\
+         {\"path\":\"a\",\"mode\":\"0444\",\"size\":1,\"sha256\":\"6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b\",\"secrets\":[]},\
+         {\"path\":\"db/password\",\"mode\":\"0440\",\"size\":6,\"sha256\":\"1ec1c26b50d5d3c58d9583181af8076655fe00756bf7285940ba3670f99fcba0\",\
+         \"secrets\":[{\"id\":\"sk_a\",\"namespace\":\"shop\",\"name\":\"db\",\"version\":7}]}]}\n"
+    );
+    assert_eq!(std::fs::metadata(root.path().join("..manifest.json")).unwrap().mode() & 0o7777, 0o440);
+    expect(root.path(), &[("a", "1"), ("db/password", "s3cret")]);
+}
+
+#[test]
+fn another_version_of_the_same_bytes_changes_the_manifest_and_no_file() {
+    let root = tempfile::tempdir().unwrap();
+    let volume = Volume::open(root.path()).unwrap();
+    let publish = |number, label: &Label| {
+        let mut set = files(&[("a", "1")]);
+        set[0].made_of = vec![version("db", number)];
+        volume.publish(&set, &BTreeSet::new(), label).unwrap().change
+    };
+    assert_eq!(publish(1, &stamp()), Change::First);
+    assert_eq!(publish(1, &Label { time: "later".into(), ..stamp() }), Change::None);
+    assert_eq!(manifest(root.path()).time, "now", "the set is that of before");
+    assert_eq!(publish(2, &stamp()), Change::Relabelled);
+    assert_eq!(manifest(root.path()).files[0].secrets[0].version, 2);
+    assert_eq!(publish(2, &Label { delivery_revision: Some("r2".into()), ..stamp() }), Change::Relabelled);
+    assert_eq!(manifest(root.path()).delivery_revision.as_deref(), Some("r2"));
+    // An earlier version of the sidecar, or somebody else, left none.
+    std::fs::remove_file(root.path().join("..manifest.json").canonicalize().unwrap()).unwrap();
+    assert_eq!(publish(2, &stamp()), Change::Relabelled);
+    assert_eq!(manifest(root.path()).files.len(), 1);
+}
+
+#[test]
+fn a_file_that_stays_keeps_its_versions_in_the_manifest() {
+    let root = tempfile::tempdir().unwrap();
+    let volume = Volume::open(root.path()).unwrap();
+    let mut set = vec![file("a", 0o400, "1"), file("b", 0o444, "2")];
+    set[0].made_of = vec![version("db", 7)];
+    volume.publish(&set, &BTreeSet::new(), &stamp()).unwrap();
+    let before = manifest(root.path()).files[0].clone();
+    volume.publish(&files(&[("b", "3")]), &names(&["a"]), &stamp()).unwrap();
+    let after = manifest(root.path());
+    assert_eq!((after.files.len(), &after.files[0]), (2, &before));
+    assert_eq!(std::fs::metadata(root.path().join("..manifest.json")).unwrap().mode() & 0o7777, 0o400);
 }
 
 #[test]
@@ -127,7 +200,7 @@ fn each_difference_swaps() {
         let wanted: BTreeMap<_, _> =
             set.iter().map(|file| (file.name.to_string(), String::from_utf8(file.content.to_vec()).unwrap())).collect();
         assert_eq!(seen(root.path()), wanted, "{name}");
-        assert_eq!(scheme(root.path()), ["..data", "generation"], "{name}");
+        assert_eq!(scheme(root.path()), ["..data", "..manifest.json", "generation"], "{name}");
     }
     assert!(!volume.has_files());
 }
@@ -244,12 +317,12 @@ fn a_writer_that_is_killed_at_any_step_leaves_a_whole_set_and_the_next_one_repai
         // The next process changes nothing of that by starting.
         let volume = Volume::open(root.path()).unwrap();
         assert_eq!(seen(root.path()), found, "{step}");
-        assert_eq!(scheme(root.path()), ["..data", "generation"], "{step}");
+        assert_eq!(scheme(root.path()), ["..data", "..manifest.json", "generation"], "{step}");
 
         // And whichever set it then publishes stands, alone.
-        assert_eq!(publish(&volume, &NEW), if is_swapped { Change::None } else { Change::Swapped }, "{step}");
+        assert_eq!(publish(&volume, &NEW), if is_swapped { Change::Relabelled } else { Change::Swapped }, "{step}");
         expect(root.path(), &NEW);
-        assert_eq!(scheme(root.path()), ["..data", "generation"], "{step}");
+        assert_eq!(scheme(root.path()), ["..data", "..manifest.json", "generation"], "{step}");
         publish(&volume, &OLD);
         expect(root.path(), &OLD);
     }
@@ -309,8 +382,8 @@ fn what_else_stands_in_the_volume_is_replaced_if_it_can_be_and_named_if_not() {
 fn a_stamp_that_was_used_is_an_error_and_spoils_nothing() {
     let root = tempfile::tempdir().unwrap();
     let volume = Volume::open(root.path()).unwrap();
-    volume.publish(&files(&[("a", "1")]), &BTreeSet::new(), "2026_x").unwrap();
-    let error = volume.publish(&files(&[("a", "2")]), &BTreeSet::new(), "2026_x").unwrap_err();
+    volume.publish(&files(&[("a", "1")]), &BTreeSet::new(), &label("2026_x")).unwrap();
+    let error = volume.publish(&files(&[("a", "2")]), &BTreeSet::new(), &label("2026_x")).unwrap_err();
     assert!(matches!(error, PublishError::Io { step: "make a directory in the volume", .. }), "{error}");
     expect(root.path(), &[("a", "1")]);
 }
@@ -386,7 +459,11 @@ fn in_a_volume_of_64_kib() {
     assert!(matches!(error, PublishError::Full), "{error}");
     assert_eq!(error.reason(), "VolumeFull");
     expect(root.path(), &[("a", &half), ("b", "small")]);
-    assert_eq!(scheme(root.path()), ["..data", "..lock", "..state", "generation"], "the half-written set is gone");
+    assert_eq!(
+        scheme(root.path()),
+        ["..data", "..lock", "..manifest.json", "..state", "generation"],
+        "the half-written set is gone"
+    );
 
     // What is not wanted any more goes even if what is wanted does not fit; the rest stays as it was.
     let error = volume.publish(&files(&[("a", &other)]), &BTreeSet::new(), &stamp()).unwrap_err();

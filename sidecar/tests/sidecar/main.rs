@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod away;
 #[cfg(test)]
+mod closed;
+#[cfg(test)]
 mod co_sign;
 #[cfg(test)]
 mod co_sign_wait;
@@ -10,6 +12,8 @@ mod co_sign_wait;
 mod files;
 #[cfg(test)]
 mod identity;
+#[cfg(test)]
+mod looking;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
@@ -20,3 +24,5 @@ mod pod;
 mod process;
 #[cfg(test)]
 mod quiet;
+#[cfg(test)]
+mod signals;

@@ -25,6 +25,7 @@ use sikkerkey_protocol::error_body::{ErrorBody, ErrorCode};
 use sikkerkey_protocol::header::{self, SignedHeaders};
 use sikkerkey_protocol::id::{MachineId, SecretId};
 use sikkerkey_protocol::key::PublicKey;
+use sikkerkey_protocol::report::{Report, ReportReason, Reported};
 use sikkerkey_protocol::secret_text::SecretText;
 use sikkerkey_protocol::sync::{Delivery, File, Format, Held, Input, News, OnDenied, SecretKey, Sync, Synced};
 use sikkerkey_sidecar::clock::{Clock, SystemClock};
@@ -120,6 +121,8 @@ pub(crate) struct World {
     pub(crate) asked_at: Vec<tokio::time::Instant>,
     /// What every `Sync` held.
     pub(crate) asked: Vec<Sync>,
+    /// What was reported.
+    pub(crate) reports: Vec<(ReportReason, String)>,
     pub(crate) user_agents: BTreeSet<String>,
     nonces: BTreeSet<(MachineId, String)>,
 }
@@ -221,6 +224,7 @@ impl Peer {
             consents: vec![],
             asked_at: vec![],
             asked: vec![],
+            reports: vec![],
             user_agents: BTreeSet::new(),
             nonces: BTreeSet::new(),
         };
@@ -356,10 +360,20 @@ async fn dispatch(
                 json(&Resigned {})
             })
         }
+        Report::PATH => take_report(&mut world.lock().unwrap(), &read(body)),
         Sync::PATH => sync(path, headers, body, world, changed).await,
         _ => Err(refuse(StatusCode::NOT_FOUND, "no such route")),
     };
     result.map_or_else(|refusal| refusal, |bytes| (StatusCode::OK, bytes))
+}
+
+/// As the operator does: for the pod of the token.
+fn take_report(world: &mut World, report: &Report) -> Result<Vec<u8>, Answer> {
+    if report.token.expose() != world.token {
+        return Err(refuse(StatusCode::UNAUTHORIZED, "the API server does not accept the token"));
+    }
+    world.reports.push((report.reason, report.message.clone()));
+    Ok(json(&Reported {}))
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> T {

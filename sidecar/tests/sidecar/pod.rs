@@ -9,9 +9,11 @@ use sikkerkey_sidecar::agent::Agent;
 use sikkerkey_sidecar::client::{Client, Origin, Trust};
 use sikkerkey_sidecar::clock::{Clock, SystemClock, UnixMillis};
 use sikkerkey_sidecar::enrol::Doorway;
+use sikkerkey_sidecar::manifest::Manifest;
 use sikkerkey_sidecar::publish::Volume;
 use sikkerkey_sidecar::random::{OsRandom, Random, RandomError};
 use sikkerkey_sidecar::state::{self, State, StateFile};
+use sikkerkey_sidecar::status::Board;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -49,6 +51,7 @@ pub(crate) struct Pod {
     operator: String,
     ca: String,
     task: Option<JoinHandle<()>>,
+    board: Option<Arc<Board>>,
     pub(crate) clock: Arc<SkewedClock>,
     pub(crate) random: Arc<RememberingRandom>,
 }
@@ -56,13 +59,15 @@ pub(crate) struct Pod {
 impl Pod {
     /// A pod whose sidecar has not started.
     pub(crate) fn new(peer: &Peer) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        // In memory, as the program insists on.
+        let directory = tempfile::tempdir_in("/dev/shm").unwrap();
         std::fs::create_dir(directory.path().join("volume")).unwrap();
         let pod = Self {
             directory,
             operator: peer.url.clone(),
             ca: peer.authority.pem.clone(),
             task: None,
+            board: None,
             clock: Arc::default(),
             random: Arc::default(),
         };
@@ -73,6 +78,11 @@ impl Pod {
     /// Calls another operator.
     pub(crate) fn point_at(&mut self, operator: &str) {
         operator.clone_into(&mut self.operator);
+    }
+
+    /// Lets the next sidecar show how it stands.
+    pub(crate) fn show_on(&mut self, board: &Arc<Board>) {
+        self.board = Some(Arc::clone(board));
     }
 
     /// A pod whose sidecar runs.
@@ -89,6 +99,9 @@ impl Pod {
         let client = Client::new(Trust::parse(&self.ca).unwrap(), clock.clone(), self.random.clone());
         let doorway = Doorway { operator: Origin::parse(&self.operator).unwrap(), token: self.token_path() };
         let mut agent = Agent::new(doorway, client, clock, volume, state, before.as_ref());
+        if let Some(board) = &self.board {
+            agent.show_on(Arc::clone(board));
+        }
         self.task = Some(tokio::spawn(async move { match agent.run().await {} }));
     }
 
@@ -111,9 +124,22 @@ impl Pod {
         std::fs::write(self.token_path(), token).unwrap();
     }
 
+    /// Lets a sidecar of another user have it.
+    pub(crate) fn give_to(&self, user: u32) {
+        for path in [self.directory.path().to_owned(), self.volume(), self.token_path()] {
+            std::os::unix::fs::chown(path, Some(user), Some(user)).unwrap();
+        }
+    }
+
     /// What the application reads.
     pub(crate) fn read(&self, path: &str) -> Option<String> {
         std::fs::read_to_string(self.volume().join(path)).ok()
+    }
+
+    /// Which version the manifest says that a file of one secret is of.
+    pub(crate) fn version(&self, path: &str) -> Option<u64> {
+        let manifest: Manifest = serde_json::from_str(&self.read("..manifest.json")?).ok()?;
+        manifest.secrets_of(path).first().map(|secret| secret.version)
     }
 
     /// Which generation is in place.

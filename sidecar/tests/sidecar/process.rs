@@ -1,19 +1,20 @@
 //! The program itself: its commands, its signals, its exit codes.
 
 use std::process::{Output, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use rustix::process::{Pid, Signal, kill_process};
 use sikkerkey_protocol::Call;
 use sikkerkey_protocol::enrolment::{Attest, Resign};
 use sikkerkey_sidecar::wait;
+use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 
 use crate::peer::{Peer, error, raw};
 use crate::pod::{Pod, eventually};
 
-fn sidecar(peer: &Peer, pod: &Pod, command: &str) -> Command {
+pub(crate) fn sidecar(peer: &Peer, pod: &Pod, command: &str) -> Command {
     let mut process = Command::new(env!("CARGO_BIN_EXE_sikkerkey-sidecar"));
     process
         .arg(command)
@@ -40,6 +41,23 @@ async fn peer() -> Peer {
 async fn run(peer: &Peer, pod: &Pod, command: &str) -> (Option<i32>, String) {
     let Output { status, stderr, .. } = sidecar(peer, pod, command).output().await.unwrap();
     (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+/// What a sidecar has logged once it has said `text`.
+pub(crate) async fn log_until(mut child: Child, text: &str) -> String {
+    let mut stderr = child.stderr.take().unwrap();
+    let mut log = String::new();
+    let read = async {
+        let mut bytes = [0; 4096];
+        while !log.contains(text) {
+            let length = stderr.read(&mut bytes).await.unwrap();
+            assert!(length > 0, "it ended without saying {text:?}: {log}");
+            log.push_str(&String::from_utf8_lossy(&bytes[..length]));
+        }
+    };
+    let read = tokio::time::timeout(Duration::from_secs(20), read).await;
+    assert!(read.is_ok(), "it has not said {text:?}: {log}");
+    log
 }
 
 fn signal(child: &Child, signal: Signal) {

@@ -16,6 +16,7 @@ fn settings() -> Settings {
         image: "registry.example/sikkerkey-sidecar:1.2.3".into(),
         resources: SidecarResources::new("5m", "50m", "16Mi").unwrap(),
         log_level: "info".into(),
+        status_address: None,
         attest_url: "https://sikkerkey-operator.sikkerkey-system.svc:9443".into(),
     }
 }
@@ -213,6 +214,8 @@ fn a_pod_that_cannot_work_is_refused_with_the_fix() {
     empty["metadata"]["annotations"] = json!({"sikkerkey.com/containers": " , "});
     let mounting =
         |path: &str| pod(json!({"containers": [{"name": "app", "volumeMounts": [{"name": "x", "mountPath": path}]}]}));
+    let sharing = |context: Value| pod(json!({"shareProcessNamespace": true, "securityContext": context}));
+    let needs_user = "Machine web sends SIGHUP, which reaches only processes of the sidecar's own user: set one runAsUser, not root, for the pod's containers, or use onChange.httpPost.";
     let ordinary_proxy = pod(json!({
         "initContainers": [{"name": "istio-validation"}],
         "containers": [{"name": "app"}, {"name": "istio-proxy"}],
@@ -237,8 +240,10 @@ fn a_pod_that_cannot_work_is_refused_with_the_fix() {
         (pod(json!({"volumes": [{"name": "sikkerkey", "hostPath": {"path": "/"}}]})), plain(), "ReservedName", reserved("sikkerkey")),
         (pod(json!({"containers": [{"name": "app", "volumeMounts": [{"name": "sikkerkey-token", "mountPath": "/t"}]}]})), plain(),
          "ReservedName", reserved("sikkerkey-token")),
-        (pod(json!({})), signal, "ProcessNamespaceNeeded",
+        (pod(json!({})), signal.clone(), "ProcessNamespaceNeeded",
          "Machine web sends SIGHUP: set shareProcessNamespace: true in the pod, or use onChange.httpPost.".to_owned()),
+        (sharing(json!({})), signal.clone(), "SignalNeedsUser", needs_user.to_owned()),
+        (sharing(json!({"runAsUser": 0})), signal, "SignalNeedsUser", needs_user.to_owned()),
         (pod(json!({})), init, "UnsupportedMode",
          "Machine web asks for delivery.mode Init, which this version cannot inject: use mode Sidecar.".to_owned()),
         (ordinary_proxy, plain(), "MeshBlocksStart",
@@ -254,6 +259,38 @@ fn a_pod_that_cannot_work_is_refused_with_the_fix() {
     let view = read_pod(&pod(json!({})).to_string()).unwrap();
     let missing = inject(&view, "shop", None, &settings(), BUNDLE, Gate::Hook).unwrap_err();
     assert_eq!(missing.reason(), "MachineNotFound");
+}
+
+#[test]
+fn a_sidecar_answers_where_the_operator_was_told_and_names_its_port_where_pods_have_their_own() {
+    for (address, host_network, port) in [
+        ("127.0.0.1:9917", false, Value::Null),
+        ("0.0.0.0:9917", false, json!([{"name": "sikkerkey", "containerPort": 9917, "protocol": "TCP"}])),
+        ("0.0.0.0:9917", true, Value::Null),
+    ] {
+        let settings = Settings { status_address: Some(address.parse().unwrap()), ..settings() };
+        let pod = pod(json!({"hostNetwork": host_network}));
+        let view = read_pod(&pod.to_string()).unwrap();
+        let injection = inject(&view, "shop", Some(&plain()), &settings, BUNDLE, Gate::Hook).unwrap();
+        let sidecar = injection
+            .patch
+            .iter()
+            .map(|it| serde_json::to_value(it).unwrap())
+            .find(|it| it["path"].as_str().is_some_and(|path| path.starts_with("/spec/initContainers")));
+        let value = &sidecar.unwrap()["value"];
+        let sidecar = value.get(0).unwrap_or(value);
+        assert_eq!(sidecar["ports"], port, "{address} {host_network}");
+        let env = sidecar["env"].as_array().unwrap();
+        assert!(env.contains(&json!({"name": "SIKKERKEY_STATUS", "value": address})), "{env:?}");
+    }
+}
+
+#[test]
+fn a_signal_is_sent_by_a_sidecar_of_the_users_of_the_pod() {
+    let signal = machine(&json!({"onChange": {"signal": {"name": "SIGHUP", "processName": "nginx"}}}));
+    let containers = json!([{"name": "app", "securityContext": {"runAsUser": 1000}}]);
+    let pod = injected(&pod(json!({"shareProcessNamespace": true, "containers": containers})), &signal);
+    assert_eq!(pod["spec"]["initContainers"][0]["securityContext"]["runAsUser"], 1000);
 }
 
 #[test]

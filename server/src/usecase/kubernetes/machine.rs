@@ -95,10 +95,15 @@ fn check(request: &ApplyMachine) -> Result<(), Refusal> {
     }
 }
 
+/// What a sidecar sends.
+const SIGNALS: [&str; 4] = ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTERM"];
+
 /// What no sidecar of this version can do is refused here, before a pod waits for it.
 fn check_delivery(delivery: &Delivery) -> Result<(), Refusal> {
-    if let Some(OnChange { action: ChangeAction::Signal { .. }, .. }) = &delivery.on_change {
-        let text = "onChange.signal is not supported by this version: use onChange.httpPost".to_owned();
+    if let Some(OnChange { action: ChangeAction::Signal { name, .. }, .. }) = &delivery.on_change
+        && !SIGNALS.contains(&name.as_str())
+    {
+        let text = format!("onChange.signal {name} is not supported by this version: use {}", SIGNALS.join(", "));
         return Err(invalid(text).code(ErrorCode::Unsupported));
     }
     Ok(())

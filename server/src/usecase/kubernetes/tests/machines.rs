@@ -213,12 +213,13 @@ fn what_no_sidecar_can_do_is_refused_before_a_pod_waits_for_it() {
         pkcs12: None,
     };
     let code = Some(ErrorCode::Unsupported);
-    let signal = with(&|it| {
-        let action = ChangeAction::Signal { name: "SIGHUP".into(), process_name: "nginx".into() };
-        it.on_change = Some(OnChange { debounce_millis: 0, action });
-    });
-    let text = "onChange.signal is not supported by this version: use onChange.httpPost";
-    refused(Bench::new().apply_machine(signal), RefusalKind::Invalid, code, text);
+    let signal = |name: &str| {
+        let action = ChangeAction::Signal { name: name.into(), process_name: "nginx".into() };
+        with(&|it| it.on_change = Some(OnChange { debounce_millis: 0, action: action.clone() }))
+    };
+    let text = "onChange.signal SIGKILL is not supported by this version: use SIGHUP, SIGUSR1, SIGUSR2, SIGTERM";
+    refused(Bench::new().apply_machine(signal("SIGKILL")), RefusalKind::Invalid, code, text);
+    Bench::new().apply_machine(signal("SIGHUP")).unwrap();
     let formats = [
         Format::Raw,
         Format::DotEnv,
