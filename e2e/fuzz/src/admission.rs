@@ -53,6 +53,7 @@ static SETTINGS: LazyLock<Option<Settings>> = LazyLock::new(|| {
         resources: SidecarResources::new("5m", "50m", "16Mi").ok()?,
         log_level: "info".into(),
         attest_url: "https://sikkerkey-operator.sikkerkey-system.svc:9443".into(),
+        status_address: None,
     })
 });
 

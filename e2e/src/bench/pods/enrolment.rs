@@ -1,6 +1,6 @@
 //! P7: many pods enrol and read at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use sikkerkey_protocol::key::MachineKey;
 use sikkerkey_protocol::secret_text::SecretText;
 use sikkerkey_protocol::sync::Sync;
 use sikkerkey_sidecar::fetch::Holdings;
-use sikkerkey_sidecar::publish::Volume;
+use sikkerkey_sidecar::publish::{Label, Volume};
 use sikkerkey_sidecar::render::render;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -212,7 +212,8 @@ impl OnePod {
 fn write(holdings: &Holdings, volume: &Path) -> Result<()> {
     let set = render(holdings);
     ensure!(set.missing.is_empty(), "files are missing: {:?}", set.missing);
-    Volume::open(volume)?.publish(&set.files, &std::collections::BTreeSet::new(), "1")?;
+    let label = Label { stamp: "1".to_owned(), time: String::new(), delivery_revision: None };
+    Volume::open(volume)?.publish(&set.files, &BTreeSet::new(), &label)?;
     Ok(())
 }
 
