@@ -12,6 +12,8 @@
 //!    stand, and [`publish`] swaps the whole set in with one rename.
 //! 5. `wait` and `ready` ([`wait`]) read what the sidecar says about itself ([`state`]), and hold the application back.
 //!
+//! [`init`] goes the same way once and ends: what is written is then kept current by nobody, and the identity is given up.
+//!
 //! # The way of an approval
 //!
 //! The same program serves a second machine, which a policy with `coSign` asks before it lets somebody read. `cosign`
@@ -53,6 +55,7 @@ pub mod enrol;
 pub mod fetch;
 pub mod identity;
 pub mod identity_file;
+pub mod init;
 pub mod logging;
 pub mod memory;
 pub mod notify;

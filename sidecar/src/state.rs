@@ -138,6 +138,11 @@ impl StateFile {
         self.save();
     }
 
+    /// What it says.
+    pub fn said(&self) -> &State {
+        &self.written
+    }
+
     /// Whether it says that every required file is there.
     pub fn is_ready(&self) -> bool {
         self.written.ready

@@ -11,6 +11,8 @@ mod files;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
+mod init;
+#[cfg(test)]
 mod peer;
 #[cfg(test)]
 mod pod;

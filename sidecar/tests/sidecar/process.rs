@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 use crate::peer::{Peer, error, raw};
 use crate::pod::{Pod, eventually};
 
-fn sidecar(peer: &Peer, pod: &Pod, command: &str) -> Command {
+pub(crate) fn sidecar(peer: &Peer, pod: &Pod, command: &str) -> Command {
     let mut process = Command::new(env!("CARGO_BIN_EXE_sikkerkey-sidecar"));
     process
         .arg(command)
@@ -28,7 +28,7 @@ fn sidecar(peer: &Peer, pod: &Pod, command: &str) -> Command {
     process
 }
 
-async fn peer() -> Peer {
+pub(crate) async fn peer() -> Peer {
     let peer = Peer::start().await;
     peer.change(|world| {
         world.delivery.files = vec![raw("a", "a")];
@@ -37,12 +37,12 @@ async fn peer() -> Peer {
     peer
 }
 
-async fn run(peer: &Peer, pod: &Pod, command: &str) -> (Option<i32>, String) {
+pub(crate) async fn run(peer: &Peer, pod: &Pod, command: &str) -> (Option<i32>, String) {
     let Output { status, stderr, .. } = sidecar(peer, pod, command).output().await.unwrap();
     (status.code(), String::from_utf8(stderr).unwrap())
 }
 
-fn signal(child: &Child, signal: Signal) {
+pub(crate) fn signal(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
     kill_process(pid, signal).unwrap();
 }
@@ -132,7 +132,7 @@ async fn a_bad_command_line_or_environment_says_what_to_do() {
     let (peer, pod) = (peer().await, Pod::new(&Peer::start().await));
     assert_eq!(
         run(&peer, &pod, "start").await,
-        (Some(2), "\"start\" is no command: say run, wait, ready or cosign (--help says more)\n".to_owned())
+        (Some(2), "\"start\" is no command: say run, init, wait, ready or cosign (--help says more)\n".to_owned())
     );
     for (variable, value, line) in [
         ("SIKKERKEY_CA", "", "SIKKERKEY_CA is not set: it is set by the webhook that injects the sidecar\n"),
