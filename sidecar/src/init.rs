@@ -16,6 +16,7 @@
 //! An init container may be run again (the node was restarted, the pod's sandbox made anew). It then enrols anew, which ends the
 //! machine before, and puts what is right now over what it finds; with the server away it does not take old files for right.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use sikkerkey_protocol::denial::DenialReason as Denied;
@@ -68,7 +69,7 @@ impl Unfinished {
 pub async fn write_once(agent: &mut Agent) -> Result<(), Why> {
     let mut deadline = Some(Instant::now() + PATIENCE);
     loop {
-        let pause = within(deadline, agent.exchange()).await?;
+        let pause = within(deadline, pin!(agent.exchange())).await?;
         deadline = match outlook(agent.said()) {
             Outlook::Done => return Ok(()),
             Outlook::Refused => return Err(Why::Refused),

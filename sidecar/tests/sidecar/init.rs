@@ -9,6 +9,7 @@ use sikkerkey_protocol::Call;
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::enrolment::{Attest, Resign};
 use sikkerkey_protocol::sync::{ChangeAction, OnChange, Sync};
+use sikkerkey_sidecar::init::{PATIENCE, RESIGNING, Unfinished, Why, write_once};
 use tokio::net::TcpListener;
 
 use crate::peer::{Fault, Peer, error, raw};
@@ -62,6 +63,22 @@ async fn a_refused_pod_ends_at_once_with_the_reason_as_its_last_line() {
     assert_eq!(pod.read("a"), None);
 }
 
+/// By a clock of its own: the file of the token is all that it touches.
+#[tokio::test]
+async fn what_should_be_there_already_is_not_waited_for_for_ever() {
+    let peer = Peer::start().await;
+    let pod = Pod::new(&peer);
+    std::fs::remove_file(pod.token_path()).unwrap();
+    let mut agent = pod.agent().before_the_application();
+    tokio::time::pause();
+    let started = tokio::time::Instant::now();
+    assert_eq!(write_once(&mut agent).await, Err(Why::GaveUp));
+    assert_eq!(started.elapsed().as_secs(), PATIENCE.as_secs());
+    let line = Unfinished::new(Why::GaveUp, agent.said()).to_string();
+    assert!(line.starts_with("EnrolmentFailed: cannot read the pod's token "), "{line}");
+    assert!(line.ends_with(" (gave up after 5 minutes)"), "{line}");
+}
+
 #[tokio::test]
 async fn a_signal_ends_the_wait_at_once_with_what_was_awaited() {
     let (peer, pod) = (peer().await, Pod::new(&Peer::start().await));
@@ -108,7 +125,7 @@ async fn a_server_that_is_away_for_the_end_is_named_and_holds_nobody_back_for_lo
     let (code, log) = run(&peer, &pod, "init").await;
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("nobody has this machine's key any more, and the operator revokes it with its pod"), "{log}");
-    assert!(started.elapsed() < sikkerkey_sidecar::init::RESIGNING + AT_ONCE);
+    assert!(started.elapsed() < RESIGNING + AT_ONCE);
     assert_eq!(pod.read("a").as_deref(), Some("one"));
     assert_eq!(peer.world().alive().len(), 1, "until its pod is gone, or it expires");
 }

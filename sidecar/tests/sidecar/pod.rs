@@ -83,13 +83,18 @@ impl Pod {
     }
 
     pub(crate) fn start(&mut self) {
+        let mut agent = self.agent();
+        self.task = Some(tokio::spawn(async move { match agent.run().await {} }));
+    }
+
+    /// A sidecar that does nothing yet.
+    pub(crate) fn agent(&self) -> Agent {
         let clock: Arc<dyn Clock> = self.clock.clone();
         let (state, before) = StateFile::open(&self.volume(), clock.clone()).unwrap();
         let volume = Volume::open(&self.volume()).unwrap();
         let client = Client::new(Trust::parse(&self.ca).unwrap(), clock.clone(), self.random.clone());
         let doorway = Doorway { operator: Origin::parse(&self.operator).unwrap(), token: self.token_path() };
-        let mut agent = Agent::new(doorway, client, clock, volume, state, before.as_ref());
-        self.task = Some(tokio::spawn(async move { match agent.run().await {} }));
+        Agent::new(doorway, client, clock, volume, state, before.as_ref())
     }
 
     /// Ends the sidecar as a signal that it cannot catch does.
