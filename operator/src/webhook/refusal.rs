@@ -39,8 +39,6 @@ pub enum Refusal {
     MeshBlocksStart,
     #[error("Pods on {os} nodes are not supported.")]
     UnsupportedNode { os: String },
-    #[error("Machine {machine} asks for delivery.mode Init, which this version cannot inject: use mode Sidecar.")]
-    UnsupportedMode { machine: String },
 }
 
 impl Refusal {
@@ -60,7 +58,6 @@ impl Refusal {
             Self::ProcessNamespaceNeeded { .. } => "ProcessNamespaceNeeded",
             Self::MeshBlocksStart => "MeshBlocksStart",
             Self::UnsupportedNode { .. } => "UnsupportedNode",
-            Self::UnsupportedMode { .. } => "UnsupportedMode",
         }
     }
 
