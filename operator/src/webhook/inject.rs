@@ -76,7 +76,7 @@ pub fn inject(
     let size = delivery.size_limit().bytes();
     let user = User::of(pod, &layout);
 
-    let resources = settings.resources.beside(&layout.containers(), size);
+    let resources = settings.resources.of(namespace).beside(&layout.containers(), size);
     let life = match delivery.mode() {
         DeliveryMode::Sidecar => Life::Sidecar(gate),
         DeliveryMode::Init => Life::Init,

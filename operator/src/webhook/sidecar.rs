@@ -9,7 +9,7 @@ use sikkerkey_crds::names::{AUDIENCE, CONTAINER, FILES_VOLUME, TOKEN_VOLUME};
 
 use super::gate::Gate;
 use super::quantity;
-use super::resources::SidecarResources;
+use super::resources::Resources;
 
 /// Where the sidecar sees the files; the app's containers see them at the Machine's `mountPath`.
 const FILES_PATH: &str = "/run/secrets/sikkerkey";
@@ -26,7 +26,7 @@ pub struct Settings {
     /// The image.
     pub image: String,
     /// What it asks for.
-    pub resources: SidecarResources,
+    pub resources: Resources,
     /// Its log filter.
     pub log_level: String,
     /// Where it attests: an `https` origin without a trailing slash.

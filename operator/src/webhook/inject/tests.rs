@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::webhook::injected::Injected;
-use crate::webhook::resources::SidecarResources;
+use crate::webhook::resources::Resources;
 
 const BUNDLE: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 
 fn settings() -> Settings {
     Settings {
         image: "registry.example/sikkerkey-sidecar:1.2.3".into(),
-        resources: SidecarResources::new("5m", "50m", "16Mi").unwrap(),
+        resources: Resources::new("5m", "50m", "16Mi", &[]).unwrap(),
         log_level: "info".into(),
         attest_url: "https://sikkerkey-operator.sikkerkey-system.svc:9443".into(),
     }
