@@ -41,6 +41,14 @@ impl Injected {
         })
     }
 
+    /// Whether the pod, which was given this, has its files from an init container that is done and leaves nothing running.
+    pub fn has_served_once(&self, pod: &Pod) -> bool {
+        let statuses = pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
+        let own = statuses.filter(|status| status.name == CONTAINER);
+        let mut ends = own.filter_map(|status| status.state.as_ref()?.terminated.as_ref());
+        !self.is_native_sidecar && ends.any(|end| end.exit_code == 0)
+    }
+
     /// Whether a pod that is made now would be given the same. One in which no container mounts the files has them nowhere else.
     pub fn is_as_of(&self, delivery: &Delivery) -> bool {
         let is_there = self.mount_paths.is_empty() || self.mount_paths.contains(&normal_path(delivery.mount_path()));
