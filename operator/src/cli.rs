@@ -78,7 +78,7 @@ pub struct RunOptions {
     #[arg(long, value_name = "QUANTITY", default_value = "16Mi")]
     pub sidecar_memory: String,
     /// Other resources for the sidecars of one namespace: NAMESPACE=CPU-REQUEST,CPU-LIMIT,MEMORY, where an empty part is as
-    /// everywhere; repeatable. For namespaces whose LimitRange refuses the usual ones
+    /// everywhere; repeatable. For namespaces whose `LimitRange` refuses the usual ones
     #[arg(long, value_name = "RESOURCES")]
     pub sidecar_resources_of: Vec<NamespaceAmounts>,
     /// Log filter of sidecars

@@ -409,7 +409,7 @@ mod tests {
             pods.known().apply(&event);
             pods.served_once(&machine("m"))
         };
-        for (event, expected) in [
+        for (event, expected) in vec![
             (Event::Init, None),
             (Event::InitDone, Some(0)),
             (Event::Apply(once("a", "Pending", json!({"running": {}}))), Some(0)),

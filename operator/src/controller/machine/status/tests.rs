@@ -178,7 +178,7 @@ fn pods_that_gave_their_identities_up_with_their_files_written_are_alive_all_the
     let once = machine(json!({"workload": {"serviceAccountNames": ["web"]}, "delivery": {"mode": "Init"}}));
     let told = |object: &Received<Machine>, at_server: usize, served_once: Option<usize>, previous: &MachineStatus| {
         let outdated_pods = served_once.map(|_| 0);
-        let facts = Facts { served_once, outdated_pods, ..Facts::default() };
+        let facts = Facts { outdated_pods, served_once, ..Facts::default() };
         let outcome = Outcome::InForce(state(json!({"alive": at_server})));
         Pass { facts, previous: previous.clone(), ..pass(object, outcome) }.status().pods.unwrap()
     };
