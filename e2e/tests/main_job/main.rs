@@ -15,6 +15,7 @@ mod attestation;
 mod delivery;
 mod host;
 mod identity;
+mod injection;
 mod outage;
 mod policies;
 mod policy_admission;
