@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 use crate::controller::Context;
 use crate::controller::ledger::back_off;
-use crate::webhook::injected::Injected;
+use crate::webhook::injected::{Injected, was_served_once};
 
 /// Uids in one call.
 const CHUNK: usize = 500;
@@ -82,7 +82,7 @@ impl Kept {
         let before = self.remove(&uid);
         let life = if is_alive(pod) {
             Life::Alive(Injected::of(pod).map(|it| {
-                let is_served = it.has_served_once(pod);
+                let is_served = was_served_once(pod);
                 (self.count(it, is_served), is_served)
             }))
         } else {

@@ -41,14 +41,6 @@ impl Injected {
         })
     }
 
-    /// Whether the pod, which was given this, has its files from an init container that is done and leaves nothing running.
-    pub fn has_served_once(&self, pod: &Pod) -> bool {
-        let statuses = pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
-        let own = statuses.filter(|status| status.name == CONTAINER);
-        let mut ends = own.filter_map(|status| status.state.as_ref()?.terminated.as_ref());
-        !self.is_native_sidecar && ends.any(|end| end.exit_code == 0)
-    }
-
     /// Whether a pod that is made now would be given the same. One in which no container mounts the files has them nowhere else.
     pub fn is_as_of(&self, delivery: &Delivery) -> bool {
         let is_there = self.mount_paths.is_empty() || self.mount_paths.contains(&normal_path(delivery.mount_path()));
@@ -56,6 +48,16 @@ impl Injected {
             && is_there
             && self.size_limit == Some(delivery.size_limit().bytes())
     }
+}
+
+/// Whether the pod has its files from an init container that is done and has left nothing running (mode `Init`).
+pub fn was_served_once(pod: &Pod) -> bool {
+    let own = |container: &&Container| container.name == CONTAINER;
+    let ours = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten()).find(own);
+    let statuses = pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
+    let mut states = statuses.filter(|status| status.name == CONTAINER).filter_map(|status| status.state.as_ref());
+    let has_ended_well = states.any(|state| state.terminated.as_ref().is_some_and(|end| end.exit_code == 0));
+    has_ended_well && ours.is_some_and(|container| container.restart_policy.as_deref() != Some("Always"))
 }
 
 /// Where a container mounts the files.
