@@ -255,3 +255,34 @@ fn a_pod_in_the_network_of_its_node_has_its_files() {
         team.machine_count_becomes(1).await;
     });
 }
+
+/// A container that may change the pod's network.
+fn of_mesh(name: &str, command: &str) -> Value {
+    let mut container = container(name, command);
+    container["securityContext"] =
+        json!({"runAsUser": 0, "runAsNonRoot": false, "capabilities": {"add": ["NET_ADMIN"]}});
+    container
+}
+
+#[test]
+fn behind_a_proxy_without_which_nothing_leaves_the_pod_the_files_come_all_the_same() {
+    on_a_node("fake mesh", async |installation| {
+        let team = Team::new(installation, "fake-mesh").await;
+        let label = ["label", "namespace", "fake-mesh", "pod-security.kubernetes.io/enforce-"];
+        installation.cluster.kubectl().run(label).await.unwrap();
+        for (name, delivery) in [("sidecar", SHOP.to_owned()), ("once", once())] {
+            team.apply(&delivery).await;
+            team.ready("Machine", "web").await;
+            let mut pod = team.pod_object(name, &format!("test -s {PASSWORD} && exec sleep 3600"));
+            // Every address of the node and its pods is in this half.
+            let hold = of_mesh("istio-init", "busybox ip route add blackhole 0.0.0.0/1");
+            let mut proxy = of_mesh("istio-proxy", "busybox ip route del blackhole 0.0.0.0/1 && exec sleep 3600");
+            proxy["restartPolicy"] = json!("Always");
+            pod["spec"]["initContainers"] = json!([hold, proxy, container("first", &format!("test -s {PASSWORD}"))]);
+            let pod = team.run(pod).await;
+            let names: Vec<_> = pod.spec.unwrap().init_containers.unwrap().into_iter().map(|it| it.name).collect();
+            assert_eq!(names, ["istio-init", "istio-proxy", "sikkerkey", "first"], "{name}");
+            team.delete_pod(name).await;
+        }
+    });
+}

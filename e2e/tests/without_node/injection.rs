@@ -40,7 +40,7 @@ spec: {machineRef: {name: once}, secretRefs: [{name: db}]}
 ";
 
 /// A pod with these containers, and this over the rest of its spec.
-fn shaped(team: &Team<'_>, inits: Value, containers: Value, more: Value) -> Value {
+fn shaped(team: &Team<'_>, inits: Value, containers: Value, more: &Value) -> Value {
     let mut pod = team.pod_object("shaped", "true");
     let spec = pod["spec"].as_object_mut().unwrap();
     spec.insert("initContainers".to_owned(), inits);
@@ -117,198 +117,131 @@ fn assert_sound(pod: &Pod, mode: &str, what: &str) {
     }
 }
 
+/// A pod as its author writes it, and what is to come of it.
+struct Shape {
+    what: &'static str,
+    pod: Value,
+    /// The init containers, in order.
+    order: &'static [&'static str],
+    /// The containers that see the files.
+    files: &'static [&'static str],
+    class: &'static str,
+    /// Whom ours runs as, where that is not the pod's.
+    user: Option<i64>,
+}
+
+impl Shape {
+    /// A pod of a user of its own, of no class to keep.
+    fn new(what: &'static str, pod: Value, order: &'static [&'static str], files: &'static [&'static str]) -> Self {
+        Self { what, pod, order, files, class: "Burstable", user: None }
+    }
+}
+
+fn plain(name: &str) -> Value {
+    container(name, "true")
+}
+
+fn native(name: &str) -> Value {
+    let mut container = plain(name);
+    container["restartPolicy"] = json!("Always");
+    container
+}
+
+fn sized(name: &str, resources: &Value) -> Value {
+    let mut container = plain(name);
+    container["resources"] = resources.clone();
+    container
+}
+
+fn of_user(name: &str, user: i64) -> Value {
+    let mut container = plain(name);
+    container["securityContext"]["runAsUser"] = json!(user);
+    container
+}
+
+fn containers(team: &Team<'_>) -> Vec<Shape> {
+    let shaped = |inits, containers| shaped(team, inits, containers, &json!({}));
+    let app = || json!([plain("app")]);
+    let mut named = shaped(json!([plain("first"), plain("second")]), json!([plain("app"), plain("metrics")]));
+    named["metadata"]["annotations"] = json!({"sikkerkey.com/containers": "app, first"});
+    let mut never = shaped(json!([]), app());
+    never["spec"]["restartPolicy"] = json!("Never");
+    let own = shaped(json!([plain("first"), plain("second")]), app());
+    let proxied = shaped(json!([plain("istio-init"), native("istio-proxy"), plain("first")]), app());
+    let ordinary = shaped(json!([plain("istio-init"), plain("first")]), json!([plain("app"), plain("istio-proxy")]));
+    vec![
+        Shape::new("plain", shaped(json!([]), app()), &["sikkerkey"], &["app"]),
+        Shape::new("never restarted", never, &["sikkerkey"], &["app"]),
+        Shape::new("own init containers", own, &["sikkerkey", "first", "second"], &["first", "second", "app"]),
+        Shape::new(
+            "a native sidecar of its own",
+            shaped(json!([native("logs"), plain("first")]), app()),
+            &["sikkerkey", "logs", "first"],
+            &["logs", "first", "app"],
+        ),
+        Shape::new(
+            "several containers",
+            shaped(json!([]), json!([plain("app"), plain("metrics")])),
+            &["sikkerkey"],
+            &["app", "metrics"],
+        ),
+        Shape::new("some of several", named, &["sikkerkey", "first", "second"], &["first", "app"]),
+        Shape::new("a native proxy", proxied, &["istio-init", "istio-proxy", "sikkerkey", "first"], &["first", "app"]),
+        Shape::new("an ordinary proxy", ordinary, &["sikkerkey", "istio-init", "first"], &["first", "app"]),
+    ]
+}
+
+fn classes(team: &Team<'_>) -> Vec<Shape> {
+    let full = json!({"limits": {"cpu": "100m", "memory": "32Mi"}, "requests": {"cpu": "100m", "memory": "32Mi"}});
+    let zero = json!({"limits": {"cpu": "100m", "memory": "32Mi"}, "requests": {"cpu": "0", "memory": "0"}});
+    let app = || sized("app", &full);
+    let shaped = |inits, containers| shaped(team, inits, containers, &json!({}));
+    let guaranteed = |what, pod, order, files| Shape { class: "Guaranteed", ..Shape::new(what, pod, order, files) };
+    vec![
+        guaranteed("guaranteed", shaped(json!([]), json!([app()])), &["sikkerkey"], &["app"]),
+        guaranteed(
+            "guaranteed, with an init container",
+            shaped(json!([sized("first", &full)]), json!([app()])),
+            &["sikkerkey", "first"],
+            &["first", "app"],
+        ),
+        Shape::new(
+            "nearly guaranteed",
+            shaped(json!([plain("first")]), json!([app()])),
+            &["sikkerkey", "first"],
+            &["first", "app"],
+        ),
+        Shape::new("requests of nothing", shaped(json!([]), json!([sized("app", &zero)])), &["sikkerkey"], &["app"]),
+    ]
+}
+
+fn users(team: &Team<'_>) -> Vec<Shape> {
+    let context = |more: Value| {
+        let mut context = json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}});
+        context.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"securityContext": context})
+    };
+    let pod = |containers, more: Value| shaped(team, json!([]), containers, &context(more));
+    let both = json!([of_user("app", 10_002), plain("metrics")]);
+    let of_pod = json!({"runAsUser": 10_001});
+    vec![
+        Shape::new("no user known", pod(json!([plain("app")]), json!({})), &["sikkerkey"], &["app"]),
+        Shape::new("the pod's user", pod(json!([plain("app")]), of_pod.clone()), &["sikkerkey"], &["app"]),
+        Shape {
+            user: Some(10_002),
+            ..Shape::new("another user", pod(json!([of_user("app", 10_002)]), of_pod.clone()), &["sikkerkey"], &["app"])
+        },
+        Shape::new("two users", pod(both, of_pod), &["sikkerkey"], &["app", "metrics"]),
+        Shape::new("a group", pod(json!([plain("app")]), json!({"fsGroup": 3000})), &["sikkerkey"], &["app"]),
+    ]
+}
+
 #[test]
 fn pods_of_every_shape_get_one_container_in_its_place_and_stay_what_they_are() {
     without_a_node("the shapes of pods", async |installation| {
         let team = shop(installation, "shapes").await;
-        let full = json!({"limits": {"cpu": "100m", "memory": "32Mi"}, "requests": {"cpu": "100m", "memory": "32Mi"}});
-        let with = |name: &str, key: &str, value: Value| {
-            let mut container = container(name, "true");
-            container[key] = value;
-            container
-        };
-        let native = |name: &str| with(name, "restartPolicy", json!("Always"));
-        let plain = |name: &str| container(name, "true");
-        let sized = |name: &str, resources: Value| with(name, "resources", resources);
-        let other_user = |name: &str| {
-            let mut container = plain(name);
-            container["securityContext"]["runAsUser"] = json!(10_002);
-            container
-        };
-        let no_user = json!({"securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}}});
-        let group = json!({"securityContext": {"runAsNonRoot": true, "runAsUser": 10_001, "fsGroup": 3000, "seccompProfile": {"type": "RuntimeDefault"}}});
-        let zero = json!({"limits": {"cpu": "100m", "memory": "32Mi"}, "requests": {"cpu": "0", "memory": "0"}});
-        // Shape, annotation, pod; the init containers in order, those with files, the class, the user of ours.
-        let cases = [
-            (
-                "plain",
-                None,
-                shaped(&team, json!([]), json!([plain("app")]), json!({})),
-                vec!["sikkerkey"],
-                vec!["app"],
-                "Burstable",
-                None,
-            ),
-            (
-                "own init containers",
-                None,
-                shaped(&team, json!([plain("first"), plain("second")]), json!([plain("app")]), json!({})),
-                vec!["sikkerkey", "first", "second"],
-                vec!["first", "second", "app"],
-                "Burstable",
-                None,
-            ),
-            (
-                "a native sidecar of its own",
-                None,
-                shaped(&team, json!([native("logs"), plain("first")]), json!([plain("app")]), json!({})),
-                vec!["sikkerkey", "logs", "first"],
-                vec!["logs", "first", "app"],
-                "Burstable",
-                None,
-            ),
-            (
-                "several containers",
-                None,
-                shaped(&team, json!([]), json!([plain("app"), plain("metrics")]), json!({})),
-                vec!["sikkerkey"],
-                vec!["app", "metrics"],
-                "Burstable",
-                None,
-            ),
-            (
-                "several containers of which some are named",
-                Some("app, first"),
-                shaped(
-                    &team,
-                    json!([plain("first"), plain("second")]),
-                    json!([plain("app"), plain("metrics")]),
-                    json!({}),
-                ),
-                vec!["sikkerkey", "first", "second"],
-                vec!["first", "app"],
-                "Burstable",
-                None,
-            ),
-            (
-                "guaranteed",
-                None,
-                shaped(
-                    &team,
-                    json!([]),
-                    json!([sized("app", full.clone()), sized("metrics", full.clone())]),
-                    json!({}),
-                ),
-                vec!["sikkerkey"],
-                vec!["app", "metrics"],
-                "Guaranteed",
-                None,
-            ),
-            (
-                "guaranteed, with init containers",
-                None,
-                shaped(&team, json!([sized("first", full.clone())]), json!([sized("app", full.clone())]), json!({})),
-                vec!["sikkerkey", "first"],
-                vec!["first", "app"],
-                "Guaranteed",
-                None,
-            ),
-            (
-                "nearly guaranteed",
-                None,
-                shaped(&team, json!([plain("first")]), json!([sized("app", full.clone())]), json!({})),
-                vec!["sikkerkey", "first"],
-                vec!["first", "app"],
-                "Burstable",
-                None,
-            ),
-            (
-                "requests of nothing",
-                None,
-                shaped(&team, json!([]), json!([sized("app", zero)]), json!({})),
-                vec!["sikkerkey"],
-                vec!["app"],
-                "Burstable",
-                None,
-            ),
-            (
-                "another user",
-                None,
-                shaped(&team, json!([]), json!([other_user("app")]), json!({})),
-                vec!["sikkerkey"],
-                vec!["app"],
-                "Burstable",
-                Some(10_002),
-            ),
-            (
-                "two users",
-                None,
-                shaped(&team, json!([]), json!([other_user("app"), plain("metrics")]), json!({})),
-                vec!["sikkerkey"],
-                vec!["app", "metrics"],
-                "Burstable",
-                None,
-            ),
-            (
-                "no user known",
-                None,
-                shaped(&team, json!([]), json!([plain("app")]), no_user),
-                vec!["sikkerkey"],
-                vec!["app"],
-                "Burstable",
-                None,
-            ),
-            (
-                "a group of the volumes",
-                None,
-                shaped(&team, json!([]), json!([plain("app")]), group),
-                vec!["sikkerkey"],
-                vec!["app"],
-                "Burstable",
-                None,
-            ),
-            (
-                "a mesh's native proxy",
-                None,
-                shaped(
-                    &team,
-                    json!([plain("istio-init"), native("istio-proxy"), plain("first")]),
-                    json!([plain("app")]),
-                    json!({}),
-                ),
-                vec!["istio-init", "istio-proxy", "sikkerkey", "first"],
-                vec!["first", "app"],
-                "Burstable",
-                None,
-            ),
-            (
-                "a mesh's ordinary proxy",
-                None,
-                shaped(
-                    &team,
-                    json!([plain("istio-init"), plain("first")]),
-                    json!([plain("app"), plain("istio-proxy")]),
-                    json!({}),
-                ),
-                vec!["sikkerkey", "istio-init", "first"],
-                vec!["first", "app"],
-                "Burstable",
-                None,
-            ),
-            (
-                "never restarted",
-                None,
-                shaped(&team, json!([]), json!([plain("app")]), json!({"restartPolicy": "Never"})),
-                vec!["sikkerkey"],
-                vec!["app"],
-                "Burstable",
-                None,
-            ),
-        ];
-        for (what, annotation, mut pod, order, files, class, user) in cases {
-            if let Some(annotation) = annotation {
-                pod["metadata"]["annotations"] = json!({"sikkerkey.com/containers": annotation});
-            }
+        let shapes = [containers(&team), classes(&team), users(&team)].into_iter().flatten();
+        for Shape { what, mut pod, order, files, class, user } in shapes {
             for machine in ["web", "once"] {
                 let what = format!("{what} of Machine {machine}");
                 pod["metadata"]["labels"]["sikkerkey.com/machine"] = machine.into();
@@ -338,7 +271,7 @@ fn a_pod_in_the_network_of_its_node_is_injected_like_any_other() {
     without_a_node("the network of the node", async |installation| {
         let team = shop(installation, "host-network").await;
         // The standard forbids it, whoever injects.
-        let pod = shaped(&team, json!([]), json!([container("app", "true")]), json!({"hostNetwork": true}));
+        let pod = shaped(&team, json!([]), json!([container("app", "true")]), &json!({"hostNetwork": true}));
         let refused = admitted(&team, &pod).await.unwrap_err();
         assert!(
             refused.contains("violates PodSecurity \"restricted:latest\": host namespaces (hostNetwork=true)"),
@@ -359,7 +292,7 @@ fn a_mesh_that_holds_the_network_until_its_ordinary_proxy_runs_is_refused() {
         let team = shop(installation, "blocking-mesh").await;
         let proxies = json!([container("app", "true"), container("istio-proxy", "true")]);
         for validator in ["istio-validation", "linkerd-network-validator"] {
-            let pod = shaped(&team, json!([container(validator, "true")]), proxies.clone(), json!({}));
+            let pod = shaped(&team, json!([container(validator, "true")]), proxies.clone(), &json!({}));
             let said = admitted(&team, &pod).await.unwrap_err();
             let expected =
                 "The mesh takes this pod's network before its proxy runs: switch native sidecars on in the mesh.";
@@ -378,7 +311,7 @@ fn a_proxy_that_another_webhook_adds_stands_before_ours_whichever_is_called_firs
             mesh::install(&team, &mesh, name).await;
             for machine in ["web", "once"] {
                 let mut pod =
-                    shaped(&team, json!([container("first", "true")]), json!([container("app", "true")]), json!({}));
+                    shaped(&team, json!([container("first", "true")]), json!([container("app", "true")]), &json!({}));
                 pod["metadata"]["labels"]["sikkerkey.com/machine"] = machine.into();
                 // The API server knows of a configuration some moments after it stored it.
                 let pod = wait_for("the mesh to be called", BOUND, async || {
@@ -414,13 +347,13 @@ fn what_a_pod_may_not_be_called_or_say_is_refused_with_what_to_write() {
         let reserved = |name: &str| format!("Container or volume name {name} is reserved: rename it.");
         let volume = |name: &str| json!({"volumes": [{"name": name, "emptyDir": {}}]});
         for (pod, expected) in [
-            (shaped(&team, json!([]), json!([container("sikkerkey", "true")]), json!({})), reserved("sikkerkey")),
-            (shaped(&team, json!([container("sikkerkey", "true")]), app(), json!({})), reserved("sikkerkey")),
-            (shaped(&team, json!([]), app(), volume("sikkerkey")), reserved("sikkerkey")),
-            (shaped(&team, json!([]), app(), volume("sikkerkey-token")), reserved("sikkerkey-token")),
-            (shaped(&team, json!([]), json!([mounting]), json!({})), reserved("sikkerkey-token")),
+            (shaped(&team, json!([]), json!([container("sikkerkey", "true")]), &json!({})), reserved("sikkerkey")),
+            (shaped(&team, json!([container("sikkerkey", "true")]), app(), &json!({})), reserved("sikkerkey")),
+            (shaped(&team, json!([]), app(), &volume("sikkerkey")), reserved("sikkerkey")),
+            (shaped(&team, json!([]), app(), &volume("sikkerkey-token")), reserved("sikkerkey-token")),
+            (shaped(&team, json!([]), json!([mounting]), &json!({})), reserved("sikkerkey-token")),
             (
-                shaped(&team, json!([]), json!([covering]), volume("mine")),
+                shaped(&team, json!([]), json!([covering]), &volume("mine")),
                 "Container app already mounts something at /var/run/secrets/sikkerkey: change one of the two paths."
                     .to_owned(),
             ),
@@ -470,7 +403,7 @@ fn a_limit_range_and_a_quota_hold_for_our_container_too_and_can_be_met() {
         };
         let refused = shop(installation, "limited").await;
         refused.apply(range).await;
-        let pod = shaped(&refused, json!([]), app(), json!({}));
+        let pod = shaped(&refused, json!([]), app(), &json!({}));
         let said = wait_for("the range to be in force", BOUND, async || match admitted(&refused, &pod).await {
             Ok(_) => Err("admitted"),
             Err(said) => Ok(said),
@@ -484,19 +417,23 @@ fn a_limit_range_and_a_quota_hold_for_our_container_too_and_can_be_met() {
             assert!(said.contains(expected), "{said}");
         }
         // The installed operator was told of a namespace that needs more: the same range, the same pod.
-        let sized = shop(installation, sikkerkey_e2e::installation::SIZED_NAMESPACE).await;
-        sized.apply(range).await;
+        let roomy = shop(installation, sikkerkey_e2e::installation::SIZED_NAMESPACE).await;
+        roomy.apply(range).await;
         for machine in ["web", "once"] {
-            let mut pod = shaped(&sized, json!([]), app(), json!({}));
+            let mut pod = shaped(&roomy, json!([]), app(), &json!({}));
             pod["metadata"]["labels"]["sikkerkey.com/machine"] = machine.into();
-            let pod = admitted(&sized, &pod).await.unwrap();
+            let pod = admitted(&roomy, &pod).await.unwrap();
             let requests = ours(&pod).resources.as_ref().unwrap().requests.as_ref().unwrap();
             assert_eq!((requests["cpu"].0.as_str(), requests["memory"].0.as_str()), ("60m", "24Mi"), "{machine}");
         }
+        // The range gives limits to containers that have none, and then ours has what the others have.
+        let defaulted = shaped(&roomy, json!([]), json!([plain("app")]), &json!({}));
+        let defaulted = admitted(&roomy, &defaulted).await.unwrap();
+        assert_eq!(qos(&defaulted), "Guaranteed");
 
         let counted = shop(installation, "counted").await;
         counted.apply(r#"{apiVersion: v1, kind: ResourceQuota, metadata: {name: quota}, spec: {hard: {limits.cpu: "2", limits.memory: 1Gi, requests.cpu: "1", requests.memory: 1Gi}}}"#).await;
-        let without = shaped(&counted, json!([]), json!([container("app", "true")]), json!({}));
+        let without = shaped(&counted, json!([]), json!([container("app", "true")]), &json!({}));
         // Who demands limits names whoever has none; the app's own are its author's business.
         let said = wait_for("the quota to be in force", BOUND, async || match admitted(&counted, &without).await {
             Err(said) if said.contains("must specify") => Ok(said),
@@ -506,7 +443,7 @@ fn a_limit_range_and_a_quota_hold_for_our_container_too_and_can_be_met() {
         .unwrap();
         assert!(said.contains("limits.cpu for: app"), "{said}");
         for machine in ["web", "once"] {
-            let mut pod = shaped(&counted, json!([]), app(), json!({}));
+            let mut pod = shaped(&counted, json!([]), app(), &json!({}));
             pod["metadata"]["labels"]["sikkerkey.com/machine"] = machine.into();
             let pod = admitted(&counted, &pod).await.unwrap();
             assert!(ours(&pod).resources.as_ref().unwrap().limits.as_ref().unwrap().contains_key("cpu"), "{machine}");
