@@ -481,8 +481,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn whatever_a_pod_contains_our_parts_are_ours_and_a_second_pass_changes_nothing(pod in any_pod()) {
-        let Ok(first) = injection(&pod, &plain()) else { return Ok(()) };
+    fn whatever_a_pod_contains_our_parts_are_ours_and_a_second_pass_changes_nothing(pod in any_pod(), is_once in any::<bool>()) {
+        let machine = if is_once { self::once() } else { plain() };
+        let Ok(first) = injection(&pod, &machine) else { return Ok(()) };
         let once = apply(&pod, &first);
         let spec = &once["spec"];
 
@@ -496,6 +497,8 @@ proptest! {
         prop_assert!(!text.contains(MARK), "{}", text);
         prop_assert_eq!(&sidecars[0]["image"], "registry.example/sikkerkey-sidecar:1.2.3");
         prop_assert!(sidecars[0].get("command").is_none());
+        let lives = sidecars[0].get("restartPolicy").is_some_and(|policy| policy == "Always");
+        prop_assert_eq!((&sidecars[0]["args"], lives), (&json!([if is_once { "init" } else { "run" }]), !is_once));
         prop_assert_ne!(sidecars[0]["securityContext"].get("runAsUser"), Some(&json!(0)));
         for volume in ["sikkerkey", "sikkerkey-token"] {
             let volumes = named("volumes", volume);
@@ -512,7 +515,7 @@ proptest! {
                 }
             }
         }
-        prop_assert_eq!(injected(&once, &plain()), once);
+        prop_assert_eq!(injected(&once, &machine), once);
     }
 }
 
