@@ -392,6 +392,35 @@ fn what_a_pod_may_not_be_called_or_say_is_refused_with_what_to_write() {
 }
 
 #[test]
+fn a_pod_whose_label_is_misspelt_does_not_start_without_its_files() {
+    without_a_node("misspelt labels", async |installation| {
+        let team = shop(installation, "misspelt").await;
+        for (place, key, expected) in [
+            ("labels", "sikkerkey.com/machines", "did you mean the label sikkerkey.com/machine?"),
+            ("labels", "sikkerkey.com/Machine", "did you mean the label sikkerkey.com/machine?"),
+            (
+                "annotations",
+                "sikkerkey.com/machine",
+                "did you mean the label sikkerkey.com/machine, or the annotation sikkerkey.com/containers beside it?",
+            ),
+        ] {
+            let mut pod = team.pod_object("web", "true");
+            pod["metadata"]["labels"] = json!({"app": "web"});
+            pod["metadata"][place][key] = json!("web");
+            let said = admitted(&team, &pod).await.unwrap_err();
+            assert!(
+                said.contains("sikkerkey-keys") && said.contains(&format!("{key} has no meaning: {expected}")),
+                "{said}"
+            );
+        }
+        let mut others = team.pod_object("web", "true");
+        others["metadata"]["labels"] = json!({"app.sikkerkey.com/machine": "web", "sikkerkey.community/x": "y"});
+        let pod = admitted(&team, &others).await.unwrap();
+        assert!(names(&pod).is_empty(), "pods that are not ours are left alone");
+    });
+}
+
+#[test]
 fn a_limit_range_and_a_quota_hold_for_our_container_too_and_can_be_met() {
     without_a_node("limits of namespaces", async |installation| {
         let range = r#"{apiVersion: v1, kind: LimitRange, metadata: {name: range}, spec: {limits: [{type: Container, min: {cpu: 50m, memory: 24Mi}, max: {cpu: "1", memory: 128Mi}}]}}"#;
@@ -536,6 +565,20 @@ fn a_label_on_the_workload_alone_warns_and_a_debugging_container_stays_out() {
         let warnings = mesh::warnings(installation, "/apis/batch/v1/namespaces/slips/jobs?dryRun=All", &job).await;
         let expected = "the label sikkerkey.com/machine stands on the workload, not on spec.template.metadata.labels: its pods will get no secrets";
         assert!(warnings.contains(expected), "{warnings}");
+
+        let cron = json!({
+            "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "cron", "labels": {"sikkerkey.com/machine": "web"}},
+            "spec": {"schedule": "0 0 1 1 *", "jobTemplate": job["spec"].as_object().map(|spec| json!({"spec": spec}))},
+        });
+        let warnings = mesh::warnings(installation, "/apis/batch/v1/namespaces/slips/cronjobs?dryRun=All", &cron).await;
+        let expected = "stands on the workload, not on spec.jobTemplate.spec.template.metadata.labels";
+        assert!(warnings.contains(expected), "{warnings}");
+        let mut right = cron.clone();
+        right["spec"]["jobTemplate"]["spec"]["template"]["metadata"] =
+            json!({"labels": {"sikkerkey.com/machine": "web"}});
+        let warnings =
+            mesh::warnings(installation, "/apis/batch/v1/namespaces/slips/cronjobs?dryRun=All", &right).await;
+        assert_eq!(warnings, "");
 
         let name = team.create(team.pod_object("web", "exec sleep 3600")).await.unwrap();
         let debug = |more: Value| {
