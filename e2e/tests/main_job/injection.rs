@@ -124,8 +124,15 @@ fn an_init_container_that_a_policy_makes_wait_runs_and_logs_until_it_may_read() 
         })
         .await
         .unwrap();
-        let (state, last) = ours(&team.pods().get("web").await.unwrap()).unwrap();
-        assert!(state.running.is_some() && last.is_none_or(|last| last.terminated.is_none()), "{state:?}: {log}");
+        // The kubelet writes its status a moment after the fact.
+        wait_for("the container to run, by the pod's status", BOUND, async || {
+            let (state, last) = ours(&team.pods().get("web").await.unwrap()).ok_or("no status yet")?;
+            let has_ended = state.terminated.is_some() || last.is_some_and(|last| last.terminated.is_some());
+            assert!(!has_ended, "{state:?}: {log}");
+            if state.running.is_some() { Ok(()) } else { Err("it waits") }
+        })
+        .await
+        .unwrap();
         team.kubectl(&["patch", "sks", "db", "--type=merge", "-p", r#"{"spec": {"policyRef": null}}"#]).await;
         let pod = pod::ready(&team.client, &team.namespace, "web", BOUND).await.unwrap();
         let restarts = pod.status.unwrap().init_container_statuses.unwrap()[0].restart_count;
