@@ -4,8 +4,12 @@
 //! * One for each kind refuses keys that are no fields, and nulls, under `spec` ([`fields`]).
 //! * `sikkerkey-pods`: a labelled pod was injected, keeps its label, and its volumes are used as injection meant them.
 //! * `sikkerkey-ephemeral`: a debugging container of a labelled pod stays away from the sidecar and its volumes.
+//! * `sikkerkey-keys`: a pod whose label is misspelt, and which no webhook of ours hears of, does not start without its files.
 //! * `sikkerkey-questions`: a question is never stored, also where no operator is there to answer it.
 //! * `sikkerkey-templates` warns where the label stands on a workload instead of its pod template.
+//!
+//! `sikkerkey-keys` alone looks at pods without our label, so it alone lets pass what it cannot check: no other pod of the
+//! cluster ever depends on us.
 
 pub mod fields;
 
@@ -21,7 +25,10 @@ use crate::{
     access_policy::AccessPolicy,
     grant::Grant,
     machine::Machine,
-    names::{CONTAINER, FILES_VOLUME, GROUP, MACHINE_LABEL, TOKEN_VOLUME, VERSION},
+    names::{
+        CONTAINER, CONTAINERS_ANNOTATION, FILES_VOLUME, GROUP, INJECTED_ANNOTATION, MACHINE_LABEL, PREFIX,
+        TOKEN_VOLUME, VERSION,
+    },
     secret::Secret,
 };
 
@@ -39,6 +46,8 @@ pub struct BoundPolicy {
 enum Effect {
     /// The request is refused; also when the check itself cannot be made.
     Deny,
+    /// The request is refused; it passes when the check itself cannot be made.
+    DenyIfChecked,
     /// The request passes with a warning.
     Warn,
 }
@@ -52,6 +61,7 @@ pub fn admission_policies() -> Vec<BoundPolicy> {
         fields::policy::<AccessPolicy>(),
         pods(),
         ephemeral_containers(),
+        keys(),
         questions(),
         pod_templates(),
     ]
@@ -71,6 +81,7 @@ fn bind(name: &str, effect: Effect, spec: ValidatingAdmissionPolicySpec) -> Boun
     let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
     let (failure, action) = match effect {
         Effect::Deny => ("Fail", "Deny"),
+        Effect::DenyIfChecked => ("Ignore", "Deny"),
         Effect::Warn => ("Ignore", "Warn"),
     };
     BoundPolicy {
@@ -184,6 +195,39 @@ fn ephemeral_containers() -> BoundPolicy {
     bind("sikkerkey-ephemeral", Effect::Deny, labelled(rules, validations))
 }
 
+/// What begins with our prefix and is none of ours. A pod that has the right label is told by the webhook, which comes first.
+fn keys() -> BoundPolicy {
+    let unknown = |place: &str, known: &[&str], suggestion: &str| {
+        let keys = format!("object.metadata.?{place}.orValue({{}})");
+        let foreign = format!("k.startsWith('{PREFIX}') && !(k in {known:?})");
+        let meaning = format!(" has no meaning: did you mean the {suggestion}?");
+        Validation {
+            expression: format!("!{keys}.exists(k, {foreign})"),
+            message: Some(format!("one of the {place}{meaning}")),
+            message_expression: Some(format!("{keys}.filter(k, {foreign})[0] + '{meaning}'")),
+            ..Validation::default()
+        }
+    };
+    let validations = vec![
+        unknown("labels", &[MACHINE_LABEL], &format!("label {MACHINE_LABEL}")),
+        unknown(
+            "annotations",
+            &[CONTAINERS_ANNOTATION, INJECTED_ANNOTATION],
+            &format!("label {MACHINE_LABEL}, or the annotation {CONTAINERS_ANNOTATION} beside it"),
+        ),
+    ];
+    let rules = MatchResources {
+        resource_rules: Some(vec![rule("", "v1", &["pods"], &["CREATE"])]),
+        ..MatchResources::default()
+    };
+    let spec = ValidatingAdmissionPolicySpec {
+        match_constraints: Some(rules),
+        validations: Some(validations),
+        ..ValidatingAdmissionPolicySpec::default()
+    };
+    bind("sikkerkey-keys", Effect::DenyIfChecked, spec)
+}
+
 fn questions() -> BoundPolicy {
     let validations = vec![check(
         "request.?dryRun.orValue(false)".to_owned(),
@@ -205,15 +249,20 @@ fn pod_templates() -> BoundPolicy {
     let operations = ["CREATE", "UPDATE"];
     let rules = vec![
         rule("apps", "v1", &["deployments", "statefulsets", "daemonsets"], &operations),
-        rule("batch", "v1", &["jobs"], &operations),
+        rule("batch", "v1", &["jobs", "cronjobs"], &operations),
     ];
-    let validations = vec![check(
-        format!("object.spec.template.metadata.?labels['{MACHINE_LABEL}'].hasValue()"),
-        format!(
-            "the label {MACHINE_LABEL} stands on the workload, not on spec.template.metadata.labels: its pods will get \
-             no secrets"
-        ),
-    )];
+    let stands_in = |parent: &str, template: &str| {
+        check(
+            format!(
+                "!has(object.spec.{parent}) || object.spec.{template}.?metadata.?labels['{MACHINE_LABEL}'].hasValue()"
+            ),
+            format!(
+                "the label {MACHINE_LABEL} stands on the workload, not on spec.{template}.metadata.labels: its pods will get \
+                 no secrets"
+            ),
+        )
+    };
+    let validations = vec![stands_in("template", "template"), stands_in("jobTemplate", "jobTemplate.spec.template")];
     bind("sikkerkey-templates", Effect::Warn, labelled(rules, validations))
 }
 
@@ -240,6 +289,7 @@ mod tests {
                 "sikkerkey-accesspolicies",
                 "sikkerkey-pods",
                 "sikkerkey-ephemeral",
+                "sikkerkey-keys",
                 "sikkerkey-questions",
                 "sikkerkey-templates",
             ]
@@ -252,12 +302,13 @@ mod tests {
     }
 
     #[test]
-    fn only_the_policy_about_templates_warns_and_may_be_skipped() {
+    fn only_what_looks_at_others_objects_may_be_skipped_and_only_that_about_templates_warns() {
         for bound in admission_policies() {
             let failure = bound.policy.spec.clone().unwrap().failure_policy.unwrap();
             let actions = bound.binding.spec.clone().unwrap().validation_actions.unwrap();
             let expected = match name_of(&bound.policy) {
                 "sikkerkey-templates" => ("Ignore", "Warn"),
+                "sikkerkey-keys" => ("Ignore", "Deny"),
                 _ => ("Fail", "Deny"),
             };
             assert_eq!((failure.as_str(), actions.join(",").as_str()), expected, "{}", name_of(&bound.policy));

@@ -295,7 +295,7 @@ pub enum ApprovalState {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MachinePods {
-    /// Pods with a live identity.
+    /// Pods with a live identity, and in mode `Init` those that gave theirs up when they had their files.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = shape::count)]
     pub alive: Option<i32>,

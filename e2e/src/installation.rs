@@ -37,6 +37,8 @@ const APP_IMAGE: &str = "localhost/sikkerkey-app:e2e";
 const MOUNT: &str = "/run/secrets/sikkerkey";
 /// The label of namespaces that the installed operator does not manage.
 pub const UNMANAGED_LABEL: &str = "e2e.example/unmanaged";
+/// A namespace whose sidecars are larger than elsewhere.
+pub const SIZED_NAMESPACE: &str = "sized";
 /// What the server calls the cluster.
 pub const CLUSTER_NAME: &str = "e2e";
 const BOUND: Duration = Duration::from_mins(1);

@@ -9,6 +9,7 @@ use crate::manifests::ManifestOptions;
 use crate::namespaces::NamespaceSelector;
 use crate::seal::SealOptions;
 use crate::server::ServerUrl;
+use crate::webhook::resources::NamespaceAmounts;
 
 /// The SikkerKey operator
 #[derive(Debug, Parser)]
@@ -76,6 +77,10 @@ pub struct RunOptions {
     /// Memory of a sidecar, beside its volume
     #[arg(long, value_name = "QUANTITY", default_value = "16Mi")]
     pub sidecar_memory: String,
+    /// Other resources for the sidecars of one namespace: NAMESPACE=CPU-REQUEST,CPU-LIMIT,MEMORY, where an empty part is as
+    /// everywhere; repeatable. For namespaces whose `LimitRange` refuses the usual ones
+    #[arg(long, value_name = "RESOURCES")]
+    pub sidecar_resources_of: Vec<NamespaceAmounts>,
     /// Log filter of sidecars
     #[arg(long, value_name = "FILTER", default_value = "info")]
     pub sidecar_log_level: String,
@@ -152,6 +157,21 @@ mod tests {
         assert!(!options.kubernetes_secret_source, "the operator reads no core Secret unless it is told to");
         assert_eq!((options.listen.port(), options.attest_listen), (9443, None));
         assert_eq!(options.namespace_selector, None, "every namespace");
+    }
+
+    #[test]
+    fn a_namespace_can_have_sidecars_of_another_size() {
+        let given = ["sikkerkey-operator", "run", "--server-url", "https://s:8443/", "--attest-url", "https://op:9443"];
+        let more = ["--pod-name", "p", "--pod-uid", "u", "--sidecar-image", "i"];
+        let parsed = |of: &[&str]| {
+            let words = given.into_iter().chain(more);
+            Cli::try_parse_from(words.chain(of.iter().flat_map(|of| ["--sidecar-resources-of", of])))
+                .map(|cli| cli.command)
+        };
+        let Command::Run(options) = parsed(&["shop=50m,,", "pay=,,32Mi"]).unwrap() else { panic!("not run") };
+        assert_eq!(options.sidecar_resources_of, ["shop=50m,,".parse().unwrap(), "pay=,,32Mi".parse().unwrap()]);
+        let error = parsed(&["shop:50m"]).unwrap_err().to_string();
+        assert!(error.contains("write NAMESPACE=CPU-REQUEST,CPU-LIMIT,MEMORY such as shop=50m,200m,32Mi"), "{error}");
     }
 
     #[test]

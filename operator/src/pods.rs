@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 use crate::controller::Context;
 use crate::controller::ledger::back_off;
-use crate::webhook::injected::Injected;
+use crate::webhook::injected::{Injected, was_served_once};
 
 /// Uids in one call.
 const CHUNK: usize = 500;
@@ -49,14 +49,22 @@ struct Known {
 struct Kept {
     by_uid: HashMap<String, Life>,
     /// By uid of the Machine: how many were given what.
-    given: HashMap<String, BTreeMap<Arc<Injected>, usize>>,
+    given: HashMap<String, BTreeMap<Arc<Injected>, Count>>,
+}
+
+/// Pods that were given the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Count {
+    pods: usize,
+    /// Of these the ones that go on with what an init container has left them.
+    served_once: usize,
 }
 
 /// Whether a pod runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Life {
-    /// It does, or will. What injection put into it, if anything.
-    Alive(Option<Arc<Injected>>),
+    /// It does, or will. What injection put into it, if anything, and whether an init container has served it.
+    Alive(Option<(Arc<Injected>, bool)>),
     /// It has ended.
     Ended,
 }
@@ -72,29 +80,39 @@ impl Kept {
     fn put(&mut self, pod: &Pod) -> Option<bool> {
         let uid = pod.uid().unwrap_or_default();
         let before = self.remove(&uid);
-        let life = if is_alive(pod) { Life::Alive(Injected::of(pod).map(|it| self.count(it))) } else { Life::Ended };
+        let life = if is_alive(pod) {
+            Life::Alive(Injected::of(pod).map(|it| {
+                let is_served = was_served_once(pod);
+                (self.count(it, is_served), is_served)
+            }))
+        } else {
+            Life::Ended
+        };
         self.by_uid.insert(uid, life);
         before
     }
 
-    fn count(&mut self, injected: Injected) -> Arc<Injected> {
+    fn count(&mut self, injected: Injected, is_served: bool) -> Arc<Injected> {
         let of_machine = self.given.entry(injected.machine_uid.clone()).or_default();
         let known = of_machine.get_key_value(&injected).map(|(known, _)| Arc::clone(known));
         let injected = known.unwrap_or_else(|| Arc::new(injected));
-        *of_machine.entry(Arc::clone(&injected)).or_default() += 1;
+        let count = of_machine.entry(Arc::clone(&injected)).or_default();
+        count.pods += 1;
+        count.served_once += usize::from(is_served);
         injected
     }
 
     /// Forgets a pod. Whether it was alive, if it was known.
     fn remove(&mut self, uid: &str) -> Option<bool> {
         let life = self.by_uid.remove(uid)?;
-        if let Life::Alive(Some(injected)) = &life
+        if let Life::Alive(Some((injected, is_served))) = &life
             && let Some(of_machine) = self.given.get_mut(&injected.machine_uid)
         {
             if let Some(count) = of_machine.get_mut(injected) {
-                *count = count.saturating_sub(1);
+                count.pods = count.pods.saturating_sub(1);
+                count.served_once = count.served_once.saturating_sub(usize::from(*is_served));
             }
-            of_machine.retain(|_, count| *count > 0);
+            of_machine.retain(|_, count| count.pods > 0);
             if of_machine.is_empty() {
                 self.given.remove(&injected.machine_uid);
             }
@@ -110,7 +128,13 @@ impl Kept {
     fn outdated(&self, machine: &Machine) -> usize {
         let uid = machine.metadata.uid.as_deref().unwrap_or_default();
         let given = self.given.get(uid).into_iter().flatten();
-        given.filter(|(injected, _)| !injected.is_as_of(machine.spec.delivery())).map(|(_, count)| count).sum()
+        given.filter(|(injected, _)| !injected.is_as_of(machine.spec.delivery())).map(|(_, count)| count.pods).sum()
+    }
+
+    /// How many pods run with what an init container has left them.
+    fn served_once(&self, machine: &Machine) -> usize {
+        let uid = machine.metadata.uid.as_deref().unwrap_or_default();
+        self.given.get(uid).into_iter().flatten().map(|(_, count)| count.served_once).sum()
     }
 }
 
@@ -167,6 +191,13 @@ impl Pods {
     pub fn outdated(&self, machine: &Machine) -> Option<usize> {
         let known = self.known();
         known.is_synced.then(|| known.pods.outdated(machine))
+    }
+
+    /// How many pods of the Machine run with the files that an init container wrote and left: they have given their identities
+    /// up, so the server does not know them. None while the list of pods is not whole.
+    pub fn served_once(&self, machine: &Machine) -> Option<usize> {
+        let known = self.known();
+        known.is_synced.then(|| known.pods.served_once(machine))
     }
 
     fn report(&self, uids: impl IntoIterator<Item = String>) {
@@ -364,13 +395,44 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_counts_as_served_once_from_the_good_end_of_its_init_container_to_its_own() {
+        let pods = Pods::default();
+        let once = |uid: &str, phase: &str, state: serde_json::Value| {
+            let mut pod = injected(uid, phase, "/new");
+            pod.spec.as_mut().unwrap().init_containers.as_mut().unwrap()[0].restart_policy = None;
+            let statuses = json!([{"name": "sikkerkey", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state}]);
+            pod.status.as_mut().unwrap().init_container_statuses = serde_json::from_value(statuses).unwrap();
+            pod
+        };
+        let ended = |code: i32| json!({"terminated": {"exitCode": code}});
+        let counted = |event: Event<Pod>| {
+            pods.known().apply(&event);
+            pods.served_once(&machine("m"))
+        };
+        for (event, expected) in vec![
+            (Event::Init, None),
+            (Event::InitDone, Some(0)),
+            (Event::Apply(once("a", "Pending", json!({"running": {}}))), Some(0)),
+            (Event::Apply(once("a", "Pending", ended(1))), Some(0)),
+            (Event::Apply(once("a", "Running", ended(0))), Some(1)),
+            (Event::Apply(once("b", "Pending", ended(0))), Some(2)),
+            (Event::Apply(injected("c", "Running", "/new")), Some(2)),
+            (Event::Apply(once("a", "Succeeded", ended(0))), Some(1)),
+            (Event::Delete(once("b", "Running", ended(0))), Some(0)),
+        ] {
+            let what = format!("{event:?}");
+            assert_eq!(counted(event), expected, "{what}");
+        }
+    }
+
+    #[test]
     fn what_many_pods_were_given_is_kept_once_and_goes_with_the_last_of_them() {
         let mut kept = Kept::default();
         for n in 0..100 {
             kept.put(&injected(&n.to_string(), "Running", "/old"));
         }
         let given: Vec<_> = kept.given["m"].iter().collect();
-        assert_eq!((given.len(), *given[0].1, Arc::strong_count(given[0].0)), (1, 100, 101));
+        assert_eq!((given.len(), given[0].1.pods, Arc::strong_count(given[0].0)), (1, 100, 101));
         for n in 0..100 {
             kept.remove(&n.to_string());
         }

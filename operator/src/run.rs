@@ -33,7 +33,7 @@ use crate::serve::{self, serve};
 use crate::server::{Account, Session};
 use crate::webhook::Webhook;
 use crate::webhook::machines::{Machines, Remembered};
-use crate::webhook::resources::SidecarResources;
+use crate::webhook::resources::Resources;
 use crate::webhook::sidecar::Settings;
 
 /// What most parts need.
@@ -162,9 +162,13 @@ fn names(options: &RunOptions) -> anyhow::Result<Names> {
 /// What the listener serves.
 fn serving(options: &RunOptions, parts: &Parts, trust: TrustBundle) -> anyhow::Result<serve::Context> {
     let Parts { client, index, session, clock, metrics, .. } = parts.clone();
-    let resources =
-        SidecarResources::new(&options.sidecar_cpu_request, &options.sidecar_cpu_limit, &options.sidecar_memory)
-            .context("the resources of sidecars")?;
+    let resources = Resources::new(
+        &options.sidecar_cpu_request,
+        &options.sidecar_cpu_limit,
+        &options.sidecar_memory,
+        &options.sidecar_resources_of,
+    )
+    .context("the resources of sidecars")?;
     let settings = Settings {
         image: options.sidecar_image.clone(),
         resources,

@@ -59,6 +59,8 @@ pub struct Agent {
     are_stale: bool,
     /// What others are shown and told.
     outlook: Outlook,
+    /// Whether an application runs that may have to be told.
+    has_application: bool,
 }
 
 impl Agent {
@@ -95,7 +97,15 @@ impl Agent {
             is_unpublished: true,
             are_stale: false,
             outlook,
+            has_application: true,
         }
+    }
+
+    /// The same before the application runs: nobody is told of changes.
+    #[must_use]
+    pub fn before_the_application(mut self) -> Self {
+        self.has_application = false;
+        self
     }
 
     /// Shows on `board` how it stands.
@@ -113,31 +123,62 @@ impl Agent {
     /// Works until it is dropped, which may be at any `await`.
     pub async fn run(&mut self) -> Infallible {
         loop {
-            let pause = match before(self.stale_at, self.talk()).await {
-                Some(pause) => pause,
-                None => self.remove_stale(),
-            };
-            self.look();
-            if before(self.stale_at, sleep(pause)).await.is_none() {
-                self.remove_stale();
-                self.look();
-            }
+            let pause = self.exchange().await;
+            self.rest(pause).await;
         }
     }
 
-    /// Gives the identity up, best effort within `bound`.
-    pub async fn resign(&mut self, bound: Duration) {
-        let Some(identity) = &self.identity else { return };
-        match tokio::time::timeout(bound, enrol::resign(&mut self.client, identity, bound)).await {
-            Ok(Ok(())) => tracing::info!(machine = %identity.machine_id(), "resigned"),
-            Ok(Err(error)) => {
-                tracing::warn!(
-                    error = in_full(&error),
-                    "cannot resign: the operator revokes this machine with its pod"
-                );
-            }
-            Err(_) => tracing::warn!("cannot resign in time: the operator revokes this machine with its pod"),
+    /// One exchange with the server, or the end of files that have become stale. Gives how long to pause. May be dropped at
+    /// any `await`.
+    pub async fn exchange(&mut self) -> Duration {
+        let pause = match before(self.stale_at, self.talk()).await {
+            Some(pause) => pause,
+            None => self.remove_stale(),
+        };
+        self.look();
+        pause
+    }
+
+    /// Pauses. May be dropped at any `await`.
+    pub async fn rest(&mut self, pause: Duration) {
+        if before(self.stale_at, sleep(pause)).await.is_none() {
+            self.remove_stale();
+            self.look();
         }
+    }
+
+    /// How it stands.
+    pub fn said(&self) -> &State {
+        self.state.said()
+    }
+
+    /// Forgets the identity's key and gives the identity up: tries until the server has heard it, within `bound`.
+    pub async fn resign(&mut self, bound: Duration) {
+        let Some(mut identity) = self.identity.take() else { return };
+        let deadline = Instant::now() + bound;
+        let mut failures = 0;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let resigned = enrol::resign(&mut self.client, &identity, left.min(PATIENCE));
+            match timeout_at(deadline, resigned).await {
+                Ok(Ok(())) => return tracing::info!(machine = %identity.machine_id(), "resigned"),
+                // It is over already: an answer that was lost came after the deed.
+                Ok(Err(error)) if error.status() == Some(StatusCode::UNAUTHORIZED) && !identity.refused() => {
+                    return tracing::info!(machine = %identity.machine_id(), "has resigned or ended before");
+                }
+                Ok(Err(error)) => tracing::warn!(error = in_full(&error), "has not resigned yet"),
+                Err(_) => break,
+            }
+            failures += 1;
+            let pause = schedule::backoff(failures, self.client.random().jitter(), None);
+            if timeout_at(deadline, sleep(pause)).await.is_err() {
+                break;
+            }
+        }
+        tracing::warn!(
+            machine = %identity.machine_id(),
+            "cannot resign in time: nobody has this machine's key any more, and the operator revokes it with its pod"
+        );
     }
 
     /// One exchange with the server, after whatever it takes to be let in. Gives how long to pause.
@@ -379,7 +420,7 @@ impl Agent {
 
     fn tell_application(&mut self, published: &Published) {
         tracing::debug!(change = ?published.change, "published");
-        if published.change == Change::Swapped {
+        if published.change == Change::Swapped && self.has_application {
             self.notifier.changed(self.holdings.delivery().and_then(|delivery| delivery.on_change.as_ref()));
         }
     }

@@ -16,6 +16,8 @@ pub use self::co_sign::{CO_SIGN_HELP, CoSign, CoSignAction, CoSignAnswer, Confir
 pub enum Command {
     /// Be the sidecar.
     Run,
+    /// Write the files once.
+    Init,
     /// Wait until the files are there.
     Wait,
     /// Say whether the files are there.
@@ -35,9 +37,11 @@ pub const HELP: &str = "\
 The SikkerKey sidecar: makes a key in memory, reads the pod's secrets with it and writes them as files. On a host it
 approves, as a second machine, reads that a policy with coSign holds back.
 
-Usage: sikkerkey-sidecar run|wait|ready|cosign
+Usage: sikkerkey-sidecar run|init|wait|ready|cosign
 
   run    be the sidecar, until SIGTERM
+  init   write the files once, give the identity up and end; exit 1 with the reason if a file cannot be had. It waits for
+         as long as a policy says, and for anything else at most 5 minutes
   wait   wait until the files are there, at most 45 seconds; exit 1 with the reason if they are not
   ready  exit 0 if the files are there, else 1 with the reason
 
@@ -46,7 +50,7 @@ Usage: sikkerkey-sidecar run|wait|ready|cosign
 
   --help, --version
 
-Environment of run, wait and ready (set by the webhook):
+Environment of run, init, wait and ready (set by the webhook):
   SIKKERKEY_ATTEST_URL  origin of the operator, https://HOST[:PORT]
   SIKKERKEY_CA          PEM certificates that vouch for it
   SIKKERKEY_MOUNT       the volume that takes the files [/run/secrets/sikkerkey]
@@ -66,10 +70,10 @@ const DEFAULT_TOKEN: &str = "/var/run/secrets/sikkerkey.com/token";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsageError {
     /// No such command.
-    #[error("{0:?} is no command: say run, wait, ready or cosign (--help says more)")]
+    #[error("{0:?} is no command: say run, init, wait, ready or cosign (--help says more)")]
     UnknownCommand(String),
     /// There is no command, or more than one word.
-    #[error("give exactly one command: run, wait, ready or cosign (--help says more)")]
+    #[error("give exactly one command: run, init, wait, ready or cosign (--help says more)")]
     NotOneCommand,
     /// `cosign` by itself.
     #[error("say cosign list, cosign approve ID or cosign deny ID (cosign --help says more)")]
@@ -132,6 +136,7 @@ impl Command {
         }
         match word.to_str() {
             Some("run") => Ok(Self::Run),
+            Some("init") => Ok(Self::Init),
             Some("wait") => Ok(Self::Wait),
             Some("ready") => Ok(Self::Ready),
             Some("help" | "--help" | "-h") => Ok(Self::Help),
@@ -146,7 +151,7 @@ pub fn mount(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
     variable("SIKKERKEY_MOUNT").map_or_else(|| DEFAULT_MOUNT.into(), Into::into)
 }
 
-/// What `run` needs to know.
+/// What `run` and `init` need to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Origin of the operator.
@@ -196,6 +201,7 @@ mod tests {
     #[test]
     fn one_word_is_the_grammar_of_a_pod() {
         assert_eq!(parse(&["run"]), Ok(Command::Run));
+        assert_eq!(parse(&["init"]), Ok(Command::Init));
         assert_eq!(parse(&["wait"]), Ok(Command::Wait));
         assert_eq!(parse(&["ready"]), Ok(Command::Ready));
         assert_eq!(parse(&[]), Err(UsageError::NotOneCommand));

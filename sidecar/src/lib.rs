@@ -14,6 +14,8 @@
 //! 6. Whoever looks in: [`status`] and [`status_server`] answer it, and [`report`] has the operator write Events.
 //! 7. `wait` and `ready` ([`wait`]) read what the sidecar says about itself ([`state`]), and hold the application back.
 //!
+//! [`init`] goes the same way once and ends: what is written is then kept current by nobody, and the identity is given up.
+//!
 //! # The way of an approval
 //!
 //! The same program serves a second machine, which a policy with `coSign` asks before it lets somebody read. `cosign`
@@ -59,6 +61,7 @@ pub mod enrol;
 pub mod fetch;
 pub mod identity;
 pub mod identity_file;
+pub mod init;
 pub mod logging;
 pub mod manifest;
 pub mod memory;

@@ -19,6 +19,7 @@ use crate::clock::SystemClock;
 use crate::co_sign::{CoSignError, Terminal, co_sign};
 use crate::enrol::Doorway;
 use crate::identity_file::IdentityFile;
+use crate::init::{RESIGNING, Unfinished, Why, write_once};
 use crate::memory::close_memory;
 use crate::publish::Volume;
 use crate::random::OsRandom;
@@ -39,6 +40,10 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Run => {
             close_memory()?;
             sidecar(&Settings::from_environment(variable)?)
+        }
+        Command::Init => {
+            close_memory()?;
+            once(&Settings::from_environment(variable)?)
         }
         Command::Wait => Ok(wait::wait(&mount(variable), wait::BOUND, pause)?),
         Command::Ready => Ok(wait::ready(&mount(variable))?),
@@ -122,6 +127,29 @@ fn sidecar(settings: &Settings) -> anyhow::Result<()> {
         }
         tracing::info!("asked to end: the files stay for the application, which may still be using them");
         agent.resign(LAST_WORDS).await;
+        Ok(())
+    })
+}
+
+/// The init container: one set of files, and nothing that stays.
+fn once(settings: &Settings) -> anyhow::Result<()> {
+    logging::start(&settings.log);
+    runtime()?.block_on(async {
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let mut agent = agent(settings, &settings.mount)?.before_the_application();
+        let outcome = tokio::select! {
+            outcome = write_once(&mut agent) => outcome,
+            () = either(&mut terminate, &mut interrupt) => Err(Why::Asked),
+        };
+        if let Err(why) = outcome {
+            let unfinished = Unfinished::new(why, agent.said());
+            agent.resign(LAST_WORDS).await;
+            return Err(unfinished.into());
+        }
+        tokio::select! {
+            () = agent.resign(RESIGNING) => {}
+            () = either(&mut terminate, &mut interrupt) => {}
+        }
         Ok(())
     })
 }

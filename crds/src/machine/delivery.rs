@@ -16,9 +16,9 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
-    /// `Sidecar`: files are kept current while the pod runs. `Init`: files are written once, before the pod starts, and
-    /// nothing is left running; this version refuses pods of such a Machine. Absent: `Sidecar`. Read when a pod is
-    /// admitted: a change reaches pods when they are replaced.
+    /// `Sidecar`: files are kept current while the pod runs. `Init`: files are written once, before the pod starts; the pod
+    /// then gives its identity up and nothing is left running, so what is said of changes has no effect. Absent: `Sidecar`.
+    /// Read when a pod is admitted: a change reaches pods when they are replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<DeliveryMode>,
     /// Where the files stand in the pod's containers. Absent: `/run/secrets/sikkerkey`. Read when a pod is admitted.

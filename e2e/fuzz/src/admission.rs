@@ -10,7 +10,7 @@ use sikkerkey_crds::received::Received;
 use sikkerkey_operator::index::Index;
 use sikkerkey_operator::webhook::gate::Gate;
 use sikkerkey_operator::webhook::inject::{inject, read_pod};
-use sikkerkey_operator::webhook::resources::SidecarResources;
+use sikkerkey_operator::webhook::resources::Resources;
 use sikkerkey_operator::webhook::review;
 use sikkerkey_operator::webhook::sidecar::Settings;
 use sikkerkey_operator::webhook::validate::{Surroundings, validate};
@@ -50,7 +50,7 @@ static MACHINE: LazyLock<Option<Received<Machine>>> = LazyLock::new(|| {
 static SETTINGS: LazyLock<Option<Settings>> = LazyLock::new(|| {
     Some(Settings {
         image: "registry.example/sikkerkey-sidecar:1.2.3".into(),
-        resources: SidecarResources::new("5m", "50m", "16Mi").ok()?,
+        resources: Resources::new("5m", "50m", "16Mi", &[]).ok()?,
         log_level: "info".into(),
         attest_url: "https://sikkerkey-operator.sikkerkey-system.svc:9443".into(),
         status_address: None,

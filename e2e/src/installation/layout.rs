@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::{NAMESPACE, SIDECAR_IMAGE, UNMANAGED_LABEL};
+use super::{NAMESPACE, SIDECAR_IMAGE, SIZED_NAMESPACE, UNMANAGED_LABEL};
 use crate::cluster::Cluster;
 use crate::process::Program;
 
@@ -78,6 +78,7 @@ impl Layout {
             .args(["--sidecar-log-level", self.log, "--kubernetes-secret-source"])
             .args(["--namespace-selector", &managed()])
             .args(self.status.iter().flat_map(|address| ["--sidecar-status-address", *address]))
+            .args(["--sidecar-resources-of", &format!("{SIZED_NAMESPACE}=60m,,24Mi")])
             .env("KUBECONFIG", kubeconfig.display().to_string())
             .env("POD_NAME", pod.metadata.name.clone().unwrap_or_default())
             .env("POD_UID", pod.metadata.uid.clone().unwrap_or_default())

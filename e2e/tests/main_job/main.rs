@@ -15,6 +15,7 @@ mod attestation;
 mod delivery;
 mod host;
 mod identity;
+mod injection;
 mod looking;
 mod noticed;
 mod outage;

@@ -14,7 +14,9 @@ mod delivery;
 mod explain;
 #[path = "../main_job/host.rs"]
 mod host;
+mod injection;
 mod lost;
+mod mesh;
 mod outdated;
 mod plugin;
 mod plugin_program;

@@ -40,6 +40,7 @@ impl Reconciled for Machine {
 
     fn count_pods(object: &Received<Self>, facts: &mut gather::Facts, pods: &Pods) {
         facts.outdated_pods = pods.outdated(object);
+        facts.served_once = pods.served_once(object);
     }
 
     fn plan(object: &Received<Self>, meta: ObjectMeta, facts: &gather::Facts) -> Plan<ApplyMachine> {

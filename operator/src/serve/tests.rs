@@ -18,7 +18,7 @@ use crate::controller::events::Events;
 use crate::index::Index;
 use crate::server::{Account, Session};
 use crate::webhook::machines::{Machines, Remembered};
-use crate::webhook::resources::SidecarResources;
+use crate::webhook::resources::Resources;
 use crate::webhook::sidecar::Settings;
 
 fn now() -> Timestamp {
@@ -80,7 +80,7 @@ async fn run_routes(root: &Root, routes: fn(Arc<Context>) -> Router) -> Running 
     let machines = Arc::new(Machines::new(Box::new(web), away.clone()));
     let settings = Settings {
         image: "sidecar:1".into(),
-        resources: SidecarResources::new("5m", "50m", "16Mi").unwrap(),
+        resources: Resources::new("5m", "50m", "16Mi", &[]).unwrap(),
         log_level: "info".into(),
         status_address: None,
         attest_url: "https://operator:9443".into(),

@@ -23,7 +23,7 @@ use super::gate::Gate;
 use super::patch::{Operation, token};
 use super::pod_view::{Container, PodView};
 use super::refusal::Refusal;
-use super::sidecar::{self, OWN_USER, Settings};
+use super::sidecar::{self, Life, OWN_USER, Settings};
 
 /// What becomes of a pod that is admitted.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Injects the sidecar of `machine` into `pod`, with one `gate`.
+/// Injects the container of `machine` into `pod`, a sidecar with one `gate`.
 pub fn inject(
     pod: &PodView,
     namespace: &str,
@@ -79,8 +79,12 @@ pub fn inject(
         return Err(Refusal::SignalNeedsUser { machine: name.to_owned(), signal });
     }
 
-    let resources = settings.resources.beside(&layout.containers(), size);
-    let mut sidecar = sidecar::container(settings, trust_bundle, &resources, user.to_set, gate);
+    let resources = settings.resources.of(namespace).beside(&layout.containers(), size);
+    let life = match delivery.mode() {
+        DeliveryMode::Sidecar => Life::Sidecar(gate),
+        DeliveryMode::Init => Life::Init,
+    };
+    let mut sidecar = sidecar::container(settings, trust_bundle, &resources, user.to_set, life);
     sidecar::answer_status(&mut sidecar, settings, pod.spec.host_network == Some(true));
 
     let mut patch = layout.place_sidecar(sidecar);
@@ -146,8 +150,9 @@ fn refuse_reserved_names(pod: &PodView) -> Result<(), Refusal> {
 
 fn refuse_what_cannot_work(pod: &PodView, machine: &Machine, name: &str) -> Result<(), Refusal> {
     let delivery = machine.spec.delivery();
+    // Nobody is told of anything once the init container has ended.
     if delivery.mode() == DeliveryMode::Init {
-        return Err(Refusal::UnsupportedMode { machine: name.to_owned() });
+        return Ok(());
     }
     if let Some(signal) = signal(machine)
         && pod.spec.share_process_namespace != Some(true)

@@ -50,6 +50,16 @@ impl Injected {
     }
 }
 
+/// Whether the pod has its files from an init container that is done and has left nothing running (mode `Init`).
+pub fn was_served_once(pod: &Pod) -> bool {
+    let own = |container: &&Container| container.name == CONTAINER;
+    let ours = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten()).find(own);
+    let statuses = pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
+    let mut states = statuses.filter(|status| status.name == CONTAINER).filter_map(|status| status.state.as_ref());
+    let has_ended_well = states.any(|state| state.terminated.as_ref().is_some_and(|end| end.exit_code == 0));
+    has_ended_well && ours.is_some_and(|container| container.restart_policy.as_deref() != Some("Always"))
+}
+
 /// Where a container mounts the files.
 fn mounts_of_files(container: &Container) -> impl Iterator<Item = &str> {
     let mounts = container.volume_mounts.iter().flatten().filter(|mount| mount.name == FILES_VOLUME);

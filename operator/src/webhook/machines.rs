@@ -73,7 +73,7 @@ impl Machines {
 }
 
 /// Whether `text` is a DNS label (RFC 1123), as names of Machines and namespaces are.
-fn is_label(text: &str) -> bool {
+pub(super) fn is_label(text: &str) -> bool {
     let plain = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     (1..=63).contains(&text.len()) && plain && !text.starts_with('-') && !text.ends_with('-')
 }

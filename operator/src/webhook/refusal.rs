@@ -43,8 +43,6 @@ pub enum Refusal {
     MeshBlocksStart,
     #[error("Pods on {os} nodes are not supported.")]
     UnsupportedNode { os: String },
-    #[error("Machine {machine} asks for delivery.mode Init, which this version cannot inject: use mode Sidecar.")]
-    UnsupportedMode { machine: String },
 }
 
 impl Refusal {
@@ -65,7 +63,6 @@ impl Refusal {
             Self::SignalNeedsUser { .. } => "SignalNeedsUser",
             Self::MeshBlocksStart => "MeshBlocksStart",
             Self::UnsupportedNode { .. } => "UnsupportedNode",
-            Self::UnsupportedMode { .. } => "UnsupportedMode",
         }
     }
 

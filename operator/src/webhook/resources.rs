@@ -1,22 +1,112 @@
-//! What the sidecar asks for, so that the pod keeps its class, its quota and its autoscaler.
+//! What the injected container asks for, so that the pod keeps its class, its quota and its autoscaler. A sidecar's requests add
+//! to those of the app's containers; of an ordinary init container (mode `Init`) only what is more than theirs counts, and the
+//! pages it leaves in the volume count against the pod from its end on.
 //!
 //! * A request for both resources always: autoscalers refuse pods in which one container lacks one.
 //! * Guaranteed stays Guaranteed: requests equal limits.
 //! * A CPU limit only where all others have one (a quota on `limits.cpu` demands it), because a limit slows the start.
 //! * The memory limit holds the volume too: pages of the memory volume count against whoever wrote them.
 
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use super::machines::is_label;
 use super::pod_view::{Amounts, Container};
 use super::quantity;
 
-/// The sidecar's resources, from the operator's configuration.
+/// A sidecar's resources, from the operator's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SidecarResources {
     cpu_request: String,
     cpu_limit: String,
     memory: u64,
+}
+
+/// The sidecars' resources in each namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resources {
+    everywhere: SidecarResources,
+    in_namespace: BTreeMap<String, SidecarResources>,
+}
+
+/// Other amounts for one namespace, as the command line has them: `NAMESPACE=CPU-REQUEST,CPU-LIMIT,MEMORY`. What is empty is as
+/// everywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamespaceAmounts {
+    namespace: String,
+    cpu_request: Option<String>,
+    cpu_limit: Option<String>,
+    memory: Option<String>,
+}
+
+/// What is configured is not usable.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ResourcesError {
+    /// An amount.
+    #[error(transparent)]
+    Amount(#[from] AmountError),
+    /// An amount of one namespace.
+    #[error("namespace {0}")]
+    In(String, #[source] AmountError),
+    /// The text.
+    #[error(
+        "{0:?} names no resources of a namespace: write NAMESPACE=CPU-REQUEST,CPU-LIMIT,MEMORY such as shop=50m,200m,32Mi; a part that is left empty is as everywhere"
+    )]
+    Malformed(String),
+    /// Twice the same.
+    #[error("namespace {0} is given twice")]
+    Twice(String),
+}
+
+impl Resources {
+    /// What the operator was told: amounts for everywhere, and others for some namespaces.
+    pub fn new(
+        cpu_request: &str,
+        cpu_limit: &str,
+        memory: &str,
+        namespaces: &[NamespaceAmounts],
+    ) -> Result<Self, ResourcesError> {
+        let mut in_namespace = BTreeMap::new();
+        for other in namespaces {
+            let resources = SidecarResources::new(
+                other.cpu_request.as_deref().unwrap_or(cpu_request),
+                other.cpu_limit.as_deref().unwrap_or(cpu_limit),
+                other.memory.as_deref().unwrap_or(memory),
+            );
+            let resources = resources.map_err(|error| ResourcesError::In(other.namespace.clone(), error))?;
+            if in_namespace.insert(other.namespace.clone(), resources).is_some() {
+                return Err(ResourcesError::Twice(other.namespace.clone()));
+            }
+        }
+        Ok(Self { everywhere: SidecarResources::new(cpu_request, cpu_limit, memory)?, in_namespace })
+    }
+
+    /// Those of sidecars in a namespace.
+    pub(super) fn of(&self, namespace: &str) -> &SidecarResources {
+        self.in_namespace.get(namespace).unwrap_or(&self.everywhere)
+    }
+}
+
+impl FromStr for NamespaceAmounts {
+    type Err = ResourcesError;
+
+    fn from_str(text: &str) -> Result<Self, ResourcesError> {
+        let malformed = || ResourcesError::Malformed(text.to_owned());
+        let (namespace, amounts) = text.split_once('=').ok_or_else(malformed)?;
+        let mut amounts = amounts.split(',').map(|amount| Some(amount.to_owned()).filter(|amount| !amount.is_empty()));
+        let (Some(cpu_request), Some(cpu_limit), Some(memory), None) =
+            (amounts.next(), amounts.next(), amounts.next(), amounts.next())
+        else {
+            return Err(malformed());
+        };
+        if !is_label(namespace) || (&cpu_request, &cpu_limit, &memory) == (&None, &None, &None) {
+            return Err(malformed());
+        }
+        Ok(Self { namespace: namespace.to_owned(), cpu_request, cpu_limit, memory })
+    }
 }
 
 /// A configured amount is not usable.
@@ -111,6 +201,24 @@ mod tests {
             let others = containers(&others);
             assert_eq!(&sidecar.beside(&others.iter().collect::<Vec<_>>(), 4 << 20), expected, "{others:?}");
         }
+    }
+
+    #[test]
+    fn a_namespace_may_have_amounts_of_its_own_in_whole_or_in_part() {
+        let given = |texts: &[&str]| -> Result<Resources, ResourcesError> {
+            let namespaces = texts.iter().map(|text| text.parse()).collect::<Result<Vec<_>, _>>()?;
+            Resources::new("5m", "50m", "16Mi", &namespaces)
+        };
+        let resources = given(&["shop=50m,200m,32Mi", "pay=,,64Mi"]).unwrap();
+        assert_eq!(*resources.of("shop"), SidecarResources::new("50m", "200m", "32Mi").unwrap());
+        assert_eq!(*resources.of("pay"), SidecarResources::new("5m", "50m", "64Mi").unwrap());
+        assert_eq!(*resources.of("other"), SidecarResources::new("5m", "50m", "16Mi").unwrap());
+        for text in ["shop", "shop=", "shop=,,", "shop=1,2", "shop=1,2,3,4", "Shop=1,2,3Mi", "=1,2,3Mi"] {
+            assert_eq!(given(&[text]), Err(ResourcesError::Malformed(text.to_owned())));
+        }
+        assert_eq!(given(&["a=1,,", "a=2,,"]), Err(ResourcesError::Twice("a".to_owned())));
+        let error = given(&["a=1,,much"]).unwrap_err();
+        assert!(matches!(&error, ResourcesError::In(namespace, amount) if namespace == "a" && amount.given == "much"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The parts that injection puts into a pod: the sidecar, its two volumes and the mounts.
+//! The parts that injection puts into a pod: the container, its two volumes and the mounts.
 //!
 //! Everything here comes from the operator's configuration or is a constant. Of the pod and its Machine only a number
 //! (the user id), two amounts and a path checked by the schema reach these parts: nobody who writes a label, an
@@ -11,7 +11,7 @@ use sikkerkey_crds::names::{AUDIENCE, CONTAINER, FILES_VOLUME, TOKEN_VOLUME};
 
 use super::gate::Gate;
 use super::quantity;
-use super::resources::SidecarResources;
+use super::resources::Resources;
 
 /// Where the sidecar sees the files; the app's containers see them at the Machine's `mountPath`.
 const FILES_PATH: &str = "/run/secrets/sikkerkey";
@@ -30,7 +30,7 @@ pub struct Settings {
     /// The image.
     pub image: String,
     /// What it asks for.
-    pub resources: SidecarResources,
+    pub resources: Resources,
     /// Its log filter.
     pub log_level: String,
     /// Where it answers `/status` and `/metrics`, if it does.
@@ -39,13 +39,33 @@ pub struct Settings {
     pub attest_url: String,
 }
 
-/// The sidecar.
+/// How long the injected container runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// As long as the pod: a native sidecar, with what holds the app back.
+    Sidecar(Gate),
+    /// Until the files are written: an ordinary init container, which holds the app back by itself for as long as it runs. Its
+    /// logs work meanwhile and it can be ended at any time, so it needs no gate, however long a policy makes it wait.
+    Init,
+}
+
+impl Life {
+    /// The keys of the container that make it.
+    fn parts(self) -> Vec<(&'static str, Value)> {
+        match self {
+            Self::Sidecar(gate) => vec![("args", json!(["run"])), ("restartPolicy", json!("Always")), gate.part()],
+            Self::Init => vec![("args", json!(["init"]))],
+        }
+    }
+}
+
+/// The injected container.
 pub(super) fn container(
     settings: &Settings,
     trust_bundle: &str,
     resources: &Value,
     user: Option<i64>,
-    gate: Gate,
+    life: Life,
 ) -> Value {
     let mut security = json!({
         "allowPrivilegeEscalation": false,
@@ -61,8 +81,6 @@ pub(super) fn container(
         "name": CONTAINER,
         "image": settings.image,
         "imagePullPolicy": "IfNotPresent",
-        "args": ["run"],
-        "restartPolicy": "Always",
         "env": [
             {"name": "SIKKERKEY_ATTEST_URL", "value": settings.attest_url},
             {"name": "SIKKERKEY_CA", "value": trust_bundle},
@@ -77,8 +95,7 @@ pub(super) fn container(
         ],
     });
     if let Some(container) = container.as_object_mut() {
-        let (key, value) = gate.part();
-        container.insert(key.to_owned(), value);
+        container.extend(life.parts().into_iter().map(|(key, value)| (key.to_owned(), value)));
     }
     container
 }

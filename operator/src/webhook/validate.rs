@@ -18,7 +18,7 @@ use serde_json::Value;
 use sikkerkey_crds::access_policy::AccessPolicy;
 use sikkerkey_crds::crd::Kind;
 use sikkerkey_crds::grant::Grant;
-use sikkerkey_crds::machine::Machine;
+use sikkerkey_crds::machine::{Delivery, DeliveryMode, Machine};
 use sikkerkey_crds::names::{BOOTSTRAP_ANNOTATION, PREFIX};
 use sikkerkey_crds::reason::Reason;
 use sikkerkey_crds::secret::{OnTaken, Secret};
@@ -138,8 +138,29 @@ fn machine_checks(machine: &Machine, namespace: &str) -> Result<Vec<String>, Inv
     if let Some(key) = machine.spec.host.as_ref().and_then(|host| host.public_key.as_deref()) {
         key.parse::<PublicKey>().map_err(|error| invalid(format!("spec.host.publicKey: {error}")))?;
     }
-    convert::delivery(machine.spec.delivery(), namespace).map_err(|error| invalid(error.to_string()))?;
-    Ok(Vec::new())
+    let delivery = machine.spec.delivery();
+    convert::delivery(delivery, namespace).map_err(|error| invalid(error.to_string()))?;
+    Ok(idle_in_mode_init(delivery))
+}
+
+/// What says how files follow changes, where they are written once.
+fn idle_in_mode_init(delivery: &Delivery) -> Vec<String> {
+    if delivery.mode() != DeliveryMode::Init {
+        return Vec::new();
+    }
+    let given = [
+        ("onChange", delivery.on_change.is_some()),
+        ("onRevoked", delivery.on_revoked.is_some()),
+        ("maxStaleness", delivery.max_staleness.is_some()),
+    ];
+    let idle = given.into_iter().filter(|(_, is_given)| *is_given).map(|(field, _)| field);
+    idle.map(|field| {
+        format!(
+            "spec.delivery.{field} has no effect in mode Init: files are written once, before the pod starts, and nothing \
+             is left that could change them. Remove it, or use mode Sidecar."
+        )
+    })
+    .collect()
 }
 
 fn policy_checks(

@@ -145,10 +145,12 @@ fn make_directory(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
     }
 }
 
-/// Opens a new directory and gives back the bits that the umask took away.
+/// Opens a new directory and gives back the bits that the umask took away. Where the volume hands its group down (the kubelet
+/// makes it so for the pod's `fsGroup`), the directory goes on doing so: the files in it are the group's to read.
 fn opened_up(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
     let directory = open_directory(parent, name)?;
-    fchmod(&directory, DIRECTORY_MODE)?;
+    let hands_group_down = Mode::from_raw_mode(fstat(&directory)?.st_mode) & Mode::SGID;
+    fchmod(&directory, DIRECTORY_MODE | hands_group_down)?;
     Ok(directory)
 }
 

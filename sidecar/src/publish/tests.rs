@@ -81,6 +81,29 @@ fn inode(path: PathBuf) -> u64 {
 }
 
 #[test]
+fn a_volume_that_hands_its_group_down_gives_it_to_every_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    // As the kubelet makes it for an fsGroup. Only root can try it with a group that is not its own.
+    let group = if rustix::process::geteuid().is_root() { 3000 } else { rustix::process::getegid().as_raw() };
+    std::os::unix::fs::chown(root, None, Some(group)).unwrap();
+    std::fs::set_permissions(root, PermissionsExt::from_mode(0o2777)).unwrap();
+    let volume = Volume::open(root).unwrap();
+    for content in ["one", "two"] {
+        let set = [file("a", 0o440, "same"), file("db/ca/key", 0o440, content)];
+        volume.publish(&set, &BTreeSet::new(), &stamp()).unwrap();
+        for path in ["..data", "db", "db/ca"] {
+            let found = std::fs::metadata(root.join(path)).unwrap();
+            assert_eq!((found.gid(), found.mode() & 0o7777), (group, 0o2755), "{path}");
+        }
+        for path in ["a", "db/ca/key"] {
+            let found = std::fs::metadata(root.join(path)).unwrap();
+            assert_eq!((found.gid(), found.mode() & 0o7777), (group, 0o440), "{path}");
+        }
+    }
+}
+
+#[test]
 fn a_set_is_read_through_links_with_its_modes_whatever_the_umask() {
     let root = tempfile::tempdir().unwrap();
     rustix::process::umask(Mode::from_raw_mode(0o077));

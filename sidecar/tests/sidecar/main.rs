@@ -13,6 +13,8 @@ mod files;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
+mod init;
+#[cfg(test)]
 mod looking;
 #[cfg(test)]
 mod names;

@@ -93,6 +93,12 @@ impl Pod {
     }
 
     pub(crate) fn start(&mut self) {
+        let mut agent = self.agent();
+        self.task = Some(tokio::spawn(async move { match agent.run().await {} }));
+    }
+
+    /// A sidecar that does nothing yet.
+    pub(crate) fn agent(&self) -> Agent {
         let clock: Arc<dyn Clock> = self.clock.clone();
         let (state, before) = StateFile::open(&self.volume(), clock.clone()).unwrap();
         let volume = Volume::open(&self.volume()).unwrap();
@@ -102,7 +108,7 @@ impl Pod {
         if let Some(board) = &self.board {
             agent.show_on(Arc::clone(board));
         }
-        self.task = Some(tokio::spawn(async move { match agent.run().await {} }));
+        agent
     }
 
     /// Ends the sidecar as a signal that it cannot catch does.

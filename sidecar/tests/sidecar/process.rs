@@ -29,7 +29,7 @@ pub(crate) fn sidecar(peer: &Peer, pod: &Pod, command: &str) -> Command {
     process
 }
 
-async fn peer() -> Peer {
+pub(crate) async fn peer() -> Peer {
     let peer = Peer::start().await;
     peer.change(|world| {
         world.delivery.files = vec![raw("a", "a")];
@@ -38,7 +38,7 @@ async fn peer() -> Peer {
     peer
 }
 
-async fn run(peer: &Peer, pod: &Pod, command: &str) -> (Option<i32>, String) {
+pub(crate) async fn run(peer: &Peer, pod: &Pod, command: &str) -> (Option<i32>, String) {
     let Output { status, stderr, .. } = sidecar(peer, pod, command).output().await.unwrap();
     (status.code(), String::from_utf8(stderr).unwrap())
 }
@@ -60,7 +60,7 @@ pub(crate) async fn log_until(mut child: Child, text: &str) -> String {
     log
 }
 
-fn signal(child: &Child, signal: Signal) {
+pub(crate) fn signal(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
     kill_process(pid, signal).unwrap();
 }
@@ -150,7 +150,7 @@ async fn a_bad_command_line_or_environment_says_what_to_do() {
     let (peer, pod) = (peer().await, Pod::new(&Peer::start().await));
     assert_eq!(
         run(&peer, &pod, "start").await,
-        (Some(2), "\"start\" is no command: say run, wait, ready or cosign (--help says more)\n".to_owned())
+        (Some(2), "\"start\" is no command: say run, init, wait, ready or cosign (--help says more)\n".to_owned())
     );
     for (variable, value, line) in [
         ("SIKKERKEY_CA", "", "SIKKERKEY_CA is not set: it is set by the webhook that injects the sidecar\n"),

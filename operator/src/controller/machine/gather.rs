@@ -20,6 +20,8 @@ pub struct Facts {
     pub granted: Given,
     /// Pods that run with an older mode, mount path or size of the volume; none while that is not known. Not from the index.
     pub outdated_pods: Option<usize>,
+    /// Pods that an init container has served and left; none while that is not known. Not from the index.
+    pub served_once: Option<usize>,
 }
 
 /// What one file lacks.
@@ -60,7 +62,7 @@ pub fn gather(machine: &Machine, index: &Index, now: Timestamp) -> Facts {
     };
     let problems = file_problems(machine, granted, |key| known_fields(index, key));
     let granted = index.secrets_granted_to(&ObjectKey { namespace: own, name: machine.name_any() }, now);
-    Facts { missing_accounts, problems, grant_ends, granted, outdated_pods: None }
+    Facts { missing_accounts, problems, grant_ends, granted, outdated_pods: None, served_once: None }
 }
 
 /// The names of the fields of a Secret that has a value.

@@ -2,7 +2,9 @@
 
 use kube::ResourceExt;
 use sikkerkey_crds::Time;
-use sikkerkey_crds::machine::{ApprovalState, HostStatus, Machine, MachinePods, MachineStatus, MachineType, Subject};
+use sikkerkey_crds::machine::{
+    ApprovalState, DeliveryMode, HostStatus, Machine, MachinePods, MachineStatus, MachineType, Subject,
+};
 use sikkerkey_crds::reason::Reason;
 use sikkerkey_protocol::kubernetes::{Approval, MachineState};
 
@@ -60,7 +62,7 @@ fn fill(status: &mut MachineStatus, state: &MachineState, evidence: &Evidence<'_
         });
     } else {
         status.host = None;
-        status.pods = Some(pods(count(state.alive), outdated));
+        status.pods = Some(pods(alive(state, evidence), outdated));
     }
 }
 
@@ -68,6 +70,20 @@ fn fill(status: &mut MachineStatus, state: &MachineState, evidence: &Evidence<'_
 fn outdated(evidence: &Evidence<'_, Machine>) -> Option<i32> {
     let said = evidence.previous.pods.as_ref().and_then(|pods| pods.outdated);
     evidence.facts.outdated_pods.map(count).or(said).filter(|_| evidence.object.spec.host.is_none())
+}
+
+/// Pods with an identity at the server, and those that gave theirs up when an init container had written their files: of those
+/// only the cluster knows. While its list is not whole, what was said before.
+fn alive(state: &MachineState, evidence: &Evidence<'_, Machine>) -> i32 {
+    let at_server = count(state.alive);
+    match evidence.facts.served_once {
+        Some(served) => at_server.saturating_add(count(served)),
+        None if evidence.object.spec.delivery().mode() == DeliveryMode::Init => {
+            let said = evidence.previous.pods.as_ref().and_then(|pods| pods.alive);
+            said.unwrap_or_default().max(at_server)
+        }
+        None => at_server,
+    }
 }
 
 /// The server counts identities and the cluster pods: a pod that is about to enrol is not alive yet.

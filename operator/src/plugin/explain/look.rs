@@ -16,6 +16,7 @@ use super::Reader;
 use super::line::{Line, Outcome};
 use crate::plugin::cluster::{Cluster, ClusterError, Look, Unreadable};
 use crate::webhook::assume::{Candidate, may_assume};
+use crate::webhook::injected::was_served_once;
 
 /// What was looked at.
 pub(super) struct Seen {
@@ -140,6 +141,12 @@ impl Seen {
                  whether the webhook is there"
             );
             return line(Outcome::Denies, text);
+        }
+        if was_served_once(pod) {
+            let text = format!(
+                "pod/{name} names Machine {machine} and got its files once, when it started (mode Init): only a new pod reads again"
+            );
+            return line(Outcome::Warns, text);
         }
         line(Outcome::Holds, format!("pod/{name} names Machine {machine} and has the sidecar"))
     }

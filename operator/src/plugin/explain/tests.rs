@@ -129,6 +129,10 @@ fn pages() -> Vec<(&'static str, Explained)> {
         seen.machine = None;
     });
     let bare = with(|seen| seen.pod = Some(Ok(Some(pod(json!({"spec": {"initContainers": null}}))))));
+    let served = with(|seen| {
+        let ended = json!({"name": "sikkerkey", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": {"terminated": {"exitCode": 0}}});
+        seen.pod = Some(Ok(Some(pod(json!({"status": {"initContainerStatuses": [ended]}})))));
+    });
     let account = with(|seen| seen.pod = Some(Ok(Some(pod(json!({"spec": {"serviceAccountName": "other"}}))))));
     let no_machine = with(|seen| seen.machine = Some(SeenMachine { name: "web".into(), found: Ok(None) }));
     let no_secret = with(|seen| seen.secret = Ok(None));
@@ -167,7 +171,8 @@ fn pages() -> Vec<(&'static str, Explained)> {
         ("the Grant has ended", explained(&ended, Some(Ok(explanation(Some(not_granted)))))),
         ("the operator is behind", explained(&behind, allowed())),
         ("not held", explained(&seen(), Some(Ok(not_held)))),
-        ("not enrolled", explained(&seen(), Some(Ok(not_enrolled)))),
+        ("not enrolled", explained(&seen(), Some(Ok(not_enrolled.clone())))),
+        ("files written once", explained(&served, Some(Ok(not_enrolled)))),
         ("nobody answers", explained(&seen(), Some(Err(away)))),
         ("nothing may be seen", explained(&blind, None)),
     ]
@@ -188,7 +193,7 @@ fn every_page_is_the_committed_one() {
 #[test]
 fn the_exit_code_is_the_answer() {
     let codes: Vec<(&str, u8)> = pages().iter().map(|(name, it)| (*name, it.exit_code())).collect();
-    let may = ["it may", "the operator is behind", "not enrolled"];
+    let may = ["it may", "the operator is behind", "not enrolled", "files written once"];
     let unknown = ["no pod", "nobody answers", "nothing may be seen"];
     for (name, code) in codes {
         let expected = if may.contains(&name) { 0 } else { 1 + u8::from(unknown.contains(&name)) };

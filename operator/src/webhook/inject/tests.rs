@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::webhook::injected::Injected;
-use crate::webhook::resources::SidecarResources;
+use crate::webhook::resources::Resources;
 
 const BUNDLE: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 
 fn settings() -> Settings {
     Settings {
         image: "registry.example/sikkerkey-sidecar:1.2.3".into(),
-        resources: SidecarResources::new("5m", "50m", "16Mi").unwrap(),
+        resources: Resources::new("5m", "50m", "16Mi", &[]).unwrap(),
         log_level: "info".into(),
         status_address: None,
         attest_url: "https://sikkerkey-operator.sikkerkey-system.svc:9443".into(),
@@ -154,10 +154,61 @@ fn a_pod_has_exactly_one_gate_also_when_the_policy_has_changed_between_two_passe
 
 #[test]
 fn injecting_an_injected_pod_changes_nothing() {
-    for (name, pod) in gallery() {
-        let once = injected(&pod, &plain());
-        assert_eq!(injected(&once, &plain()), once, "{name}");
+    for machine in [plain(), once()] {
+        for (name, pod) in gallery() {
+            let once = injected(&pod, &machine);
+            assert_eq!(injected(&once, &machine), once, "{name}");
+        }
     }
+}
+
+/// The same as [`plain`], once.
+fn once() -> Received<Machine> {
+    machine(&json!({"mode": "Init", "files": [{"path": "db/password", "secretRefs": [{"name": "db"}]}]}))
+}
+
+#[test]
+fn a_pod_of_mode_init_looks_as_committed_whatever_gate_its_policies_would_want() {
+    let pod = pod(json!({}));
+    for gate in [Gate::Hook, Gate::Probe] {
+        assert_golden("init", &apply(&pod, &held_by(gate, &pod, &once()).unwrap()));
+    }
+}
+
+#[test]
+fn the_two_modes_differ_in_the_one_container_alone_and_in_nothing_but_how_long_it_runs() {
+    for (name, pod) in gallery() {
+        let (mut sidecar, mut init) = (injected(&pod, &plain()), injected(&pod, &once()));
+        for pod in [&mut sidecar, &mut init] {
+            let inits = pod["spec"]["initContainers"].as_array_mut().unwrap();
+            let ours = inits.iter_mut().find(|container| container["name"] == "sikkerkey").unwrap();
+            let ours = ours.as_object_mut().unwrap();
+            let taken = ["args", "restartPolicy", "lifecycle"].map(|key| ours.remove(key));
+            let expected = match &taken {
+                [Some(args), Some(policy), Some(_)] => *args == json!(["run"]) && policy == "Always",
+                [Some(args), None, None] => *args == json!(["init"]),
+                _ => false,
+            };
+            assert!(expected, "{name}: {taken:?}");
+        }
+        assert_eq!(sidecar, init, "{name}");
+    }
+}
+
+#[test]
+fn a_pod_that_meets_another_mode_at_the_second_pass_gets_that_one() {
+    for (first, second) in [(plain(), once()), (once(), plain())] {
+        for (name, pod) in gallery() {
+            assert_eq!(injected(&injected(&pod, &first), &second), injected(&pod, &second), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_notice_that_nobody_is_sent_asks_nothing_of_the_pod() {
+    let signal = json!({"signal": {"name": "SIGHUP", "processName": "nginx"}});
+    let machine = machine(&json!({"mode": "Init", "onChange": signal}));
+    assert!(injection(&pod(json!({})), &machine).is_ok());
 }
 
 #[test]
@@ -203,7 +254,6 @@ fn what_the_machine_asks_for_reaches_mount_and_size() {
 #[test]
 fn a_pod_that_cannot_work_is_refused_with_the_fix() {
     let signal = machine(&json!({"onChange": {"signal": {"name": "SIGHUP", "processName": "nginx"}}}));
-    let init = machine(&json!({"mode": "Init"}));
     let mut unknown = pod(json!({}));
     unknown["metadata"]["annotations"] = json!({"sikkerkey.com/container": "app"});
     let mut misplaced = pod(json!({}));
@@ -244,8 +294,6 @@ fn a_pod_that_cannot_work_is_refused_with_the_fix() {
          "Machine web sends SIGHUP: set shareProcessNamespace: true in the pod, or use onChange.httpPost.".to_owned()),
         (sharing(json!({})), signal.clone(), "SignalNeedsUser", needs_user.to_owned()),
         (sharing(json!({"runAsUser": 0})), signal, "SignalNeedsUser", needs_user.to_owned()),
-        (pod(json!({})), init, "UnsupportedMode",
-         "Machine web asks for delivery.mode Init, which this version cannot inject: use mode Sidecar.".to_owned()),
         (ordinary_proxy, plain(), "MeshBlocksStart",
          "The mesh takes this pod's network before its proxy runs: switch native sidecars on in the mesh.".to_owned()),
         (pod(json!({"os": {"name": "windows"}})), plain(), "UnsupportedNode", "Pods on windows nodes are not supported.".to_owned()),
@@ -470,8 +518,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn whatever_a_pod_contains_our_parts_are_ours_and_a_second_pass_changes_nothing(pod in any_pod()) {
-        let Ok(first) = injection(&pod, &plain()) else { return Ok(()) };
+    fn whatever_a_pod_contains_our_parts_are_ours_and_a_second_pass_changes_nothing(pod in any_pod(), is_once in any::<bool>()) {
+        let machine = if is_once { self::once() } else { plain() };
+        let Ok(first) = injection(&pod, &machine) else { return Ok(()) };
         let once = apply(&pod, &first);
         let spec = &once["spec"];
 
@@ -485,6 +534,8 @@ proptest! {
         prop_assert!(!text.contains(MARK), "{}", text);
         prop_assert_eq!(&sidecars[0]["image"], "registry.example/sikkerkey-sidecar:1.2.3");
         prop_assert!(sidecars[0].get("command").is_none());
+        let lives = sidecars[0].get("restartPolicy").is_some_and(|policy| policy == "Always");
+        prop_assert_eq!((&sidecars[0]["args"], lives), (&json!([if is_once { "init" } else { "run" }]), !is_once));
         prop_assert_ne!(sidecars[0]["securityContext"].get("runAsUser"), Some(&json!(0)));
         for volume in ["sikkerkey", "sikkerkey-token"] {
             let volumes = named("volumes", volume);
@@ -501,7 +552,7 @@ proptest! {
                 }
             }
         }
-        prop_assert_eq!(injected(&once, &plain()), once);
+        prop_assert_eq!(injected(&once, &machine), once);
     }
 }
 
@@ -544,6 +595,8 @@ fn a_pod_is_up_to_date_until_what_it_was_given_for_life_differs() {
         ("more room", pod(json!({})), json!({}), json!({"sizeLimit": "2Mi"}), false),
         ("more room, and no container", with(none), json!({}), json!({"sizeLimit": "2Mi"}), false),
         ("another mode", pod(json!({})), json!({}), json!({"mode": "Init"}), false),
+        ("another mode", pod(json!({})), json!({"mode": "Init"}), json!({}), false),
+        ("the same mode", pod(json!({})), json!({"mode": "Init"}), json!({"mode": "Init"}), true),
     ] {
         assert_eq!(is_as_of(&pod, then, now), expected, "{what}");
     }

@@ -144,6 +144,26 @@ fn what_a_schema_cannot_say_is_refused_with_what_would_be_right() {
 }
 
 #[test]
+fn a_machine_whose_files_are_written_once_is_told_what_has_no_effect() {
+    let told = |delivery: Value| {
+        verdict("Machine", json!({"workload": {"serviceAccountNames": ["web"]}, "delivery": delivery})).unwrap()
+    };
+    let following = json!({"onRevoked": "Keep", "maxStaleness": "1h", "onChange": {"httpPost": {"port": 80}}});
+    assert_eq!(told(following.clone()), Vec::<String>::new());
+    let mut once = following;
+    once["mode"] = "Init".into();
+    let said = told(once);
+    assert_eq!(
+        said[0],
+        "spec.delivery.onChange has no effect in mode Init: files are written once, before the pod starts, and nothing is left \
+         that could change them. Remove it, or use mode Sidecar."
+    );
+    let fields = ["onChange", "onRevoked", "maxStaleness"].map(|field| format!("spec.delivery.{field} has no effect"));
+    assert!(said.iter().zip(&fields).all(|(said, field)| said.starts_with(field)) && said.len() == 3, "{said:?}");
+    assert_eq!(told(json!({"mode": "Init", "sizeLimit": "1Mi"})), Vec::<String>::new());
+}
+
+#[test]
 fn an_object_beyond_128_kib_is_refused_but_not_for_what_its_author_did_not_write() {
     let filler = "x".repeat(130 * 1024);
     let mut large = object("Secret", json!({"source": {"external": {}}}));

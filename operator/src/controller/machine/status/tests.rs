@@ -174,6 +174,25 @@ fn pods_that_run_with_older_settings_are_told_of_until_there_are_none() {
 }
 
 #[test]
+fn pods_that_gave_their_identities_up_with_their_files_written_are_alive_all_the_same() {
+    let once = machine(json!({"workload": {"serviceAccountNames": ["web"]}, "delivery": {"mode": "Init"}}));
+    let told = |object: &Received<Machine>, at_server: usize, served_once: Option<usize>, previous: &MachineStatus| {
+        let outdated_pods = served_once.map(|_| 0);
+        let facts = Facts { outdated_pods, served_once, ..Facts::default() };
+        let outcome = Outcome::InForce(state(json!({"alive": at_server})));
+        Pass { facts, previous: previous.clone(), ..pass(object, outcome) }.status().pods.unwrap()
+    };
+    let none = MachineStatus::default();
+    let three = told(&once, 0, Some(3), &none);
+    assert_eq!((three.alive, three.summary.as_deref()), (Some(3), Some("3/3")));
+    assert_eq!(told(&once, 1, Some(3), &none).alive, Some(4), "one is just starting");
+    let before = MachineStatus { pods: Some(three.clone()), ..none.clone() };
+    assert_eq!(told(&once, 0, None, &before).alive, Some(3), "another leader has just begun");
+    assert_eq!(told(&workload(), 0, None, &before).alive, Some(0), "all pods of a sidecar are known to the server");
+    assert_eq!(told(&workload(), 2, Some(1), &none).alive, Some(3), "while pods of the other mode are being replaced");
+}
+
+#[test]
 fn a_host_shows_where_it_enrols_and_with_which_key() {
     let object = machine(json!({"host": {}}));
     let more = json!({"fingerprint": "SHA256:ab", "expiresAt": now().as_millisecond(), "lastSeen": null});
