@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use sikkerkey_e2e::sidecar::files_after;
 use sikkerkey_e2e::wait::wait_for;
+use sikkerkey_protocol::canonical;
 
 use crate::team::{SHOP, Team};
 use crate::{BOUND, host, without_a_node};
@@ -50,16 +51,18 @@ fn the_machine_of_a_pod_ends_with_it() {
 }
 
 #[test]
-fn files_of_every_format_reach_a_pod_and_names_that_clash_are_refused_when_applied() {
+fn files_of_every_format_reach_a_pod_and_what_cannot_be_is_refused_when_applied() {
     without_a_node("files of every format", async |installation| {
         let team = Team::new(installation, "formats").await;
         let certificate = json!(include_str!("../../../sidecar/files/tests/fixtures/tls/root.crt"));
         let both = "secretRefs: [{name: db}, {name: token}]";
+        let template = "postgres://{{ db.username }}:{{ db.password | urlencode }}@db/shop?{{ token | sha256 }}";
         let files = format!(
             "[{{path: a.json, format: JSON, {both}}}, {{path: a.yaml, format: YAML, {both}}}, \
               {{path: a.properties, format: Properties, {both}}}, {{path: a.ini, format: INI, {both}}}, \
               {{path: ca.p12, format: PKCS12, secretRefs: [{{name: ca}}], \
-                pkcs12: {{type: TrustStore, passwordRef: {{name: token}}}}}}]"
+                pkcs12: {{type: TrustStore, passwordRef: {{name: token}}}}}}, \
+              {{path: url, format: Template, {both}, template: '{template}'}}]"
         );
         team.apply(&format!(
             "
@@ -107,6 +110,11 @@ spec: {{machineRef: {{name: web}}, secretRefs: [{{name: db}}, {{name: ca}}, {{na
             read("a.ini"),
             format!("[db]\nusername = shop\npassword = {password}\n\n[secrets]\ntoken = {token}\n")
         );
+        // A value that the server makes is of letters and digits.
+        assert_eq!(
+            read("url"),
+            format!("postgres://shop:{password}@db/shop?{}", canonical::sha256_hex(token.as_bytes()))
+        );
         let store = std::fs::read(volume.join("ca.p12")).unwrap();
         // A PFX of version 3.
         assert_eq!((store[0], &store[4..7]), (0x30, &[2, 1, 3][..]));
@@ -123,5 +131,22 @@ spec:
         let expected = "spec.delivery.files[0]: cannot be written: Secret formats/db and Secret formats/token both give the \
                         name db: give one of them another name with as";
         assert!(refusal.contains(expected), "{refusal}");
+
+        for (template, expected) in [
+            ("{{ db.username", "line 1, column 7, at `username`: syntax error: unexpected end of input"),
+            ("{{ dbb }}", "line 1, column 4, at `dbb`: dbb is none of its inputs, which are db, token"),
+            (
+                "{{ db.username | uper }}",
+                "line 1, column 18, at `uper`: there is no filter uper: use b64encode, b64decode",
+            ),
+        ] {
+            let wrong = clash.replace(
+                "{path: a.json, format: JSON,",
+                &format!("{{path: url, format: Template, template: '{template}',"),
+            );
+            let refusal = team.try_apply(&wrong.replace(", as: db", "")).await.unwrap_err();
+            let expected = format!("spec.delivery.files[0]: cannot be written: template {expected}");
+            assert!(refusal.contains(&expected), "{refusal}");
+        }
     });
 }
