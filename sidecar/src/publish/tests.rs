@@ -432,7 +432,7 @@ fn a_reader_never_sees_a_mixture() {
             }
             pairs
         });
-        for round in 0..300 {
+        for round in 0..1000 {
             let text = round.to_string();
             publish(&volume, &[("a", &text), ("d/b", &text)]);
         }
