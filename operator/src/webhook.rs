@@ -37,7 +37,7 @@ use self::machines::Machines;
 use self::refusal::Refusal;
 use self::review::{Answer, Malformed, Request, Verb};
 use self::sidecar::Settings;
-use self::validate::Surroundings;
+use self::validate::{Bulk, Invalid, Surroundings};
 use crate::ca::TrustBundle;
 use crate::clock::Clock;
 use crate::index::Index;
@@ -104,14 +104,25 @@ impl Webhook {
             return Ok(Answer::admit());
         }
         let namespace = request.required_namespace()?;
+        for raw in [Some(request.required_object()?), request.old_object].into_iter().flatten() {
+            match validate::bulk(raw.get())? {
+                Bulk::Fits => {}
+                Bulk::BeingDeleted => return Ok(Answer::admit()),
+                Bulk::TooLarge(invalid) => return Ok(refuse_object(invalid)),
+            }
+        }
         let object: Value = serde_json::from_str(request.required_object()?.get())?;
         let old: Option<Value> = request.old_object.map(|old| serde_json::from_str(old.get())).transpose()?;
         let surroundings = Surroundings { now: self.clock.now(), index: &self.index };
         Ok(match validate::validate(&request.kind.kind, namespace, &object, old.as_ref(), &surroundings) {
             Ok(warnings) => Answer::Admit { patch: Vec::new(), warnings },
-            Err(invalid) => Answer::Refuse { code: 422, reason: invalid.reason.as_str(), message: invalid.message },
+            Err(invalid) => refuse_object(invalid),
         })
     }
+}
+
+fn refuse_object(invalid: Invalid) -> Answer {
+    Answer::Refuse { code: 422, reason: invalid.reason.as_str(), message: invalid.message }
 }
 
 fn refuse(refusal: &Refusal) -> Answer {

@@ -11,6 +11,8 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 
+use crate::cause::in_full;
+
 /// Why no process got the signal.
 #[derive(Debug, thiserror::Error)]
 pub enum SignalError {
@@ -87,9 +89,15 @@ pub fn send(name: &str, process_name: &str) -> Result<Vec<i32>, SignalError> {
         }
     }
     match (failed, &*told) {
-        (Some(error), _) => Err(error),
+        (Some(error), []) => Err(error),
         (None, []) => Err(SignalError::NotFound(process_name.to_owned())),
-        (None, _) => Ok(told),
+        (failed, _) => {
+            // Those that were told are not told again for the sake of another one, whoever gave it that name.
+            if let Some(error) = failed {
+                tracing::warn!(error = in_full(&error), "not every process of this name was told");
+            }
+            Ok(told)
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use super::assume::{Candidate, may_assume};
 use super::gate::Gate;
 use super::patch::{Operation, token};
 use super::pod_view::{Container, PodView};
-use super::refusal::Refusal;
+use super::refusal::{Refusal, shortened};
 use super::sidecar::{self, Life, OWN_USER, Settings};
 
 /// What becomes of a pod that is admitted.
@@ -115,9 +115,10 @@ fn refuse_unknown_keys(pod: &PodView) -> Result<(), Refusal> {
             continue;
         }
         let all = [("label", MACHINE_LABEL), ("annotation", CONTAINERS_ANNOTATION)];
-        let nearest = all.into_iter().min_by_key(|(_, name)| strsim::osa_distance(name, key));
+        let key = shortened(key);
+        let nearest = all.into_iter().min_by_key(|(_, name)| strsim::osa_distance(name, &key));
         let (right_kind, name) = nearest.unwrap_or(("label", MACHINE_LABEL));
-        let key = if kind == right_kind { key.clone() } else { format!("{kind} {key}") };
+        let key = if kind == right_kind { key.into_owned() } else { format!("{kind} {key}") };
         return Err(Refusal::UnknownAnnotation { key, suggestion: format!("the {right_kind} {name}") });
     }
     Ok(())

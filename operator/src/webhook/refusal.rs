@@ -1,5 +1,7 @@
 //! Why a pod was refused. The reasons are API; every message says what to do.
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 
 /// Why a pod was refused, or its attestation.
@@ -72,10 +74,21 @@ impl Refusal {
     }
 }
 
+/// A text of the pod's author as far as it is worth reading: a review comes before the pod is validated, and a key or a
+/// name may be as long as the review.
+pub(super) fn shortened(text: &str) -> Cow<'_, str> {
+    // The longest key: a DNS name, a slash and a label.
+    const LONGEST: usize = 253 + 1 + 63;
+    match text.char_indices().nth(LONGEST) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default())),
+    }
+}
+
 /// Names in one line, cut after five.
 pub(super) fn listed(names: &[String]) -> String {
     const SHOWN: usize = 5;
-    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let shown = names.iter().take(SHOWN).map(|name| shortened(name)).collect::<Vec<_>>().join(", ");
     match names.len() {
         0 => "none".to_owned(),
         n if n > SHOWN => format!("{shown} and {} more", n - SHOWN),
@@ -86,6 +99,13 @@ pub(super) fn listed(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_longer_than_any_key_is_cut() {
+        let longest = "é".repeat(317);
+        assert_eq!(shortened(&longest), longest);
+        assert_eq!(shortened(&"é".repeat(3_000_000)), format!("{longest}…"));
+    }
 
     #[test]
     fn a_long_list_is_cut_after_five_names() {

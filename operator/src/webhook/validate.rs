@@ -14,7 +14,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sikkerkey_crds::access_policy::AccessPolicy;
 use sikkerkey_crds::crd::Kind;
 use sikkerkey_crds::grant::Grant;
@@ -52,6 +55,45 @@ pub struct Surroundings<'a> {
     pub now: Timestamp,
     /// What is known of the cluster.
     pub index: &'a Index,
+}
+
+/// How an object is to be taken by what can be told from its text.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Bulk {
+    /// It is parsed and checked.
+    Fits,
+    /// Nothing holds up an object that is being deleted.
+    BeingDeleted,
+    /// Nobody needs one of that size.
+    TooLarge(Invalid),
+}
+
+/// Looks at an object before it is parsed: then it takes a hundred times its text, and whoever reaches the port may have
+/// sent it. What the API server keeps for itself in `metadata` may be large.
+pub fn bulk(object: &str) -> Result<Bulk, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Parts<'a> {
+        #[serde(borrow)]
+        metadata: Option<&'a RawValue>,
+        #[serde(borrow)]
+        spec: Option<&'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Metadata {
+        deletion_timestamp: Option<IgnoredAny>,
+    }
+    let Parts { metadata, spec } = serde_json::from_str(object)?;
+    let length = |part: Option<&RawValue>| part.map_or(0, |part| part.get().len());
+    if length(spec) <= 2 * MAX_BYTES && length(metadata) <= 8 * MAX_BYTES {
+        return Ok(Bulk::Fits);
+    }
+    let deleted = metadata.map(|it| serde_json::from_str::<Metadata>(it.get())).transpose()?;
+    if deleted.is_some_and(|it| it.deletion_timestamp.is_some()) {
+        return Ok(Bulk::BeingDeleted);
+    }
+    let text = "the object is larger than any that can be taken, the limit is 128 KiB: divide it";
+    Ok(Bulk::TooLarge(invalid(text.to_owned())))
 }
 
 /// Checks an object of `kind`; the warnings of one that is good.

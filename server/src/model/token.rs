@@ -21,12 +21,15 @@ pub struct Token {
     pub purpose: TokenPurpose,
     /// Who used it: the same key gets the same answer again until `expires_at`, any other is refused.
     pub used: Option<Used>,
+    /// Whether its row is filed by time; rows that were written before there was an order are filed by hash.
+    #[serde(default)]
+    pub in_order: bool,
 }
 
 impl Token {
     /// The id of its row: tokens that are made together are neighbours in the database, and are written together.
     pub fn id(&self) -> String {
-        format!("{:013}.{}", self.expires_at.0, self.hash)
+        if self.in_order { format!("{:013}.{}", self.expires_at.0, self.hash) } else { self.hash.clone() }
     }
 
     /// The hash in such an id.
@@ -69,4 +72,27 @@ pub struct Used {
     pub public_key: PublicKey,
     /// What it was answered; none for an agent.
     pub registered: Option<Registered>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_filed_by_time_and_one_from_before_stays_where_it_is() {
+        let token = |in_order| Token {
+            hash: "ab12".into(),
+            vault: "vault_v".parse().unwrap(),
+            expires_at: Millis(1_792_204_561_123),
+            purpose: TokenPurpose::Host { name: None },
+            used: None,
+            in_order,
+        };
+        assert_eq!(token(true).id(), "1792204561123.ab12");
+        assert_eq!(Token::hash_of(&token(true).id()), "ab12");
+        let mut before = serde_json::to_value(token(true)).unwrap();
+        before.as_object_mut().unwrap().remove("in_order");
+        let before: Token = serde_json::from_value(before).unwrap();
+        assert_eq!((before.id(), Token::hash_of(&before.id())), ("ab12".to_owned(), "ab12"));
+    }
 }

@@ -139,6 +139,7 @@ fn one_time_token() -> Token {
         expires_at: Millis(START).plus_seconds(600),
         purpose: TokenPurpose::Host { name: None },
         used: None,
+        in_order: true,
     }
 }
 

@@ -1,11 +1,13 @@
 //! Where the sidecar stands among the containers of a pod, and which of them see the files.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use sikkerkey_crds::names::{CONTAINER, CONTAINERS_ANNOTATION, FILES_VOLUME, TOKEN_VOLUME, VOLUMES};
 
 use crate::webhook::patch::Operation;
 use crate::webhook::pod_view::{Container, PodView};
-use crate::webhook::refusal::Refusal;
+use crate::webhook::refusal::{Refusal, shortened};
 
 /// Proxies of service meshes. As native sidecars they start before ours, because they hold the network until they run.
 const MESH_PROXIES: [&str; 2] = ["istio-proxy", "linkerd-proxy"];
@@ -48,7 +50,7 @@ impl<'p> Layout<'p> {
 
         let chosen = chosen_containers(pod, &inits)?;
         let gets_files = |container: &Container, by_default: bool| match &chosen {
-            Some(names) => names.contains(&container.name.as_str()),
+            Some(names) => names.contains(container.name.as_str()),
             None => by_default && !MESH_CONTAINERS.contains(&container.name.as_str()),
         };
         let before = inits.into_iter().enumerate().map(|(index, container)| Placed {
@@ -130,14 +132,19 @@ fn is_native_proxy(container: &Container) -> bool {
     MESH_PROXIES.contains(&container.name.as_str()) && container.restarts_always()
 }
 
-/// The containers that the annotation names; none without it.
-fn chosen_containers<'p>(pod: &'p PodView, inits: &[&Container]) -> Result<Option<Vec<&'p str>>, Refusal> {
+/// The containers that the annotation names; none without it. A review comes before the pod is validated: there may be any
+/// number of either.
+fn chosen_containers<'p>(pod: &'p PodView, inits: &[&'p Container]) -> Result<Option<BTreeSet<&'p str>>, Refusal> {
     let Some(annotation) = pod.annotation(CONTAINERS_ANNOTATION) else { return Ok(None) };
-    let existing = || inits.iter().map(|c| c.name.clone()).chain(pod.containers().iter().map(|c| c.name.clone()));
-    let names: Vec<&str> = annotation.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-    let unknown = names.iter().copied().find(|name| !existing().any(|known| known == *name));
+    let existing = || inits.iter().copied().chain(pod.containers()).map(|container| container.name.as_str());
+    let known: BTreeSet<&str> = existing().collect();
+    let names: BTreeSet<&str> = annotation.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    let unknown = names.iter().copied().find(|name| !known.contains(name));
     match unknown.or(names.is_empty().then_some("nothing")) {
-        Some(missing) => Err(Refusal::ContainerNotFound { named: missing.to_owned(), existing: existing().collect() }),
+        Some(missing) => Err(Refusal::ContainerNotFound {
+            named: shortened(missing).into_owned(),
+            existing: existing().map(str::to_owned).collect(),
+        }),
         None => Ok(Some(names)),
     }
 }

@@ -615,3 +615,20 @@ fn of_a_pod_that_was_not_injected_nothing_is_read_back() {
         assert_eq!(read(less), None, "{pointer}");
     }
 }
+
+#[test]
+fn what_a_pod_says_at_any_length_is_answered_shortly() {
+    let mut long = pod(json!({}));
+    long["metadata"]["annotations"] = json!({ format!("sikkerkey.com/{}", "a".repeat(1_000_000)): "" });
+    let refusal = injection(&long, &plain()).unwrap_err();
+    assert_eq!(refusal.reason(), "UnknownAnnotation");
+    assert!(refusal.to_string().len() < 500, "{} bytes", refusal.to_string().len());
+
+    // Each by each they would be billions of comparisons.
+    let containers: Vec<_> = (0..20_000).map(|n| json!({"name": format!("c{n}"), "image": "app:1"})).collect();
+    let mut many = pod(json!({ "containers": containers }));
+    let names: Vec<_> = (0..20_000).rev().map(|n| format!("c{n}")).collect();
+    many["metadata"]["annotations"] = json!({ "sikkerkey.com/containers": names.join(",") });
+    let patched = apply(&many, &injection(&many, &plain()).unwrap());
+    assert_eq!(patched["spec"]["containers"][19_999]["volumeMounts"][0]["name"], "sikkerkey");
+}

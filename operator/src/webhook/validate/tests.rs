@@ -373,3 +373,32 @@ fn a_template_that_no_value_could_save_is_refused_with_its_line() {
     let deep = machine(&format!("{{{{ {}1 }}}}", "-".repeat(8000))).unwrap_err().1;
     assert!(deep.contains("one tag has at most 200 words and signs"), "{deep}");
 }
+
+#[test]
+fn an_object_beyond_any_good_one_is_refused_before_it_is_parsed_unless_it_is_being_deleted() {
+    let object = |metadata: &str, spec: &str| format!(r#"{{"metadata":{{{metadata}}},"spec":{spec},"status":{{}}}}"#);
+    // Not even JSON of the right shape: nobody has looked into it.
+    let huge = format!("[{}0]", r#"{"a":0},"#.repeat(300_000));
+    assert_eq!(bulk(&object("", r#"{"a":1}"#)).unwrap(), Bulk::Fits);
+    let Bulk::TooLarge(invalid) = bulk(&object("", &huge)).unwrap() else { panic!("it is taken") };
+    assert_eq!(invalid.reason, Reason::InvalidSpec);
+    assert!(invalid.message.ends_with("the limit is 128 KiB: divide it"), "{}", invalid.message);
+    let many = format!(r#""annotations":{huge}"#);
+    assert!(matches!(bulk(&object(&many, "{}")).unwrap(), Bulk::TooLarge(_)));
+    let deleted = r#""deletionTimestamp":"2026-11-27T00:00:00Z""#;
+    assert_eq!(bulk(&object(deleted, &huge)).unwrap(), Bulk::BeingDeleted);
+    assert!(bulk("{").is_err());
+}
+
+#[test]
+fn a_time_zone_of_any_length_is_refused_at_once() {
+    let zone = "Europe/Oslo".repeat(100_000);
+    let spec = json!({"timeZone": zone, "timeWindow": {"start": "06:00", "end": "20:00"}});
+    let policy = json!({"metadata": {"name": "p", "namespace": "shop"}, "spec": spec});
+    let policy: AccessPolicy = serde_json::from_value(policy).unwrap();
+    let flaw = policy::refuse_flaws(&policy.spec).unwrap_err().to_string();
+    assert_eq!(
+        flaw,
+        "spec.timeZone: this is not a time zone of the IANA database: write one such as Europe/Oslo or UTC"
+    );
+}

@@ -35,7 +35,7 @@ pub fn token(
         format!("for agent {name}{}", cluster.as_ref().map_or_else(String::new, |it| format!(" of cluster {it}")));
     steps.audit.push(by_person(Action::BootstrapTokenCreate, Some(vault), detail));
     let purpose = TokenPurpose::Agent { name, cluster };
-    steps.put(Entity::Token(Token { hash, vault: vault.clone(), expires_at, purpose, used: None }));
+    steps.put(Entity::Token(Token { hash, vault: vault.clone(), expires_at, purpose, used: None, in_order: true }));
     Ok(steps.decide(move |_| (text, expires_at)))
 }
 

@@ -52,7 +52,7 @@ pub fn bootstrap(context: &Context<'_>, vault: &VaultId, name: Option<String>) -
     let detail = format!("for machine {}", name.as_deref().unwrap_or("(its host name)"));
     steps.audit.push(by_person(Action::BootstrapTokenCreate, Some(vault), detail));
     let purpose = TokenPurpose::Host { name };
-    steps.put(Entity::Token(Token { hash, vault: vault.clone(), expires_at, purpose, used: None }));
+    steps.put(Entity::Token(Token { hash, vault: vault.clone(), expires_at, purpose, used: None, in_order: true }));
     Ok(steps.decide(move |_| (text, expires_at)))
 }
 

@@ -71,6 +71,7 @@ pub fn issue(context: &Context<'_>, agent: &Agent, source: Source, request: Issu
             public_key: request.public_key,
         },
         used: None,
+        in_order: true,
     }));
     let (vault_id, fleet_id) = (fleet.vault.clone(), fleet.id.clone());
     Ok(steps.decide(move |_| IssuedVoucher { voucher, vault_id, fleet_id, expires_at: expires_at.0 }))

@@ -194,11 +194,12 @@ impl<'s> Findings<'_, 's> {
 
     /// What stands first in the source.
     fn first(mut self) -> Option<(Span, Problem)> {
-        for (span, name) in std::mem::take(&mut self.used) {
-            if !self.inputs.contains_key(name) && !self.assigned.contains(name) {
-                let inputs = self.inputs.keys().copied().collect::<Vec<_>>().join(", ");
-                self.problems.push((span, Problem::UnknownVariable { name: name.to_owned(), inputs }));
-            }
+        let unknown = std::mem::take(&mut self.used).into_iter();
+        let unknown = unknown.filter(|(_, name)| !self.inputs.contains_key(name) && !self.assigned.contains(name));
+        // One message, not one for each use: all the names stand in it.
+        if let Some((span, name)) = unknown.min_by_key(|(span, _)| span.start_offset) {
+            let inputs = self.inputs.keys().copied().collect::<Vec<_>>().join(", ");
+            self.problems.push((span, Problem::UnknownVariable { name: name.to_owned(), inputs }));
         }
         for (span, name, field) in std::mem::take(&mut self.fields) {
             if !self.assigned.contains(name) {
