@@ -39,13 +39,13 @@ pub struct Outlook {
     warned_skew: UnixMillis,
     /// Whether it is the server that refuses this pod an identity.
     is_refused_by_server: bool,
-    /// Whether the pod has had another machine.
-    has_enrolled: bool,
+    /// Whether the pod has a machine that the next enrolment ends.
+    has_machine: bool,
 }
 
 impl Outlook {
-    /// Reports to the operator of `doorway`. `has_enrolled`: the pod has had a sidecar before this one.
-    pub fn new(doorway: Doorway, has_enrolled: bool) -> Self {
+    /// Reports to the operator of `doorway`. `has_machine`: an earlier sidecar of the pod has left its machine behind.
+    pub fn new(doorway: Doorway, has_machine: bool) -> Self {
         Self {
             board: Arc::default(),
             is_shown: false,
@@ -56,7 +56,7 @@ impl Outlook {
             warnings: vec![],
             warned_skew: 0,
             is_refused_by_server: false,
-            has_enrolled,
+            has_machine,
         }
     }
 
@@ -83,7 +83,7 @@ impl Outlook {
     /// The pod has an identity.
     pub fn enrolled(&mut self, client: &Client) {
         self.is_refused_by_server = false;
-        if std::mem::replace(&mut self.has_enrolled, true) {
+        if std::mem::replace(&mut self.has_machine, true) {
             let message = "the sidecar enrolled anew, which ended the pod's earlier machine".to_owned();
             self.reporter.happened((ReportReason::MachineReplaced, message), client.another());
         }
@@ -269,6 +269,7 @@ mod tests {
                 reason: reason.to_owned(),
                 message: "said".to_owned(),
                 time: String::new(),
+                machine: false,
                 files_until: None,
             };
             let expected = expected.map(|(reason, message)| (reason, message.to_owned()));
@@ -281,6 +282,7 @@ mod tests {
             reason: "EnrolmentRefused".into(),
             message: "said".into(),
             time: String::new(),
+            machine: false,
             files_until: None,
         };
         assert_eq!(refused.news(&said), Some((R::EnrolmentRefused, "said".to_owned())));

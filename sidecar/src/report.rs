@@ -86,16 +86,9 @@ fn is_same(before: Option<&News>, now: Option<&News>) -> bool {
     before.map(gist) == now.map(gist)
 }
 
-/// What makes it another thing to tell. Trouble on the way has other words each time; a denial is of a file, a secret and
-/// for a reason, and what follows may be an instant that moves; a co-signer is asked by the request's id.
-fn gist((reason, message): &News) -> (ReportReason, Vec<&str>) {
-    let segments = match reason {
-        ReportReason::EnrolmentFailed | ReportReason::ServerUnreachable => 0,
-        ReportReason::ReadDenied => 2,
-        ReportReason::FilesRemoved => 3,
-        _ => usize::MAX,
-    };
-    (*reason, message.split(": ").take(segments).collect())
+/// What makes it another thing to tell.
+fn gist((reason, message): &News) -> (ReportReason, &str) {
+    (*reason, reason.gist(message))
 }
 
 async fn report(mut client: Client, doorway: Doorway, board: Arc<Board>, (reason, message): News) {

@@ -1,5 +1,6 @@
 //! Events about pods: what `kubectl describe pod` shows while a pod waits.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use super::denial::Denial;
 use super::limit::Limiter;
 use crate::controller::events::{Events, News};
 
-/// The same about one pod is told once in so long: a pod that is refused asks again and again.
+/// The same about one pod is told once in so long: a pod that is refused asks again and again, and a sidecar that waits
+/// behind the hook of its start is started again and again, and each reports what it finds.
 const AGAIN: Duration = Duration::from_mins(10);
 /// Reports of one pod at once, and then one in each interval.
 const REPORTS: (u32, Duration) = (5, Duration::from_secs(10));
@@ -27,6 +29,7 @@ const UNDER_WAY: usize = 32;
 pub struct PodEvents {
     events: Events,
     told: Limiter<(String, Reason)>,
+    reported: Limiter<(String, ReportReason, u64)>,
     reports: Limiter<String>,
     all_reports: Limiter<()>,
     under_way: Arc<Semaphore>,
@@ -38,6 +41,7 @@ impl PodEvents {
         Self {
             events,
             told: Limiter::new(1, AGAIN),
+            reported: Limiter::new(1, AGAIN),
             reports: Limiter::new(REPORTS.0, REPORTS.1),
             all_reports: Limiter::new(ALL_REPORTS.0, ALL_REPORTS.1),
             under_way: Arc::new(Semaphore::new(UNDER_WAY)),
@@ -76,8 +80,13 @@ impl PodEvents {
         self.reports.admits(pod.uid.clone(), now) && self.all_reports.admits((), now)
     }
 
-    /// Tells what a pod's sidecar reports.
+    /// Tells what a pod's sidecar reports, unless it was told not long ago.
     pub async fn reported(&self, pod: &Claimant, reason: ReportReason, message: &str) {
+        let mut gist = DefaultHasher::new();
+        reason.gist(message).hash(&mut gist);
+        if !self.reported.admits((pod.uid.clone(), reason, gist.finish()), Instant::now()) {
+            return tracing::debug!(pod = pod.pod, ?reason, "no Event: the same was told not long ago");
+        }
         self.events.publish(&reference(pod), "Report", &News::warning(reason_of(reason), plain(message))).await;
     }
 }

@@ -42,6 +42,22 @@ pub enum ReportReason {
     MachineReplaced,
 }
 
+impl ReportReason {
+    /// What of `message` makes it another thing to tell. Trouble on the way has other words each time; a denial is of a
+    /// file, a secret and for a reason, and what follows may be an instant that moves; a co-signer is asked by the request's
+    /// id.
+    pub fn gist(self, message: &str) -> &str {
+        let last = match self {
+            Self::EnrolmentFailed | Self::ServerUnreachable => return "",
+            Self::ReadDenied => 1,
+            Self::FilesRemoved => 2,
+            Self::EnrolmentRefused | Self::CoSignAwaited | Self::FilesStale | Self::MachineReplaced => return message,
+        };
+        let end = message.match_indices(": ").nth(last);
+        end.and_then(|(end, _)| message.get(..end)).unwrap_or(message)
+    }
+}
+
 /// The report was taken. An Event may still be left out, where there are many.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Reported {}
@@ -63,5 +79,20 @@ mod tests {
         assert_eq!(serde_json::to_string(&report).unwrap(), text);
         assert!(!format!("{report:?}").contains("\"t\""));
         assert!(serde_json::from_str::<Report>(&text.replace("CoSignAwaited", "Enrolled")).is_err());
+    }
+
+    #[test]
+    fn the_gist_is_what_does_not_move() {
+        use ReportReason as R;
+        for (reason, message, gist) in [
+            (R::ServerUnreachable, "no route", ""),
+            (R::ReadDenied, "file a: RateCapReached: at 1", "file a: RateCapReached"),
+            (R::ReadDenied, "file a: NotGranted", "file a: NotGranted"),
+            (R::ReadDenied, "", ""),
+            (R::FilesRemoved, "a: b: PolicyEnded: 1", "a: b: PolicyEnded"),
+            (R::CoSignAwaited, "a: b: c: request 1", "a: b: c: request 1"),
+        ] {
+            assert_eq!(reason.gist(message), gist, "{reason:?} {message}");
+        }
     }
 }

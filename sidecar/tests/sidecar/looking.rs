@@ -210,6 +210,27 @@ async fn what_stands_for_a_while_is_reported_once_and_an_ordinary_start_is_not()
     assert_eq!(reports()[3], (ReadDenied, said.to_owned()));
 }
 
+/// The hook of the start fails, the kubelet ends the sidecar and starts it again, and so on for as long as the pod waits.
+#[tokio::test]
+async fn a_sidecar_that_gave_its_machine_up_leaves_none_to_be_replaced() {
+    let peer = Peer::start().await;
+    peer.change(|world| {
+        world.delivery.files = vec![raw("a", "a")];
+        world.deny("a", DenialReason::NotGranted, "");
+    });
+    let mut pod = Pod::new(&peer);
+    for machines in 1..=2 {
+        let mut agent = pod.agent();
+        agent.exchange().await;
+        assert_eq!((peer.world().machines.len(), agent.said().machine), (machines, true));
+        agent.resign(std::time::Duration::from_secs(10)).await;
+        assert_eq!((peer.world().alive().len(), agent.said().machine), (0, false));
+    }
+    pod.start();
+    eventually("it is reported", || !peer.world().reports.is_empty()).await;
+    assert_eq!(peer.world().reports.iter().map(|report| report.0).collect::<Vec<_>>(), [ReportReason::ReadDenied]);
+}
+
 #[tokio::test]
 async fn a_server_that_is_away_at_the_start_is_reported_to_the_operator() {
     let (peer, server) = (Peer::start().await, Peer::start().await);

@@ -149,6 +149,21 @@ async fn a_report_becomes_a_warning_about_the_pod_of_the_token() {
 }
 
 #[tokio::test]
+async fn the_same_report_again_is_taken_and_not_told() {
+    let bench = bench(&["web"]);
+    for (reason, message, told) in [
+        ("ReadDenied", "file a waits for Secret shop/a: OutsideTimeWindow: until noon", 1),
+        ("ReadDenied", "file a waits for Secret shop/a: OutsideTimeWindow: until one", 0),
+        ("ReadDenied", "file a waits for Secret shop/a: NotGranted", 1),
+        ("CoSignAwaited", "file a waits for Secret shop/a: CoSignMissing: request 1", 1),
+        ("CoSignAwaited", "file a waits for Secret shop/a: CoSignMissing: request 1", 0),
+    ] {
+        bench.report(&body("good", reason, message)).await.unwrap();
+        assert_eq!(bench.told().len(), told, "{reason} {message}");
+    }
+}
+
+#[tokio::test]
 async fn a_long_message_is_cut() {
     let bench = bench(&["web"]);
     bench.report(&body("good", "FilesRemoved", &"ø".repeat(2_000))).await.unwrap();
