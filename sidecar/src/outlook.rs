@@ -141,7 +141,7 @@ impl Outlook {
             self.show(said, identity, client.skew());
         }
         let news = self.news(said);
-        self.reporter.stands(news, || client.another());
+        self.reporter.stands(news, said.ready, || client.another());
     }
 
     fn show(&self, said: &State, identity: Option<&Identity>, skew: UnixMillis) {

@@ -48,10 +48,10 @@ impl ReportReason {
     /// id.
     pub fn gist(self, message: &str) -> &str {
         let last = match self {
-            Self::EnrolmentFailed | Self::ServerUnreachable => return "",
+            Self::EnrolmentFailed | Self::ServerUnreachable | Self::FilesStale => return "",
             Self::ReadDenied => 1,
             Self::FilesRemoved => 2,
-            Self::EnrolmentRefused | Self::CoSignAwaited | Self::FilesStale | Self::MachineReplaced => return message,
+            Self::EnrolmentRefused | Self::CoSignAwaited | Self::MachineReplaced => return message,
         };
         let end = message.match_indices(": ").nth(last);
         end.and_then(|(end, _)| message.get(..end)).unwrap_or(message)
@@ -86,6 +86,7 @@ mod tests {
         use ReportReason as R;
         for (reason, message, gist) in [
             (R::ServerUnreachable, "no route", ""),
+            (R::FilesStale, "the files are removed: no route", ""),
             (R::ReadDenied, "file a: RateCapReached: at 1", "file a: RateCapReached"),
             (R::ReadDenied, "file a: NotGranted", "file a: NotGranted"),
             (R::ReadDenied, "", ""),

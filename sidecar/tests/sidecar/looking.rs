@@ -3,14 +3,16 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http::StatusCode;
+use sikkerkey_protocol::Call;
 use sikkerkey_protocol::denial::DenialReason;
-use sikkerkey_protocol::report::ReportReason;
+use sikkerkey_protocol::report::{Report, ReportReason};
 use sikkerkey_sidecar::status::Board;
 use sikkerkey_sidecar::status_server;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::peer::{Peer, TOKEN, raw};
+use crate::peer::{Peer, TOKEN, error, raw};
 use crate::pod::{Pod, eventually};
 use crate::process::{log_until, sidecar};
 
@@ -208,6 +210,20 @@ async fn what_stands_for_a_while_is_reported_once_and_an_ordinary_start_is_not()
     assert_eq!(reports()[2].0, MachineReplaced);
     let said = "file b waits for Secret shop/b: RateCapReached: again at noon";
     assert_eq!(reports()[3], (ReadDenied, said.to_owned()));
+}
+
+#[tokio::test]
+async fn a_report_that_is_sent_away_for_a_while_comes_again() {
+    let peer = Peer::start().await;
+    peer.change(|world| {
+        world.delivery.files = vec![raw("a", "a")];
+        world.deny("a", DenialReason::NotGranted, "");
+        world.fail(Report::PATH, error(StatusCode::TOO_MANY_REQUESTS, "this pod reports too often", None));
+    });
+    let _pod = Pod::started(&peer);
+    eventually("it is reported", || !peer.world().reports.is_empty()).await;
+    let world = peer.world();
+    assert_eq!((world.count(Report::PATH, 429), world.count(Report::PATH, 200)), (1, 1));
 }
 
 /// The hook of the start fails, the kubelet ends the sidecar and starts it again, and so on for as long as the pod waits.
