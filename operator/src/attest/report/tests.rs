@@ -9,6 +9,7 @@ use sikkerkey_protocol::key::MachineKey;
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::attest::claimant::Claimant;
 use crate::attest::pod_events::PodEvents;
 use crate::ca::TrustBundle;
 use crate::ca::root::Root;
@@ -226,6 +227,31 @@ async fn a_pod_that_is_refused_an_identity_is_told_of_once() {
     bench.report(&body("good", "ReadDenied", "later")).await.unwrap();
     let told: Vec<_> = bench.is_told().await.iter().map(|event| event["note"].clone()).collect();
     assert_eq!(told, ["later"]);
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_however_much_good_news_is_under_way() {
+    let bench = bench(&["web"]);
+    let claimant = |n: u32| Claimant {
+        namespace: "shop".into(),
+        service_account: "web".into(),
+        pod: format!("web-{n}"),
+        uid: format!("p-{n}"),
+        node: None,
+    };
+    for n in 0..100 {
+        bench.attestation.events.attested(&claimant(n), "web", None);
+    }
+    bench.attestation.events.attested(&claimant(100), "web", Some(&Denial::NodeMismatch));
+    let refused = async {
+        loop {
+            if let Some(event) = bench.is_told().await.into_iter().find(|event| event["reason"] == "EnrolmentRefused") {
+                return event;
+            }
+        }
+    };
+    let refused = timeout(std::time::Duration::from_secs(10), refused).await.unwrap();
+    assert_eq!((&refused["type"], &refused["regarding"]["uid"]), (&json!("Warning"), &json!("p-100")));
 }
 
 #[tokio::test]
