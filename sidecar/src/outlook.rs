@@ -260,7 +260,14 @@ mod tests {
             (&[fine, waits], &["b"], false, "NotGranted", Some((R::FilesRemoved, "file b was removed: b: NotGranted"))),
             (&[fine, waits], &["b"], false, "ServerUnreachable", Some((R::ServerUnreachable, "said"))),
             (&[fine, kept], &[], true, "Ready", Some((R::CoSignAwaited, "c: CoSignMissing"))),
-            (&[kept], &[], false, "VolumeFull", None),
+            (&[kept], &[], false, "VolumeFull", Some((R::FilesNotWritten, "said"))),
+            (
+                &[fine, ("b", false, false, Some("FileInvalid"))],
+                &[],
+                false,
+                "FileInvalid",
+                Some((R::FilesNotWritten, "said")),
+            ),
             (&[], &[], false, "EnrolmentRefused", None),
             (&[], &[], false, "FilesStale", Some((R::FilesStale, "said"))),
         ] {

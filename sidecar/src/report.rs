@@ -155,6 +155,11 @@ pub fn of_state(reason: &str) -> Option<ReportReason> {
         reason::ENROLMENT_FAILED => Some(R::EnrolmentFailed),
         reason::SERVER_UNREACHABLE | reason::SERVER_REFUSED => Some(R::ServerUnreachable),
         reason::FILES_STALE => Some(R::FilesStale),
+        reason::FILE_REFUSED
+        | reason::FILE_INVALID
+        | reason::FORMAT_UNSUPPORTED
+        | reason::VOLUME_FULL
+        | reason::PUBLISH_FAILED => Some(R::FilesNotWritten),
         denial => serde_json::from_value(denial.into()).ok().and_then(of_denial),
     }
 }
@@ -183,7 +188,11 @@ mod tests {
             ("Starting", None),
             ("Pending", None),
             ("EnrolmentRefused", None),
-            ("FileInvalid", None),
+            ("FileInvalid", Some(R::FilesNotWritten)),
+            ("FileRefused", Some(R::FilesNotWritten)),
+            ("FormatUnsupported", Some(R::FilesNotWritten)),
+            ("VolumeFull", Some(R::FilesNotWritten)),
+            ("PublishFailed", Some(R::FilesNotWritten)),
             ("EnrolmentFailed", Some(R::EnrolmentFailed)),
             ("ServerUnreachable", Some(R::ServerUnreachable)),
             ("FilesStale", Some(R::FilesStale)),

@@ -115,6 +115,7 @@ fn reason_of(reason: ReportReason) -> Reason {
         ReportReason::CoSignAwaited => Reason::CoSignAwaited,
         ReportReason::FilesStale => Reason::FilesStale,
         ReportReason::FilesRemoved => Reason::FilesRemoved,
+        ReportReason::FilesNotWritten => Reason::FilesNotWritten,
         ReportReason::MachineReplaced => Reason::MachineReplaced,
     }
 }

@@ -38,6 +38,9 @@ pub enum ReportReason {
     FilesStale,
     /// Files were removed, because access to them is over.
     FilesRemoved,
+    /// A file cannot be written, whatever the server gives: its value does not fit its format, or the files do not fit the
+    /// volume.
+    FilesNotWritten,
     /// The sidecar enrolled anew, which ended the pod's earlier machine.
     MachineReplaced,
 }
@@ -51,7 +54,9 @@ impl ReportReason {
             Self::EnrolmentFailed | Self::ServerUnreachable | Self::FilesStale => return "",
             Self::ReadDenied => 1,
             Self::FilesRemoved => 2,
-            Self::EnrolmentRefused | Self::CoSignAwaited | Self::MachineReplaced => return message,
+            Self::EnrolmentRefused | Self::CoSignAwaited | Self::FilesNotWritten | Self::MachineReplaced => {
+                return message;
+            }
         };
         let end = message.match_indices(": ").nth(last);
         end.and_then(|(end, _)| message.get(..end)).unwrap_or(message)
@@ -92,6 +97,7 @@ mod tests {
             (R::ReadDenied, "", ""),
             (R::FilesRemoved, "a: b: PolicyEnded: 1", "a: b: PolicyEnded"),
             (R::CoSignAwaited, "a: b: c: request 1", "a: b: c: request 1"),
+            (R::FilesNotWritten, "cannot write: no permission", "cannot write: no permission"),
         ] {
             assert_eq!(reason.gist(message), gist, "{reason:?} {message}");
         }

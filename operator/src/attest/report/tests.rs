@@ -128,7 +128,7 @@ impl Bench {
 #[tokio::test]
 async fn a_report_becomes_a_warning_about_the_pod_of_the_token() {
     let bench = bench(&["web"]);
-    for reason in ["EnrolmentRefused", "EnrolmentFailed", "ServerUnreachable", "ReadDenied", "CoSignAwaited"] {
+    for reason in ["EnrolmentRefused", "FilesNotWritten", "ServerUnreachable", "ReadDenied", "CoSignAwaited"] {
         bench.report(&body("good", reason, "file a waits\n\u{1b}[2J for Secret shop/db")).await.unwrap();
         let told = bench.told();
         assert_eq!(told.len(), 1);
