@@ -17,6 +17,8 @@ use crate::status::{Board, Counts, FileStanding, Standing};
 
 /// Beyond it a person should set the node's clock, in milliseconds.
 const NOTABLE_SKEW: UnixMillis = 30_000;
+/// Below it the clock is right again: less, so that a clock in between is not said to be wrong and right in turn.
+const HARMLESS_SKEW: UnixMillis = 15_000;
 
 /// What others are shown and told.
 #[derive(Debug)]
@@ -97,17 +99,14 @@ impl Outlook {
     /// The server answered. A clock that is far off is signed around, but everything else on the node goes by it.
     pub fn answered(&mut self, now: UnixMillis, skew: UnixMillis) {
         self.last_sync = Some(now);
-        if skew.abs_diff(self.warned_skew) <= NOTABLE_SKEW.unsigned_abs() {
-            return;
-        }
-        let seconds = skew / 1000;
-        if skew.abs() > NOTABLE_SKEW {
+        let (seconds, changed) = (skew / 1000, skew.saturating_sub(self.warned_skew));
+        if skew.saturating_abs() > NOTABLE_SKEW && changed.saturating_abs() > NOTABLE_SKEW {
             self.warned_skew = skew;
             tracing::warn!(
                 seconds,
                 "the node's clock differs from the server's: signing by the server's. Set the node's"
             );
-        } else {
+        } else if skew.saturating_abs() < HARMLESS_SKEW && self.warned_skew != 0 {
             self.warned_skew = 0;
             tracing::info!(seconds, "the node's clock is right again");
         }
@@ -244,6 +243,30 @@ mod tests {
             .collect();
         outlook.removed = removed.iter().map(|path| (*path).to_owned()).collect();
         outlook
+    }
+
+    #[test]
+    fn a_clock_is_warned_of_until_it_is_right_again() {
+        let mut outlook = outlook(&[], &[]);
+        for (skew, warned) in [
+            (1_000, 0),
+            (30_000, 0),
+            (31_000, 31_000),
+            (60_000, 31_000),
+            (62_000, 62_000),
+            (29_000, 62_000),
+            (15_000, 62_000),
+            (14_999, 0),
+            (-31_000, -31_000),
+            (31_000, 31_000),
+            (1_000, 0),
+            (20_000, 0),
+            (i64::MIN, i64::MIN),
+            (0, 0),
+        ] {
+            outlook.answered(0, skew);
+            assert_eq!(outlook.warned_skew, warned, "{skew}");
+        }
     }
 
     #[test]
