@@ -204,6 +204,8 @@ reasons! {
     FilesStale,
     /// Files were removed.
     FilesRemoved,
+    /// A file cannot be written: its value does not fit its format, or the files do not fit the volume.
+    FilesNotWritten,
     /// A pod's sidecar enrolled anew, which revoked its earlier machine.
     MachineReplaced,
     /// The finalizer was removed with the server away: the comparison with the server finishes the clean-up.

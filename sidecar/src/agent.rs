@@ -80,7 +80,7 @@ impl Agent {
             });
             Instant::now() + left.max(ADOPTION)
         });
-        let outlook = Outlook::new(doorway.clone(), before.is_some());
+        let outlook = Outlook::new(doorway.clone(), before.is_some_and(|state| state.machine));
         Self {
             doorway,
             client,
@@ -161,9 +161,13 @@ impl Agent {
             let left = deadline.saturating_duration_since(Instant::now());
             let resigned = enrol::resign(&mut self.client, &identity, left.min(PATIENCE));
             match timeout_at(deadline, resigned).await {
-                Ok(Ok(())) => return tracing::info!(machine = %identity.machine_id(), "resigned"),
+                Ok(Ok(())) => {
+                    self.state.note_machine(false);
+                    return tracing::info!(machine = %identity.machine_id(), "resigned");
+                }
                 // It is over already: an answer that was lost came after the deed.
                 Ok(Err(error)) if error.status() == Some(StatusCode::UNAUTHORIZED) && !identity.refused() => {
+                    self.state.note_machine(false);
                     return tracing::info!(machine = %identity.machine_id(), "has resigned or ended before");
                 }
                 Ok(Err(error)) => tracing::warn!(error = in_full(&error), "has not resigned yet"),
@@ -199,6 +203,7 @@ impl Agent {
             Ok(identity) => {
                 tracing::info!(machine = %identity.machine_id(), server = %identity.server(), "enrolled");
                 self.identity = Some(identity);
+                self.state.note_machine(true);
                 self.outlook.enrolled(&self.client);
                 Ok(())
             }

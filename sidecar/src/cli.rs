@@ -51,11 +51,15 @@ Usage: sikkerkey-sidecar run|init|wait|ready|cosign
   --help, --version
 
 Environment of run, init, wait and ready (set by the webhook):
+  SIKKERKEY_MOUNT       the volume that takes the files [/run/secrets/sikkerkey]
+
+Of run and init also:
   SIKKERKEY_ATTEST_URL  origin of the operator, https://HOST[:PORT]
   SIKKERKEY_CA          PEM certificates that vouch for it
-  SIKKERKEY_MOUNT       the volume that takes the files [/run/secrets/sikkerkey]
   SIKKERKEY_TOKEN       the pod's token [/var/run/secrets/sikkerkey.com/token]
   SIKKERKEY_LOG         what to log: error, warn, info, debug or trace [info]
+
+Of run alone:
   SIKKERKEY_STATUS      where to answer /status and /metrics, ADDRESS:PORT [nowhere]
 
 Environment of cosign:
@@ -164,7 +168,7 @@ pub struct Settings {
     pub token: PathBuf,
     /// What to log.
     pub log: String,
-    /// Where to answer how it stands.
+    /// Where to answer how it stands; `init` answers nobody.
     pub status: Option<SocketAddr>,
 }
 

@@ -19,7 +19,7 @@ use crate::status::Board;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the application is called before it is given up.
 const CALLS: u32 = 3;
-/// How often its process is looked for: for four minutes, as a container that is being restarted may be away for long.
+/// How often its process is looked for: for five minutes, as a container that is being restarted may be away for long.
 const SIGNALS: u32 = 10;
 /// The longest pause between two attempts.
 const MAX_PAUSE: Duration = Duration::from_mins(1);

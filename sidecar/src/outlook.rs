@@ -17,6 +17,8 @@ use crate::status::{Board, Counts, FileStanding, Standing};
 
 /// Beyond it a person should set the node's clock, in milliseconds.
 const NOTABLE_SKEW: UnixMillis = 30_000;
+/// Below it the clock is right again: less, so that a clock in between is not said to be wrong and right in turn.
+const HARMLESS_SKEW: UnixMillis = 15_000;
 
 /// What others are shown and told.
 #[derive(Debug)]
@@ -39,13 +41,13 @@ pub struct Outlook {
     warned_skew: UnixMillis,
     /// Whether it is the server that refuses this pod an identity.
     is_refused_by_server: bool,
-    /// Whether the pod has had another machine.
-    has_enrolled: bool,
+    /// Whether the pod has a machine that the next enrolment ends.
+    has_machine: bool,
 }
 
 impl Outlook {
-    /// Reports to the operator of `doorway`. `has_enrolled`: the pod has had a sidecar before this one.
-    pub fn new(doorway: Doorway, has_enrolled: bool) -> Self {
+    /// Reports to the operator of `doorway`. `has_machine`: an earlier sidecar of the pod has left its machine behind.
+    pub fn new(doorway: Doorway, has_machine: bool) -> Self {
         Self {
             board: Arc::default(),
             is_shown: false,
@@ -56,7 +58,7 @@ impl Outlook {
             warnings: vec![],
             warned_skew: 0,
             is_refused_by_server: false,
-            has_enrolled,
+            has_machine,
         }
     }
 
@@ -83,7 +85,7 @@ impl Outlook {
     /// The pod has an identity.
     pub fn enrolled(&mut self, client: &Client) {
         self.is_refused_by_server = false;
-        if std::mem::replace(&mut self.has_enrolled, true) {
+        if std::mem::replace(&mut self.has_machine, true) {
             let message = "the sidecar enrolled anew, which ended the pod's earlier machine".to_owned();
             self.reporter.happened((ReportReason::MachineReplaced, message), client.another());
         }
@@ -97,17 +99,14 @@ impl Outlook {
     /// The server answered. A clock that is far off is signed around, but everything else on the node goes by it.
     pub fn answered(&mut self, now: UnixMillis, skew: UnixMillis) {
         self.last_sync = Some(now);
-        if skew.abs_diff(self.warned_skew) <= NOTABLE_SKEW.unsigned_abs() {
-            return;
-        }
-        let seconds = skew / 1000;
-        if skew.abs() > NOTABLE_SKEW {
+        let (seconds, changed) = (skew / 1000, skew.saturating_sub(self.warned_skew));
+        if skew.saturating_abs() > NOTABLE_SKEW && changed.saturating_abs() > NOTABLE_SKEW {
             self.warned_skew = skew;
             tracing::warn!(
                 seconds,
                 "the node's clock differs from the server's: signing by the server's. Set the node's"
             );
-        } else {
+        } else if skew.saturating_abs() < HARMLESS_SKEW && self.warned_skew != 0 {
             self.warned_skew = 0;
             tracing::info!(seconds, "the node's clock is right again");
         }
@@ -141,7 +140,7 @@ impl Outlook {
             self.show(said, identity, client.skew());
         }
         let news = self.news(said);
-        self.reporter.stands(news, || client.another());
+        self.reporter.stands(news, said.ready, || client.another());
     }
 
     fn show(&self, said: &State, identity: Option<&Identity>, skew: UnixMillis) {
@@ -247,6 +246,30 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_is_warned_of_until_it_is_right_again() {
+        let mut outlook = outlook(&[], &[]);
+        for (skew, warned) in [
+            (1_000, 0),
+            (30_000, 0),
+            (31_000, 31_000),
+            (60_000, 31_000),
+            (62_000, 62_000),
+            (29_000, 62_000),
+            (15_000, 62_000),
+            (14_999, 0),
+            (-31_000, -31_000),
+            (31_000, 31_000),
+            (1_000, 0),
+            (20_000, 0),
+            (i64::MIN, i64::MIN),
+            (0, 0),
+        ] {
+            outlook.answered(0, skew);
+            assert_eq!(outlook.warned_skew, warned, "{skew}");
+        }
+    }
+
+    #[test]
     fn what_a_person_should_know_is_the_worst_of_what_stands() {
         use ReportReason as R;
         let fine = ("a", true, false, None);
@@ -260,7 +283,14 @@ mod tests {
             (&[fine, waits], &["b"], false, "NotGranted", Some((R::FilesRemoved, "file b was removed: b: NotGranted"))),
             (&[fine, waits], &["b"], false, "ServerUnreachable", Some((R::ServerUnreachable, "said"))),
             (&[fine, kept], &[], true, "Ready", Some((R::CoSignAwaited, "c: CoSignMissing"))),
-            (&[kept], &[], false, "VolumeFull", None),
+            (&[kept], &[], false, "VolumeFull", Some((R::FilesNotWritten, "said"))),
+            (
+                &[fine, ("b", false, false, Some("FileInvalid"))],
+                &[],
+                false,
+                "FileInvalid",
+                Some((R::FilesNotWritten, "said")),
+            ),
             (&[], &[], false, "EnrolmentRefused", None),
             (&[], &[], false, "FilesStale", Some((R::FilesStale, "said"))),
         ] {
@@ -269,6 +299,7 @@ mod tests {
                 reason: reason.to_owned(),
                 message: "said".to_owned(),
                 time: String::new(),
+                machine: false,
                 files_until: None,
             };
             let expected = expected.map(|(reason, message)| (reason, message.to_owned()));
@@ -281,6 +312,7 @@ mod tests {
             reason: "EnrolmentRefused".into(),
             message: "said".into(),
             time: String::new(),
+            machine: false,
             files_until: None,
         };
         assert_eq!(refused.news(&said), Some((R::EnrolmentRefused, "said".to_owned())));

@@ -1,6 +1,7 @@
 //! Wires the parts together.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use rustix::fs::Timespec;
 use rustix::thread::nanosleep;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::agent::Agent;
 use crate::cli::{CO_SIGN_HELP, CoSign, Command, HELP, Settings, UsageError, mount};
@@ -114,20 +116,20 @@ fn sidecar(settings: &Settings) -> anyhow::Result<()> {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let board = settings.status.map(|address| (address, Arc::<Board>::default()));
         let mut agent = agent(settings, &settings.mount)?;
-        if let Some((address, board)) = board {
+        let answering = board.and_then(|(address, board)| {
             agent.show_on(Arc::clone(&board));
-            status_server::start(address, board);
-        }
-        let never: Option<Infallible> = tokio::select! {
-            never = agent.run() => Some(never),
-            () = either(&mut terminate, &mut interrupt) => None,
+            status_server::start(address, board)
+        });
+        let ended = tokio::select! {
+            never = agent.run() => match never {},
+            () = either(&mut terminate, &mut interrupt) => Ok(()),
+            error = broken(answering) => Err(error).context("the task that answers /status and /metrics has ended"),
         };
-        if let Some(never) = never {
-            match never {}
+        if ended.is_ok() {
+            tracing::info!("asked to end: the files stay for the application, which may still be using them");
         }
-        tracing::info!("asked to end: the files stay for the application, which may still be using them");
         agent.resign(LAST_WORDS).await;
-        Ok(())
+        ended
     })
 }
 
@@ -166,6 +168,17 @@ fn agent(settings: &Settings, mount: &Path) -> anyhow::Result<Agent> {
     let mut agent = Agent::new(doorway, client, clock, volume, state, before.as_ref());
     agent.warn(backing);
     Ok(agent)
+}
+
+/// Why a task that never ends has ended. Without one there is no such moment.
+async fn broken(task: Option<JoinHandle<Infallible>>) -> JoinError {
+    match task {
+        Some(task) => match task.await {
+            Ok(never) => match never {},
+            Err(error) => error,
+        },
+        None => pending().await,
+    }
 }
 
 async fn either(terminate: &mut Signal, interrupt: &mut Signal) {

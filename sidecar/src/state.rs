@@ -62,6 +62,9 @@ pub struct State {
     pub message: String,
     /// Since when it says so, in RFC 3339.
     pub time: String,
+    /// Whether the pod has a machine at the server that nobody has given up. A restarted sidecar ends it by enrolling.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub machine: bool,
     /// Until when the files stay if the server is not heard from, in RFC 3339. A restarted sidecar goes on from there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files_until: Option<String>,
@@ -105,6 +108,7 @@ impl StateFile {
             reason: reason::STARTING.to_owned(),
             message: "the sidecar has just started".to_owned(),
             time: rfc3339(clock.now()),
+            machine: before.as_ref().is_some_and(|state| state.machine),
             files_until: before.as_ref().and_then(|state| state.files_until.clone()),
         };
         if is_locked(&lock).map_err(failed)? {
@@ -133,6 +137,7 @@ impl StateFile {
             reason: reason.to_owned(),
             message: message.to_owned(),
             time: rfc3339(self.clock.now()),
+            machine: self.written.machine,
             files_until: self.written.files_until.take(),
         };
         self.save();
@@ -146,6 +151,12 @@ impl StateFile {
     /// Whether it says that every required file is there.
     pub fn is_ready(&self) -> bool {
         self.written.ready
+    }
+
+    /// Says whether the pod has a machine.
+    pub fn note_machine(&mut self, machine: bool) {
+        self.written.machine = machine;
+        self.save();
     }
 
     /// Says until when the files stay.
@@ -242,15 +253,20 @@ mod tests {
     }
 
     #[test]
-    fn the_instant_until_which_files_stay_outlives_what_is_said_and_the_process() {
+    fn the_machine_and_the_instant_until_which_files_stay_outlive_what_is_said_and_the_process() {
         let volume = tempfile::tempdir().unwrap();
         let (mut file, _) = StateFile::open(volume.path(), Arc::new(SystemClock)).unwrap();
         file.keep_files_until(Some(1_792_204_561_123));
+        file.note_machine(true);
         file.say(true, reason::READY, "1 file");
         drop(file);
-        let (_file, before) = StateFile::open(volume.path(), Arc::new(SystemClock)).unwrap();
-        assert_eq!(before.unwrap().files_until.as_deref(), Some("2026-10-17T02:36:01.123Z"));
-        assert_eq!(read(volume.path()).unwrap().files_until.as_deref(), Some("2026-10-17T02:36:01.123Z"));
+        let (mut file, before) = StateFile::open(volume.path(), Arc::new(SystemClock)).unwrap();
+        for state in [before.unwrap(), read(volume.path()).unwrap()] {
+            assert_eq!((state.machine, state.files_until.as_deref()), (true, Some("2026-10-17T02:36:01.123Z")));
+        }
+        file.note_machine(false);
+        file.say(false, reason::PENDING, "");
+        assert!(!read(volume.path()).unwrap().machine);
     }
 
     #[test]
@@ -266,6 +282,7 @@ mod tests {
             reason: "NotGranted".into(),
             message: "m".into(),
             time: "t".into(),
+            machine: false,
             files_until: None,
         };
         let text = serde_json::to_string(&state).unwrap();

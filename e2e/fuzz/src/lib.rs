@@ -4,7 +4,7 @@
 //! | Target | Input | Promises |
 //! |---|---|---|
 //! | [`template`] | a template and values | it ends; what is refused is refused at admission in the same words; no error tells a value; same input, same content |
-//! | [`formats`] | a format and values | it ends; what is written is read back; no error tells a value |
+//! | [`formats`] | values, for every format and both kinds of store | it ends; no error tells a value; what is written as Raw, `DotEnv`, JSON or YAML is read back |
 //! | [`names`] | paths of files | none leaves the volume or takes a name of the swap scheme; no two are in each other's way |
 //! | [`admission`] | the body of a review | it is answered; injecting twice gives the same pod as once |
 //! | [`wire`] | messages, headers, sealed values | they are read or refused; what is read is written as it was read |
@@ -66,7 +66,7 @@ mod tests {
     /// A seed that is refused at the first step leads nowhere.
     #[test]
     fn seeds_are_what_their_names_say() {
-        use sikkerkey_protocol::{enrolment, kubernetes, sync};
+        use sikkerkey_protocol::{enrolment, kubernetes, report, sync};
         fn reads<T: serde::de::DeserializeOwned>(name: &str) {
             let error = serde_json::from_slice::<T>(&seed(name)).err();
             assert!(error.is_none(), "{name}: {error:?}");
@@ -74,10 +74,12 @@ mod tests {
         reads::<sync::Sync>("wire/sync");
         reads::<sync::Synced>("wire/synced");
         reads::<enrolment::Attest>("wire/attest");
+        reads::<report::Report>("wire/report");
         reads::<kubernetes::ApplyMachine>("wire/machine");
         reads::<kubernetes::ApplySecret>("wire/secret");
         reads::<kubernetes::ApplyGrant>("wire/grant");
         reads::<kubernetes::ApplyPolicy>("wire/policy");
+        super::formats::key_store(&seed("formats/keystore")).unwrap();
         for name in ["readme", "url", "loop", "filters", "blocks", "tests"] {
             super::template::content(&seed(&format!("template/{name}"))).unwrap();
         }

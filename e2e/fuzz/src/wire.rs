@@ -9,7 +9,7 @@ use sikkerkey_protocol::id::VaultId;
 use sikkerkey_protocol::key::PublicKey;
 use sikkerkey_protocol::sealed::{Binding, Content, SealingPrivateKey, SealingPublicKey, open, seal};
 use sikkerkey_protocol::secret_text::SecretText;
-use sikkerkey_protocol::{enrolment, kubernetes, sync};
+use sikkerkey_protocol::{enrolment, kubernetes, report, sync};
 
 /// Reads the bytes as everything that they could be.
 pub fn run(data: &[u8]) {
@@ -23,6 +23,10 @@ pub fn run(data: &[u8]) {
     message::<enrolment::Attest>(data);
     message::<enrolment::Register>(data);
     message::<enrolment::Renew>(data);
+    message::<report::Report>(data);
+    if let Ok(report) = serde_json::from_slice::<report::Report>(data) {
+        assert!(report.message.starts_with(report.reason.gist(&report.message)));
+    }
     message::<kubernetes::ApplyMachine>(data);
     message::<kubernetes::ApplySecret>(data);
     message::<kubernetes::ApplyGrant>(data);

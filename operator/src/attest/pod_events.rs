@@ -1,5 +1,6 @@
 //! Events about pods: what `kubectl describe pod` shows while a pod waits.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,19 +15,22 @@ use super::denial::Denial;
 use super::limit::Limiter;
 use crate::controller::events::{Events, News};
 
-/// The same about one pod is told once in so long: a pod that is refused asks again and again.
+/// The same about one pod is told once in so long: a pod that is refused asks again and again, and a sidecar that waits
+/// behind the hook of its start is started again and again, and each reports what it finds.
 const AGAIN: Duration = Duration::from_mins(10);
 /// Reports of one pod at once, and then one in each interval.
 const REPORTS: (u32, Duration) = (5, Duration::from_secs(10));
 /// Reports of all pods at once, and then one in each interval: what a pod says must not fill the API server.
 const ALL_REPORTS: (u32, Duration) = (300, Duration::from_millis(100));
-/// Events about attestations on their way to the API server. Where it is slow, the others are left out.
+/// Good news on its way to the API server. Where it is slow, more of it is left out.
 const UNDER_WAY: usize = 32;
 
 /// Tells of pods.
 pub struct PodEvents {
     events: Events,
-    told: Limiter<(String, Reason)>,
+    enrolled: Limiter<String>,
+    refused: Limiter<String>,
+    reported: Limiter<(String, ReportReason, u64)>,
     reports: Limiter<String>,
     all_reports: Limiter<()>,
     under_way: Arc<Semaphore>,
@@ -37,31 +41,35 @@ impl PodEvents {
     pub fn new(events: Events) -> Self {
         Self {
             events,
-            told: Limiter::new(1, AGAIN),
+            enrolled: Limiter::new(1, AGAIN),
+            refused: Limiter::new(1, AGAIN),
+            reported: Limiter::new(1, AGAIN),
             reports: Limiter::new(REPORTS.0, REPORTS.1),
             all_reports: Limiter::new(ALL_REPORTS.0, ALL_REPORTS.1),
             under_way: Arc::new(Semaphore::new(UNDER_WAY)),
         }
     }
 
-    /// Tells how the attestation of a pod went, without holding it up. What may pass by itself is not told.
+    /// Tells how the attestation of a pod went, without holding it up. What may pass by itself is not told. However much good
+    /// news there is, a refusal is told: each kind has its own bounds.
     pub fn attested(&self, pod: &Claimant, machine: &str, denial: Option<&Denial>) {
-        let (reason, news) = match denial {
+        let now = Instant::now();
+        let (news, permit) = match denial {
             None => {
+                let Ok(permit) = Arc::clone(&self.under_way).try_acquire_owned() else {
+                    return tracing::debug!(pod = pod.pod, "no Event: too many are under way");
+                };
+                if !self.enrolled.admits(pod.uid.clone(), now) {
+                    return;
+                }
                 let message = format!("The operator vouched for this pod as Machine {machine}.");
-                (Reason::Enrolled, News { is_warning: false, reason: Reason::Enrolled.to_string(), message })
+                (News { is_warning: false, reason: Reason::Enrolled.to_string(), message }, Some(permit))
             }
-            Some(denial) if denial.status() == 403 => {
-                (Reason::EnrolmentRefused, News::warning(Reason::EnrolmentRefused, denial.to_string()))
+            Some(denial) if denial.status() == 403 && self.refused.admits(pod.uid.clone(), now) => {
+                (News::warning(Reason::EnrolmentRefused, denial.to_string()), None)
             }
             Some(_) => return,
         };
-        let Ok(permit) = Arc::clone(&self.under_way).try_acquire_owned() else {
-            return tracing::debug!(pod = pod.pod, %reason, "no Event: too many are under way");
-        };
-        if !self.told.admits((pod.uid.clone(), reason), Instant::now()) {
-            return;
-        }
         let (events, regarding) = (self.events.clone(), reference(pod));
         // Nobody waits for it: an Event that is lost at the end of this process is lost.
         tokio::spawn(async move {
@@ -76,8 +84,13 @@ impl PodEvents {
         self.reports.admits(pod.uid.clone(), now) && self.all_reports.admits((), now)
     }
 
-    /// Tells what a pod's sidecar reports.
+    /// Tells what a pod's sidecar reports, unless it was told not long ago.
     pub async fn reported(&self, pod: &Claimant, reason: ReportReason, message: &str) {
+        let mut gist = DefaultHasher::new();
+        reason.gist(message).hash(&mut gist);
+        if !self.reported.admits((pod.uid.clone(), reason, gist.finish()), Instant::now()) {
+            return tracing::debug!(pod = pod.pod, ?reason, "no Event: the same was told not long ago");
+        }
         self.events.publish(&reference(pod), "Report", &News::warning(reason_of(reason), plain(message))).await;
     }
 }
@@ -102,6 +115,7 @@ fn reason_of(reason: ReportReason) -> Reason {
         ReportReason::CoSignAwaited => Reason::CoSignAwaited,
         ReportReason::FilesStale => Reason::FilesStale,
         ReportReason::FilesRemoved => Reason::FilesRemoved,
+        ReportReason::FilesNotWritten => Reason::FilesNotWritten,
         ReportReason::MachineReplaced => Reason::MachineReplaced,
     }
 }

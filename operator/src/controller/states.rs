@@ -222,6 +222,7 @@ const NOT_IN_CONDITIONS: &[Reason] = &[
     Reason::CoSignAwaited,
     Reason::FilesStale,
     Reason::FilesRemoved,
+    Reason::FilesNotWritten,
     Reason::MachineReplaced,
     Reason::CleanupDeferred,
     Reason::PolicyUnbound,

@@ -85,7 +85,9 @@ pub fn inject(
         DeliveryMode::Init => Life::Init,
     };
     let mut sidecar = sidecar::container(settings, trust_bundle, &resources, user.to_set, life);
-    sidecar::answer_status(&mut sidecar, settings, pod.spec.host_network == Some(true));
+    if let Life::Sidecar(_) = life {
+        sidecar::answer_status(&mut sidecar, settings, pod.spec.host_network == Some(true));
+    }
 
     let mut patch = layout.place_sidecar(sidecar);
     layout.place_volumes([sidecar::files_volume(size), sidecar::token_volume()], &mut patch);

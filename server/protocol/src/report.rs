@@ -38,8 +38,29 @@ pub enum ReportReason {
     FilesStale,
     /// Files were removed, because access to them is over.
     FilesRemoved,
+    /// A file cannot be written, whatever the server gives: its value does not fit its format, or the files do not fit the
+    /// volume.
+    FilesNotWritten,
     /// The sidecar enrolled anew, which ended the pod's earlier machine.
     MachineReplaced,
+}
+
+impl ReportReason {
+    /// What of `message` makes it another thing to tell. Trouble on the way has other words each time; a denial is of a
+    /// file, a secret and for a reason, and what follows may be an instant that moves; a co-signer is asked by the request's
+    /// id.
+    pub fn gist(self, message: &str) -> &str {
+        let last = match self {
+            Self::EnrolmentFailed | Self::ServerUnreachable | Self::FilesStale => return "",
+            Self::ReadDenied => 1,
+            Self::FilesRemoved => 2,
+            Self::EnrolmentRefused | Self::CoSignAwaited | Self::FilesNotWritten | Self::MachineReplaced => {
+                return message;
+            }
+        };
+        let end = message.match_indices(": ").nth(last);
+        end.and_then(|(end, _)| message.get(..end)).unwrap_or(message)
+    }
 }
 
 /// The report was taken. An Event may still be left out, where there are many.
@@ -63,5 +84,22 @@ mod tests {
         assert_eq!(serde_json::to_string(&report).unwrap(), text);
         assert!(!format!("{report:?}").contains("\"t\""));
         assert!(serde_json::from_str::<Report>(&text.replace("CoSignAwaited", "Enrolled")).is_err());
+    }
+
+    #[test]
+    fn the_gist_is_what_does_not_move() {
+        use ReportReason as R;
+        for (reason, message, gist) in [
+            (R::ServerUnreachable, "no route", ""),
+            (R::FilesStale, "the files are removed: no route", ""),
+            (R::ReadDenied, "file a: RateCapReached: at 1", "file a: RateCapReached"),
+            (R::ReadDenied, "file a: NotGranted", "file a: NotGranted"),
+            (R::ReadDenied, "", ""),
+            (R::FilesRemoved, "a: b: PolicyEnded: 1", "a: b: PolicyEnded"),
+            (R::CoSignAwaited, "a: b: c: request 1", "a: b: c: request 1"),
+            (R::FilesNotWritten, "cannot write: no permission", "cannot write: no permission"),
+        ] {
+            assert_eq!(reason.gist(message), gist, "{reason:?} {message}");
+        }
     }
 }

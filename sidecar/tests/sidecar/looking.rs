@@ -3,14 +3,17 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http::StatusCode;
+use sikkerkey_protocol::Call;
 use sikkerkey_protocol::denial::DenialReason;
-use sikkerkey_protocol::report::ReportReason;
+use sikkerkey_protocol::enrolment::Register;
+use sikkerkey_protocol::report::{Report, ReportReason};
 use sikkerkey_sidecar::status::Board;
 use sikkerkey_sidecar::status_server;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::peer::{Peer, TOKEN, raw};
+use crate::peer::{Fault, Peer, TOKEN, error, raw};
 use crate::pod::{Pod, eventually};
 use crate::process::{log_until, sidecar};
 
@@ -76,14 +79,15 @@ async fn a_running_sidecar_says_how_it_stands_and_never_a_value() {
 
     // What is denied is kept, and said to be stale.
     peer.change(|world| world.deny("a", DenialReason::RateCapReached, "again at noon"));
-    let mut answers = String::new();
-    for _ in 0..1000 {
-        answers = get(address, "/status").await;
-        if answers.contains("RateCapReached") {
-            break;
+    let kept = async {
+        loop {
+            let answer = get(address, "/status").await;
+            if answer.contains("RateCapReached") {
+                return answer;
+            }
         }
-        tokio::task::yield_now().await;
-    }
+    };
+    let mut answers = tokio::time::timeout(std::time::Duration::from_secs(30), kept).await.unwrap();
     let said = status(&answers);
     assert_eq!((&said["files"][0]["stale"], &said["files"][0]["present"]), (&true.into(), &true.into()), "{answers}");
     assert!(get(address, "/metrics").await.contains("\nsikkerkey_sidecar_files_stale 1\n"));
@@ -175,6 +179,18 @@ async fn a_clock_that_is_far_off_is_said_once() {
 #[tokio::test]
 async fn what_stands_for_a_while_is_reported_once_and_an_ordinary_start_is_not() {
     use ReportReason::{CoSignAwaited, FilesRemoved, MachineReplaced, ReadDenied};
+    // An ordinary start: the server is not there at once, and a Grant comes a moment after the pod.
+    let calm = Peer::start().await;
+    calm.change(|world| {
+        world.delivery.files = vec![raw("a", "a")];
+        world.deny("a", DenialReason::NotGranted, "");
+        world.fail(Register::PATH, Fault::Lose);
+    });
+    let ordinary = Pod::started(&calm);
+    ordinary.says("NotGranted").await;
+    calm.change(|world| world.set("a", 1, "one"));
+    ordinary.is_ready().await;
+
     let peer = Peer::start().await;
     peer.change(|world| {
         world.delivery.files = vec![raw("a", "a"), raw("b", "b")];
@@ -208,6 +224,44 @@ async fn what_stands_for_a_while_is_reported_once_and_an_ordinary_start_is_not()
     assert_eq!(reports()[2].0, MachineReplaced);
     let said = "file b waits for Secret shop/b: RateCapReached: again at noon";
     assert_eq!(reports()[3], (ReadDenied, said.to_owned()));
+    // What it would have reported had longer time than any of these.
+    assert_eq!((calm.world().count(Register::PATH, 200), ordinary.state().ready), (1, true));
+    assert_eq!(calm.world().reports, []);
+}
+
+#[tokio::test]
+async fn a_report_that_is_sent_away_for_a_while_comes_again() {
+    let peer = Peer::start().await;
+    peer.change(|world| {
+        world.delivery.files = vec![raw("a", "a")];
+        world.deny("a", DenialReason::NotGranted, "");
+        world.fail(Report::PATH, error(StatusCode::TOO_MANY_REQUESTS, "this pod reports too often", None));
+    });
+    let _pod = Pod::started(&peer);
+    eventually("it is reported", || !peer.world().reports.is_empty()).await;
+    let world = peer.world();
+    assert_eq!((world.count(Report::PATH, 429), world.count(Report::PATH, 200)), (1, 1));
+}
+
+/// The hook of the start fails, the kubelet ends the sidecar and starts it again, and so on for as long as the pod waits.
+#[tokio::test]
+async fn a_sidecar_that_gave_its_machine_up_leaves_none_to_be_replaced() {
+    let peer = Peer::start().await;
+    peer.change(|world| {
+        world.delivery.files = vec![raw("a", "a")];
+        world.deny("a", DenialReason::NotGranted, "");
+    });
+    let mut pod = Pod::new(&peer);
+    for machines in 1..=2 {
+        let mut agent = pod.agent();
+        agent.exchange().await;
+        assert_eq!((peer.world().machines.len(), agent.said().machine), (machines, true));
+        agent.resign(std::time::Duration::from_secs(10)).await;
+        assert_eq!((peer.world().alive().len(), agent.said().machine), (0, false));
+    }
+    pod.start();
+    eventually("it is reported", || !peer.world().reports.is_empty()).await;
+    assert_eq!(peer.world().reports.iter().map(|report| report.0).collect::<Vec<_>>(), [ReportReason::ReadDenied]);
 }
 
 #[tokio::test]

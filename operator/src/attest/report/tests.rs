@@ -9,6 +9,7 @@ use sikkerkey_protocol::key::MachineKey;
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::attest::claimant::Claimant;
 use crate::attest::pod_events::PodEvents;
 use crate::ca::TrustBundle;
 use crate::ca::root::Root;
@@ -127,7 +128,7 @@ impl Bench {
 #[tokio::test]
 async fn a_report_becomes_a_warning_about_the_pod_of_the_token() {
     let bench = bench(&["web"]);
-    for reason in ["EnrolmentRefused", "EnrolmentFailed", "ServerUnreachable", "ReadDenied", "CoSignAwaited"] {
+    for reason in ["EnrolmentRefused", "FilesNotWritten", "ServerUnreachable", "ReadDenied", "CoSignAwaited"] {
         bench.report(&body("good", reason, "file a waits\n\u{1b}[2J for Secret shop/db")).await.unwrap();
         let told = bench.told();
         assert_eq!(told.len(), 1);
@@ -146,6 +147,21 @@ async fn a_report_becomes_a_warning_about_the_pod_of_the_token() {
     // So much at once and no more: a pod must not fill the API server.
     assert_eq!(bench.report(&body("good", "FilesStale", "x")).await, Err("TooMany"));
     assert_eq!(bench.told().len(), 0);
+}
+
+#[tokio::test]
+async fn the_same_report_again_is_taken_and_not_told() {
+    let bench = bench(&["web"]);
+    for (reason, message, told) in [
+        ("ReadDenied", "file a waits for Secret shop/a: OutsideTimeWindow: until noon", 1),
+        ("ReadDenied", "file a waits for Secret shop/a: OutsideTimeWindow: until one", 0),
+        ("ReadDenied", "file a waits for Secret shop/a: NotGranted", 1),
+        ("CoSignAwaited", "file a waits for Secret shop/a: CoSignMissing: request 1", 1),
+        ("CoSignAwaited", "file a waits for Secret shop/a: CoSignMissing: request 1", 0),
+    ] {
+        bench.report(&body("good", reason, message)).await.unwrap();
+        assert_eq!(bench.told().len(), told, "{reason} {message}");
+    }
 }
 
 #[tokio::test]
@@ -211,6 +227,31 @@ async fn a_pod_that_is_refused_an_identity_is_told_of_once() {
     bench.report(&body("good", "ReadDenied", "later")).await.unwrap();
     let told: Vec<_> = bench.is_told().await.iter().map(|event| event["note"].clone()).collect();
     assert_eq!(told, ["later"]);
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_however_much_good_news_is_under_way() {
+    let bench = bench(&["web"]);
+    let claimant = |n: u32| Claimant {
+        namespace: "shop".into(),
+        service_account: "web".into(),
+        pod: format!("web-{n}"),
+        uid: format!("p-{n}"),
+        node: None,
+    };
+    for n in 0..100 {
+        bench.attestation.events.attested(&claimant(n), "web", None);
+    }
+    bench.attestation.events.attested(&claimant(100), "web", Some(&Denial::NodeMismatch));
+    let refused = async {
+        loop {
+            if let Some(event) = bench.is_told().await.into_iter().find(|event| event["reason"] == "EnrolmentRefused") {
+                return event;
+            }
+        }
+    };
+    let refused = timeout(std::time::Duration::from_secs(10), refused).await.unwrap();
+    assert_eq!((&refused["type"], &refused["regarding"]["uid"]), (&json!("Warning"), &json!("p-100")));
 }
 
 #[tokio::test]

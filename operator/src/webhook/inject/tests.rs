@@ -311,15 +311,24 @@ fn a_pod_that_cannot_work_is_refused_with_the_fix() {
 
 #[test]
 fn a_sidecar_answers_where_the_operator_was_told_and_names_its_port_where_pods_have_their_own() {
-    for (address, host_network, port) in [
-        ("127.0.0.1:9917", false, Value::Null),
-        ("0.0.0.0:9917", false, json!([{"name": "sikkerkey", "containerPort": 9917, "protocol": "TCP"}])),
-        ("0.0.0.0:9917", true, Value::Null),
+    let init = machine(&json!({"mode": "Init"}));
+    for (machine, address, host_network, answers, port) in [
+        (plain(), "127.0.0.1:9917", false, true, Value::Null),
+        (
+            plain(),
+            "0.0.0.0:9917",
+            false,
+            true,
+            json!([{"name": "sikkerkey", "containerPort": 9917, "protocol": "TCP"}]),
+        ),
+        (plain(), "0.0.0.0:9917", true, true, Value::Null),
+        // It answers nobody: there is nothing to ask once it has ended.
+        (init, "0.0.0.0:9917", false, false, Value::Null),
     ] {
         let settings = Settings { status_address: Some(address.parse().unwrap()), ..settings() };
         let pod = pod(json!({"hostNetwork": host_network}));
         let view = read_pod(&pod.to_string()).unwrap();
-        let injection = inject(&view, "shop", Some(&plain()), &settings, BUNDLE, Gate::Hook).unwrap();
+        let injection = inject(&view, "shop", Some(&machine), &settings, BUNDLE, Gate::Hook).unwrap();
         let sidecar = injection
             .patch
             .iter()
@@ -329,7 +338,7 @@ fn a_sidecar_answers_where_the_operator_was_told_and_names_its_port_where_pods_h
         let sidecar = value.get(0).unwrap_or(value);
         assert_eq!(sidecar["ports"], port, "{address} {host_network}");
         let env = sidecar["env"].as_array().unwrap();
-        assert!(env.contains(&json!({"name": "SIKKERKEY_STATUS", "value": address})), "{env:?}");
+        assert_eq!(env.contains(&json!({"name": "SIKKERKEY_STATUS", "value": address})), answers, "{env:?}");
     }
 }
 
