@@ -18,6 +18,8 @@ mod reading;
 mod refused;
 mod retried;
 mod server;
+#[path = "../../../sidecar/files/tests/reference/skipped.rs"]
+mod skipped;
 mod team;
 mod tls;
 mod watching;

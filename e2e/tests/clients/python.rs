@@ -1,7 +1,6 @@
 //! A Python with the official client: made once for each set of pinned versions, outside of the repository.
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
@@ -9,36 +8,21 @@ use std::sync::LazyLock;
 use sha2::{Digest, Sha256};
 use sikkerkey_e2e::assets::cache_base;
 
+use crate::skipped::skipped;
+
 const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/requirements.txt");
 
-static PYTHON: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
-    let prepared = prepare();
-    if let Err(problem) = &prepared {
-        say(&format!("\nThe official client cannot run here: {problem}"));
-    }
-    prepared
-});
+static PYTHON: LazyLock<Result<PathBuf, String>> = LazyLock::new(prepare);
 
-/// The interpreter; none where it cannot be had, which is said where the test runner does not swallow it, and in the file
-/// that `SIKKERKEY_E2E_SKIPPED` names. With `CI=true` nothing may be skipped.
+/// The interpreter; none where it cannot be had, and then the test is [`skipped`].
 pub(crate) fn python(test: &str) -> Option<&'static Path> {
     match &*PYTHON {
         Ok(python) => Some(python),
         Err(problem) => {
-            let is_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-            assert!(!is_ci, "with CI=true nothing may be skipped, and {test} cannot run here: {problem}");
-            say(&format!("SKIPPED {test}: the official client cannot run here"));
-            if let Some(list) = std::env::var_os("SIKKERKEY_E2E_SKIPPED") {
-                let file = File::options().append(true).create(true).open(list);
-                file.and_then(|mut file| writeln!(file, "{test}")).expect("SIKKERKEY_E2E_SKIPPED can be written");
-            }
+            skipped(test, problem);
             None
         }
     }
-}
-
-fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 fn prepare() -> Result<PathBuf, String> {

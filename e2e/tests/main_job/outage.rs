@@ -1,7 +1,9 @@
 //! Parts that are away: what is in force stays, what waits says so, and all recovers by itself.
 
-use crate::alone_on_a_node;
+use sikkerkey_e2e::pod;
+
 use crate::team::{PASSWORD, SHOP, Team, condition_of};
+use crate::{BOUND, alone_on_a_node};
 
 #[test]
 fn a_killed_operator_changes_nothing_for_running_pods() {
@@ -33,7 +35,7 @@ fn a_killed_operator_changes_nothing_for_running_pods() {
 }
 
 #[test]
-fn with_the_server_away_what_is_in_force_stays_and_a_change_waits() {
+fn with_the_server_away_what_is_in_force_stays_and_a_change_and_a_new_pod_wait() {
     alone_on_a_node("server away", async |installation| {
         let team = Team::new(installation, "server-away").await;
         team.apply(SHOP).await;
@@ -53,6 +55,11 @@ fn with_the_server_away_what_is_in_force_stays_and_a_change_waits() {
             assert_eq!((status.as_str(), reason.as_str()), ("True", "Ready"), "{kind} {name}");
         }
         assert_eq!(team.read("web", PASSWORD).await.unwrap(), content, "files stay");
+        // A pod that comes now waits, and says for what.
+        team.create(team.pod_object("late", &format!("test -s {PASSWORD} && exec sleep 3600"))).await.unwrap();
+        let told = team.event("late", "EnrolmentFailed").await;
+        let described = team.kubectl(&["describe", "pod", "late"]).await;
+        assert!(told.contains("server") && described.contains(&told), "{told}: {described}");
         let namespace = team.namespace.clone();
         drop(team);
 
@@ -60,6 +67,8 @@ fn with_the_server_away_what_is_in_force_stays_and_a_change_waits() {
         let team = Team { client: installation.admin_client().unwrap(), installation, namespace };
         team.ready("Secret", "later").await;
         assert_eq!(team.read("web", PASSWORD).await.unwrap(), content);
+        pod::ready(&team.client, &team.namespace, "late", BOUND).await.unwrap();
+        assert_eq!(team.read("late", PASSWORD).await.unwrap(), content);
         team.kubectl(&["delete", "skg", "web-reads-db"]).await;
         team.file_becomes("web", PASSWORD, None).await;
     });

@@ -37,23 +37,6 @@ impl Team<'_> {
         ))
         .await;
     }
-
-    /// Waits for an Event about one of our Secrets, or about a pod; its text.
-    pub(crate) async fn event(&self, name: &str, reason: &str) -> String {
-        wait_for(&format!("Event {reason} about {name}"), BOUND, async || {
-            let events: Value = serde_json::from_str(&self.kubectl(&["get", "events", "-o", "json"]).await).unwrap();
-            let about = events["items"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .find(|event| event["reason"] == reason && event["involvedObject"]["name"] == name);
-            about
-                .map(|event| event["message"].as_str().unwrap_or_default().to_owned())
-                .ok_or_else(|| events.to_string())
-        })
-        .await
-        .unwrap()
-    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A team in a namespace of its own: applies manifests, runs pods, reads files.
 
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, DynamicObject, PostParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
@@ -182,6 +183,29 @@ impl<'a> Team<'a> {
     /// Waits until an object is Ready.
     pub(crate) async fn ready(&self, kind: &str, name: &str) {
         self.condition(kind, name, "Ready", "True", "Ready").await;
+    }
+
+    /// Waits for an Event about one of our Secrets, or about a pod; its text.
+    pub(crate) async fn event(&self, name: &str, reason: &str) -> String {
+        wait_for(&format!("Event {reason} about {name}"), BOUND, async || {
+            let events: Value = serde_json::from_str(&self.kubectl(&["get", "events", "-o", "json"]).await).unwrap();
+            let about = events["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|event| event["reason"] == reason && event["involvedObject"]["name"] == name);
+            about
+                .map(|event| event["message"].as_str().unwrap_or_default().to_owned())
+                .ok_or_else(|| events.to_string())
+        })
+        .await
+        .unwrap()
+    }
+
+    /// Has the server make another value, as a person asks for it.
+    pub(crate) async fn rotate(&self, secret: &str, now: Timestamp) {
+        let patch = json!({"spec": {"rotation": {"olderThan": now.to_string()}}}).to_string();
+        self.kubectl(&["patch", "sks", secret, "--type=merge", "-p", &patch]).await;
     }
 
     /// The machines that the server holds for pods of this namespace.

@@ -23,6 +23,7 @@ mod plugin_program;
 mod quiet;
 #[path = "../api_server/refused_objects.rs"]
 mod refused_objects;
+mod running;
 #[path = "../main_job/team.rs"]
 #[expect(dead_code, reason = "what runs a command in a container needs a kubelet")]
 mod team;

@@ -28,3 +28,6 @@ mod process;
 mod quiet;
 #[cfg(test)]
 mod signals;
+#[cfg(test)]
+#[path = "../../files/tests/reference/skipped.rs"]
+mod skipped;

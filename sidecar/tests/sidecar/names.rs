@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 
 use crate::peer::{NAME, Peer, raw};
 use crate::pod::Pod;
+use crate::skipped::skipped;
 
 /// What the program takes for `/etc/hosts`. It is written over, not replaced: the mount shows this very file.
 struct Names {
@@ -67,8 +68,8 @@ fn unshare() -> Command {
 #[tokio::test]
 async fn while_a_name_is_not_known_files_stay_and_then_all_goes_on() {
     if !unshare().arg("true").status().await.is_ok_and(|status| status.success()) {
-        eprintln!("NOT TESTED: names that come and go. This needs `unshare --mount`, which is not allowed here.");
-        return;
+        let test = "while_a_name_is_not_known_files_stay_and_then_all_goes_on";
+        return skipped(test, "it needs `unshare --mount`, which is not allowed here");
     }
     let (peer, names) = (Peer::start().await, Names::new());
     peer.change(|world| {

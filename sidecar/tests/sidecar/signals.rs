@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 use crate::peer::{Peer, raw};
 use crate::pod::{Pod, eventually};
 use crate::process::sidecar;
+use crate::skipped::skipped;
 
 /// A process with a name of its own, which writes down what it hears.
 struct Application {
@@ -185,7 +186,7 @@ async fn sigterm_ends_a_process_so_that_the_kubelet_starts_it_again() {
 #[tokio::test]
 async fn a_process_of_another_user_is_named_and_left_alone() {
     if !geteuid().is_root() {
-        return eprintln!("not tested: needs root, to be two users");
+        return skipped("a_process_of_another_user_is_named_and_left_alone", "it needs root, to be two users");
     }
     let application = Application::started("trap 'say told' HUP; say up; stay").await;
     let peer = peer_that_signals("SIGHUP", &application.name, 1).await;

@@ -7,7 +7,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a test's helpers fail the test, and looking into JSON that is not there gives null"
@@ -22,4 +21,5 @@ mod python;
 #[path = "../formats/readme.rs"]
 mod readme;
 mod shell;
+mod skipped;
 mod stores;
