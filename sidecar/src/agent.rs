@@ -420,7 +420,10 @@ impl Agent {
 
     fn tell_application(&mut self, published: &Published) {
         tracing::debug!(change = ?published.change, "published");
-        if published.change == Change::Swapped && self.has_application {
+        // Until every required file has been there once, the application is not started: what makes the set whole is what it
+        // starts with.
+        let is_running = self.has_application && self.state.said().was_complete;
+        if published.change == Change::Swapped && is_running {
             self.notifier.changed(self.holdings.delivery().and_then(|delivery| delivery.on_change.as_ref()));
         }
     }

@@ -124,7 +124,7 @@ mod tests {
 
     fn said(ready: bool, reason: &str) -> State {
         let message = "file a waits".to_owned();
-        State { ready, reason: reason.to_owned(), message, time: String::new(), files_until: None }
+        State { ready, reason: reason.to_owned(), message, time: String::new(), files_until: None, was_complete: false }
     }
 
     #[test]

@@ -270,6 +270,7 @@ mod tests {
                 message: "said".to_owned(),
                 time: String::new(),
                 files_until: None,
+                was_complete: false,
             };
             let expected = expected.map(|(reason, message)| (reason, message.to_owned()));
             assert_eq!(outlook(files, removed).news(&said), expected, "{files:?} {removed:?} {reason}");
@@ -282,6 +283,7 @@ mod tests {
             message: "said".into(),
             time: String::new(),
             files_until: None,
+            was_complete: false,
         };
         assert_eq!(refused.news(&said), Some((R::EnrolmentRefused, "said".to_owned())));
     }

@@ -278,3 +278,47 @@ async fn the_application_is_told_once_after_several_changes_and_not_at_the_start
     let more = tokio::time::timeout(Duration::from_millis(500), application.accept()).await;
     assert!(more.is_err(), "it is told once");
 }
+
+/// A pod may wait for days, with a part of its files in place: what makes the set whole is what its application starts with.
+#[tokio::test]
+async fn an_application_that_had_to_wait_is_told_of_what_comes_after_its_start_alone() {
+    let application = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = application.local_addr().unwrap().port();
+    let peer = peer_with(&[("a", "one")]).await;
+    peer.change(|world| {
+        world.delivery.on_change = Some(OnChange {
+            debounce_millis: 0,
+            action: ChangeAction::HttpPost { port, path: "/reload".to_owned() },
+        });
+        world.deliver(vec![raw("a", "a"), raw("b", "b"), raw("c", "c")]);
+    });
+    let mut pod = Pod::started(&peer);
+    pod.says("NotGranted").await;
+    assert_eq!(pod.read("a").as_deref(), Some("one"));
+    // The hook gave up, and the sidecar is another one.
+    pod.kill().await;
+    pod.start();
+    peer.change(|world| world.set("b", 1, "two"));
+    pod.has("b", "two").await;
+    peer.change(|world| world.set("c", 1, "three"));
+    pod.is_ready().await;
+    let told = tokio::time::timeout(Duration::from_millis(500), application.accept()).await;
+    assert!(told.is_err(), "it starts with what is there now");
+
+    for (version, is_restarted) in [(2, false), (3, true)] {
+        if is_restarted {
+            pod.kill().await;
+            pod.start();
+            pod.is_ready().await;
+        }
+        let value = format!("value {version}");
+        peer.change(|world| world.set("a", version, &value));
+        let (mut stream, _) =
+            tokio::time::timeout(Duration::from_secs(10), application.accept()).await.unwrap().unwrap();
+        assert_eq!(pod.read("a"), Some(value), "restarted: {is_restarted}");
+        assert!(stream.read(&mut vec![0; 4096]).await.unwrap() > 0);
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+    }
+    let more = tokio::time::timeout(Duration::from_millis(500), application.accept()).await;
+    assert!(more.is_err(), "each change is told once");
+}
