@@ -393,7 +393,9 @@ impl Agent {
             let message = "the server has not said which files to write";
             return self.state.say(self.state.is_ready(), reason::PENDING, message);
         }
-        let set = render(&self.holdings);
+        // Before the application runs, nothing is lost when a file goes, and old ones are not taken for right.
+        let in_place = if self.has_application { self.volume.manifest() } else { None };
+        let set = render(&self.holdings, in_place.as_ref());
         let may_stay: BTreeSet<_> = set.missing.iter().filter_map(|missing| missing.may_stay.clone()).collect();
         let label = self.label();
         let published = self.volume.publish(&set.files, &may_stay, &label);

@@ -121,7 +121,7 @@ impl Holdings {
         self.secrets.get(key)?.denial.as_ref()
     }
 
-    /// Whether a file that an earlier process wrote may stay while this one holds no value for it.
+    /// Whether a file of this secret may stay while nothing newer can be written.
     pub fn may_stay(&self, key: &SecretKey) -> bool {
         let denial = self.denial(key);
         denial.is_none_or(|denial| {

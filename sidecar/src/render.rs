@@ -9,7 +9,7 @@ use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::sync::{File, Input, SecretKey};
 
 use crate::fetch::{Denial, Holdings};
-use crate::manifest::SecretVersion;
+use crate::manifest::{Manifest, Part, SecretVersion};
 use crate::state::reason;
 
 /// A file that can be written.
@@ -36,7 +36,7 @@ impl fmt::Debug for RenderedFile {
 pub struct MissingFile {
     /// Where it would be.
     pub path: String,
-    /// Where it would be, if what an earlier process wrote there may stay.
+    /// Where it is, if what stands there may stay.
     pub may_stay: Option<FileName>,
     /// Whether the application starts without it.
     pub optional: bool,
@@ -68,13 +68,14 @@ pub struct KeptFile {
     pub message: String,
 }
 
-/// Renders what is held.
-pub fn render(holdings: &Holdings) -> FileSet {
+/// Renders what is held. `in_place` says of the set in place what its files were made of: a file that cannot be written may
+/// stay only as long as it is made of the secrets that the delivery has for it now.
+pub fn render(holdings: &Holdings, in_place: Option<&Manifest>) -> FileSet {
     let mut set = FileSet::default();
     let Some(delivery) = holdings.delivery() else { return set };
     let names = layout::plan(delivery.files.iter().map(|file| file.path.as_str()));
     for (file, name) in delivery.files.iter().zip(names) {
-        match place(file, name, holdings) {
+        match place(file, name, holdings, in_place) {
             Ok(rendered) => {
                 let denied = inputs(file).find_map(|input| Some((&input.secret, holdings.denial(&input.secret)?)));
                 if let Some((secret, denial)) = denied {
@@ -105,7 +106,17 @@ fn inputs(file: &File) -> impl Iterator<Item = &Input> {
     file.inputs.iter().chain(file.pkcs12.as_ref().map(|store| &store.password))
 }
 
-fn place(file: &File, name: Result<FileName, LayoutError>, holdings: &Holdings) -> Result<RenderedFile, Obstacle> {
+/// Which parts of secrets it is made of.
+fn parts(file: &File) -> BTreeSet<Part<'_>> {
+    inputs(file).map(|input| (&*input.secret.namespace, &*input.secret.name, input.field.as_deref())).collect()
+}
+
+fn place(
+    file: &File,
+    name: Result<FileName, LayoutError>,
+    holdings: &Holdings,
+    in_place: Option<&Manifest>,
+) -> Result<RenderedFile, Obstacle> {
     let path = crate::client::printable(&file.path);
     let name = name.map_err(|error| Obstacle {
         reason: reason::FILE_REFUSED,
@@ -113,10 +124,14 @@ fn place(file: &File, name: Result<FileName, LayoutError>, holdings: &Holdings) 
         may_stay: None,
     })?;
     let source = |input| source(input, holdings);
+    let may_stay = || {
+        let is_of_the_same = in_place.is_some_and(|manifest| manifest.is_made_of(name.as_str(), &parts(file)));
+        let stays = is_of_the_same && inputs(file).all(|input| holdings.may_stay(&input.secret));
+        stays.then(|| name.clone())
+    };
     let missing = |input: &Input| {
         let (reason, message) = waiting(&path, &input.secret, holdings.denial(&input.secret));
-        let stays = inputs(file).all(|input| holdings.may_stay(&input.secret));
-        Obstacle { reason, message, may_stay: stays.then(|| name.clone()) }
+        Obstacle { reason, message, may_stay: may_stay() }
     };
     let sources =
         file.inputs.iter().map(|input| source(input).ok_or_else(|| missing(input))).collect::<Result<Vec<_>, _>>()?;
@@ -134,13 +149,13 @@ fn place(file: &File, name: Result<FileName, LayoutError>, holdings: &Holdings) 
     Ok(RenderedFile { name, mode: file.mode & 0o777, content, made_of: made_of(file, holdings) })
 }
 
-/// Each secret once, by its name.
+/// Each part of a secret once, by its name.
 fn made_of(file: &File, holdings: &Holdings) -> Vec<SecretVersion> {
-    let keys: BTreeSet<_> = inputs(file).map(|input| &input.secret).collect();
-    let versions = keys.into_iter().filter_map(|key| {
+    let parts: BTreeSet<_> = inputs(file).map(|input| (&input.secret, input.field.as_ref())).collect();
+    let versions = parts.into_iter().filter_map(|(key, field)| {
         let value = holdings.value(key)?;
-        let (namespace, name) = (key.namespace.clone(), key.name.clone());
-        Some(SecretVersion { id: value.id.clone(), namespace, name, version: value.version })
+        let (namespace, name, field) = (key.namespace.clone(), key.name.clone(), field.cloned());
+        Some(SecretVersion { id: value.id.clone(), namespace, name, field, version: value.version })
     });
     versions.collect()
 }

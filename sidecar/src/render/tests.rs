@@ -39,7 +39,7 @@ fn render_files(files: Vec<File>, secrets: Vec<(&str, News)>) -> FileSet {
         next_sync_millis: 0,
         identity_expires_at: 0,
     });
-    render(&holdings)
+    render(&holdings, None)
 }
 
 fn content(file: File, secrets: Vec<(&str, News)>) -> Result<String, (&'static str, String)> {

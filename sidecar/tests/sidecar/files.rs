@@ -249,6 +249,46 @@ async fn a_killed_sidecar_goes_on_where_it_was_and_no_file_is_ever_missing() {
 }
 
 #[tokio::test]
+async fn a_file_never_keeps_the_value_of_another_secret_or_field() {
+    for is_restarted in [false, true] {
+        let peer = peer_with(&[("a", "one"), ("b", "two"), ("c", "three")]).await;
+        let (user, password) = (Some("user".to_owned()), Some("password".to_owned()));
+        let part = |field: &Option<String>| {
+            let mut file = raw("db", "db");
+            file.inputs[0].field.clone_from(field);
+            file
+        };
+        peer.change(|world| {
+            world.set_fields("db", 1, &["user", "password"], r#"{"user":"shop","password":"p"}"#);
+            world.deliver(vec![raw("a", "a"), part(&password), raw("c", "c")]);
+        });
+        let mut pod = Pod::started(&peer);
+        pod.is_ready().await;
+        assert_eq!(pod.read("db").as_deref(), Some("p"));
+
+        if is_restarted {
+            pod.kill().await;
+        }
+        peer.change(|world| {
+            for name in ["b", "c", "db"] {
+                world.deny(name, DenialReason::CoSignMissing, "");
+            }
+            world.deliver(vec![raw("a", "b"), part(&user), raw("c", "c")]);
+        });
+        if is_restarted {
+            pod.start();
+        }
+        pod.lacks("a").await;
+        pod.says("CoSignMissing").await;
+        // Of what is held, the other field is written. A new process holds nothing.
+        assert_eq!(pod.read("db").as_deref(), (!is_restarted).then_some("shop"));
+        assert_eq!(pod.read("c").as_deref(), Some("three"), "what is of the same secret stays");
+        peer.change(|world| world.set("b", 2, "two"));
+        pod.has("a", "two").await;
+    }
+}
+
+#[tokio::test]
 async fn the_application_is_told_once_after_several_changes_and_not_at_the_start() {
     let application = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = application.local_addr().unwrap().port();
@@ -286,10 +326,8 @@ async fn an_application_that_had_to_wait_is_told_of_what_comes_after_its_start_a
     let port = application.local_addr().unwrap().port();
     let peer = peer_with(&[("a", "one")]).await;
     peer.change(|world| {
-        world.delivery.on_change = Some(OnChange {
-            debounce_millis: 0,
-            action: ChangeAction::HttpPost { port, path: "/reload".to_owned() },
-        });
+        world.delivery.on_change =
+            Some(OnChange { debounce_millis: 0, action: ChangeAction::HttpPost { port, path: "/reload".to_owned() } });
         world.deliver(vec![raw("a", "a"), raw("b", "b"), raw("c", "c")]);
     });
     let mut pod = Pod::started(&peer);

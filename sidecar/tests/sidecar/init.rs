@@ -147,6 +147,19 @@ async fn what_is_run_again_enrols_anew_and_puts_what_is_right_over_what_it_finds
 }
 
 #[tokio::test]
+async fn what_is_run_again_keeps_no_file_that_it_may_not_read() {
+    let (peer, pod) = (peer().await, Pod::new(&Peer::start().await));
+    assert_eq!(run(&peer, &pod, "init").await.0, Some(0));
+    peer.change(|world| world.deny("a", DenialReason::CoSignMissing, ""));
+    let running = sidecar(&peer, &pod, "init").spawn().unwrap();
+    pod.says("CoSignMissing").await;
+    assert_eq!(pod.read("a"), None);
+    peer.change(|world| world.set("a", 2, "two"));
+    assert_eq!(running.wait_with_output().await.unwrap().status.code(), Some(0));
+    assert_eq!(pod.read("a").as_deref(), Some("two"));
+}
+
+#[tokio::test]
 async fn old_files_are_not_taken_for_right_while_the_server_is_away() {
     let (peer, pod) = (peer().await, Pod::new(&Peer::start().await));
     assert_eq!(run(&peer, &pod, "init").await.0, Some(0));
