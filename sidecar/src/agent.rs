@@ -482,6 +482,7 @@ mod tests {
             may_stay,
             optional,
             reason: "NotGranted",
+            denial: Some(DenialReason::NotGranted),
             message: format!("file {path} waits"),
         }
     }

@@ -42,6 +42,8 @@ pub struct MissingFile {
     pub optional: bool,
     /// Why, for a program: of [`reason`], or a denial's.
     pub reason: &'static str,
+    /// The denial it waits behind, if it is one.
+    pub denial: Option<DenialReason>,
     /// Why, for a person; names the file.
     pub message: String,
 }
@@ -85,9 +87,9 @@ pub fn render(holdings: &Holdings, in_place: Option<&Manifest>) -> FileSet {
                 }
                 set.files.push(rendered);
             }
-            Err(Obstacle { reason, message, may_stay }) => {
+            Err(Obstacle { reason, denial, message, may_stay }) => {
                 let path = crate::client::printable(&file.path);
-                set.missing.push(MissingFile { path, may_stay, optional: file.optional, reason, message });
+                set.missing.push(MissingFile { path, may_stay, optional: file.optional, reason, denial, message });
             }
         }
     }
@@ -97,6 +99,7 @@ pub fn render(holdings: &Holdings, in_place: Option<&Manifest>) -> FileSet {
 /// Why one file cannot be written.
 struct Obstacle {
     reason: &'static str,
+    denial: Option<DenialReason>,
     message: String,
     may_stay: Option<FileName>,
 }
@@ -120,6 +123,7 @@ fn place(
     let path = crate::client::printable(&file.path);
     let name = name.map_err(|error| Obstacle {
         reason: reason::FILE_REFUSED,
+        denial: None,
         message: format!("file {path:?} is refused: {error}"),
         may_stay: None,
     })?;
@@ -130,8 +134,9 @@ fn place(
         stays.then(|| name.clone())
     };
     let missing = |input: &Input| {
-        let (reason, message) = waiting(&path, &input.secret, holdings.denial(&input.secret));
-        Obstacle { reason, message, may_stay: may_stay() }
+        let denial = holdings.denial(&input.secret);
+        let (reason, message) = waiting(&path, &input.secret, denial);
+        Obstacle { reason, denial: denial.map(|denial| denial.reason), message, may_stay: may_stay() }
     };
     let sources =
         file.inputs.iter().map(|input| source(input).ok_or_else(|| missing(input))).collect::<Result<Vec<_>, _>>()?;
@@ -143,8 +148,9 @@ fn place(
         } else {
             reason::FILE_INVALID
         },
+        denial: None,
         message: format!("file {path} {error}"),
-        may_stay: None,
+        may_stay: may_stay(),
     })?;
     Ok(RenderedFile { name, mode: file.mode & 0o777, content, made_of: made_of(file, holdings) })
 }

@@ -199,6 +199,35 @@ async fn a_hostile_or_impossible_file_stops_only_itself() {
 }
 
 #[tokio::test]
+async fn a_value_that_does_not_fit_its_format_takes_no_working_file_away() {
+    let peer = peer_with(&[("a", "one")]).await;
+    peer.change(|world| world.deliver(vec![File { format: Format::Ini, ..raw("config.ini", "a") }]));
+    let mut pod = Pod::started(&peer);
+    pod.is_ready().await;
+    let (generation, content) = (pod.generation(), "[secrets]\na = one\n");
+    let said = "1 file; as it was before, because file config.ini cannot be written: Secret shop/a begins or ends with white \
+                space, which is not read back: use format JSON or YAML";
+    peer.change(|world| world.set("a", 2, "two "));
+    eventually("the state says why", || pod.state().message == said).await;
+    // Nor does a restart.
+    pod.kill().await;
+    pod.start();
+    pod.is_ready().await;
+    assert_eq!((pod.state().message.as_str(), pod.generation()), (said, generation));
+    assert_eq!(pod.read("config.ini").as_deref(), Some(content));
+    assert_eq!(pod.version("config.ini"), Some(1));
+
+    peer.change(|world| world.deny("a", DenialReason::NotGranted, ""));
+    pod.lacks("config.ini").await;
+    // What was never written is still held back.
+    peer.change(|world| world.set("a", 3, "three "));
+    pod.says("FileInvalid").await;
+    assert!(!pod.state().ready);
+    peer.change(|world| world.set("a", 4, "four"));
+    pod.has("config.ini", "[secrets]\na = four\n").await;
+}
+
+#[tokio::test]
 async fn a_store_does_not_change_while_its_secrets_do_not() {
     let peer = peer_with(&[("ca", include_str!("../../files/tests/fixtures/tls/root.crt")), ("pw", "changeit")]).await;
     peer.change(|world| {
