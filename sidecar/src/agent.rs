@@ -447,13 +447,15 @@ async fn before<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -
     }
 }
 
-/// Whether every required file is in place, why, and in words.
+/// Whether every required file is in place, why, and in words. What somebody may have to repair comes before what a clock or a
+/// person ends by themselves: whoever waits for all of it has to know of that first.
 fn verdict(set: &FileSet, published: &Published) -> (bool, &'static str, String) {
     let is_absent = |file: &&MissingFile| file.may_stay.as_ref().is_none_or(|name| !published.stayed.contains(name));
     let mut absent = set.missing.iter().filter(is_absent);
     let required: Vec<_> = absent.clone().filter(|file| !file.optional).collect();
-    if let [first, rest @ ..] = &*required {
-        let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
+    if let Some(first) = required.iter().find(|file| !file.is_patient()).or(required.first()) {
+        let rest = required.len() - 1;
+        let more = if rest == 0 { String::new() } else { format!(" (and {rest} more)") };
         return (false, first.reason, format!("{}{more}", first.message));
     }
     let count = set.files.len() + published.stayed.len();
@@ -485,6 +487,31 @@ mod tests {
             denial: Some(DenialReason::NotGranted),
             message: format!("file {path} waits"),
         }
+    }
+
+    #[test]
+    fn what_somebody_may_have_to_repair_comes_before_what_a_clock_or_a_person_ends() {
+        use DenialReason::{CoSignMissing, LockedOut, NotGranted, OutsideTimeWindow, ValueMissing};
+        for (denials, reason) in [
+            (&[CoSignMissing, NotGranted][..], "NotGranted"),
+            (&[NotGranted, CoSignMissing], "NotGranted"),
+            (&[OutsideTimeWindow, CoSignMissing, LockedOut], "OutsideTimeWindow"),
+            (&[OutsideTimeWindow, ValueMissing, NotGranted], "ValueMissing"),
+        ] {
+            let denied = |denial: &DenialReason| MissingFile {
+                reason: denial.as_str(),
+                denial: Some(*denial),
+                ..missing("a", false, false)
+            };
+            let set = FileSet { missing: denials.iter().map(denied).collect(), ..FileSet::default() };
+            let published = Published { change: Change::None, stayed: BTreeSet::new() };
+            assert_eq!(verdict(&set, &published).1, reason, "{denials:?}");
+        }
+        let published = Published { change: Change::None, stayed: BTreeSet::new() };
+        let invalid = MissingFile { reason: reason::FILE_INVALID, denial: None, ..missing("b", false, false) };
+        let waits = MissingFile { denial: Some(CoSignMissing), ..missing("a", false, false) };
+        let set = FileSet { missing: vec![waits, invalid], ..FileSet::default() };
+        assert_eq!(verdict(&set, &published), (false, "FileInvalid", "file b waits (and 1 more)".to_owned()));
     }
 
     #[test]

@@ -31,6 +31,18 @@ pub struct Denial {
     pub message: String,
 }
 
+/// Denials that a clock or a person ends, in their own time and as a policy or an owner wants it. All others are over soon, or
+/// somebody has something to repair.
+pub const PATIENT: [DenialReason; 7] = [
+    DenialReason::OutsideTimeWindow,
+    DenialReason::RateCapReached,
+    DenialReason::CoSignMissing,
+    DenialReason::CoSignRefused,
+    DenialReason::ReleaseMissing,
+    DenialReason::ProjectFrozen,
+    DenialReason::LockedOut,
+];
+
 /// What an answer brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Progress {

@@ -8,7 +8,7 @@ use sikkerkey_files::{Content, FileError, Source};
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::sync::{File, Input, SecretKey};
 
-use crate::fetch::{Denial, Holdings};
+use crate::fetch::{Denial, Holdings, PATIENT};
 use crate::manifest::{Manifest, Part, SecretVersion};
 use crate::state::reason;
 
@@ -46,6 +46,13 @@ pub struct MissingFile {
     pub denial: Option<DenialReason>,
     /// Why, for a person; names the file.
     pub message: String,
+}
+
+impl MissingFile {
+    /// Whether a clock or a person is awaited, and nothing is there to repair.
+    pub fn is_patient(&self) -> bool {
+        self.denial.is_some_and(|denial| PATIENT.contains(&denial))
+    }
 }
 
 /// A delivery's files as they stand.
