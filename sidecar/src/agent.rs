@@ -32,6 +32,8 @@ const DEFAULT_STALENESS: Duration = Duration::from_hours(24);
 /// What the state says for as long as the files are gone for this.
 const STALE: &str =
     "the server was away for longer than spec.delivery.maxStaleness: the files are removed until it is back";
+/// The shortest pause between two attempts to remove stale files: a call of the server is cut short by each.
+const MIN_REMOVAL_PAUSE: Duration = Duration::from_secs(1);
 /// How long a started process may take before it removes files of an earlier one that have become stale meanwhile.
 const ADOPTION: Duration = Duration::from_secs(5);
 
@@ -55,6 +57,8 @@ pub struct Agent {
     stale_at_written: UnixMillis,
     /// Whether what is held is not what is in the volume.
     is_unpublished: bool,
+    /// How often in a row nothing got there.
+    publish_failures: u32,
     /// Whether the files are gone because the server was away for too long, and still is.
     are_stale: bool,
     /// What others are shown and told.
@@ -95,6 +99,7 @@ impl Agent {
             stale_at,
             stale_at_written: 0,
             is_unpublished: true,
+            publish_failures: 0,
             are_stale: false,
             outlook,
             has_application: true,
@@ -273,8 +278,9 @@ impl Agent {
         let was_held = schedule::was_held(held, started.elapsed());
         self.idle = if was_news || was_held { 0 } else { self.idle.saturating_add(1) };
         let pause = if self.is_unpublished {
-            // The volume is the trouble, not the server: it may have room again soon.
-            Duration::from_secs(1)
+            // The volume is the trouble, not the server, which is asked less and less often while nothing can be done with
+            // its answers. It is asked all the same: a denial takes files away without any room.
+            schedule::backoff(self.publish_failures, self.client.random().jitter(), None)
         } else {
             schedule::pause(next, was_news, self.idle)
         };
@@ -372,6 +378,7 @@ impl Agent {
         self.outlook.counts().publications.add(&published);
         match published {
             Ok(published) => {
+                self.publish_failures = 0;
                 self.outlook.files_are_stale(STALE);
                 self.tell_application(&published);
                 self.state.keep_files_until(None);
@@ -379,7 +386,9 @@ impl Agent {
                 self.state.say(false, reason::FILES_STALE, STALE);
             }
             Err(error) => {
-                self.stale_at = Some(Instant::now() + Duration::from_secs(1));
+                self.publish_failures = self.publish_failures.saturating_add(1);
+                let pause = schedule::backoff(self.publish_failures, self.client.random().jitter(), None);
+                self.stale_at = Some(Instant::now() + pause.max(MIN_REMOVAL_PAUSE));
                 self.state.say(self.state.is_ready(), error.reason(), &in_full(&error));
             }
         }
@@ -390,6 +399,7 @@ impl Agent {
     /// Writes what is held and says how it stands.
     fn publish(&mut self) {
         if self.holdings.delivery().is_none() {
+            self.publish_failures = self.publish_failures.saturating_add(1);
             let message = "the server has not said which files to write";
             return self.state.say(self.state.is_ready(), reason::PENDING, message);
         }
@@ -404,12 +414,14 @@ impl Agent {
             Ok(published) => {
                 self.outlook.published(&set, &published);
                 self.is_unpublished = false;
+                self.publish_failures = 0;
                 self.tell_application(&published);
                 let (ready, reason, message) = verdict(&set, &published);
                 self.state.say(ready, reason, &message);
             }
             Err(error) => {
                 self.is_unpublished = true;
+                self.publish_failures = self.publish_failures.saturating_add(1);
                 self.state.say(self.state.is_ready(), error.reason(), &in_full(&error));
             }
         }

@@ -228,6 +228,28 @@ async fn a_value_that_does_not_fit_its_format_takes_no_working_file_away() {
 }
 
 #[tokio::test]
+async fn the_server_is_asked_less_and_less_often_while_the_volume_takes_nothing() {
+    let peer = peer_with(&[("a", "one")]).await;
+    let pod = Pod::new(&peer);
+    let in_the_way = pod.volume().join("a");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let mut agent = pod.agent();
+    let mut pauses = vec![];
+    for _ in 0..40 {
+        pauses.push(agent.exchange().await);
+        assert_eq!(agent.said().reason, "PublishFailed");
+    }
+    // Random times up to a bound that doubles: of thirty up to half a minute, one is above five seconds.
+    let longest = |pauses: &[Duration]| pauses.iter().max().copied().unwrap();
+    assert!(longest(&pauses[..4]) < Duration::from_secs(2), "{pauses:?}");
+    assert!(longest(&pauses[10..]) > Duration::from_secs(5), "{pauses:?}");
+    std::fs::remove_dir(&in_the_way).unwrap();
+    agent.exchange().await;
+    assert!(agent.said().ready, "{:?}", agent.said());
+    assert_eq!(pod.read("a").as_deref(), Some("one"));
+}
+
+#[tokio::test]
 async fn a_store_does_not_change_while_its_secrets_do_not() {
     let peer = peer_with(&[("ca", include_str!("../../files/tests/fixtures/tls/root.crt")), ("pw", "changeit")]).await;
     peer.change(|world| {
