@@ -19,7 +19,7 @@ use crate::fetch::{Holdings, Progress};
 use crate::identity::Identity;
 use crate::notify::Notifier;
 use crate::outlook::Outlook;
-use crate::publish::{Change, Label, Published, Volume};
+use crate::publish::{Change, Label, PublishError, Published, Volume};
 use crate::render::{FileSet, MissingFile, render};
 use crate::schedule;
 use crate::state::{State, StateFile, reason};
@@ -375,7 +375,7 @@ impl Agent {
         self.holdings.forget_values();
         let label = self.label();
         let published = self.volume.publish(&[], &BTreeSet::new(), &label);
-        self.outlook.counts().publications.add(&published);
+        self.count(&published);
         match published {
             Ok(published) => {
                 self.publish_failures = 0;
@@ -409,7 +409,7 @@ impl Agent {
         let may_stay: BTreeSet<_> = set.missing.iter().filter_map(|missing| missing.may_stay.clone()).collect();
         let label = self.label();
         let published = self.volume.publish(&set.files, &may_stay, &label);
-        self.outlook.counts().publications.add(&published);
+        self.count(&published);
         match published {
             Ok(published) => {
                 self.outlook.published(&set, &published);
@@ -424,6 +424,13 @@ impl Agent {
                 self.publish_failures = self.publish_failures.saturating_add(1);
                 self.state.say(self.state.is_ready(), error.reason(), &in_full(&error));
             }
+        }
+    }
+
+    /// Counts sets that were put in place, and those that could not be.
+    fn count(&self, published: &Result<Published, PublishError>) {
+        if !matches!(published, Ok(Published { change: Change::None, .. })) {
+            self.outlook.counts().publications.add(published);
         }
     }
 

@@ -1,11 +1,13 @@
 //! What is written, and when it is taken away.
 
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sikkerkey_protocol::Call;
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::sync::{ChangeAction, File, Format, Input, OnChange, OnDenied, Pkcs12, Sync};
+use sikkerkey_sidecar::status::Board;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -272,6 +274,7 @@ async fn a_store_does_not_change_while_its_secrets_do_not() {
 #[tokio::test]
 async fn a_killed_sidecar_goes_on_where_it_was_and_no_file_is_ever_missing() {
     let peer = peer_with(&[("a", "one"), ("b", "two")]).await;
+    let board = Arc::<Board>::default();
     let mut pod = Pod::started(&peer);
     pod.is_ready().await;
     let (generation, first) = (pod.generation(), peer.world().alive()[0].clone());
@@ -280,6 +283,7 @@ async fn a_killed_sidecar_goes_on_where_it_was_and_no_file_is_ever_missing() {
 
     // It reads a again, but must not read b: the file stays as it was.
     peer.change(|world| world.deny("b", DenialReason::RateCapReached, "again at noon"));
+    pod.show_on(&board);
     pod.start();
     assert!(!pod.state().ready, "the state of the dead one does not count");
     assert_eq!(pod.generation(), generation);
@@ -289,6 +293,8 @@ async fn a_killed_sidecar_goes_on_where_it_was_and_no_file_is_ever_missing() {
         "2 files; as it was before, because file b waits for Secret shop/b: RateCapReached: again at noon"
     );
     assert_eq!(pod.generation(), generation, "nothing changed for the application");
+    let publications = |count| board.metrics().contains(&format!("publications_total{{result=\"ok\"}} {count}\n"));
+    assert!(publications(0), "no set was put in place");
     assert_eq!(pod.read("b").as_deref(), Some("two"));
     assert_ne!(*peer.world().alive()[0], first, "it has a new identity");
     assert_eq!(peer.world().alive().len(), 1);
@@ -297,6 +303,7 @@ async fn a_killed_sidecar_goes_on_where_it_was_and_no_file_is_ever_missing() {
     peer.change(|world| world.deny("b", DenialReason::NotGranted, ""));
     pod.lacks("b").await;
     assert_eq!(pod.read("a").as_deref(), Some("one"));
+    eventually("that set is counted", || publications(1)).await;
 }
 
 #[tokio::test]
