@@ -19,7 +19,7 @@ use crate::fetch::{Holdings, Progress};
 use crate::identity::Identity;
 use crate::notify::Notifier;
 use crate::outlook::Outlook;
-use crate::publish::{Change, Label, Published, Volume};
+use crate::publish::{Change, Label, PublishError, Published, Volume};
 use crate::render::{FileSet, MissingFile, render};
 use crate::schedule;
 use crate::state::{State, StateFile, reason};
@@ -32,6 +32,8 @@ const DEFAULT_STALENESS: Duration = Duration::from_hours(24);
 /// What the state says for as long as the files are gone for this.
 const STALE: &str =
     "the server was away for longer than spec.delivery.maxStaleness: the files are removed until it is back";
+/// The shortest pause between two attempts to remove stale files: a call of the server is cut short by each.
+const MIN_REMOVAL_PAUSE: Duration = Duration::from_secs(1);
 /// How long a started process may take before it removes files of an earlier one that have become stale meanwhile.
 const ADOPTION: Duration = Duration::from_secs(5);
 
@@ -55,6 +57,8 @@ pub struct Agent {
     stale_at_written: UnixMillis,
     /// Whether what is held is not what is in the volume.
     is_unpublished: bool,
+    /// How often in a row nothing got there.
+    publish_failures: u32,
     /// Whether the files are gone because the server was away for too long, and still is.
     are_stale: bool,
     /// What others are shown and told.
@@ -95,6 +99,7 @@ impl Agent {
             stale_at,
             stale_at_written: 0,
             is_unpublished: true,
+            publish_failures: 0,
             are_stale: false,
             outlook,
             has_application: true,
@@ -278,8 +283,9 @@ impl Agent {
         let was_held = schedule::was_held(held, started.elapsed());
         self.idle = if was_news || was_held { 0 } else { self.idle.saturating_add(1) };
         let pause = if self.is_unpublished {
-            // The volume is the trouble, not the server: it may have room again soon.
-            Duration::from_secs(1)
+            // The volume is the trouble, not the server, which is asked less and less often while nothing can be done with
+            // its answers. It is asked all the same: a denial takes files away without any room.
+            schedule::backoff(self.publish_failures, self.client.random().jitter(), None)
         } else {
             schedule::pause(next, was_news, self.idle)
         };
@@ -374,9 +380,10 @@ impl Agent {
         self.holdings.forget_values();
         let label = self.label();
         let published = self.volume.publish(&[], &BTreeSet::new(), &label);
-        self.outlook.counts().publications.add(&published);
+        self.count(&published);
         match published {
             Ok(published) => {
+                self.publish_failures = 0;
                 self.outlook.files_are_stale(STALE);
                 self.tell_application(&published);
                 self.state.keep_files_until(None);
@@ -384,7 +391,9 @@ impl Agent {
                 self.state.say(false, reason::FILES_STALE, STALE);
             }
             Err(error) => {
-                self.stale_at = Some(Instant::now() + Duration::from_secs(1));
+                self.publish_failures = self.publish_failures.saturating_add(1);
+                let pause = schedule::backoff(self.publish_failures, self.client.random().jitter(), None);
+                self.stale_at = Some(Instant::now() + pause.max(MIN_REMOVAL_PAUSE));
                 self.state.say(self.state.is_ready(), error.reason(), &in_full(&error));
             }
         }
@@ -395,26 +404,38 @@ impl Agent {
     /// Writes what is held and says how it stands.
     fn publish(&mut self) {
         if self.holdings.delivery().is_none() {
+            self.publish_failures = self.publish_failures.saturating_add(1);
             let message = "the server has not said which files to write";
             return self.state.say(self.state.is_ready(), reason::PENDING, message);
         }
-        let set = render(&self.holdings);
+        // Before the application runs, nothing is lost when a file goes, and old ones are not taken for right.
+        let in_place = if self.has_application { self.volume.manifest() } else { None };
+        let set = render(&self.holdings, in_place.as_ref());
         let may_stay: BTreeSet<_> = set.missing.iter().filter_map(|missing| missing.may_stay.clone()).collect();
         let label = self.label();
         let published = self.volume.publish(&set.files, &may_stay, &label);
-        self.outlook.counts().publications.add(&published);
+        self.count(&published);
         match published {
             Ok(published) => {
                 self.outlook.published(&set, &published);
                 self.is_unpublished = false;
+                self.publish_failures = 0;
                 self.tell_application(&published);
                 let (ready, reason, message) = verdict(&set, &published);
                 self.state.say(ready, reason, &message);
             }
             Err(error) => {
                 self.is_unpublished = true;
+                self.publish_failures = self.publish_failures.saturating_add(1);
                 self.state.say(self.state.is_ready(), error.reason(), &in_full(&error));
             }
+        }
+    }
+
+    /// Counts sets that were put in place, and those that could not be.
+    fn count(&self, published: &Result<Published, PublishError>) {
+        if !matches!(published, Ok(Published { change: Change::None, .. })) {
+            self.outlook.counts().publications.add(published);
         }
     }
 
@@ -425,7 +446,10 @@ impl Agent {
 
     fn tell_application(&mut self, published: &Published) {
         tracing::debug!(change = ?published.change, "published");
-        if published.change == Change::Swapped && self.has_application {
+        // Until every required file has been there once, the application is not started: what makes the set whole is what it
+        // starts with.
+        let is_running = self.has_application && self.state.said().was_complete;
+        if published.change == Change::Swapped && is_running {
             self.notifier.changed(self.holdings.delivery().and_then(|delivery| delivery.on_change.as_ref()));
         }
     }
@@ -447,13 +471,15 @@ async fn before<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -
     }
 }
 
-/// Whether every required file is in place, why, and in words.
+/// Whether every required file is in place, why, and in words. What somebody may have to repair comes before what a clock or a
+/// person ends by themselves: whoever waits for all of it has to know of that first.
 fn verdict(set: &FileSet, published: &Published) -> (bool, &'static str, String) {
     let is_absent = |file: &&MissingFile| file.may_stay.as_ref().is_none_or(|name| !published.stayed.contains(name));
     let mut absent = set.missing.iter().filter(is_absent);
     let required: Vec<_> = absent.clone().filter(|file| !file.optional).collect();
-    if let [first, rest @ ..] = &*required {
-        let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
+    if let Some(first) = required.iter().find(|file| !file.is_patient()).or(required.first()) {
+        let rest = required.len() - 1;
+        let more = if rest == 0 { String::new() } else { format!(" (and {rest} more)") };
         return (false, first.reason, format!("{}{more}", first.message));
     }
     let count = set.files.len() + published.stayed.len();
@@ -482,8 +508,34 @@ mod tests {
             may_stay,
             optional,
             reason: "NotGranted",
+            denial: Some(DenialReason::NotGranted),
             message: format!("file {path} waits"),
         }
+    }
+
+    #[test]
+    fn what_somebody_may_have_to_repair_comes_before_what_a_clock_or_a_person_ends() {
+        use DenialReason::{CoSignMissing, LockedOut, NotGranted, OutsideTimeWindow, ValueMissing};
+        for (denials, reason) in [
+            (&[CoSignMissing, NotGranted][..], "NotGranted"),
+            (&[NotGranted, CoSignMissing], "NotGranted"),
+            (&[OutsideTimeWindow, CoSignMissing, LockedOut], "OutsideTimeWindow"),
+            (&[OutsideTimeWindow, ValueMissing, NotGranted], "ValueMissing"),
+        ] {
+            let denied = |denial: &DenialReason| MissingFile {
+                reason: denial.as_str(),
+                denial: Some(*denial),
+                ..missing("a", false, false)
+            };
+            let set = FileSet { missing: denials.iter().map(denied).collect(), ..FileSet::default() };
+            let published = Published { change: Change::None, stayed: BTreeSet::new() };
+            assert_eq!(verdict(&set, &published).1, reason, "{denials:?}");
+        }
+        let published = Published { change: Change::None, stayed: BTreeSet::new() };
+        let invalid = MissingFile { reason: reason::FILE_INVALID, denial: None, ..missing("b", false, false) };
+        let waits = MissingFile { denial: Some(CoSignMissing), ..missing("a", false, false) };
+        let set = FileSet { missing: vec![waits, invalid], ..FileSet::default() };
+        assert_eq!(verdict(&set, &published), (false, "FileInvalid", "file b waits (and 1 more)".to_owned()));
     }
 
     #[test]

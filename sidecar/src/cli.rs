@@ -41,7 +41,8 @@ Usage: sikkerkey-sidecar run|init|wait|ready|cosign
 
   run    be the sidecar, until SIGTERM
   init   write the files once, give the identity up and end; exit 1 with the reason if a file cannot be had. It waits for
-         as long as a policy says, and for anything else at most 5 minutes
+         a window, a cap, an approval, a release, a frozen project or a lockout as long as it takes, and for anything else
+         at most 5 minutes
   wait   wait until the files are there, at most 45 seconds; exit 1 with the reason if they are not
   ready  exit 0 if the files are there, else 1 with the reason
 

@@ -31,6 +31,18 @@ pub struct Denial {
     pub message: String,
 }
 
+/// Denials that a clock or a person ends, in their own time and as a policy or an owner wants it. All others are over soon, or
+/// somebody has something to repair.
+pub const PATIENT: [DenialReason; 7] = [
+    DenialReason::OutsideTimeWindow,
+    DenialReason::RateCapReached,
+    DenialReason::CoSignMissing,
+    DenialReason::CoSignRefused,
+    DenialReason::ReleaseMissing,
+    DenialReason::ProjectFrozen,
+    DenialReason::LockedOut,
+];
+
 /// What an answer brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Progress {
@@ -121,7 +133,7 @@ impl Holdings {
         self.secrets.get(key)?.denial.as_ref()
     }
 
-    /// Whether a file that an earlier process wrote may stay while this one holds no value for it.
+    /// Whether a file of this secret may stay while nothing newer can be written.
     pub fn may_stay(&self, key: &SecretKey) -> bool {
         let denial = self.denial(key);
         denial.is_none_or(|denial| {

@@ -2,9 +2,10 @@
 //!
 //! The same loop as the sidecar's, until every required file is there. How long that may take follows from what it waits for:
 //!
-//! * **A clock or a person, as a policy wants it** (a window, a cap, an approval): as long as it takes. The container runs, keeps
-//!   its key and logs what it waits for, so no gate is needed and no approval is asked for anew.
-//! * **Anything else** (no grant, a server that is away, a volume that is full): [`PATIENCE`], counted anew after each time of the
+//! * **A clock or a person, and nothing else** ([`PATIENT`]: a window, a cap, an approval or its refusal, a release after a
+//!   restore, a frozen project, a lockout): as long as it takes. The container runs, keeps its key and logs what it waits for, so no
+//!   gate is needed and no approval is asked for anew.
+//! * **Anything else for any of the files** (no grant, a server that is away, a volume that is full): [`PATIENCE`], counted anew after each time of the
 //!   first kind. Then it ends with the reason as its last line, which the kubelet shows as the container's message, and the
 //!   kubelet starts it again with its back-off; in a pod with `restartPolicy: Never` the pod has failed.
 //! * **A refused enrolment**: not at all.
@@ -19,10 +20,10 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use sikkerkey_protocol::denial::DenialReason as Denied;
 use tokio::time::{Instant, timeout_at};
 
 use crate::agent::Agent;
+use crate::fetch::PATIENT;
 use crate::state::{State, reason};
 
 /// How long to wait for what should be there already.
@@ -70,11 +71,11 @@ pub async fn write_once(agent: &mut Agent) -> Result<(), Why> {
     let mut deadline = Some(Instant::now() + PATIENCE);
     loop {
         let pause = within(deadline, pin!(agent.exchange())).await?;
-        deadline = match outlook(agent.said()) {
-            Outlook::Done => return Ok(()),
-            Outlook::Refused => return Err(Why::Refused),
-            Outlook::Hours => None,
-            Outlook::Soon => deadline.or_else(|| Some(Instant::now() + PATIENCE)),
+        deadline = match prospect(agent.said()) {
+            Prospect::Done => return Ok(()),
+            Prospect::Refused => return Err(Why::Refused),
+            Prospect::Hours => None,
+            Prospect::Soon => deadline.or_else(|| Some(Instant::now() + PATIENCE)),
         };
         within(deadline, agent.rest(pause)).await?;
     }
@@ -89,7 +90,7 @@ async fn within<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -
 
 /// What may be hoped for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outlook {
+enum Prospect {
     /// All is there.
     Done,
     /// Nothing.
@@ -100,21 +101,13 @@ enum Outlook {
     Soon,
 }
 
-fn outlook(said: &State) -> Outlook {
-    const PATIENT: [Denied; 7] = [
-        Denied::OutsideTimeWindow,
-        Denied::RateCapReached,
-        Denied::CoSignMissing,
-        Denied::CoSignRefused,
-        Denied::ReleaseMissing,
-        Denied::ProjectFrozen,
-        Denied::LockedOut,
-    ];
+/// The state has a reason of [`PATIENT`] only if every required file that is missing has one.
+fn prospect(said: &State) -> Prospect {
     match said.reason.as_str() {
-        _ if said.ready => Outlook::Done,
-        reason::ENROLMENT_REFUSED => Outlook::Refused,
-        other if PATIENT.iter().any(|denied| denied.as_str() == other) => Outlook::Hours,
-        _ => Outlook::Soon,
+        _ if said.ready => Prospect::Done,
+        reason::ENROLMENT_REFUSED => Prospect::Refused,
+        other if PATIENT.iter().any(|denied| denied.as_str() == other) => Prospect::Hours,
+        _ => Prospect::Soon,
     }
 }
 
@@ -124,26 +117,38 @@ mod tests {
 
     fn said(ready: bool, reason: &str) -> State {
         let message = "file a waits".to_owned();
-        State { ready, reason: reason.to_owned(), message, time: String::new(), machine: false, files_until: None }
+        State {
+            ready,
+            reason: reason.to_owned(),
+            message,
+            time: String::new(),
+            machine: false,
+            files_until: None,
+            was_complete: false,
+        }
     }
 
     #[test]
     fn it_waits_long_for_a_policy_not_long_for_a_fault_and_not_at_all_when_refused() {
         for (ready, reason, expected) in [
-            (true, "Ready", Outlook::Done),
-            (false, "EnrolmentRefused", Outlook::Refused),
-            (false, "OutsideTimeWindow", Outlook::Hours),
-            (false, "CoSignMissing", Outlook::Hours),
-            (false, "RateCapReached", Outlook::Hours),
-            (false, "NotGranted", Outlook::Soon),
-            (false, "PolicyEnded", Outlook::Soon),
-            (false, "MachineSuspended", Outlook::Soon),
-            (false, "EnrolmentFailed", Outlook::Soon),
-            (false, "ServerUnreachable", Outlook::Soon),
-            (false, "VolumeFull", Outlook::Soon),
-            (false, "Starting", Outlook::Soon),
+            (true, "Ready", Prospect::Done),
+            (false, "EnrolmentRefused", Prospect::Refused),
+            (false, "OutsideTimeWindow", Prospect::Hours),
+            (false, "CoSignMissing", Prospect::Hours),
+            (false, "RateCapReached", Prospect::Hours),
+            (false, "CoSignRefused", Prospect::Hours),
+            (false, "ReleaseMissing", Prospect::Hours),
+            (false, "ProjectFrozen", Prospect::Hours),
+            (false, "LockedOut", Prospect::Hours),
+            (false, "NotGranted", Prospect::Soon),
+            (false, "PolicyEnded", Prospect::Soon),
+            (false, "MachineSuspended", Prospect::Soon),
+            (false, "EnrolmentFailed", Prospect::Soon),
+            (false, "ServerUnreachable", Prospect::Soon),
+            (false, "VolumeFull", Prospect::Soon),
+            (false, "Starting", Prospect::Soon),
         ] {
-            assert_eq!(outlook(&said(ready, reason)), expected, "{reason}");
+            assert_eq!(prospect(&said(ready, reason)), expected, "{reason}");
         }
     }
 

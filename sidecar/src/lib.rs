@@ -11,7 +11,8 @@
 //! 4. [`render`] makes the content of every file with the crate `sikkerkey-files`, which says as well where a file may
 //!    stand, and [`publish`] swaps the whole set in with one rename.
 //! 5. [`notify`] tells the application of a change, by HTTP or by a [`signal`]; [`manifest`] says which versions stand there.
-//! 6. Whoever looks in: [`status`] and [`status_server`] answer it, and [`report`] has the operator write Events.
+//! 6. Whoever looks in: [`outlook`] puts together what others are shown and told; [`status`] and [`status_server`] answer
+//!    it, and [`report`] has the operator write Events.
 //! 7. `wait` and `ready` ([`wait`]) read what the sidecar says about itself ([`state`]), and hold the application back.
 //!
 //! [`init`] goes the same way once and ends: what is written is then kept current by nobody, and the identity is given up.
@@ -45,10 +46,14 @@
 //! * Server away later: the files stay for `maxStaleness` since it was last heard from, then they go. A restarted process
 //!   goes on with the time that was left.
 //! * Identity refused (401): enrols anew with the present token, files stay meanwhile.
-//! * A read denied: the file goes or stays by the reason ([`fetch`]). A required file that is missing holds the
-//!   application back at the start; later the set is written without it.
+//! * A read denied: the file goes or stays by the reason ([`fetch`]), and stays only if it was made of the secrets that the
+//!   delivery names for it now ([`render`]). A required file that is missing holds the application back at the start; later
+//!   the set is written without it.
+//! * A value does not fit its format: the file holds the application back at the start; later it stays as it was, and the
+//!   state says why.
 //! * The application cannot be told, or the operator takes no report: it is tried a few times and logged; no read waits.
-//! * Volume full: the set before stays; the state says so.
+//! * Volume full, or something in the way: the set before stays, but for what is not wanted any more; the state says so, and
+//!   the next attempts come less and less often.
 
 pub mod agent;
 pub mod backing;

@@ -3,6 +3,8 @@
 //! No value is in it, but a checksum of each file, by which a short value can be guessed. So it is as strict as the
 //! strictest file beside it: whoever may read it may read them all. Its name is none that a Machine can give a file.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::id::SecretId;
 
@@ -51,8 +53,21 @@ pub struct SecretVersion {
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// The one field that was taken of it, if it was not the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
     /// Which version.
     pub version: u64,
+}
+
+/// Something that is taken of a secret, of whichever version: namespace, name and field.
+pub type Part<'a> = (&'a str, &'a str, Option<&'a str>);
+
+impl SecretVersion {
+    /// What of a secret it is a version of.
+    pub fn part(&self) -> Part<'_> {
+        (&self.namespace, &self.name, self.field.as_deref())
+    }
 }
 
 impl Manifest {
@@ -64,6 +79,12 @@ impl Manifest {
     /// What a file was made of.
     pub fn secrets_of(&self, path: &str) -> Vec<SecretVersion> {
         self.files.iter().find(|entry| entry.path == path).map(|entry| entry.secrets.clone()).unwrap_or_default()
+    }
+
+    /// Whether a file was made of these very parts of secrets, of whichever versions.
+    pub fn is_made_of(&self, path: &str, parts: &BTreeSet<Part<'_>>) -> bool {
+        let entry = self.files.iter().find(|entry| entry.path == path);
+        entry.is_some_and(|entry| entry.secrets.iter().map(SecretVersion::part).collect::<BTreeSet<_>>() == *parts)
     }
 
     /// Its permission bits: those that every file has.
@@ -107,5 +128,33 @@ mod tests {
         assert_eq!(mode(&[0o444, 0o400]), 0o400);
         assert_eq!(mode(&[0o440, 0o004]), 0o400);
         assert_eq!(mode(&[0o777]), 0o444, "nobody writes it");
+    }
+
+    #[test]
+    fn a_file_is_made_of_the_same_parts_whatever_their_order_and_versions() {
+        let part = |name: &str, field: Option<&str>, version| SecretVersion {
+            id: "sk_a".parse().unwrap(),
+            namespace: "shop".into(),
+            name: name.into(),
+            field: field.map(Into::into),
+            version,
+        };
+        let secrets = vec![part("tls", None, 3), part("db", Some("password"), 7)];
+        let entry = Entry { path: "a".into(), mode: octal(0o444), size: 0, sha256: String::new(), secrets };
+        let manifest = Manifest { time: String::new(), delivery_revision: None, files: vec![entry] };
+        let (db, tls) = (("shop", "db", Some("password")), ("shop", "tls", None));
+        for (path, parts, is_made_of) in [
+            ("a", vec![db, tls], true),
+            ("b", vec![db, tls], false),
+            ("a", vec![db], false),
+            ("a", vec![tls], false),
+            ("a", vec![], false),
+            ("a", vec![db, tls, ("shop", "more", None)], false),
+            ("a", vec![("shop", "db", None), tls], false),
+            ("a", vec![("shop", "db", Some("username")), tls], false),
+            ("a", vec![("bank", "db", Some("password")), tls], false),
+        ] {
+            assert_eq!(manifest.is_made_of(path, &parts.iter().copied().collect()), is_made_of, "{path} {parts:?}");
+        }
     }
 }

@@ -116,7 +116,8 @@ impl Outlook {
     pub fn published(&mut self, set: &FileSet, published: &Published) {
         let now = stand(set, published);
         let was_present = |path: &str| self.files.iter().any(|file| file.present && file.path == path);
-        let absent = now.iter().filter(|file| !file.present).map(|file| &file.path);
+        let is_denied = |path: &str| set.missing.iter().any(|file| file.denial.is_some() && file.path == path);
+        let absent = now.iter().filter(|file| !file.present && is_denied(&file.path)).map(|file| &file.path);
         self.removed = absent.filter(|path| was_present(path) || self.removed.contains(*path)).cloned().collect();
         self.files = now;
     }
@@ -224,8 +225,39 @@ fn stand(set: &FileSet, published: &Published) -> Vec<FileStanding> {
 
 #[cfg(test)]
 mod tests {
+    use sikkerkey_protocol::denial::DenialReason;
+
     use super::*;
     use crate::client::Origin;
+    use crate::publish::Change;
+    use crate::render::MissingFile;
+
+    #[test]
+    fn only_a_file_that_was_there_and_is_denied_counts_as_removed() {
+        let missing = |reason: &'static str, denial| MissingFile {
+            path: "a".to_owned(),
+            may_stay: None,
+            optional: false,
+            reason,
+            denial,
+            message: reason.to_owned(),
+        };
+        let denied = missing("NotGranted", Some(DenialReason::NotGranted));
+        for (was_there, missing, is_removed) in [
+            (true, denied.clone(), true),
+            (false, denied, false),
+            (true, missing("FileInvalid", None), false),
+            (true, missing("Pending", None), false),
+        ] {
+            let mut outlook = outlook(&[("a", was_there, false, None)], &[]);
+            let published = Published { change: Change::Swapped, stayed: BTreeSet::new() };
+            let set = FileSet { missing: vec![missing], ..FileSet::default() };
+            outlook.published(&set, &published);
+            assert_eq!(outlook.removed.contains("a"), is_removed, "{was_there} {set:?}");
+            outlook.published(&set, &published);
+            assert_eq!(outlook.removed.contains("a"), is_removed, "as long as it is denied");
+        }
+    }
 
     fn outlook(files: &[(&str, bool, bool, Option<&str>)], removed: &[&str]) -> Outlook {
         let doorway = Doorway { operator: Origin::parse("https://operator").unwrap(), token: "/nowhere".into() };
@@ -301,6 +333,7 @@ mod tests {
                 time: String::new(),
                 machine: false,
                 files_until: None,
+                was_complete: false,
             };
             let expected = expected.map(|(reason, message)| (reason, message.to_owned()));
             assert_eq!(outlook(files, removed).news(&said), expected, "{files:?} {removed:?} {reason}");
@@ -314,6 +347,7 @@ mod tests {
             time: String::new(),
             machine: false,
             files_until: None,
+            was_complete: false,
         };
         assert_eq!(refused.news(&said), Some((R::EnrolmentRefused, "said".to_owned())));
     }

@@ -21,7 +21,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, readlinkat, renameat, symlinkat, unlinkat};
 
 use self::generation::Generation;
-use crate::manifest::{self, Entry, Manifest};
+use crate::manifest::{self, Entry, Manifest, SecretVersion};
 use crate::render::RenderedFile;
 use crate::state::reason;
 use sikkerkey_files::layout::FileName;
@@ -123,9 +123,15 @@ impl Volume {
         self.current().is_some_and(|generation| !generation.files().unwrap_or_default().is_empty())
     }
 
+    /// What was written down of the set in place.
+    pub fn manifest(&self) -> Option<Manifest> {
+        self.current()?.manifest()
+    }
+
     /// Puts `files` in place, and beside them those of `may_stay` that are there already.
     ///
-    /// When there is no room, files that are not wanted any more go all the same; the others stay as they are.
+    /// When there is no room, files that are not wanted any more go all the same, and so do those that were made of other
+    /// secrets; the others stay as they are.
     pub fn publish(
         &self,
         files: &[RenderedFile],
@@ -134,7 +140,14 @@ impl Volume {
     ) -> Result<Published, PublishError> {
         let published = self.put(files, may_stay, label);
         if matches!(published, Err(PublishError::Full)) {
-            let wanted = files.iter().map(|file| file.name.clone()).chain(may_stay.iter().cloned()).collect();
+            let in_place = self.manifest();
+            // Where there was no room for the manifest either, nothing tells of what secrets a file is.
+            let is_of_the_same = |file: &&RenderedFile| {
+                let parts = file.made_of.iter().map(SecretVersion::part).collect();
+                in_place.as_ref().is_none_or(|manifest| manifest.is_made_of(file.name.as_str(), &parts))
+            };
+            let older = files.iter().filter(is_of_the_same).map(|file| file.name.clone());
+            let wanted = older.chain(may_stay.iter().cloned()).collect();
             self.put(&[], &wanted, &Label { stamp: format!("{}.less", label.stamp), ..label.clone() })?;
         }
         published

@@ -8,8 +8,8 @@ use sikkerkey_files::{Content, FileError, Source};
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::sync::{File, Input, SecretKey};
 
-use crate::fetch::{Denial, Holdings};
-use crate::manifest::SecretVersion;
+use crate::fetch::{Denial, Holdings, PATIENT};
+use crate::manifest::{Manifest, Part, SecretVersion};
 use crate::state::reason;
 
 /// A file that can be written.
@@ -36,14 +36,23 @@ impl fmt::Debug for RenderedFile {
 pub struct MissingFile {
     /// Where it would be.
     pub path: String,
-    /// Where it would be, if what an earlier process wrote there may stay.
+    /// Where it is, if what stands there may stay.
     pub may_stay: Option<FileName>,
     /// Whether the application starts without it.
     pub optional: bool,
     /// Why, for a program: of [`reason`], or a denial's.
     pub reason: &'static str,
+    /// The denial it waits behind, if it is one.
+    pub denial: Option<DenialReason>,
     /// Why, for a person; names the file.
     pub message: String,
+}
+
+impl MissingFile {
+    /// Whether a clock or a person is awaited, and nothing is there to repair.
+    pub fn is_patient(&self) -> bool {
+        self.denial.is_some_and(|denial| PATIENT.contains(&denial))
+    }
 }
 
 /// A delivery's files as they stand.
@@ -68,13 +77,14 @@ pub struct KeptFile {
     pub message: String,
 }
 
-/// Renders what is held.
-pub fn render(holdings: &Holdings) -> FileSet {
+/// Renders what is held. `in_place` says of the set in place what its files were made of: a file that cannot be written may
+/// stay only as long as it is made of the secrets that the delivery has for it now.
+pub fn render(holdings: &Holdings, in_place: Option<&Manifest>) -> FileSet {
     let mut set = FileSet::default();
     let Some(delivery) = holdings.delivery() else { return set };
     let names = layout::plan(delivery.files.iter().map(|file| file.path.as_str()));
     for (file, name) in delivery.files.iter().zip(names) {
-        match place(file, name, holdings) {
+        match place(file, name, holdings, in_place) {
             Ok(rendered) => {
                 let denied = inputs(file).find_map(|input| Some((&input.secret, holdings.denial(&input.secret)?)));
                 if let Some((secret, denial)) = denied {
@@ -84,9 +94,9 @@ pub fn render(holdings: &Holdings) -> FileSet {
                 }
                 set.files.push(rendered);
             }
-            Err(Obstacle { reason, message, may_stay }) => {
+            Err(Obstacle { reason, denial, message, may_stay }) => {
                 let path = crate::client::printable(&file.path);
-                set.missing.push(MissingFile { path, may_stay, optional: file.optional, reason, message });
+                set.missing.push(MissingFile { path, may_stay, optional: file.optional, reason, denial, message });
             }
         }
     }
@@ -96,6 +106,7 @@ pub fn render(holdings: &Holdings) -> FileSet {
 /// Why one file cannot be written.
 struct Obstacle {
     reason: &'static str,
+    denial: Option<DenialReason>,
     message: String,
     may_stay: Option<FileName>,
 }
@@ -105,18 +116,34 @@ fn inputs(file: &File) -> impl Iterator<Item = &Input> {
     file.inputs.iter().chain(file.pkcs12.as_ref().map(|store| &store.password))
 }
 
-fn place(file: &File, name: Result<FileName, LayoutError>, holdings: &Holdings) -> Result<RenderedFile, Obstacle> {
+/// Which parts of secrets it is made of.
+fn parts(file: &File) -> BTreeSet<Part<'_>> {
+    inputs(file).map(|input| (&*input.secret.namespace, &*input.secret.name, input.field.as_deref())).collect()
+}
+
+fn place(
+    file: &File,
+    name: Result<FileName, LayoutError>,
+    holdings: &Holdings,
+    in_place: Option<&Manifest>,
+) -> Result<RenderedFile, Obstacle> {
     let path = crate::client::printable(&file.path);
     let name = name.map_err(|error| Obstacle {
         reason: reason::FILE_REFUSED,
+        denial: None,
         message: format!("file {path:?} is refused: {error}"),
         may_stay: None,
     })?;
     let source = |input| source(input, holdings);
+    let may_stay = || {
+        let is_of_the_same = in_place.is_some_and(|manifest| manifest.is_made_of(name.as_str(), &parts(file)));
+        let stays = is_of_the_same && inputs(file).all(|input| holdings.may_stay(&input.secret));
+        stays.then(|| name.clone())
+    };
     let missing = |input: &Input| {
-        let (reason, message) = waiting(&path, &input.secret, holdings.denial(&input.secret));
-        let stays = inputs(file).all(|input| holdings.may_stay(&input.secret));
-        Obstacle { reason, message, may_stay: stays.then(|| name.clone()) }
+        let denial = holdings.denial(&input.secret);
+        let (reason, message) = waiting(&path, &input.secret, denial);
+        Obstacle { reason, denial: denial.map(|denial| denial.reason), message, may_stay: may_stay() }
     };
     let sources =
         file.inputs.iter().map(|input| source(input).ok_or_else(|| missing(input))).collect::<Result<Vec<_>, _>>()?;
@@ -128,19 +155,20 @@ fn place(file: &File, name: Result<FileName, LayoutError>, holdings: &Holdings) 
         } else {
             reason::FILE_INVALID
         },
+        denial: None,
         message: format!("file {path} {error}"),
-        may_stay: None,
+        may_stay: may_stay(),
     })?;
     Ok(RenderedFile { name, mode: file.mode & 0o777, content, made_of: made_of(file, holdings) })
 }
 
-/// Each secret once, by its name.
+/// Each part of a secret once, by its name.
 fn made_of(file: &File, holdings: &Holdings) -> Vec<SecretVersion> {
-    let keys: BTreeSet<_> = inputs(file).map(|input| &input.secret).collect();
-    let versions = keys.into_iter().filter_map(|key| {
+    let parts: BTreeSet<_> = inputs(file).map(|input| (&input.secret, input.field.as_ref())).collect();
+    let versions = parts.into_iter().filter_map(|(key, field)| {
         let value = holdings.value(key)?;
-        let (namespace, name) = (key.namespace.clone(), key.name.clone());
-        Some(SecretVersion { id: value.id.clone(), namespace, name, version: value.version })
+        let (namespace, name, field) = (key.namespace.clone(), key.name.clone(), field.cloned());
+        Some(SecretVersion { id: value.id.clone(), namespace, name, field, version: value.version })
     });
     versions.collect()
 }

@@ -68,6 +68,9 @@ pub struct State {
     /// Until when the files stay if the server is not heard from, in RFC 3339. A restarted sidecar goes on from there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files_until: Option<String>,
+    /// Whether every required file has been there once in this pod: from then on the application runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_complete: bool,
 }
 
 /// Writes the state.
@@ -110,6 +113,7 @@ impl StateFile {
             time: rfc3339(clock.now()),
             machine: before.as_ref().is_some_and(|state| state.machine),
             files_until: before.as_ref().and_then(|state| state.files_until.clone()),
+            was_complete: before.as_ref().is_some_and(|state| state.was_complete),
         };
         if is_locked(&lock).map_err(failed)? {
             return Err(StateError::Busy(mount.to_owned()));
@@ -139,6 +143,7 @@ impl StateFile {
             time: rfc3339(self.clock.now()),
             machine: self.written.machine,
             files_until: self.written.files_until.take(),
+            was_complete: self.written.was_complete || ready,
         };
         self.save();
     }
@@ -270,6 +275,20 @@ mod tests {
     }
 
     #[test]
+    fn that_every_required_file_was_there_outlives_what_is_said_and_the_process() {
+        let volume = tempfile::tempdir().unwrap();
+        let (mut file, _) = StateFile::open(volume.path(), Arc::new(SystemClock)).unwrap();
+        file.say(false, "NotGranted", "file a waits");
+        assert!(!file.said().was_complete);
+        file.say(true, reason::READY, "1 file");
+        file.say(false, reason::FILES_STALE, "the server was away");
+        assert!(file.said().was_complete);
+        drop(file);
+        let (file, _) = StateFile::open(volume.path(), Arc::new(SystemClock)).unwrap();
+        assert!(file.said().was_complete && read(volume.path()).unwrap().was_complete);
+    }
+
+    #[test]
     fn a_volume_that_is_not_there_is_named() {
         let Err(error) = StateFile::open(Path::new("/nowhere"), Arc::new(SystemClock)) else { panic!("it opened") };
         assert!(error.to_string().starts_with("cannot write in /nowhere,"), "{error}");
@@ -284,6 +303,7 @@ mod tests {
             time: "t".into(),
             machine: false,
             files_until: None,
+            was_complete: false,
         };
         let text = serde_json::to_string(&state).unwrap();
         assert_eq!(text, r#"{"ready":false,"reason":"NotGranted","message":"m","time":"t"}"#);

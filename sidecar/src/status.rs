@@ -53,7 +53,7 @@ pub struct FileStanding {
     pub path: String,
     /// Whether it is there.
     pub present: bool,
-    /// Whether it is there although its secrets cannot be read now.
+    /// Whether it is there although its secrets cannot be read now, or their new values do not fit its format.
     pub stale: bool,
     /// Whether the application starts without it.
     pub optional: bool,
@@ -159,7 +159,7 @@ impl Board {
             (
                 "files_stale",
                 i64::try_from(stale).ok(),
-                "Files that are there although their secrets cannot be read now.",
+                "Files that are there although their secrets cannot be read now or do not fit.",
             ),
             (
                 "identity_expires_timestamp_seconds",

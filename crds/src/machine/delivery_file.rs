@@ -43,8 +43,8 @@ pub struct DeliveryFile {
     /// `Template`. Absent: `Raw`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<FileFormat>,
-    /// Permission bits as four octal digits in quotes, for example `"0440"`. Absent: `"0444"`: only containers that
-    /// mount the volume see the file, and it works for every user id.
+    /// Permission bits as four octal digits in quotes, for example `"0440"`; the owner may always read (`"0400"`). Absent:
+    /// `"0444"`: only containers that mount the volume see the file, and it works for every user id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<FileMode>,
     /// True: the pod starts without this file, which appears when it can be read. Absent: false.

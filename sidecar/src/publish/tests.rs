@@ -150,7 +150,13 @@ fn manifest(root: &Path) -> Manifest {
 
 /// A version of a secret.
 fn version(name: &str, version: u64) -> manifest::SecretVersion {
-    manifest::SecretVersion { id: "sk_a".parse().unwrap(), namespace: "shop".into(), name: name.into(), version }
+    manifest::SecretVersion {
+        id: "sk_a".parse().unwrap(),
+        namespace: "shop".into(),
+        name: name.into(),
+        field: None,
+        version,
+    }
 }
 
 #[test]
@@ -496,6 +502,14 @@ fn in_a_volume_of_64_kib() {
     let error = volume.publish(&files(&[("a", &other)]), &BTreeSet::new(), &stamp()).unwrap_err();
     assert!(matches!(error, PublishError::Full), "{error}");
     expect(root.path(), &[("a", &half)]);
+    publish(&volume, &[("a", &half), ("b", "small")]);
+
+    // A file that is to be made of another secret does not keep the value of the one before.
+    let mut set = files(&[("a", &other), ("b", "small")]);
+    set[0].made_of = vec![version("other", 1)];
+    let error = volume.publish(&set, &BTreeSet::new(), &stamp()).unwrap_err();
+    assert!(matches!(error, PublishError::Full), "{error}");
+    expect(root.path(), &[("b", "small")]);
     publish(&volume, &[("a", &half), ("b", "small")]);
 
     // Filled to the last page, it can still say so, and take a file away without room for another copy of the rest.

@@ -2,6 +2,7 @@ use sikkerkey_protocol::secret_text::SecretText;
 use sikkerkey_protocol::sync::{Delivery, Format, News, OnDenied, Pkcs12, Synced};
 
 use super::*;
+use crate::manifest::Entry;
 
 fn key(name: &str) -> SecretKey {
     SecretKey { namespace: "shop".into(), name: name.into() }
@@ -25,6 +26,10 @@ fn structured(names: &[&str], json: &str) -> News {
 }
 
 fn render_files(files: Vec<File>, secrets: Vec<(&str, News)>) -> FileSet {
+    render(&holdings(files, secrets), None)
+}
+
+fn holdings(files: Vec<File>, secrets: Vec<(&str, News)>) -> Holdings {
     let mut holdings = Holdings::default();
     holdings.take(Synced {
         delivery_revision: "r".into(),
@@ -39,7 +44,7 @@ fn render_files(files: Vec<File>, secrets: Vec<(&str, News)>) -> FileSet {
         next_sync_millis: 0,
         identity_expires_at: 0,
     });
-    render(&holdings)
+    holdings
 }
 
 fn content(file: File, secrets: Vec<(&str, News)>) -> Result<String, (&'static str, String)> {
@@ -189,6 +194,39 @@ fn what_cannot_be_rendered_says_why() {
     ];
     for (file, news, reason, message) in cases {
         assert_eq!(content(file, vec![("db", news)]), Err((reason, message.to_owned())));
+    }
+}
+
+#[test]
+fn a_file_whose_new_value_does_not_fit_may_stay_if_it_is_of_the_same_secret() {
+    let in_place = |path: &str, name: &str, field: Option<&str>| Manifest {
+        time: String::new(),
+        delivery_revision: None,
+        files: vec![Entry {
+            path: path.into(),
+            mode: "0444".into(),
+            size: 1,
+            sha256: String::new(),
+            secrets: vec![SecretVersion {
+                id: "sk_a".parse().unwrap(),
+                namespace: "shop".into(),
+                name: name.into(),
+                field: field.map(Into::into),
+                version: 1,
+            }],
+        }],
+    };
+    for (manifest, stays) in [
+        (Some(in_place("c.ini", "db", None)), true),
+        (Some(in_place("d.ini", "db", None)), false),
+        (Some(in_place("c.ini", "other", None)), false),
+        (Some(in_place("c.ini", "db", Some("user"))), false),
+        (None, false),
+    ] {
+        let files = vec![file("c.ini", Format::Ini, vec![input("db", None, None)])];
+        let set = render(&holdings(files, vec![("db", plain(" x"))]), manifest.as_ref());
+        assert_eq!((set.missing[0].reason, set.missing[0].denial), ("FileInvalid", None));
+        assert_eq!(set.missing[0].may_stay.is_some(), stays, "{manifest:?}");
     }
 }
 

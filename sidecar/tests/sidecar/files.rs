@@ -1,11 +1,13 @@
 //! What is written, and when it is taken away.
 
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sikkerkey_protocol::Call;
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::sync::{ChangeAction, File, Format, Input, OnChange, OnDenied, Pkcs12, Sync};
+use sikkerkey_sidecar::status::Board;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -199,6 +201,57 @@ async fn a_hostile_or_impossible_file_stops_only_itself() {
 }
 
 #[tokio::test]
+async fn a_value_that_does_not_fit_its_format_takes_no_working_file_away() {
+    let peer = peer_with(&[("a", "one")]).await;
+    peer.change(|world| world.deliver(vec![File { format: Format::Ini, ..raw("config.ini", "a") }]));
+    let mut pod = Pod::started(&peer);
+    pod.is_ready().await;
+    let (generation, content) = (pod.generation(), "[secrets]\na = one\n");
+    let said = "1 file; as it was before, because file config.ini cannot be written: Secret shop/a begins or ends with white \
+                space, which is not read back: use format JSON or YAML";
+    peer.change(|world| world.set("a", 2, "two "));
+    eventually("the state says why", || pod.state().message == said).await;
+    // Nor does a restart.
+    pod.kill().await;
+    pod.start();
+    pod.is_ready().await;
+    assert_eq!((pod.state().message.as_str(), pod.generation()), (said, generation));
+    assert_eq!(pod.read("config.ini").as_deref(), Some(content));
+    assert_eq!(pod.version("config.ini"), Some(1));
+
+    peer.change(|world| world.deny("a", DenialReason::NotGranted, ""));
+    pod.lacks("config.ini").await;
+    // What was never written is still held back.
+    peer.change(|world| world.set("a", 3, "three "));
+    pod.says("FileInvalid").await;
+    assert!(!pod.state().ready);
+    peer.change(|world| world.set("a", 4, "four"));
+    pod.has("config.ini", "[secrets]\na = four\n").await;
+}
+
+#[tokio::test]
+async fn the_server_is_asked_less_and_less_often_while_the_volume_takes_nothing() {
+    let peer = peer_with(&[("a", "one")]).await;
+    let pod = Pod::new(&peer);
+    let in_the_way = pod.volume().join("a");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let mut agent = pod.agent();
+    let mut pauses = vec![];
+    for _ in 0..40 {
+        pauses.push(agent.exchange().await);
+        assert_eq!(agent.said().reason, "PublishFailed");
+    }
+    // Random times up to a bound that doubles: of thirty up to half a minute, one is above five seconds.
+    let longest = |pauses: &[Duration]| pauses.iter().max().copied().unwrap();
+    assert!(longest(&pauses[..4]) < Duration::from_secs(2), "{pauses:?}");
+    assert!(longest(&pauses[10..]) > Duration::from_secs(5), "{pauses:?}");
+    std::fs::remove_dir(&in_the_way).unwrap();
+    agent.exchange().await;
+    assert!(agent.said().ready, "{:?}", agent.said());
+    assert_eq!(pod.read("a").as_deref(), Some("one"));
+}
+
+#[tokio::test]
 async fn a_store_does_not_change_while_its_secrets_do_not() {
     let peer = peer_with(&[("ca", include_str!("../../files/tests/fixtures/tls/root.crt")), ("pw", "changeit")]).await;
     peer.change(|world| {
@@ -221,6 +274,7 @@ async fn a_store_does_not_change_while_its_secrets_do_not() {
 #[tokio::test]
 async fn a_killed_sidecar_goes_on_where_it_was_and_no_file_is_ever_missing() {
     let peer = peer_with(&[("a", "one"), ("b", "two")]).await;
+    let board = Arc::<Board>::default();
     let mut pod = Pod::started(&peer);
     pod.is_ready().await;
     let (generation, first) = (pod.generation(), peer.world().alive()[0].clone());
@@ -229,6 +283,7 @@ async fn a_killed_sidecar_goes_on_where_it_was_and_no_file_is_ever_missing() {
 
     // It reads a again, but must not read b: the file stays as it was.
     peer.change(|world| world.deny("b", DenialReason::RateCapReached, "again at noon"));
+    pod.show_on(&board);
     pod.start();
     assert!(!pod.state().ready, "the state of the dead one does not count");
     assert_eq!(pod.generation(), generation);
@@ -238,6 +293,8 @@ async fn a_killed_sidecar_goes_on_where_it_was_and_no_file_is_ever_missing() {
         "2 files; as it was before, because file b waits for Secret shop/b: RateCapReached: again at noon"
     );
     assert_eq!(pod.generation(), generation, "nothing changed for the application");
+    let publications = |count| board.metrics().contains(&format!("publications_total{{result=\"ok\"}} {count}\n"));
+    assert!(publications(0), "no set was put in place");
     assert_eq!(pod.read("b").as_deref(), Some("two"));
     assert_ne!(*peer.world().alive()[0], first, "it has a new identity");
     assert_eq!(peer.world().alive().len(), 1);
@@ -246,6 +303,47 @@ async fn a_killed_sidecar_goes_on_where_it_was_and_no_file_is_ever_missing() {
     peer.change(|world| world.deny("b", DenialReason::NotGranted, ""));
     pod.lacks("b").await;
     assert_eq!(pod.read("a").as_deref(), Some("one"));
+    eventually("that set is counted", || publications(1)).await;
+}
+
+#[tokio::test]
+async fn a_file_never_keeps_the_value_of_another_secret_or_field() {
+    for is_restarted in [false, true] {
+        let peer = peer_with(&[("a", "one"), ("b", "two"), ("c", "three")]).await;
+        let (user, password) = (Some("user".to_owned()), Some("password".to_owned()));
+        let part = |field: &Option<String>| {
+            let mut file = raw("db", "db");
+            file.inputs[0].field.clone_from(field);
+            file
+        };
+        peer.change(|world| {
+            world.set_fields("db", 1, &["user", "password"], r#"{"user":"shop","password":"p"}"#);
+            world.deliver(vec![raw("a", "a"), part(&password), raw("c", "c")]);
+        });
+        let mut pod = Pod::started(&peer);
+        pod.is_ready().await;
+        assert_eq!(pod.read("db").as_deref(), Some("p"));
+
+        if is_restarted {
+            pod.kill().await;
+        }
+        peer.change(|world| {
+            for name in ["b", "c", "db"] {
+                world.deny(name, DenialReason::CoSignMissing, "");
+            }
+            world.deliver(vec![raw("a", "b"), part(&user), raw("c", "c")]);
+        });
+        if is_restarted {
+            pod.start();
+        }
+        pod.lacks("a").await;
+        pod.says("CoSignMissing").await;
+        // Of what is held, the other field is written. A new process holds nothing.
+        assert_eq!(pod.read("db").as_deref(), (!is_restarted).then_some("shop"));
+        assert_eq!(pod.read("c").as_deref(), Some("three"), "what is of the same secret stays");
+        peer.change(|world| world.set("b", 2, "two"));
+        pod.has("a", "two").await;
+    }
 }
 
 #[tokio::test]
@@ -277,4 +375,46 @@ async fn the_application_is_told_once_after_several_changes_and_not_at_the_start
     eventually("version 5 is in the manifest", || pod.version("a") == Some(5)).await;
     let more = tokio::time::timeout(Duration::from_millis(500), application.accept()).await;
     assert!(more.is_err(), "it is told once");
+}
+
+/// A pod may wait for days, with a part of its files in place: what makes the set whole is what its application starts with.
+#[tokio::test]
+async fn an_application_that_had_to_wait_is_told_of_what_comes_after_its_start_alone() {
+    let application = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = application.local_addr().unwrap().port();
+    let peer = peer_with(&[("a", "one")]).await;
+    peer.change(|world| {
+        world.delivery.on_change =
+            Some(OnChange { debounce_millis: 0, action: ChangeAction::HttpPost { port, path: "/reload".to_owned() } });
+        world.deliver(vec![raw("a", "a"), raw("b", "b"), raw("c", "c")]);
+    });
+    let mut pod = Pod::started(&peer);
+    pod.says("NotGranted").await;
+    assert_eq!(pod.read("a").as_deref(), Some("one"));
+    // The hook gave up, and the sidecar is another one.
+    pod.kill().await;
+    pod.start();
+    peer.change(|world| world.set("b", 1, "two"));
+    pod.has("b", "two").await;
+    peer.change(|world| world.set("c", 1, "three"));
+    pod.is_ready().await;
+    let told = tokio::time::timeout(Duration::from_millis(500), application.accept()).await;
+    assert!(told.is_err(), "it starts with what is there now");
+
+    for (version, is_restarted) in [(2, false), (3, true)] {
+        if is_restarted {
+            pod.kill().await;
+            pod.start();
+            pod.is_ready().await;
+        }
+        let value = format!("value {version}");
+        peer.change(|world| world.set("a", version, &value));
+        let (mut stream, _) =
+            tokio::time::timeout(Duration::from_secs(10), application.accept()).await.unwrap().unwrap();
+        assert_eq!(pod.read("a"), Some(value), "restarted: {is_restarted}");
+        assert!(stream.read(&mut vec![0; 4096]).await.unwrap() > 0);
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+    }
+    let more = tokio::time::timeout(Duration::from_millis(500), application.accept()).await;
+    assert!(more.is_err(), "each change is told once");
 }

@@ -49,6 +49,27 @@ async fn it_waits_for_a_required_file_and_not_for_an_optional_one() {
 }
 
 #[tokio::test]
+async fn a_file_that_waits_for_a_person_hides_none_that_has_to_be_repaired() {
+    let peer = Peer::start().await;
+    let pod = Pod::new(&peer);
+    peer.change(|world| {
+        world.deliver(vec![raw("a", "a"), raw("b", "b")]);
+        world.deny("a", DenialReason::CoSignMissing, "");
+    });
+    let mut agent = pod.agent().before_the_application();
+    agent.exchange().await;
+    assert_eq!((agent.said().reason.as_str(), agent.said().ready), ("NotGranted", false));
+    assert!(
+        agent.said().message.starts_with("file b waits for Secret shop/b: NotGranted: "),
+        "{}",
+        agent.said().message
+    );
+    peer.change(|world| world.set("b", 1, "two"));
+    agent.exchange().await;
+    assert_eq!(agent.said().reason, "CoSignMissing", "what is left takes as long as it takes");
+}
+
+#[tokio::test]
 async fn a_refused_pod_ends_at_once_with_the_reason_as_its_last_line() {
     let (peer, pod) = (peer().await, Pod::new(&Peer::start().await));
     let text = "Machine web does not exist in namespace shop: apply it before its pods";
@@ -144,6 +165,19 @@ async fn what_is_run_again_enrols_anew_and_puts_what_is_right_over_what_it_finds
     assert_eq!((pod.read("a").as_deref(), pod.read("moved").as_deref()), (Some("two"), Some("b")));
     let world = peer.world();
     assert_eq!((world.machines.len(), world.alive().len()), (2, 0));
+}
+
+#[tokio::test]
+async fn what_is_run_again_keeps_no_file_that_it_may_not_read() {
+    let (peer, pod) = (peer().await, Pod::new(&Peer::start().await));
+    assert_eq!(run(&peer, &pod, "init").await.0, Some(0));
+    peer.change(|world| world.deny("a", DenialReason::CoSignMissing, ""));
+    let running = sidecar(&peer, &pod, "init").spawn().unwrap();
+    pod.says("CoSignMissing").await;
+    assert_eq!(pod.read("a"), None);
+    peer.change(|world| world.set("a", 2, "two"));
+    assert_eq!(running.wait_with_output().await.unwrap().status.code(), Some(0));
+    assert_eq!(pod.read("a").as_deref(), Some("two"));
 }
 
 #[tokio::test]

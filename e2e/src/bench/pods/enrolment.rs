@@ -210,7 +210,7 @@ impl OnePod {
 }
 
 fn write(holdings: &Holdings, volume: &Path) -> Result<()> {
-    let set = render(holdings);
+    let set = render(holdings, None);
     ensure!(set.missing.is_empty(), "files are missing: {:?}", set.missing);
     let label = Label { stamp: "1".to_owned(), time: String::new(), delivery_revision: None };
     Volume::open(volume)?.publish(&set.files, &BTreeSet::new(), &label)?;
