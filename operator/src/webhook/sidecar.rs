@@ -101,13 +101,13 @@ pub(super) fn container(
 }
 
 /// Has `container` answer `/status` and `/metrics`, where the operator was told so. Its port is named for whoever scrapes
-/// pods; on the host's network it would be the node's, of which there is one.
-pub(super) fn answer_status(container: &mut Value, settings: &Settings, on_host_network: bool) {
+/// pods.
+pub(super) fn answer_status(container: &mut Value, settings: &Settings) {
     let Some(address) = settings.status_address else { return };
     if let Some(env) = container.get_mut("env").and_then(Value::as_array_mut) {
         env.push(json!({"name": "SIKKERKEY_STATUS", "value": address.to_string()}));
     }
-    if let Some(container) = container.as_object_mut().filter(|_| !on_host_network && !address.ip().is_loopback()) {
+    if let Some(container) = container.as_object_mut().filter(|_| !address.ip().is_loopback()) {
         let port = json!([{"name": STATUS_PORT, "containerPort": address.port(), "protocol": "TCP"}]);
         container.insert("ports".to_owned(), port);
     }

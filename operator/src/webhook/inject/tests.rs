@@ -310,7 +310,7 @@ fn a_pod_that_cannot_work_is_refused_with_the_fix() {
 }
 
 #[test]
-fn a_sidecar_answers_where_the_operator_was_told_and_names_its_port_where_pods_have_their_own() {
+fn a_sidecar_answers_where_the_operator_was_told_if_the_pod_has_a_network_of_its_own() {
     let init = machine(&json!({"mode": "Init"}));
     for (machine, address, host_network, answers, port) in [
         (plain(), "127.0.0.1:9917", false, true, Value::Null),
@@ -321,7 +321,9 @@ fn a_sidecar_answers_where_the_operator_was_told_and_names_its_port_where_pods_h
             true,
             json!([{"name": "sikkerkey", "containerPort": 9917, "protocol": "TCP"}]),
         ),
-        (plain(), "0.0.0.0:9917", true, true, Value::Null),
+        // The addresses of the node are not for it to listen on.
+        (plain(), "0.0.0.0:9917", true, false, Value::Null),
+        (plain(), "127.0.0.1:9917", true, false, Value::Null),
         // It answers nobody: there is nothing to ask once it has ended.
         (init, "0.0.0.0:9917", false, false, Value::Null),
     ] {
