@@ -41,6 +41,29 @@ pub fn new_key() -> Result<MachineKey> {
     Ok(MachineKey::from_seed(&seed))
 }
 
+/// Signs a request as this machine, with this key.
+#[expect(clippy::disallowed_methods, reason = "a client's clock is the wall clock")]
+pub fn sign(key: &MachineKey, machine_id: &str, method: &str, target: &str, body: &[u8]) -> Result<Headers> {
+    let mut nonce = [0; 16];
+    getrandom::fill(&mut nonce).map_err(|error| anyhow!("no random bytes: {error}"))?;
+    let nonce = STANDARD.encode(nonce);
+    let timestamp = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs().to_string();
+    let signature = key.sign(&string_to_sign(method, target, &timestamp, &nonce, body));
+    Ok(Headers(vec![
+        (header::MACHINE_ID, machine_id.to_owned()),
+        (header::TIMESTAMP, timestamp),
+        (header::NONCE, nonce),
+        (header::SIGNATURE, signature.to_string()),
+    ]))
+}
+
+impl Headers {
+    /// Each with its value.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+}
+
 impl SignedClient {
     /// A client of an installation's server.
     pub fn new(installation: &Installation, key: MachineKey, machine_id: &str) -> Result<Self> {
@@ -50,25 +73,14 @@ impl SignedClient {
     }
 
     /// Signs.
-    #[expect(clippy::disallowed_methods, reason = "a client's clock is the wall clock")]
     pub fn sign(&self, method: &str, target: &str, body: &[u8]) -> Result<Headers> {
-        let mut nonce = [0; 16];
-        getrandom::fill(&mut nonce).map_err(|error| anyhow!("no random bytes: {error}"))?;
-        let nonce = STANDARD.encode(nonce);
-        let timestamp = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs().to_string();
-        let signature = self.key.sign(&string_to_sign(method, target, &timestamp, &nonce, body));
-        Ok(Headers(vec![
-            (header::MACHINE_ID, self.machine_id.clone()),
-            (header::TIMESTAMP, timestamp),
-            (header::NONCE, nonce),
-            (header::SIGNATURE, signature.to_string()),
-        ]))
+        sign(&self.key, &self.machine_id, method, target, body)
     }
 
     /// Sends a request without a body, with these headers.
     pub async fn send(&self, target: &str, headers: &Headers) -> Result<Answer> {
         let request = self.http.get(format!("{}{target}", self.url));
-        let request = headers.0.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
         let answer = request.send().await?;
         let status = answer.status().as_u16();
         Ok(Answer { status, body: serde_json::from_slice(&answer.bytes().await?).unwrap_or(Value::Null) })

@@ -7,6 +7,9 @@ use sikkerkey_protocol::sync::{Format, Pkcs12};
 
 use crate::parts::{CANARY, Given, file, parts, password as of_store, rendered};
 
+#[path = "../../../sidecar/files/tests/read_dotenv/mod.rs"]
+mod read_dotenv;
+
 const FORMATS: [Format; 7] =
     [Format::Raw, Format::DotEnv, Format::Json, Format::Yaml, Format::Properties, Format::Ini, Format::Pkcs12];
 
@@ -38,7 +41,7 @@ pub fn run(data: &[u8]) {
             Format::DotEnv => {
                 let expected = [("v", &v), ("db_USERNAME", &username), ("db_PASSWORD", &password)];
                 let expected = expected.map(|(name, value)| (name.to_owned(), value.clone())).to_vec();
-                assert_eq!(dotenv(&text(content)), Some(expected));
+                assert_eq!(read_dotenv::read(&text(content)), Some(expected));
             }
             Format::Json => same(serde_json::from_slice(&content).ok().as_ref(), &v, &username, &password),
             Format::Yaml => same(serde_yaml::from_slice(&content).ok().as_ref(), &v, &username, &password),
@@ -70,31 +73,4 @@ fn same(document: Option<&Value>, v: &str, username: &str, password: &str) {
     let fields = BTreeMap::from([("username", username), ("password", password)]);
     let expected = serde_json::json!({"v": v, "db": fields});
     assert_eq!(document, Some(&expected));
-}
-
-/// A strict reader of the dialect that format `DotEnv` describes.
-fn dotenv(text: &str) -> Option<Vec<(String, String)>> {
-    let mut rest = text;
-    let mut values = vec![];
-    while !rest.is_empty() {
-        let (name, after) = rest.split_once("=\"")?;
-        let mut value = String::new();
-        let mut chars = after.chars();
-        loop {
-            match chars.next()? {
-                '"' => break,
-                '\\' => match chars.next()? {
-                    'n' => value.push('\n'),
-                    'r' => value.push('\r'),
-                    c @ ('\\' | '"' | '$' | '`') => value.push(c),
-                    _ => return None,
-                },
-                '$' | '`' | '\n' | '\r' => return None,
-                c => value.push(c),
-            }
-        }
-        rest = chars.as_str().strip_prefix('\n')?;
-        values.push((name.to_owned(), value));
-    }
-    Some(values)
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::process::Process;
+
 /// A process that is looked at from outside, so that whoever else runs on the same cores does not count.
 #[derive(Clone, Debug)]
 pub(super) struct Meter {
@@ -34,6 +36,11 @@ impl Meter {
     /// Of the process with this number.
     pub(super) fn new(pid: u32) -> Self {
         Self { directory: Path::new("/proc").join(pid.to_string()) }
+    }
+
+    /// Of a process of the harness.
+    pub(super) fn of(process: &Process) -> Result<Self> {
+        Ok(Self::new(u32::try_from(process.pid()).context("a process without a number")?))
     }
 
     /// What it has used so far.

@@ -39,7 +39,6 @@ use super::row::Row;
 use crate::cargo;
 use crate::cluster::{Cluster, Options};
 use crate::installation::{Installation, LogLevel, NAMESPACE, Programs};
-use crate::process::Process;
 use crate::wait::wait_for;
 
 /// Whatever takes longer than this has failed.
@@ -174,9 +173,9 @@ impl<'b> Stage<'b> {
         self.installation.operator.terminate(BOUND).await?;
         let fill = self.fill(crowd).await?;
         self.notes.since_last()?;
-        let server = meter(&self.installation.server)?;
+        let server = Meter::of(&self.installation.server)?;
         let api_server = self.installation.cluster.parts().iter().find(|part| part.name() == "kube-apiserver");
-        let api_server = meter(api_server.context("the cluster has no API server")?)?;
+        let api_server = Meter::of(api_server.context("the cluster has no API server")?)?;
         let before = (server.used()?, api_server.used()?, self.expositions.server().await?);
         let begun = Instant::now();
         self.installation.operator.restart().await?;
@@ -195,7 +194,7 @@ impl<'b> Stage<'b> {
         let after = self.expositions.server().await?;
         let answered =
             |label| after.sum("sikkerkey_responses_total", label) - before.2.sum("sikkerkey_responses_total", label);
-        let operator = meter(&self.installation.operator)?;
+        let operator = Meter::of(&self.installation.operator)?;
         let cpu = Cpu {
             operator: operator.used()?.cpu,
             server: server.used()?.since(&before.0).cpu,
@@ -294,7 +293,7 @@ impl<'b> Stage<'b> {
         let latencies = newcomers.latencies(BOUND).await?;
         newcomers.leave(objects, BOUND).await?;
         self.next_comparison().await?;
-        let operator = meter(&self.installation.operator)?;
+        let operator = Meter::of(&self.installation.operator)?;
         Ok(Again { took, memory: operator.memory()?, peak: operator.peak()?, newcomers: latencies })
     }
 
@@ -315,8 +314,4 @@ impl<'b> Stage<'b> {
         let recovery = returned.elapsed();
         Ok(Away { flips: self.sight.seen().flips() - before, recovery })
     }
-}
-
-fn meter(process: &Process) -> Result<Meter> {
-    Ok(Meter::new(u32::try_from(process.pid()).context("a process without a number")?))
 }

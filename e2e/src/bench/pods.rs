@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 
 use self::stage::Stage;
-use super::row::Row;
+use super::row::{Better, Row, Unit};
 use super::{Bench, Point};
 
 /// What is run beside the server.
@@ -63,4 +63,18 @@ async fn play(
         rows.extend(reviews::measure(bench, stage).await?);
     }
     Ok(rows)
+}
+
+/// A figure of which less is better, compared with nothing.
+fn row(
+    point: &'static str,
+    what: &str,
+    measured: String,
+    figure: f64,
+    unit: Unit,
+    floor: f64,
+    stretch: Option<f64>,
+) -> Row {
+    let (what, reference) = (what.to_owned(), String::new());
+    Row { point, what, measured, reference, figure, unit, better: Better::Less, floor, stretch }
 }

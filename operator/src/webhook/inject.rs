@@ -153,11 +153,6 @@ fn refuse_reserved_names(pod: &PodView) -> Result<(), Refusal> {
 }
 
 fn refuse_what_cannot_work(pod: &PodView, machine: &Machine, name: &str) -> Result<(), Refusal> {
-    let delivery = machine.spec.delivery();
-    // Nobody is told of anything once the init container has ended.
-    if delivery.mode() == DeliveryMode::Init {
-        return Ok(());
-    }
     if let Some(signal) = signal(machine)
         && pod.spec.share_process_namespace != Some(true)
     {

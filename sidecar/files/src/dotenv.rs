@@ -65,12 +65,17 @@ fn default_name(secret: &str) -> String {
 }
 
 #[cfg(test)]
+#[path = "../tests/read_dotenv/mod.rs"]
+mod read_dotenv;
+
+#[cfg(test)]
 mod tests {
     use std::process::Command;
 
     use proptest::prelude::*;
     use sikkerkey_protocol::secret_text::SecretText;
 
+    use super::read_dotenv::read;
     use super::*;
 
     fn lines(values: &[(&str, &str)]) -> String {
@@ -81,36 +86,6 @@ mod tests {
             add(&mut text, &Entry { input: &input, field: None, name: (*name).to_owned(), text: value }).unwrap();
         }
         String::from_utf8(text.into_content().to_vec()).unwrap()
-    }
-
-    /// A strict reader of the dialect, written from its description above.
-    fn read(text: &str) -> Option<Vec<(String, String)>> {
-        let mut rest = text;
-        let mut values = vec![];
-        while !rest.is_empty() {
-            let (name, after) = rest.split_once("=\"")?;
-            if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-                return None;
-            }
-            let mut value = String::new();
-            let mut chars = after.chars();
-            loop {
-                match chars.next()? {
-                    '"' => break,
-                    '\\' => match chars.next()? {
-                        'n' => value.push('\n'),
-                        'r' => value.push('\r'),
-                        c @ ('\\' | '"' | '$' | '`') => value.push(c),
-                        _ => return None,
-                    },
-                    '$' | '`' | '\n' | '\r' => return None,
-                    c => value.push(c),
-                }
-            }
-            rest = chars.as_str().strip_prefix('\n')?;
-            values.push((name.to_owned(), value));
-        }
-        Some(values)
     }
 
     #[test]

@@ -91,9 +91,8 @@ async fn change(peer: &Peer, pod: &Pod, version: u64) {
     pod.has("a", &value).await;
 }
 
-#[tokio::test]
-async fn the_process_is_told_after_each_change_once_and_not_at_the_start() {
-    let application = Application::started("trap 'say told' HUP; say up; stay").await;
+/// By SIGHUP, once for each, and not at the start of the pod.
+async fn hears_of_each_change(application: &Application) {
     let peer = peer_that_signals("SIGHUP", &application.name, 1).await;
     let pod = Pod::started(&peer);
     pod.is_ready().await;
@@ -101,6 +100,12 @@ async fn the_process_is_told_after_each_change_once_and_not_at_the_start() {
     application.says(&["up", "told"]).await;
     change(&peer, &pod, 3).await;
     application.says(&["up", "told", "told"]).await;
+}
+
+#[tokio::test]
+async fn the_process_is_told_after_each_change_once_and_not_at_the_start() {
+    let application = Application::started("trap 'say told' HUP; say up; stay").await;
+    hears_of_each_change(&application).await;
 }
 
 #[tokio::test]
@@ -125,13 +130,7 @@ async fn of_a_server_with_workers_the_leading_process_is_told() {
         *) trap 'say told' HUP; $0 worker & stay;;
     esac";
     let application = Application::started(script).await;
-    let peer = peer_that_signals("SIGHUP", &application.name, 1).await;
-    let pod = Pod::started(&peer);
-    pod.is_ready().await;
-    change(&peer, &pod, 2).await;
-    application.says(&["up", "told"]).await;
-    change(&peer, &pod, 3).await;
-    application.says(&["up", "told", "told"]).await;
+    hears_of_each_change(&application).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! P7: many pods enrol and read at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,9 +14,8 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sikkerkey_protocol::Call;
-use sikkerkey_protocol::canonical::{Purpose, possession, string_to_sign};
+use sikkerkey_protocol::canonical::{Purpose, possession};
 use sikkerkey_protocol::enrolment::{Attest, Register};
-use sikkerkey_protocol::header;
 use sikkerkey_protocol::key::MachineKey;
 use sikkerkey_protocol::secret_text::SecretText;
 use sikkerkey_protocol::sync::Sync;
@@ -27,10 +26,11 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
+use super::row;
 use super::stage::{BOUND, Placed, SECRETS, Stage};
 use crate::bench::Bench;
-use crate::bench::row::{Better, Row, Unit, short};
-use crate::signed_client::new_key;
+use crate::bench::row::{Row, Unit, short};
+use crate::signed_client::{new_key, sign};
 
 /// How long a pod waits when it was told to come later without a time.
 const LATER: Duration = Duration::from_millis(100);
@@ -60,17 +60,7 @@ pub(super) async fn measure(bench: &Bench<'_>, stage: &Stage) -> Result<Vec<Row>
     let later: usize = storms.iter().map(|storm| storm.told_to_wait).sum();
     storms.sort_by_key(|storm| storm.took);
     let middle = storms.get(storms.len() / 2).context("there was no storm")?;
-    let row = |what: &str, measured: String, figure, unit, floor, stretch| Row {
-        point: "P7",
-        what: what.to_owned(),
-        measured,
-        reference: String::new(),
-        figure,
-        unit,
-        better: Better::Less,
-        floor,
-        stretch,
-    };
+    let row = |what, measured, figure, unit, floor, stretch| row("P7", what, measured, figure, unit, floor, stretch);
     let per = |time: Duration| time.as_secs_f64() / enrolments;
     Ok(vec![
         row(
@@ -243,7 +233,7 @@ impl Peer {
             let mut request =
                 Request::post(C::PATH).header("host", self.host.to_string()).header("content-type", "application/json");
             if let Some((key, machine)) = signer {
-                for (name, value) in signed(key, machine, C::PATH, &body)? {
+                for (name, value) in sign(key, machine, "POST", C::PATH, &body)?.iter() {
                     request = request.header(name, value);
                 }
             }
@@ -262,20 +252,4 @@ impl Peer {
             return Ok(serde_json::from_slice(&answer)?);
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a client's clock is the wall clock")]
-fn signed(key: &MachineKey, machine: &str, path: &str, body: &[u8]) -> Result<BTreeMap<&'static str, String>> {
-    use base64::Engine;
-    let mut nonce = [0; 16];
-    getrandom::fill(&mut nonce).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
-    let nonce = base64::engine::general_purpose::STANDARD.encode(nonce);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs().to_string();
-    let signature = key.sign(&string_to_sign("POST", path, &now, &nonce, body));
-    Ok(BTreeMap::from([
-        (header::MACHINE_ID, machine.to_owned()),
-        (header::TIMESTAMP, now),
-        (header::NONCE, nonce),
-        (header::SIGNATURE, signature.to_string()),
-    ]))
 }

@@ -7,10 +7,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::row;
 use super::stage::{NAMESPACE, Stage, pod};
 use crate::bench::Bench;
 use crate::bench::load::{Load, Requests};
-use crate::bench::row::{Better, Row, Unit, short};
+use crate::bench::row::{Row, Unit, short};
 
 /// Reviews a second.
 const RATE: f64 = 500.0;
@@ -40,17 +41,7 @@ pub(super) async fn measure(bench: &Bench<'_>, stage: &mut Stage) -> Result<Vec<
     #[expect(clippy::cast_precision_loss, reason = "far below what a float holds exactly")]
     let (each, patch, resident, calls) =
         (used.cpu.as_secs_f64() / answered.count as f64, patch as f64, memory.resident as f64, asked.lookups as f64);
-    let row = |what: &str, measured: String, figure, unit, floor, stretch| Row {
-        point: "P9",
-        what: what.to_owned(),
-        measured,
-        reference: String::new(),
-        figure,
-        unit,
-        better: Better::Less,
-        floor,
-        stretch,
-    };
+    let row = |what, measured, figure, unit, floor, stretch| row("P9", what, measured, figure, unit, floor, stretch);
     let slowest = answered.latencies.quantile(990).as_secs_f64();
     Ok(vec![
         row(

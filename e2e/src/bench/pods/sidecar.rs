@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::row;
 use super::stage::{BOUND, Placed, SECRETS, Stage};
 use crate::bench::Bench;
 use crate::bench::latency::{Latencies, median};
 use crate::bench::meter::Meter;
-use crate::bench::row::{Better, Row, Unit, short};
+use crate::bench::row::{Row, Unit, short};
 
 /// How often it is looked at whether the files are there.
 const LOOK: Duration = Duration::from_micros(200);
@@ -49,16 +50,9 @@ pub(super) async fn measure(bench: &Bench<'_>, stage: &Stage, program: &Path) ->
     let middle = |figure: fn(&Run) -> f64| median(measured.iter().map(figure).collect());
     let exec = Latencies::new(exec);
     let size = std::fs::metadata(program)?.len();
-    let row = |what: &str, measured: String, reference: String, figure, unit, floor, stretch| Row {
-        point: "P8",
-        what: what.to_owned(),
-        measured,
+    let row = |what, measured, reference, figure, unit, floor, stretch| Row {
         reference,
-        figure,
-        unit,
-        better: Better::Less,
-        floor,
-        stretch,
+        ..row("P8", what, measured, figure, unit, floor, stretch)
     };
     let ms = |time: Duration| short(time.as_secs_f64() * 1e3);
     #[expect(clippy::cast_precision_loss, reason = "far below what a float holds exactly")]

@@ -25,7 +25,6 @@ use crate::bench::notes::Notes;
 use crate::cargo;
 use crate::cluster::{Cluster, Options};
 use crate::installation::{self, Installation, LogLevel};
-use crate::process::Process;
 use crate::wait::wait_for;
 
 /// Whatever takes longer than this has failed.
@@ -174,11 +173,11 @@ impl Stage {
     }
 
     pub(super) fn server(&self) -> Result<Meter> {
-        meter(&self.installation.server)
+        Meter::of(&self.installation.server)
     }
 
     pub(super) fn operator(&self) -> Result<Meter> {
-        meter(&self.installation.operator)
+        Meter::of(&self.installation.operator)
     }
 }
 
@@ -198,10 +197,6 @@ pub(super) fn pod(name: &str) -> Pod {
 
 fn address(url: &str) -> Result<SocketAddr> {
     url.trim_start_matches("https://").parse().with_context(|| format!("{url} is no address"))
-}
-
-fn meter(process: &Process) -> Result<Meter> {
-    Ok(Meter::new(u32::try_from(process.pid()).context("a process without a number")?))
 }
 
 fn connector(ca: &str) -> Result<TlsConnector> {
