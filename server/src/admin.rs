@@ -4,6 +4,7 @@
 //! server runs, the command opens the data itself. Either way the same use cases run through the same writer, and what
 //! changes something is audited.
 
+mod agent;
 mod allowlist;
 mod answer;
 mod application;
@@ -12,12 +13,14 @@ mod backup;
 mod canary;
 mod co_sign;
 mod command;
+mod duration;
 mod enrolment_token;
 pub(crate) mod execute;
 mod explain;
 mod grant;
 mod keys;
 mod listing;
+mod machine;
 mod policy;
 mod project;
 mod request;

@@ -53,6 +53,7 @@ pub enum Entity {
     Allowlist(allowlist::Allowlist),
     EnrolmentToken(enrolment::EnrolmentToken),
     SealingKey(sealing_key::SealingKey),
+    AgentTrust(agent::AgentTrust),
 }
 
 /// The kind of an [`Entity`]: the first half of its key.
@@ -79,6 +80,7 @@ pub enum EntityKind {
     Allowlist,
     EnrolmentToken,
     SealingKey,
+    AgentTrust,
 }
 
 /// Kind and id of an [`Entity`].
@@ -121,6 +123,7 @@ impl Entity {
             Self::Allowlist(it) => (EntityKind::Allowlist, it.vault.to_string()),
             Self::EnrolmentToken(it) => (EntityKind::EnrolmentToken, it.id.clone()),
             Self::SealingKey(it) => (EntityKind::SealingKey, it.id.clone()),
+            Self::AgentTrust(it) => (EntityKind::AgentTrust, agent::AgentTrust::id(&it.vault, &it.name)),
         };
         EntityKey { kind, id }
     }

@@ -3,8 +3,20 @@
 //! A `GET` looks and a `POST` changes; there is no other method, and a `POST` without fields has no body. No route
 //! answers a value.
 
+mod agent;
+mod allowlist;
+mod enrolment;
+mod machine;
+mod member;
 mod policy;
+mod project;
 mod scope;
 
+pub use self::agent::*;
+pub use self::allowlist::*;
+pub use self::enrolment::*;
+pub use self::machine::*;
+pub use self::member::*;
 pub use self::policy::*;
+pub use self::project::*;
 pub use self::scope::{Scope, UnknownScope};

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{ArgGroup, Subcommand};
-use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, SecretId, VaultId};
+use sikkerkey_protocol::id::{MachineId, ProjectId, SecretId, VaultId};
 use sikkerkey_protocol::key::PublicKey;
 use sikkerkey_protocol::secret_text::SecretText;
 use zeroize::Zeroizing;
 
+use super::agent::Agent;
 use super::allowlist::Allowlist;
 use super::application::Application;
 use super::audit::{Bound, instant};
@@ -18,6 +19,7 @@ use super::co_sign::CoSign;
 use super::enrolment_token::EnrolmentToken;
 use super::explain::Explain;
 use super::grant::Grant;
+use super::machine::Machine;
 use super::policy::Policy;
 use super::project::Project;
 use super::request::SecretContent;
@@ -259,71 +261,6 @@ pub enum Cluster {
     List,
 }
 
-/// Agents.
-#[derive(Debug, Subcommand)]
-pub enum Agent {
-    /// Prints a one-time token with which an agent registers, good for 10 minutes.
-    Token {
-        /// The vault.
-        #[arg(long)]
-        vault: VaultId,
-        /// What people call the agent.
-        #[arg(long)]
-        name: String,
-        /// The cluster it is going to speak for.
-        #[arg(long)]
-        cluster: Option<String>,
-    },
-    /// Approves an agent that has registered.
-    Approve {
-        /// Its id.
-        id: AgentId,
-    },
-    /// Takes an agent its identity.
-    Revoke {
-        /// Its id.
-        id: AgentId,
-    },
-    /// Lists the agents.
-    List,
-}
-
-/// Machines.
-#[derive(Debug, Subcommand)]
-pub enum Machine {
-    /// Prints a one-time token with which a host registers, good for 10 minutes.
-    Bootstrap {
-        /// The vault.
-        #[arg(long)]
-        vault: VaultId,
-        /// The machine's name; left out: its host name.
-        #[arg(long)]
-        name: Option<String>,
-    },
-    /// Approves a machine, or the fleet of a Machine object.
-    Approve {
-        /// Its id.
-        id: String,
-    },
-    /// Takes a machine its identity and its grants, or denies the fleet of a Machine object.
-    Revoke {
-        /// Its id.
-        id: String,
-    },
-    /// Switches a machine off: it is refused until it is enabled, and keeps its grants.
-    Disable {
-        /// Its id.
-        id: MachineId,
-    },
-    /// Switches a machine on again.
-    Enable {
-        /// Its id.
-        id: MachineId,
-    },
-    /// Lists machines and fleets.
-    List,
-}
-
 /// Secrets.
 #[derive(Debug, Subcommand)]
 pub enum Secret {
@@ -430,16 +367,8 @@ impl Command {
                 Request::ClusterTrust { vault, name, issuer, jwks, subject }
             }
             Self::Cluster(Cluster::List) => Request::ClusterList,
-            Self::Agent(Agent::Token { vault, name, cluster }) => Request::AgentToken { vault, name, cluster },
-            Self::Agent(Agent::Approve { id }) => Request::AgentApprove { id },
-            Self::Agent(Agent::Revoke { id }) => Request::AgentRevoke { id },
-            Self::Agent(Agent::List) => Request::AgentList,
-            Self::Machine(Machine::Bootstrap { vault, name }) => Request::MachineBootstrap { vault, name },
-            Self::Machine(Machine::Approve { id }) => Request::MachineApprove { id },
-            Self::Machine(Machine::Revoke { id }) => Request::MachineRevoke { id },
-            Self::Machine(Machine::List) => Request::MachineList,
-            Self::Machine(Machine::Disable { id }) => Request::MachineEnabled { id, enabled: false },
-            Self::Machine(Machine::Enable { id }) => Request::MachineEnabled { id, enabled: true },
+            Self::Agent(it) => Request::Agent(it.with_files()?),
+            Self::Machine(it) => Request::Machine(it),
             Self::Secret(Secret::Set { id, value_file, fields }) => {
                 Request::SecretSet { id, value: read_value(&value_file)?, fields }
             }

@@ -8,8 +8,8 @@ use sikkerkey_protocol::kubernetes::Generator;
 use super::audit::{export, verify};
 use super::request::SecretContent;
 use super::{
-    Answer, Request, allowlist, application, audit, backup, canary, co_sign, enrolment_token, explain, grant, keys,
-    listing, policy, project, sealing_key,
+    Answer, Request, agent, allowlist, application, audit, backup, canary, co_sign, enrolment_token, explain, grant, keys,
+    listing, machine, policy, project, sealing_key,
 };
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
@@ -18,7 +18,7 @@ use crate::clock::{Clock, DatabaseClock, SystemClock};
 use crate::decision::{Context, Decided};
 use crate::engine::{DataPlace, Engine, Options};
 use crate::refusal::Refusal;
-use crate::usecase::admin::{account, adopt, agent, cluster, machine, secret, vault};
+use crate::usecase::admin::{account, adopt, cluster, secret, vault};
 use crate::usecase::steps::{Steps, answer};
 use crate::writer::ChangeRequest;
 
@@ -53,6 +53,8 @@ pub(crate) async fn execute(desk: Desk<'_>, request: Request) -> Result<Answer, 
 
 async fn dispatch(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
     match request {
+        Request::Agent(it) => agent::execute(desk, it).await,
+        Request::Machine(it) => machine::execute(desk, it).await,
         Request::Project(it) => project::execute(desk, it).await,
         Request::Application(it) => application::execute(desk, it).await,
         Request::Grant(it) => grant::execute(desk, it).await,
@@ -91,45 +93,11 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
             Answer::done(done)
         }
         Request::ClusterList => state(listing::clusters),
-        Request::AgentToken { vault, name, cluster } => {
-            Answer::token(through(desk, "agent token", move |it| agent::token(it, &vault, name, cluster)).await?)
-        }
-        Request::AgentApprove { id } => {
-            let done = format!("agent {id} is approved");
-            through(desk, "agent approve", move |it| agent::approve(it, &id)).await?;
-            Answer::done(done)
-        }
-        Request::AgentRevoke { id } => {
-            let done = format!("agent {id} is revoked");
-            through(desk, "agent revoke", move |it| agent::revoke(it, &id)).await?;
-            Answer::done(done)
-        }
-        Request::AgentList => state(listing::agents),
-        Request::MachineBootstrap { vault, name } => {
-            Answer::token(through(desk, "machine bootstrap", move |it| machine::bootstrap(it, &vault, name)).await?)
-        }
-        Request::MachineApprove { id } => {
-            let done = format!("{id} is approved");
-            through(desk, "machine approve", move |it| machine::approve(it, &id)).await?;
-            Answer::done(done)
-        }
-        Request::MachineRevoke { id } => {
-            let done = format!("{id} is revoked");
-            through(desk, "machine revoke", move |it| machine::revoke(it, &id)).await?;
-            Answer::done(done)
-        }
-        Request::MachineList => state(listing::machines),
         Request::SecretList => state(listing::secrets),
         it @ (Request::SecretSet { .. }
         | Request::SecretCreate { .. }
         | Request::SecretRotate { .. }
         | Request::SecretDelete { .. }) => change_secret(desk, it).await?,
-        Request::MachineEnabled { id, enabled } => {
-            let done = format!("{id} is {}", if enabled { "enabled" } else { "disabled" });
-            let what = if enabled { "machine enable" } else { "machine disable" };
-            through(desk, what, move |it| machine::set_enabled(it, &id, enabled)).await?;
-            Answer::done(done)
-        }
         Request::AccountList => state(listing::accounts),
         Request::Adopt { cluster, namespace, uid } => {
             let adopted =
@@ -144,6 +112,8 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         }
         Request::Unlock { ip, machine } => unlock(desk, ip, machine).await?,
         Request::Audit { .. }
+        | Request::Agent(_)
+        | Request::Machine(_)
         | Request::Project(_)
         | Request::Application(_)
         | Request::Grant(_)
@@ -232,6 +202,20 @@ pub(super) async fn through<T: Send + 'static>(
     let request =
         ChangeRequest { spend: None, actor: Actor::Administrator, source_ip: None, what, decide: Box::new(decide) };
     desk.app.writer.change(request).await
+}
+
+/// Looks at what the server knows now.
+pub(super) fn looking<T>(desk: Desk<'_>, look: impl FnOnce(&Context<'_>) -> T) -> T {
+    let app = desk.app;
+    let world = app.live.read();
+    look(&Context {
+        state: &world.state,
+        ledger: &world.ledger,
+        now: app.clock.now(),
+        keyring: &app.keyring,
+        entropy: &*app.entropy,
+        public_url: &app.public_url,
+    })
 }
 
 /// Executes a command beside the data: with embedded data when no server runs, and the lock on the directory keeps one

@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, SecretId, VaultId};
+use sikkerkey_protocol::id::{MachineId, ProjectId, SecretId, VaultId};
 use sikkerkey_protocol::kubernetes::Charset;
 use sikkerkey_protocol::secret_text::{self, SecretText};
 
+use super::agent::Agent;
 use super::allowlist::Allowlist;
 use super::application::Application;
 use super::audit::Bound;
@@ -15,6 +16,7 @@ use super::canary::Canary;
 use super::enrolment_token::EnrolmentToken;
 use super::explain::Explain;
 use super::grant::Grant;
+use super::machine::Machine;
 use super::policy::PolicyRequest;
 use super::project::Project;
 use super::sealing_key::SealingKey;
@@ -38,29 +40,8 @@ pub enum Request {
         subject: String,
     },
     ClusterList,
-    AgentToken {
-        vault: VaultId,
-        name: String,
-        cluster: Option<String>,
-    },
-    AgentApprove {
-        id: AgentId,
-    },
-    AgentRevoke {
-        id: AgentId,
-    },
-    AgentList,
-    MachineBootstrap {
-        vault: VaultId,
-        name: Option<String>,
-    },
-    MachineApprove {
-        id: String,
-    },
-    MachineRevoke {
-        id: String,
-    },
-    MachineList,
+    Agent(Agent),
+    Machine(Machine),
     SecretSet {
         id: SecretId,
         #[serde(serialize_with = "secret_text::serialize")]
@@ -97,10 +78,6 @@ pub enum Request {
     IpAllowlist(Allowlist),
     SealingKey(SealingKey),
     EnrolmentToken(EnrolmentToken),
-    MachineEnabled {
-        id: MachineId,
-        enabled: bool,
-    },
     AccountList,
     Adopt {
         cluster: String,

@@ -86,6 +86,13 @@ pub enum Action {
     PolicyUnbind,
     SealingKeyCreate,
     ObjectRewind,
+    MachineDeny,
+    MachineRename,
+    MachineExtend,
+    ProjectDelete,
+    AgentUpdate,
+    AgentDeny,
+    AgentTrust,
 }
 
 /// How much it matters.
@@ -121,6 +128,7 @@ impl Action {
             | Self::ProjectCreate
             | Self::ApplicationUpdate
             | Self::CoSignRequest
+            | Self::MachineRename
             | Self::MachineUpdate => Severity::Low,
             Self::SecretReadDenied
             | Self::GrantApply
@@ -128,6 +136,10 @@ impl Action {
             | Self::FleetDelete
             | Self::MachineApprove
             | Self::MachineRevoke
+            | Self::MachineDeny
+            | Self::MachineExtend
+            | Self::AgentDeny
+            | Self::AgentUpdate
             | Self::BootstrapTokenCreate
             | Self::AgentRegister
             | Self::AgentApprove
@@ -152,6 +164,8 @@ impl Action {
             | Self::AuthFailure
             | Self::LockoutStart
             | Self::ClusterTrust
+            | Self::AgentTrust
+            | Self::ProjectDelete
             | Self::NamespaceAdopt
             | Self::ProjectUpdate
             | Self::CanaryUpdate

@@ -10,12 +10,15 @@ use sikkerkey_protocol::kubernetes::{
     IssueVoucher, Login, Rewind,
 };
 
+use sikkerkey_protocol::management::AgentLogin;
+
 use super::{agent, unsigned};
 use crate::app::App;
 use crate::usecase::agent_register::{self, RegisterAgent};
 use crate::usecase::kubernetes::{
     delete, explain, grant, inventory, login, machine, pods, policy, rewind, secret, voucher,
 };
+use crate::usecase::agent::login as agent_login;
 use crate::usecase::register;
 
 /// The routes.
@@ -25,6 +28,7 @@ pub fn routes() -> Router<App> {
         .route(Register::PATH, unsigned::call(register::register))
         .route("/v1/{vault}/enroll/register", unsigned::enrol())
         .route(RegisterAgent::PATH, unsigned::call(agent_register::register))
+        .route(AgentLogin::PATH, unsigned::call(agent_login::login))
         .route(ApplyMachine::PATH, agent::call(machine::apply))
         .route(ApplySecret::PATH, agent::call(secret::apply))
         .route(ApplyGrant::PATH, agent::call(grant::apply))

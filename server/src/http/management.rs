@@ -1,7 +1,13 @@
 //! Routes of the management plane: ids in the path, and a body where there are fields.
 
+mod agent;
+mod allowlist;
+mod enrolment;
 mod explain;
+mod machine;
+mod member;
 mod policy;
+mod project;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -9,11 +15,12 @@ use axum::http::Request;
 use axum::routing::{get, post};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sikkerkey_protocol::management::Scope;
 
 use super::route::{Route, Signer, schema_of};
 use super::success::ok;
-use super::{agent, signed};
+use super::{agent as signed_agent, signed};
 use crate::app::App;
 use crate::decision::{Context, Decided};
 use crate::model::agent::Agent;
@@ -23,7 +30,16 @@ use crate::usecase::source::Source;
 
 /// The routes.
 pub(super) fn routes() -> Vec<Route> {
-    policy::routes().into_iter().chain(explain::routes()).collect()
+    policy::routes()
+        .into_iter()
+        .chain(explain::routes())
+        .chain(machine::routes())
+        .chain(project::routes())
+        .chain(member::routes())
+        .chain(enrolment::routes())
+        .chain(allowlist::routes())
+        .chain(agent::routes())
+        .collect()
 }
 
 /// A use case whose route has `N` ids in its path and no body.
@@ -69,7 +85,7 @@ where
             let ids = <[&str; N]>::try_from(ids).map_err(|_| Refusal::new(RefusalKind::NotFound, "no such route"))?;
             decide(context, &manager, ids, body)
         };
-        ok(agent::change(&app, verified, what, decide).await)
+        ok(signed_agent::change(&app, verified, what, decide).await)
     };
     Route {
         what,
@@ -93,4 +109,9 @@ fn nothing(body: &[u8]) -> Result<(), Refusal> {
         b"" | b"{}" => Ok(()),
         _ => Err(Refusal::new(RefusalKind::Invalid, "this route takes no body")),
     }
+}
+
+/// A body of which every field may be left out: none at all is one without fields.
+fn optional<B: DeserializeOwned>(body: &[u8]) -> Result<B, Refusal> {
+    signed_agent::parse(if body.is_empty() { b"{}" } else { body })
 }

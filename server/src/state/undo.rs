@@ -40,6 +40,7 @@ impl State {
             EntityKind::Allowlist => self.allowlists.get(&parsed(id)?).cloned().map(Entity::Allowlist),
             EntityKind::EnrolmentToken => self.enrolment_tokens.get(id).cloned().map(Entity::EnrolmentToken),
             EntityKind::SealingKey => self.sealing_keys.get(id).cloned().map(Entity::SealingKey),
+            EntityKind::AgentTrust => self.agent_trusts.get(id).cloned().map(Entity::AgentTrust),
         }
     }
 

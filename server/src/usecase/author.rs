@@ -25,6 +25,14 @@ impl Author<'_> {
         Entry { vault: Some(vault.clone()), source_ip, detail, ..Entry::new(action, actor) }
     }
 
+    /// Who it is, for people.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Person => "an administrator".to_owned(),
+            Self::Agent(agent, _) => format!("agent {:?} ({})", agent.name, agent.id),
+        }
+    }
+
     /// Whether it is a person.
     pub(crate) fn is_person(&self) -> bool {
         matches!(self, Self::Person)

@@ -5,8 +5,17 @@
 //! for a cluster has routes of its own ([`super::kubernetes`]) and is refused here: what it decides comes from objects.
 //! Nothing here answers a value.
 
+pub mod agent;
+pub mod allowlist;
+pub mod enrolment;
 pub mod explain;
+pub mod machine;
+pub mod member;
+#[cfg(test)]
+pub(super) mod office;
 pub mod policy;
+pub mod project;
+mod whole_vault;
 
 use std::collections::BTreeSet;
 

@@ -161,6 +161,7 @@ fn enrolment_token() -> EnrolmentToken {
         hostname_pattern: None,
         name_pattern: None,
         revoked_at: None,
+        revoked_because: None,
     }
 }
 
