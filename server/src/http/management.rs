@@ -6,12 +6,11 @@ mod policy;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
-use axum::routing::{get, post};
 use schemars::JsonSchema;
 use serde::Serialize;
 use sikkerkey_protocol::management::Scope;
 
-use super::route::{Route, Signer, schema_of};
+use super::route::{Route, Signer, Verb};
 use super::success::ok;
 use super::{agent, signed};
 use crate::app::App;
@@ -36,7 +35,7 @@ where
     A: Serialize + JsonSchema + Send + 'static,
 {
     let decide = move |context: &Context<'_>, manager: &Manager<'_>, ids: [&str; N], ()| decide(context, manager, ids);
-    Route { takes: None, ..filled(scope, what, nothing, decide) }
+    filled(scope, what, nothing, decide).takes_nothing()
 }
 
 /// A route with a body, which `parse` reads.
@@ -52,7 +51,11 @@ where
     D: Fn(&Context<'_>, &Manager<'_>, [&str; N], B) -> Decided<A> + Copy + Send + Sync + 'static,
 {
     let scope = scope.into();
-    let (method, path) = what.split_once(' ').unwrap_or(("POST", what));
+    let (verb, path) = match what.split_once(' ') {
+        Some(("GET", path)) => (Verb::Get, path),
+        Some((_, path)) => (Verb::Post, path),
+        None => (Verb::Post, what),
+    };
     let handler = async move |State(app): State<App>, request: Request<Body>| {
         let ids = ids(path, request.uri().path());
         let verified = match signed::agent(&app, request).await {
@@ -71,13 +74,7 @@ where
         };
         ok(agent::change(&app, verified, what, decide).await)
     };
-    Route {
-        what,
-        signer: Signer::Manager(scope),
-        takes: Some(schema_of::<B>),
-        answers: schema_of::<A>,
-        handler: if method == "GET" { get(handler) } else { post(handler) },
-    }
+    Route::new(verb, path, Signer::Manager(scope), handler).takes::<B>().answers::<A>()
 }
 
 /// What stands in `target` where `pattern` has an id: as it stood on the wire. No id has a character that would be escaped,
