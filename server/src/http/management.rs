@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::decision::{Context, Decided};
 use crate::model::agent::Agent;
 use crate::refusal::{Refusal, RefusalKind};
+use crate::usecase::authenticate;
 use crate::usecase::management::Manager;
 use crate::usecase::source::Source;
 
@@ -62,19 +63,29 @@ where
             Ok(verified) => verified,
             Err(response) => return response,
         };
+        // Whoever may not is told that, and audited, whatever the body is.
         let body = match parse(verified.body()) {
-            Ok(body) => body,
-            Err(refusal) => return signed::malformed(&app, verified.source(), refusal),
+            Err(refusal) if may(&app, verified.signer(), verified.source(), scope) => {
+                return signed::malformed(&app, verified.source(), refusal);
+            }
+            body => body,
         };
         let decide = move |context: &Context<'_>, agent: &Agent, source: Source| {
             let manager = Manager::admit(agent, source, scope)?;
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
             let ids = <[&str; N]>::try_from(ids).map_err(|_| Refusal::new(RefusalKind::NotFound, "no such route"))?;
-            decide(context, &manager, ids, body)
+            decide(context, &manager, ids, body?)
         };
         ok(agent::change(&app, verified, what, decide).await)
     };
     Route::new(verb, path, Signer::Manager(scope), handler).takes::<B>().answers::<A>()
+}
+
+/// Whether an agent gets in, as things are.
+fn may(app: &App, agent: &Agent, source: Source, scope: Option<Scope>) -> bool {
+    let world = app.live.read();
+    authenticate::may_manage(&world.state, agent, app.clock.now()).is_ok()
+        && Manager::admit(agent, source, scope).is_ok()
 }
 
 /// What stands in `target` where `pattern` has an id: as it stood on the wire. No id has a character that would be escaped,
