@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use sikkerkey_protocol::error_body::ErrorBody;
 use sikkerkey_protocol::header::{MACHINE_ID, NONCE, SIGNATURE, TIMESTAMP};
 
-use super::route::{Route, Signer, Verb};
+use super::route::{Content, Route, Signer, Verb};
 
 /// What a route may answer beside its success.
 const REFUSALS: [(&str, &str); 8] = [
@@ -35,7 +35,7 @@ const ABOUT: &str = "A signed request carries the id of its signer, the time, a 
 
 /// The route.
 pub(super) fn route() -> Route {
-    Route::new(Verb::Get, "/v1/openapi.json", Signer::Nobody, async || answer())
+    Route::new(Verb::Get, "/v1/openapi.json", Signer::Nobody, async || answer()).answers::<Map<String, Value>>()
 }
 
 fn answer() -> Response {
@@ -115,8 +115,8 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, verb: &str) -> Valu
         Signer::Manager(Some(scope)) => ("management", format!("An agent signs it. Scope: `{scope}`.")),
     };
     let success = match route.answers {
-        Some(schema) => json!({ "application/json": { "schema": schema(generator) } }),
-        None => json!({ "text/plain": { "schema": { "type": "string" } } }),
+        Content::Json(schema) => json!({ "application/json": { "schema": schema(generator) } }),
+        Content::Text(media_type) => json!({ media_type: { "schema": { "type": "string" } } }),
     };
     let mut responses: Map<String, Value> = REFUSALS
         .iter()

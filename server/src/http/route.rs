@@ -18,8 +18,8 @@ pub struct Route {
     pub signer: Signer,
     /// What a request carries, and whether it has to; none: no body.
     pub takes: Option<(SchemaOf, bool)>,
-    /// What a 200 carries; none: a text.
-    pub answers: Option<SchemaOf>,
+    /// What a 200 carries.
+    pub answers: Content,
     /// What answers.
     handler: MethodRouter<App>,
 }
@@ -45,11 +45,20 @@ pub enum Signer {
     Manager(Option<Scope>),
 }
 
+/// What an answer carries.
+#[derive(Clone, Copy, Debug)]
+pub enum Content {
+    /// JSON of this schema.
+    Json(SchemaOf),
+    /// A text of this media type.
+    Text(&'static str),
+}
+
 /// Makes the schema of a type, and of the types in it.
 pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
 impl Route {
-    /// A route without a body that answers a text.
+    /// A route that takes no body and answers a plain text.
     pub fn new<H, T>(verb: Verb, path: &'static str, signer: Signer, handler: H) -> Self
     where
         H: Handler<T, App>,
@@ -59,7 +68,7 @@ impl Route {
             Verb::Get => get(handler),
             Verb::Post => post(handler),
         };
-        Self { verb, path, signer, takes: None, answers: None, handler }
+        Self { verb, path, signer, takes: None, answers: Content::Text("text/plain"), handler }
     }
 
     /// Its requests carry a `T`.
@@ -83,7 +92,13 @@ impl Route {
     /// Its 200 carries a `T`.
     #[must_use]
     pub fn answers<T: JsonSchema>(self) -> Self {
-        Self { answers: Some(schema_of::<T>), ..self }
+        Self { answers: Content::Json(schema_of::<T>), ..self }
+    }
+
+    /// Its 200 carries a text of this media type.
+    #[must_use]
+    pub fn answers_text(self, media_type: &'static str) -> Self {
+        Self { answers: Content::Text(media_type), ..self }
     }
 }
 
