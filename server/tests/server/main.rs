@@ -22,6 +22,7 @@ mod database;
 mod disconnect;
 mod disk;
 mod durability;
+mod earlier;
 mod edge;
 mod enrolment;
 mod envelope;
