@@ -151,8 +151,9 @@ fn show(it: &EnrolmentTokenView) -> String {
     line("from", it.source_cidr.clone());
     line("host names", it.hostname_pattern.clone());
     line("names", it.name_pattern.clone());
-    line("revoked", it.revoked_at.map(|at| {
-        format!("{} {}", until(Some(at)), it.revoked_because.as_deref().unwrap_or_default())
-    }));
+    line(
+        "revoked",
+        it.revoked_at.map(|at| format!("{} {}", until(Some(at)), it.revoked_because.as_deref().unwrap_or_default())),
+    );
     lines.join("\n")
 }

@@ -8,8 +8,8 @@ use sikkerkey_protocol::kubernetes::Generator;
 use super::audit::{export, verify};
 use super::request::SecretContent;
 use super::{
-    Answer, Request, agent, allowlist, application, audit, backup, canary, co_sign, enrolment_token, explain, grant, keys,
-    listing, machine, policy, project, sealing_key,
+    Answer, Request, agent, allowlist, application, audit, backup, canary, co_sign, enrolment_token, explain, grant,
+    keys, listing, machine, policy, project, sealing_key,
 };
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};

@@ -152,8 +152,7 @@ pub(super) async fn execute(desk: Desk<'_>, command: Machine) -> Result<Answer, 
             Answer::token(through(desk, "machine bootstrap", move |it| machine::bootstrap(it, &vault, name)).await?)
         }
         Machine::Approve { id, fingerprint, preview } => {
-            let approve =
-                move |it: &Context<'_>| machine::approve_compared(it, &id, fingerprint.as_deref(), preview);
+            let approve = move |it: &Context<'_>| machine::approve_compared(it, &id, fingerprint.as_deref(), preview);
             approved(&through(desk, "machine approve", approve).await?)
         }
         Machine::Deny { id } => {
@@ -281,10 +280,8 @@ fn list(rows: Vec<(MachineRow, String)>) -> Answer {
 
 fn show(it: &MachineDetail) -> Answer {
     let row = &it.machine;
-    let mut lines = vec![
-        format!("{} {} ({})", row.kind.as_str(), row.name, row.id),
-        format!("approval     {}", standing(row)),
-    ];
+    let mut lines =
+        vec![format!("{} {} ({})", row.kind.as_str(), row.name, row.id), format!("approval     {}", standing(row))];
     let mut line = |what: &str, text: Option<String>| {
         lines.extend(text.filter(|it| !it.is_empty()).map(|text| format!("{what:<12} {text}")));
     };
@@ -292,11 +289,22 @@ fn show(it: &MachineDetail) -> Answer {
     line("object", row.managed_by.clone());
     line("last seen", row.last_seen.map(|at| format!("{} {}", until(Some(at)), text(row.address.as_ref()))));
     line("registered", row.created_at.map(|at| until(Some(at))));
-    line("from", it.first_contact.as_ref().map(|it| {
-        format!("{} {} {}", it.address, it.hostname.as_deref().unwrap_or_default(), it.os.as_deref().unwrap_or_default())
-    }));
+    line(
+        "from",
+        it.first_contact.as_ref().map(|it| {
+            format!(
+                "{} {} {}",
+                it.address,
+                it.hostname.as_deref().unwrap_or_default(),
+                it.os.as_deref().unwrap_or_default()
+            )
+        }),
+    );
     line("ends", row.expires_at.map(|at| until(Some(at))));
-    line("pod", it.pod.as_ref().map(|it| format!("{}/{} on {}, cluster {}", it.namespace, it.name, it.node, it.cluster)));
+    line(
+        "pod",
+        it.pod.as_ref().map(|it| format!("{}/{} on {}, cluster {}", it.namespace, it.name, it.node, it.cluster)),
+    );
     line("token", it.enrollment_token_id.clone());
     line("takes place", row.replaces.as_ref().map(|it| format!("of {it}")));
     line("secrets", Some(row.grant_count.to_string()));
@@ -309,18 +317,20 @@ fn show(it: &MachineDetail) -> Answer {
         line("extended", Some(format!("to {to} by {} at {}: {}{back}", more.by, until(Some(more.at)), more.reason)));
     }
     line("comes from", it.guardrails.ip_allowlist.as_ref().map(|it| it.join(" ")));
-    line("comes", it.guardrails.time_window.as_ref().map(|window| {
-        let zone = it.guardrails.time_zone.as_deref().unwrap_or_default();
-        let days: Vec<_> = window.days.iter().map(|it| format!("{it:?}")).collect();
-        format!("{} {} to {} {zone}", days.join(" "), window.start, window.end)
-    }));
+    line(
+        "comes",
+        it.guardrails.time_window.as_ref().map(|window| {
+            let zone = it.guardrails.time_zone.as_deref().unwrap_or_default();
+            let days: Vec<_> = window.days.iter().map(|it| format!("{it:?}")).collect();
+            format!("{} {} to {} {zone}", days.join(" "), window.start, window.end)
+        }),
+    );
     let text = lines.join("\n");
     Answer::of(it, text)
 }
 
 pub(super) fn names(it: &NameHistory) -> Answer {
-    let mut rows: Vec<[String; 2]> =
-        it.history.iter().map(|it| [it.name.clone(), until(Some(it.until))]).collect();
+    let mut rows: Vec<[String; 2]> = it.history.iter().map(|it| [it.name.clone(), until(Some(it.until))]).collect();
     rows.push([it.name.clone(), "now".to_owned()]);
     Answer::of(it, table(["NAME", "UNTIL"], &rows))
 }

@@ -98,8 +98,7 @@ pub(super) async fn execute(desk: Desk<'_>, command: Project) -> Result<Answer, 
             return Ok(Answer::new(json!({ "projectId": id }), id.to_string()));
         }
         Project::Update { project, name, description } => {
-            let update =
-                move |it: &Context<'_>| project::update(it, &project, name.as_deref(), description.as_deref());
+            let update = move |it: &Context<'_>| project::update(it, &project, name.as_deref(), description.as_deref());
             let it = through(desk, "project update", update).await?;
             let text = format!("project {} is called {}", it.id, it.name);
             return Ok(Answer::of(&it, text));

@@ -31,7 +31,9 @@ pub enum WorkloadError {
     )]
     UnknownKey,
     /// No trust fits what it says.
-    #[error("nobody trusts tokens of issuer {issuer:?} for subject {subject:?} with this audience: compare them with what admin agent trusts shows")]
+    #[error(
+        "nobody trusts tokens of issuer {issuer:?} for subject {subject:?} with this audience: compare them with what admin agent trusts shows"
+    )]
     Unfit {
         /// Its issuer.
         issuer: String,
@@ -60,9 +62,8 @@ pub fn verify_workload<'a>(
     now: Millis,
 ) -> Result<VerifiedWorkload<'a>, WorkloadError> {
     let (kid, algorithm) = named_key(token)?;
-    let signed = |trust: &AgentTrust| {
-        keys(&trust.jwks, &kid, algorithm).iter().find_map(|key| verified(token, key, algorithm))
-    };
+    let signed =
+        |trust: &AgentTrust| keys(&trust.jwks, &kid, algorithm).iter().find_map(|key| verified(token, key, algorithm));
     let signed: Vec<_> = trusts.filter_map(|it| Some((it, signed(it)?))).collect();
     let (_, claims) = signed.first().ok_or(WorkloadError::UnknownKey)?;
     let claims: Claims = serde_json::from_value(claims.clone()).map_err(|_| TokenError::Claims)?;

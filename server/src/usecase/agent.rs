@@ -142,12 +142,7 @@ pub(crate) fn revoke(author: Author<'_>, agent: &Agent) -> Result<Steps, Refusal
 }
 
 /// Gives an agent another name.
-pub(crate) fn rename(
-    context: &Context<'_>,
-    author: Author<'_>,
-    agent: &Agent,
-    name: &str,
-) -> Result<Steps, Refusal> {
+pub(crate) fn rename(context: &Context<'_>, author: Author<'_>, agent: &Agent, name: &str) -> Result<Steps, Refusal> {
     check_name("the name", name)?;
     refuse_of_cluster(author, agent)?;
     let mut steps = Steps::default();

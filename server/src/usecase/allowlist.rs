@@ -29,9 +29,9 @@ pub(crate) fn entry_id(vault: &VaultId, cidr: &str) -> String {
 pub(crate) fn range_of<'a>(state: &'a State, vault: &VaultId, id: &str) -> Result<&'a str, Refusal> {
     let entries = state.allowlists.get(vault).into_iter().flat_map(|it| &it.entries);
     let mut ranges = entries.map(|it| it.cidr.as_str());
-    ranges.find(|it| entry_id(vault, it) == id).ok_or_else(|| {
-        Refusal::new(RefusalKind::NotFound, "this vault's IP allowlist has no entry of that id")
-    })
+    ranges
+        .find(|it| entry_id(vault, it) == id)
+        .ok_or_else(|| Refusal::new(RefusalKind::NotFound, "this vault's IP allowlist has no entry of that id"))
 }
 
 /// How many entries count.

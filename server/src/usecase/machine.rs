@@ -72,7 +72,11 @@ pub(crate) fn approve(
     compare(&describe(machine), &machine.public_key.fingerprint(), fingerprint)?;
     let is_host = machine.pod.is_none() && machine.enrolled_by.is_none();
     if !author.is_person() {
-        refuse_of_object(context.state, machine, "approval is said there (spec.approval), and by sikkerkey-server admin")?;
+        refuse_of_object(
+            context.state,
+            machine,
+            "approval is said there (spec.approval), and by sikkerkey-server admin",
+        )?;
     }
     let by_person = machine.approved_by_person || (author.is_person() && is_host);
     let mut steps = Steps::default();
@@ -157,11 +161,7 @@ pub(crate) fn revoke(context: &Context<'_>, author: Author<'_>, machine: &Machin
         let (cluster, uid) = (pod.cluster.clone(), pod.pod.uid.clone());
         steps.put(Entity::GonePod(GonePod { cluster, uid, since: context.now, revoked: true }));
     }
-    steps.forget_access(
-        context.state,
-        machine,
-        &author.entry(Action::GrantDelete, &machine.vault, String::new()),
-    );
+    steps.forget_access(context.state, machine, &author.entry(Action::GrantDelete, &machine.vault, String::new()));
     steps
 }
 
@@ -256,7 +256,11 @@ fn is_named_once(machine: &Machine) -> bool {
 /// Another host of a name, or the one that waits for the place of the other.
 fn namesake<'a>(state: &'a State, machine: &Machine, name: &str, approval: Approval) -> Option<&'a Machine> {
     let is_other = |it: &&std::sync::Arc<Machine>| {
-        it.vault == machine.vault && it.id != machine.id && is_named_once(it) && it.name == name && it.approval == approval
+        it.vault == machine.vault
+            && it.id != machine.id
+            && is_named_once(it)
+            && it.name == name
+            && it.approval == approval
     };
     state.machines.values().find(is_other).map(|it| &**it)
 }

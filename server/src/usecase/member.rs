@@ -84,9 +84,8 @@ fn grants_in<'a>(state: &'a State, project: &Project, machine: &Machine) -> Vec<
 /// The secrets of a project that a machine is granted now, in the order of their ids.
 pub(crate) fn granted(state: &State, project: &ProjectId, machine: &Machine, now: Millis) -> BTreeSet<SecretId> {
     let grantee = machine.grantee();
-    let in_force = |secret: &&Secret| {
-        state.grants_for(&grantee, &secret.id).any(|it| it.expires_at.is_none_or(|end| now < end))
-    };
+    let in_force =
+        |secret: &&Secret| state.grants_for(&grantee, &secret.id).any(|it| it.expires_at.is_none_or(|end| now < end));
     let secrets = state.secrets_granted_to(&grantee);
     let secrets = secrets.filter(|it| it.project == *project && it.phase == SecretPhase::Active).filter(in_force);
     secrets.map(|it| it.id.clone()).collect()

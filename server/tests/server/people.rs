@@ -129,7 +129,10 @@ async fn each_route_asks_for_its_scope_and_for_no_other() {
     }
     server.put(Entity::Agent(agent_with(&[]))).await;
     let (status, own) = ask(&server, "GET", "/v1/ai/whoami", &Value::Null).await;
-    assert_eq!((status, &own["name"], &own["scopes"], &own["projectIds"]), (200, &json!("assistant"), &json!([]), &Value::Null));
+    assert_eq!(
+        (status, &own["name"], &own["scopes"], &own["projectIds"]),
+        (200, &json!("assistant"), &json!([]), &Value::Null)
+    );
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use sikkerkey_protocol::management::Scope::{AgentsRead, AgentsWrite};
 
-use super::{Route, filled, optional, plain};
+use super::{Route, filled, perhaps, plain};
 use crate::http::agent::parse;
 use crate::usecase::management::agent;
 
@@ -12,7 +12,7 @@ pub(super) fn routes() -> [Route; 10] {
         plain(AgentsRead, "GET /v1/ai/ai-agents", agent::list),
         plain(AgentsRead, "GET /v1/ai/ai-agents/{agent}", agent::get),
         plain(AgentsRead, "GET /v1/ai/ai-agents/{agent}/name-history", agent::name_history),
-        filled(AgentsWrite, "POST /v1/ai/ai-agents/{agent}/approve", optional, agent::approve),
+        perhaps(AgentsWrite, "POST /v1/ai/ai-agents/{agent}/approve", agent::approve),
         plain(AgentsWrite, "POST /v1/ai/ai-agents/{agent}/deny", agent::deny),
         plain(AgentsWrite, "POST /v1/ai/ai-agents/{agent}/disable", agent::disable),
         plain(AgentsWrite, "POST /v1/ai/ai-agents/{agent}/enable", agent::enable),

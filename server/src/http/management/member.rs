@@ -2,13 +2,13 @@
 
 use sikkerkey_protocol::management::Scope::{MembersRead, MembersWrite};
 
-use super::{Route, filled, optional, plain};
+use super::{Route, filled, perhaps, plain};
 use crate::http::agent::parse;
 use crate::usecase::management::member;
 
 pub(super) fn routes() -> [Route; 5] {
     [
-        filled(MembersRead, "POST /v1/ai/projects/{project}/machines/query", optional, member::query),
+        perhaps(MembersRead, "POST /v1/ai/projects/{project}/machines/query", member::query),
         filled(MembersWrite, "POST /v1/ai/projects/{project}/machines", parse, member::attach),
         plain(MembersWrite, "POST /v1/ai/projects/{project}/machines/{machine}/detach", member::detach),
         plain(MembersRead, "GET /v1/ai/projects/{project}/machines/{machine}/secrets", member::secrets),

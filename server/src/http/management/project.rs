@@ -2,7 +2,7 @@
 
 use sikkerkey_protocol::management::Scope::{ProjectsRead, ProjectsWrite};
 
-use super::{Route, filled, optional, plain};
+use super::{Route, filled, perhaps, plain};
 use crate::http::agent::parse;
 use crate::usecase::management::project;
 
@@ -11,6 +11,6 @@ pub(super) fn routes() -> [Route; 4] {
         plain(ProjectsRead, "GET /v1/ai/projects", project::list),
         filled(ProjectsWrite, "POST /v1/ai/projects", parse, project::create),
         filled(ProjectsWrite, "POST /v1/ai/projects/{project}/update", parse, project::update),
-        filled(ProjectsWrite, "POST /v1/ai/projects/{project}/delete", optional, project::delete),
+        perhaps(ProjectsWrite, "POST /v1/ai/projects/{project}/delete", project::delete),
     ]
 }

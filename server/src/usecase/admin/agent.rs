@@ -37,7 +37,8 @@ pub struct Said {
 impl Said {
     fn rights(&self, context: &Context<'_>) -> Result<Rights, Refusal> {
         let id = |text: &String| Ok(project::find(context, text)?.id.clone());
-        let projects = self.projects.iter().map(id).collect::<Result<std::collections::BTreeSet<ProjectId>, Refusal>>()?;
+        let projects =
+            self.projects.iter().map(id).collect::<Result<std::collections::BTreeSet<ProjectId>, Refusal>>()?;
         let projects = (!projects.is_empty()).then_some(projects);
         Ok(Rights { scopes: self.scopes.iter().copied().collect(), projects })
     }
@@ -139,7 +140,8 @@ pub fn trust(context: &Context<'_>, request: Trust) -> Decided<TrustView> {
 /// Trusts no longer. Agents that logged in by it end now.
 pub fn distrust(context: &Context<'_>, vault: &VaultId, name: &str) -> Decided<()> {
     let trust = context.state.agent_trusts.get(&AgentTrust::id(vault, name));
-    let trust = trust.ok_or_else(|| not_found(format!("vault {vault} trusts nothing {name}: agent trusts shows them")))?;
+    let trust =
+        trust.ok_or_else(|| not_found(format!("vault {vault} trusts nothing {name}: agent trusts shows them")))?;
     let steps = trust::distrust(context, Author::Person, trust)?;
     Ok(steps.decide(|_| ()))
 }

@@ -56,8 +56,7 @@ pub fn create(context: &Context<'_>, request: NewToken) -> Decided<(SecretText, 
         hostname_pattern: request.hostname_pattern,
         name_pattern: request.name_pattern,
     };
-    let (text, token, steps) =
-        enrolment::create(context, Author::Person, &request.vault, &projects, &secrets, terms)?;
+    let (text, token, steps) = enrolment::create(context, Author::Person, &request.vault, &projects, &secrets, terms)?;
     Ok(steps.decide(move |_| (text, token)))
 }
 

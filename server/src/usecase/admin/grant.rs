@@ -26,12 +26,7 @@ pub fn create(
 }
 
 /// Grants a machine these secrets of a project and no others.
-pub fn set(
-    context: &Context<'_>,
-    project: &str,
-    machine: &MachineId,
-    secrets: &[SecretId],
-) -> Decided<GrantedSecrets> {
+pub fn set(context: &Context<'_>, project: &str, machine: &MachineId, secrets: &[SecretId]) -> Decided<GrantedSecrets> {
     let (project, machine) = (project::find(context, project)?, find_machine(context, machine)?);
     for id in secrets {
         let secret = secret::find(context, id)?;

@@ -44,7 +44,10 @@ pub(crate) fn extend(
         )));
     }
     if host.extensions.len() >= EXTENSIONS {
-        return Err(conflict(format!("machine {} was extended {EXTENSIONS} times: let it register anew", machine.name)));
+        return Err(conflict(format!(
+            "machine {} was extended {EXTENSIONS} times: let it register anew",
+            machine.name
+        )));
     }
     let mut steps = Steps::default();
     let detail = format!("{}, from {} to {}: {reason}", describe(machine), instant(from), instant(to));
@@ -64,8 +67,10 @@ pub(crate) fn revert(context: &Context<'_>, author: Author<'_>, machine: &Machin
         return Err(conflict(format!("machine {} was never extended: there is nothing to take back", machine.name)));
     };
     if last.reverted_at.is_some() {
-        let text =
-            format!("the last extension of machine {} is taken back already, and only the last one can be", machine.name);
+        let text = format!(
+            "the last extension of machine {} is taken back already, and only the last one can be",
+            machine.name
+        );
         return Err(conflict(text));
     }
     last.reverted_at = Some(context.now);
@@ -85,10 +90,9 @@ fn running<'a>(context: &Context<'_>, machine: &'a Machine) -> Result<(&'a HostO
         return Err(conflict(text));
     };
     match machine.expires_at {
-        None => Err(conflict(format!(
-            "machine {} waits for approval: its time begins when it is approved",
-            machine.name
-        ))),
+        None => {
+            Err(conflict(format!("machine {} waits for approval: its time begins when it is approved", machine.name)))
+        }
         Some(end) if end <= context.now => {
             Err(conflict(format!("the time of machine {} is over: let it register anew", machine.name)))
         }

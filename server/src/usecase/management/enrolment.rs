@@ -61,8 +61,7 @@ pub fn create(
         hostname_pattern: wanted.hostname_pattern,
         name_pattern: wanted.name_pattern,
     };
-    let (text, token, steps) =
-        enrolment::create(context, manager.author(), manager.vault, &projects, &secrets, terms)?;
+    let (text, token, steps) = enrolment::create(context, manager.author(), manager.vault, &projects, &secrets, terms)?;
     Ok(steps.decide(move |context| EnrolmentTokenCreated { token: text, view: view(context, &token) }))
 }
 

@@ -81,11 +81,7 @@ pub fn attach(
 }
 
 /// Takes a machine out of a project, with its grants there.
-pub fn detach(
-    context: &Context<'_>,
-    manager: &Manager<'_>,
-    [project, id]: [&str; 2],
-) -> Decided<MemberChanged> {
+pub fn detach(context: &Context<'_>, manager: &Manager<'_>, [project, id]: [&str; 2]) -> Decided<MemberChanged> {
     let project = manager.project(context, project)?;
     let machine = machine(context, manager, id)?;
     let done = member::detach(context, manager.author(), project, machine)?;
@@ -184,8 +180,7 @@ fn changed(
     member: bool,
     (revoked_grants, steps): (usize, Steps),
 ) -> crate::decision::Decision<MemberChanged> {
-    let steps =
-        manager.settle(steps, &project.id, || format!("machine {} in project {}", machine.name, project.name));
+    let steps = manager.settle(steps, &project.id, || format!("machine {} in project {}", machine.name, project.name));
     let (project_id, machine_id) = (project.id.clone(), machine.id.clone());
     steps.decide(move |_| MemberChanged { project_id, machine_id, member, revoked_grants })
 }

@@ -41,14 +41,16 @@ impl Office {
     pub(in crate::usecase) fn open() -> Self {
         let mut bench = Bench::new();
         bench.put(Entity::Vault(Vault { id: other_vault(), account: "account".into(), name: "others".into() }));
-        let [shop, bank, theirs] = [("shop", vault()), ("bank", vault()), ("theirs", other_vault())].map(|(name, vault)| {
-            let project = bench.run(|it| admin::project::create(it, &vault, name)).unwrap();
-            for name in ["one", "two"] {
-                let content = admin::secret::Content::Made(Generator { length: 20, charset: Charset::Alphanumeric });
-                bench.run(|it| admin::secret::create(it, project.as_str(), name, content)).unwrap();
-            }
-            project
-        });
+        let [shop, bank, theirs] =
+            [("shop", vault()), ("bank", vault()), ("theirs", other_vault())].map(|(name, vault)| {
+                let project = bench.run(|it| admin::project::create(it, &vault, name)).unwrap();
+                for name in ["one", "two"] {
+                    let content =
+                        admin::secret::Content::Made(Generator { length: 20, charset: Charset::Alphanumeric });
+                    bench.run(|it| admin::secret::create(it, project.as_str(), name, content)).unwrap();
+                }
+                project
+            });
         let agent = Agent {
             cluster: None,
             pod: None,

@@ -180,13 +180,8 @@ fn what_is_trusted_must_say_whose_workloads_it_means() {
     refused(bench.run(|it| admin::agent::trust(it, request)), RefusalKind::Conflict, None, text);
     let mut bench = ready(&signer);
     let it = cluster("prod", &[&signer]);
-    let request = admin::cluster::Trust {
-        vault: it.vault,
-        name: it.name,
-        issuer: it.issuer,
-        jwks: it.jwks,
-        subject: it.subject,
-    };
+    let request =
+        admin::cluster::Trust { vault: it.vault, name: it.name, issuer: it.issuer, jwks: it.jwks, subject: it.subject };
     let refusal = bench.run(|it| admin::cluster::trust(it, request)).unwrap_err();
     assert!(refusal.message.starts_with("one of the keys is that of trust ci of vault vault_v"), "{}", refusal.message);
 }

@@ -46,7 +46,10 @@ fn an_agent_may_do_nothing_but_what_a_person_says() {
     let mut office = Office::open();
     let id = office.newcomer(Some("ci"), Some("another"), 1, &Said::default()).unwrap();
     let agent = office.bench.state.agents[&id].clone();
-    assert_eq!((agent.name.as_str(), agent.scopes.as_ref(), agent.projects.as_ref()), ("ci", Some(&BTreeSet::new()), None));
+    assert_eq!(
+        (agent.name.as_str(), agent.scopes.as_ref(), agent.projects.as_ref()),
+        ("ci", Some(&BTreeSet::new()), None)
+    );
     let text = "this needs the scope machines.read: a person gives it with sikkerkey-server admin agent";
     let admitted = Manager::admit(&agent, source(), Some(Scope::MachinesRead)).map(drop);
     refused(admitted, RefusalKind::Forbidden, None, text);
@@ -83,7 +86,8 @@ fn an_agent_lets_nobody_in_who_may_do_more_than_itself() {
     let less = office.said(&[Scope::MachinesRead]);
     let id = office.newcomer(Some("less"), None, 1, &less).unwrap();
     let fingerprint = Some(key(9).public_key().fingerprint());
-    let refusal = office.ask(|it, manager| approve(it, manager, [id.as_str()], ApproveAgent { fingerprint })).unwrap_err();
+    let refusal =
+        office.ask(|it, manager| approve(it, manager, [id.as_str()], ApproveAgent { fingerprint })).unwrap_err();
     assert!(refusal.message.starts_with("the key of agent less has the fingerprint "), "{}", refusal.message);
     assert_eq!(office.let_in(&id).unwrap().approval, Approval::Approved);
     assert_eq!(office.bench.actions(), [Action::AgentApprove]);
@@ -103,7 +107,12 @@ fn an_agent_lets_nobody_in_who_may_do_more_than_itself() {
         refused(office.let_in(&id), RefusalKind::Forbidden, None, &more(what));
         // Nor by switching it on again.
         office.bench.run(|it| admin::agent::set_enabled(it, &id, false)).unwrap();
-        refused(office.ask(|it, manager| enable(it, manager, [id.as_str()])), RefusalKind::Forbidden, None, &more(what));
+        refused(
+            office.ask(|it, manager| enable(it, manager, [id.as_str()])),
+            RefusalKind::Forbidden,
+            None,
+            &more(what),
+        );
         office.ask(|it, manager| deny(it, manager, [id.as_str()])).unwrap();
         assert_eq!(office.bench.actions(), [Action::AgentDeny]);
         assert!(!office.bench.state.agents.contains_key(&id));

@@ -1,9 +1,9 @@
 use super::*;
 use crate::audit::entry::Action;
+use crate::usecase::admin;
 use crate::usecase::authenticate::may_connect;
 use crate::usecase::fixture::*;
 use crate::usecase::management::office::*;
-use crate::usecase::admin;
 
 impl Office {
     fn allow(&mut self, cidr: &str) -> Result<String, Refusal> {
@@ -38,7 +38,10 @@ fn entries_are_added_labelled_switched_and_removed() {
     let to = UpdateAllowlistEntry { label: "depot".into() };
     office.ask(|it, manager| update(it, manager, [&id], to)).unwrap();
     let entry = AllowlistEntry { id: id.clone(), cidr: "10.0.0.5/32".into(), label: "depot".into(), enabled: true };
-    assert_eq!(office.ask(|it, manager| list(it, manager, [])).unwrap(), AllowlistView { enabled: true, entries: vec![entry] });
+    assert_eq!(
+        office.ask(|it, manager| list(it, manager, [])).unwrap(),
+        AllowlistView { enabled: true, entries: vec![entry] }
+    );
 
     office.ask(|it, manager| delete(it, manager, [&id])).unwrap();
     let text = "this vault's IP allowlist has no entry of that id";

@@ -111,12 +111,7 @@ fn a_machine_is_switched_off_and_on_and_renamed() {
     let held = office.ask(|it, manager| rename(it, manager, [id.as_str()], to("mail"))).unwrap_err();
     assert!(held.kind == RefusalKind::Conflict && held.message.starts_with("the vault has a machine mail already: "));
     let text = "the name must be from 1 to 255 printable characters";
-    refused(
-        office.ask(|it, manager| rename(it, manager, [id.as_str()], to(""))),
-        RefusalKind::Invalid,
-        None,
-        text,
-    );
+    refused(office.ask(|it, manager| rename(it, manager, [id.as_str()], to(""))), RefusalKind::Invalid, None, text);
     for name in ["store", "store", "vault"] {
         office.ask(|it, manager| rename(it, manager, [id.as_str()], to(name))).unwrap();
     }
@@ -156,14 +151,21 @@ fn what_a_machine_object_says_is_said_there() {
     let detail = office.ask(|it, manager| get(it, manager, [pod.as_str()])).unwrap();
     assert_eq!((detail.pod.unwrap().node.as_str(), detail.machine.fleet_id.unwrap().as_str()), ("node-1", &*fleet));
 
-    let of_pod = "it belongs to Machine shop/web: set spec.suspend there, or take one pod its identity with machine revoke";
+    let of_pod =
+        "it belongs to Machine shop/web: set spec.suspend there, or take one pod its identity with machine revoke";
     refused(office.ask(|it, manager| disable(it, manager, [pod.as_str()])), RefusalKind::Conflict, None, of_pod);
     let of_pod = "it belongs to Machine shop/web: its name is the object's";
     let to = Rename { name: "x".into() };
     refused(office.ask(|it, manager| rename(it, manager, [pod.as_str()], to)), RefusalKind::Conflict, None, of_pod);
-    let of_pod = "it belongs to Machine shop/web: approval is said there (spec.approval), and by sikkerkey-server admin";
+    let of_pod =
+        "it belongs to Machine shop/web: approval is said there (spec.approval), and by sikkerkey-server admin";
     let wanted = ApproveMachine::default();
-    refused(office.ask(|it, manager| approve(it, manager, [pod.as_str()], wanted)), RefusalKind::Conflict, None, of_pod);
+    refused(
+        office.ask(|it, manager| approve(it, manager, [pod.as_str()], wanted)),
+        RefusalKind::Conflict,
+        None,
+        of_pod,
+    );
 
     let of_fleet = "Machine shop/web of cluster prod says so: set spec.suspend there";
     refused(office.ask(|it, manager| enable(it, manager, [&*fleet])), RefusalKind::Conflict, None, of_fleet);
@@ -172,7 +174,9 @@ fn what_a_machine_object_says_is_said_there() {
             "Machine shop/web asks for a person's word (spec.approval): a person {what} with sikkerkey-server admin machine, by its id {fleet}"
         );
         let asked = match what {
-            "approves it" => office.ask(|it, manager| approve(it, manager, [&*fleet], ApproveMachine::default())).map(drop),
+            "approves it" => {
+                office.ask(|it, manager| approve(it, manager, [&*fleet], ApproveMachine::default())).map(drop)
+            }
             _ => office.ask(|it, manager| revoke(it, manager, [&*fleet], Preview::default())).map(drop),
         };
         refused(asked, RefusalKind::Conflict, None, &text);

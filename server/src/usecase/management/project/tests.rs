@@ -92,15 +92,13 @@ fn a_project_goes_with_everything_in_it_when_its_name_is_said_once_more() {
 
     let preview = DeleteProject { preview: true, confirm_name: None };
     let told = office.ask(|it, manager| delete(it, manager, [shop.as_str()], preview)).unwrap();
-    assert_eq!(
-        (told.secrets, told.grants, told.policies, told.canaries, told.memberships),
-        (2, 1, 1, 1, 1)
-    );
+    assert_eq!((told.secrets, told.grants, told.policies, told.canaries, told.memberships), (2, 1, 1, 1, 1));
     assert_eq!(office.bench.changes, 0);
     let text = "give confirmName, the project's exact name, or preview: true, which only tells what would fall";
     let nothing = office.ask(|it, manager| delete(it, manager, [shop.as_str()], DeleteProject::default()));
     refused(nothing, RefusalKind::Invalid, None, text);
-    let text = format!("the name to confirm with is not that of project {shop}: everything in it would be gone for good");
+    let text =
+        format!("the name to confirm with is not that of project {shop}: everything in it would be gone for good");
     refused(office.remove(&shop, "Shop"), RefusalKind::Conflict, None, &text);
 
     let gone = office.remove(&shop, "shop").unwrap();
