@@ -153,7 +153,7 @@ async fn a_body_that_says_too_much_is_refused_before_anything_is_done() {
     assert_eq!((status, &answer), (400, &json!({"error": text})));
     assert_eq!(server.get(&Client::host(), "/v1/secret/sk_key").await.status.as_u16(), 200);
     let (status, told) = ask(&server, "POST", &target, &json!({"preview": true})).await;
-    assert_eq!((status, &told["preview"], &told["grants"]), (200, &json!(true), &json!(1)));
+    assert_eq!((status, &told["preview"], &told["grants"]), (200, &json!(true), &json!(2)));
     assert_eq!(ask(&server, "POST", &target, &Value::Null).await.0, 200);
     assert_eq!(server.get(&Client::host(), "/v1/secret/sk_key").await.status.as_u16(), 401);
 }

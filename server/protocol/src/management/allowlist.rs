@@ -61,7 +61,7 @@ pub struct DeleteAllowlistEntries {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AllowlistChanged {
-    /// The entries that were changed or removed.
+    /// The entries that were removed.
     pub entry_ids: Vec<String>,
     /// Whether the list is in force.
     pub enabled: bool,

@@ -27,11 +27,11 @@ pub fn add(
     manager: &Manager<'_>,
     []: [&str; 0],
     wanted: AddAllowlistEntry,
-) -> Decided<AllowlistChanged> {
+) -> Decided<AllowlistEntry> {
     let cidr = allowlist::parse(&wanted.cidr)?;
     let label = wanted.label.as_deref().unwrap_or_default();
     let steps = allowlist::add(context, manager.author(), manager.vault, &cidr, label)?;
-    Ok(changed(manager, vec![entry_id(manager.vault, &cidr)], steps))
+    Ok(entry(manager, entry_id(manager.vault, &cidr), steps))
 }
 
 /// Changes what an entry is called.
@@ -41,10 +41,10 @@ pub fn update(
     manager: &Manager<'_>,
     [id]: [&str; 1],
     to: UpdateAllowlistEntry,
-) -> Decided<AllowlistChanged> {
+) -> Decided<AllowlistEntry> {
     let cidr = range_of(context.state, manager.vault, id)?;
     let steps = allowlist::label(context, manager.author(), manager.vault, cidr, &to.label)?;
-    Ok(changed(manager, vec![id.to_owned()], steps))
+    Ok(entry(manager, id.to_owned(), steps))
 }
 
 /// Removes an entry.
@@ -71,12 +71,12 @@ pub fn delete_many(
 }
 
 /// Lets an entry count.
-pub fn enable(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1]) -> Decided<AllowlistChanged> {
+pub fn enable(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1]) -> Decided<AllowlistEntry> {
     set(context, manager, id, true)
 }
 
 /// Lets an entry count no more, and keeps it.
-pub fn disable(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1]) -> Decided<AllowlistChanged> {
+pub fn disable(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1]) -> Decided<AllowlistEntry> {
     set(context, manager, id, false)
 }
 
@@ -92,10 +92,20 @@ pub fn switch_off(context: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -
     Ok(changed(manager, Vec::new(), steps))
 }
 
-fn set(context: &Context<'_>, manager: &Manager<'_>, id: &str, enabled: bool) -> Decided<AllowlistChanged> {
+fn set(context: &Context<'_>, manager: &Manager<'_>, id: &str, enabled: bool) -> Decided<AllowlistEntry> {
     let cidr = range_of(context.state, manager.vault, id)?;
     let steps = allowlist::set_entry(context, manager.author(), manager.vault, cidr, enabled)?;
-    Ok(changed(manager, vec![id.to_owned()], steps))
+    Ok(entry(manager, id.to_owned(), steps))
+}
+
+/// Answers with an entry as it is afterwards.
+fn entry(manager: &Manager<'_>, id: String, steps: Steps) -> Decision<AllowlistEntry> {
+    let steps = manager.settle_around(steps, || "the IP allowlist: nothing to change".to_owned());
+    let vault = manager.vault.clone();
+    steps.decide(move |context| {
+        let found = view(context.state, &vault).entries.into_iter().find(|it| it.id == id);
+        found.unwrap_or(AllowlistEntry { id, cidr: String::new(), label: String::new(), enabled: false })
+    })
 }
 
 fn changed(manager: &Manager<'_>, entry_ids: Vec<String>, steps: Steps) -> Decision<AllowlistChanged> {
