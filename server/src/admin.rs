@@ -22,6 +22,7 @@ mod policy;
 mod project;
 mod request;
 mod sealing_key;
+mod secret;
 pub(crate) mod socket;
 mod table;
 
