@@ -52,6 +52,8 @@ pub(super) enum Rarely {
     RemoveEntities,
     RemoveVersions,
     PutVersions,
+    /// Single ones that are kept no longer. After [`Rarely::PutVersions`]: a group may make one and forget it.
+    ForgetVersions,
     RemoveTallies,
     RemoveDelivered,
     RemoveLastSeen,
@@ -201,6 +203,7 @@ impl Book {
             (Rarely::RemoveEntities, some_json(&removed_pairs)?),
             (Rarely::RemoveVersions, some_json(&removed_of(EntityKind::Secret).collect::<Vec<_>>())?),
             (Rarely::PutVersions, some_json(&versions)?),
+            (Rarely::ForgetVersions, some_json(&rows.forgotten)?),
             (Rarely::RemoveTallies, some_json(&tallies_gone.collect::<Vec<_>>())?),
             (Rarely::RemoveDelivered, some_json(&delivered_gone.map(|(key, _)| key).collect::<Vec<_>>())?),
             (Rarely::RemoveLastSeen, some_json(&removed_of(EntityKind::Machine).collect::<Vec<_>>())?),

@@ -170,6 +170,20 @@ impl Records {
         rows.map_err(StoreError::Read)?.iter().map(load::version).collect()
     }
 
+    /// The versions of a secret that are kept, newest first, as they are sealed. With `number`, only that one.
+    pub async fn versions_of(&self, secret: &SecretId, number: Option<u64>) -> Result<Vec<Version>, StoreError> {
+        let sql = "select secret, version, vault, project, time, field_names, wrapped_key, ciphertext from version
+             where secret = $1 and version >= $2 and version <= $3 order by version desc";
+        let number = number.map(|it| i64::try_from(it).unwrap_or(i64::MAX));
+        let binds = [
+            Bind::Text(secret.as_str()),
+            Bind::Integer(number.unwrap_or_default()),
+            Bind::Integer(number.unwrap_or(i64::MAX)),
+        ];
+        let rows = self.backend.lock().await.fetch(sql, &binds).await;
+        rows.map_err(StoreError::Read)?.iter().map(load::version).collect()
+    }
+
     /// Up to `limit` rows after `seq`, oldest first.
     pub async fn after(&self, seq: u64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
         let sql = "select seq, time, entry, hash from audit where seq > $1 order by seq limit $2";
