@@ -25,6 +25,7 @@ mod sealing_key;
 mod secret;
 pub(crate) mod socket;
 mod table;
+mod trash;
 
 use std::path::PathBuf;
 

@@ -20,7 +20,8 @@ use super::grant::Grant;
 use super::policy::Policy;
 use super::project::Project;
 use super::sealing_key::SealingKey;
-use super::secret::Secret;
+use super::secret::{Secret, SecretRequest};
+use super::trash::Trash;
 use crate::model::account::Standing;
 use crate::model::millis::Millis;
 
@@ -68,9 +69,12 @@ pub enum Command {
     /// Keys that values in Git are sealed to.
     #[command(subcommand)]
     SealingKey(SealingKey),
-    /// Secrets whose values a person sets.
+    /// Secrets by hand: their values, versions, names, notes and schedules.
     #[command(subcommand)]
     Secret(Secret),
+    /// What was deleted in the last 30 days.
+    #[command(subcommand)]
+    Trash(Trash),
     /// Lets a namespace that was made anew take over what the server holds of the earlier one of its name.
     Adopt {
         /// The cluster's name.
@@ -372,6 +376,7 @@ impl Command {
             Self::Machine(Machine::Disable { id }) => Request::MachineEnabled { id, enabled: false },
             Self::Machine(Machine::Enable { id }) => Request::MachineEnabled { id, enabled: true },
             Self::Secret(it) => Request::Secret(it.into_request()?),
+            Self::Trash(it) => Request::Secret(SecretRequest::Trash(it)),
             Self::Backup { out } => Request::Backup { out: absolute(&out)? },
             Self::Restore(_) => anyhow::bail!("a server that runs restores nothing: stop it, and give an empty place"),
             Self::Project(it) => Request::Project(it),

@@ -8,18 +8,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sikkerkey_protocol::id::SecretId;
 use sikkerkey_protocol::kubernetes::{self, Charset};
+use sikkerkey_protocol::management::ScheduleList;
 use sikkerkey_protocol::secret_text::{self, SecretText};
 use zeroize::Zeroizing;
 
 use super::execute::{Desk, through};
 use super::table::table;
+use super::trash::{self, Trash};
 use super::{Answer, backup};
 use crate::decision::Context;
 use crate::live::World;
-use crate::model::secret::SecretPhase;
+use crate::model::millis::Millis;
+use crate::model::secret::{self as model, SecretPhase};
+use crate::model::version::Version;
 use crate::policy::window::instant;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::admin::secret;
+use crate::usecase::management::schedule;
+use crate::usecase::management::secret as management;
 
 /// Secrets.
 #[derive(Debug, Subcommand)]
@@ -43,13 +49,61 @@ pub enum Secret {
         fields: Vec<String>,
         #[command(flatten)]
         generator: Generator,
+        /// For people, never a value: at most 1000 characters.
+        #[arg(long)]
+        note: Option<String>,
     },
-    /// Replaces a plain value by a new random one.
+    /// Replaces a value, or some of its fields, by a new random one.
     Rotate {
         /// Its id.
         id: SecretId,
         #[command(flatten)]
-        generator: Generator,
+        how: Making,
+        /// Of a structured value: every field gets a new text.
+        #[arg(long, conflicts_with = "fields")]
+        all_fields: bool,
+    },
+    /// Lists the versions that are kept, without their values.
+    Versions {
+        /// Its id.
+        id: SecretId,
+    },
+    /// Makes the value of an earlier version the next one.
+    Rollback {
+        /// Its id.
+        id: SecretId,
+        /// The number of that version.
+        #[arg(long, value_name = "N")]
+        version: u64,
+    },
+    /// Gives a secret another name. Grants are by id, and stay.
+    Rename {
+        /// Its id.
+        id: SecretId,
+        /// The new name.
+        #[arg(long)]
+        name: String,
+    },
+    /// Says something about a secret, for people. Never a value.
+    Note {
+        /// Its id.
+        id: SecretId,
+        /// At most 1000 characters; empty: says nothing any more.
+        #[arg(long)]
+        note: String,
+    },
+    /// When a secret gets a new random value by itself.
+    #[command(subcommand)]
+    Schedule(Schedule),
+    /// Takes a secret out of the trash.
+    Restore {
+        /// Its id.
+        id: SecretId,
+    },
+    /// Removes a secret of the trash for good, with its versions.
+    Purge {
+        /// Its id.
+        id: SecretId,
     },
     /// Puts a secret into the trash for 30 days. Nobody reads it there.
     Delete {
@@ -77,6 +131,58 @@ pub enum Secret {
     List,
 }
 
+/// When a secret gets a new random value by itself.
+#[derive(Debug, Subcommand, Serialize, Deserialize)]
+pub enum Schedule {
+    /// Gives a secret a schedule, or changes it. A value that is older already is renewed after the first interval.
+    Set {
+        /// Its id.
+        id: SecretId,
+        /// How often, in seconds: from 300 to 2592000, which are 30 days.
+        #[arg(long, value_name = "SECONDS")]
+        every: u64,
+        #[command(flatten)]
+        how: Making,
+    },
+    /// Leaves the value as it is until the schedule is resumed.
+    Pause {
+        /// Its id.
+        id: SecretId,
+    },
+    /// Goes on: the next value is made after one interval.
+    Resume {
+        /// Its id.
+        id: SecretId,
+    },
+    /// Takes the schedule off a secret, which keeps its value.
+    Remove {
+        /// Its id.
+        id: SecretId,
+    },
+    /// Lists the schedules.
+    List,
+}
+
+/// How a random value is made anew.
+#[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
+pub struct Making {
+    /// How many characters it has; left out: as the secret's schedule says, or else 32.
+    #[arg(long)]
+    length: Option<u32>,
+    /// Of which characters; left out: as the secret's schedule says, or else symbols.
+    #[arg(long, value_enum)]
+    charset: Option<Characters>,
+    /// Of a structured value: a field that gets a new text, while the others keep theirs. May be given several times.
+    #[arg(long = "field", value_name = "FIELD")]
+    fields: Vec<String>,
+}
+
+impl From<Making> for secret::Rotate {
+    fn from(it: Making) -> Self {
+        Self { length: it.length, charset: it.charset.map(Into::into), fields: it.fields }
+    }
+}
+
 /// How a random value is made.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Generator {
@@ -95,6 +201,7 @@ pub enum SecretRequest {
         project: String,
         name: String,
         content: SecretContent,
+        note: Option<String>,
     },
     Set {
         id: SecretId,
@@ -104,15 +211,32 @@ pub enum SecretRequest {
     },
     Rotate {
         id: SecretId,
-        length: u32,
-        charset: Characters,
+        how: Making,
+        all_fields: bool,
     },
+    Versions {
+        id: SecretId,
+    },
+    Rollback {
+        id: SecretId,
+        version: u64,
+    },
+    Rename {
+        id: SecretId,
+        name: String,
+    },
+    Note {
+        id: SecretId,
+        note: String,
+    },
+    Schedule(Schedule),
     Delete {
         id: SecretId,
     },
     Release {
         id: SecretId,
     },
+    Trash(Trash),
     List,
 }
 
@@ -165,16 +289,21 @@ impl Secret {
     pub(super) fn into_request(self) -> anyhow::Result<SecretRequest> {
         Ok(match self {
             Self::Set { id, value_file, fields } => SecretRequest::Set { id, value: read_value(&value_file)?, fields },
-            Self::Create { project, name, value_file, generate: _, fields, generator } => {
+            Self::Create { project, name, value_file, generate: _, fields, generator, note } => {
                 let content = match value_file {
                     Some(file) => SecretContent::Given { value: read_value(&file)?, fields },
                     None => SecretContent::Made { length: generator.length, charset: generator.charset },
                 };
-                SecretRequest::Create { project, name, content }
+                SecretRequest::Create { project, name, content, note }
             }
-            Self::Rotate { id, generator } => {
-                SecretRequest::Rotate { id, length: generator.length, charset: generator.charset }
-            }
+            Self::Rotate { id, how, all_fields } => SecretRequest::Rotate { id, how, all_fields },
+            Self::Versions { id } => SecretRequest::Versions { id },
+            Self::Rollback { id, version } => SecretRequest::Rollback { id, version },
+            Self::Rename { id, name } => SecretRequest::Rename { id, name },
+            Self::Note { id, note } => SecretRequest::Note { id, note },
+            Self::Schedule(it) => SecretRequest::Schedule(it),
+            Self::Restore { id } => SecretRequest::Trash(Trash::Restore { id }),
+            Self::Purge { id } => SecretRequest::Trash(Trash::Purge { id }),
             Self::Delete { id } => SecretRequest::Delete { id },
             Self::Release { id } => SecretRequest::Release { id },
             Self::List => SecretRequest::List,
@@ -191,21 +320,41 @@ pub(super) async fn execute(desk: Desk<'_>, request: SecretRequest) -> Result<An
             let shown = id.clone();
             at(shown, through(desk, "secret set", move |it| secret::set(it, &id, value, fields)).await?)
         }
-        SecretRequest::Create { project, name, content } => {
+        SecretRequest::Create { project, name, content, note } => {
             let content = match content {
                 SecretContent::Given { value, fields } => secret::Content::Given(value, fields),
                 SecretContent::Made { length, charset } => {
                     secret::Content::Made(kubernetes::Generator { length, charset: charset.into() })
                 }
             };
-            let create = move |it: &Context<'_>| secret::create(it, &project, &name, content);
+            let create = move |it: &Context<'_>| secret::create_with(it, &project, &name, note, content);
             let id = through(desk, "secret create", create).await?;
             Answer::new(json!({ "secretId": id, "version": 1 }), id.to_string())
         }
-        SecretRequest::Rotate { id, length, charset } => {
-            let (shown, generator) = (id.clone(), kubernetes::Generator { length, charset: charset.into() });
-            at(shown, through(desk, "secret rotate", move |it| secret::rotate(it, &id, generator)).await?)
+        SecretRequest::Rotate { id, how, all_fields } => {
+            let shown = id.clone();
+            let rotate = move |it: &Context<'_>| secret::rotate(it, &id, how.into(), all_fields);
+            at(shown, through(desk, "secret rotate", rotate).await?)
         }
+        SecretRequest::Versions { id } => versions(desk, &id).await?,
+        SecretRequest::Rollback { id, version } => {
+            let stored = stored(desk, &id, Some(version)).await?;
+            let shown = id.clone();
+            let roll_back = move |it: &Context<'_>| secret::roll_back(it, &id, version, stored.first());
+            at(shown, through(desk, "secret rollback", roll_back).await?)
+        }
+        SecretRequest::Rename { id, name } => {
+            let done = format!("{id} is called {name}");
+            through(desk, "secret rename", move |it| secret::rename(it, &id, name)).await?;
+            Answer::done(done)
+        }
+        SecretRequest::Note { id, note } => {
+            let done = format!("{id} {}", if note.trim().is_empty() { "has no note any more" } else { "has the note" });
+            through(desk, "secret note", move |it| secret::annotate(it, &id, note)).await?;
+            Answer::done(done)
+        }
+        SecretRequest::Schedule(it) => time(desk, it).await?,
+        SecretRequest::Trash(it) => trash::execute(desk, it).await?,
         SecretRequest::Delete { id } => {
             let done = format!("{id} is in the trash for 30 days");
             through(desk, "secret delete", move |it| secret::delete(it, &id)).await?;
@@ -216,28 +365,122 @@ pub(super) async fn execute(desk: Desk<'_>, request: SecretRequest) -> Result<An
     })
 }
 
-fn list(world: &World) -> Answer {
-    let state = &world.state;
-    let mut rows: Vec<[String; 6]> = state
-        .secrets
-        .values()
+async fn time(desk: Desk<'_>, request: Schedule) -> Result<Answer, Refusal> {
+    let (id, timing) = match request {
+        Schedule::Set { id, every, how } => (id, secret::Timing::Set(every, how.into())),
+        Schedule::Pause { id } => (id, secret::Timing::Enabled(false)),
+        Schedule::Resume { id } => (id, secret::Timing::Enabled(true)),
+        Schedule::Remove { id } => (id, secret::Timing::Remove),
+        Schedule::List => return Ok(schedules(&desk.app.live.read())),
+    };
+    let shown = id.clone();
+    through(desk, "secret schedule", move |it| secret::time(it, &id, timing)).await?;
+    let world = desk.app.live.read();
+    let timed = world.state.secrets.get(&shown);
+    let view = timed.and_then(|it| it.schedule.as_ref().map(|schedule| schedule::view(it, schedule)));
+    let Some(view) = view else { return Ok(Answer::done(format!("{shown} has no schedule any more"))) };
+    let text = match view.next_rotation_at {
+        Some(next) => format!("{shown} gets a new value every {} seconds, next {}", view.interval_seconds, when(next)),
+        None => format!("{shown} keeps its value until its schedule is resumed"),
+    };
+    Ok(Answer::new(json!(view), text))
+}
+
+fn schedules(world: &World) -> Answer {
+    let scheduled = world.state.secrets.values().filter(|it| it.phase == SecretPhase::Active);
+    let mut views: Vec<_> =
+        scheduled.filter_map(|it| it.schedule.as_ref().map(|schedule| schedule::view(it, schedule))).collect();
+    views.sort_by(|a, b| (&a.project_id, &a.name).cmp(&(&b.project_id, &b.name)));
+    let rows: Vec<[String; 6]> = views
+        .iter()
         .map(|it| {
-            let project = state.projects.get(&it.project).map(|it| it.name.clone()).unwrap_or_default();
-            let phase = match it.phase {
-                SecretPhase::Active if it.held => "Held since a restore".to_owned(),
-                SecretPhase::Active => "Active".to_owned(),
-                SecretPhase::Retained => "Retained".to_owned(),
-                SecretPhase::Trashed(since) => format!("In the trash since {}", instant(since)),
-            };
-            [it.id.to_string(), project, it.name.clone(), it.version.to_string(), it.field_names.join(","), phase]
+            [
+                it.id.to_string(),
+                it.project_id.to_string(),
+                it.name.clone(),
+                format!("{}s", it.interval_seconds),
+                it.fields.clone().unwrap_or_default().join(","),
+                it.next_rotation_at.map_or_else(|| "Paused".to_owned(), when),
+            ]
         })
         .collect();
-    rows.sort_by(|a, b| (&a[1], &a[2], &a[0]).cmp(&(&b[1], &b[2], &b[0])));
-    let json = rows.iter().map(|[id, project, name, version, fields, phase]| {
-        json!({ "secretId": id, "project": project, "name": name, "version": version.parse::<u64>().unwrap_or(0), "fields": fields, "phase": phase })
+    let headings = ["SECRET", "PROJECT", "NAME", "EVERY", "FIELDS", "NEXT"];
+    Answer::new(json!(ScheduleList { dynamic_secrets: views }), table(headings, &rows))
+}
+
+async fn versions(desk: Desk<'_>, id: &SecretId) -> Result<Answer, Refusal> {
+    let stored = stored(desk, id, None).await?;
+    let world = desk.app.live.read();
+    let secret = world.state.secrets.get(id).ok_or_else(|| {
+        Refusal::new(RefusalKind::NotFound, format!("there is no secret {id}: secret list shows them"))
+    })?;
+    let list = management::list_versions(&world.state, secret, &stored);
+    let rows: Vec<[String; 5]> = list
+        .versions
+        .iter()
+        .map(|it| {
+            let origin = match (it.origin, it.value_of) {
+                (Some(_), Some(number)) => format!("RolledBack to {number}"),
+                (origin, _) => origin.map(|it| format!("{it:?}")).unwrap_or_default(),
+            };
+            let number = it.version.to_string();
+            [
+                if it.current { format!("{number} (current)") } else { number },
+                when(it.created_at),
+                origin,
+                it.created_by.clone().unwrap_or_default(),
+                it.field_names.clone().unwrap_or_default().join(","),
+            ]
+        })
+        .collect();
+    Ok(Answer::new(json!(list), table(["VERSION", "MADE", "ORIGIN", "BY", "FIELDS"], &rows)))
+}
+
+async fn stored(desk: Desk<'_>, id: &SecretId, number: Option<u64>) -> Result<Vec<Version>, Refusal> {
+    desk.app.records.versions_of(id, number).await.map_err(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "the versions of a secret cannot be read");
+        Refusal::new(RefusalKind::Unavailable, "the server cannot read its database: see its log")
+    })
+}
+
+fn when(at: i64) -> String {
+    instant(Millis(at))
+}
+
+fn list(world: &World) -> Answer {
+    let state = &world.state;
+    let project = |it: &model::Secret| state.projects.get(&it.project).map(|it| it.name.clone()).unwrap_or_default();
+    let mut secrets: Vec<_> = state.secrets.values().map(|it| (project(it), it)).collect();
+    secrets.sort_by(|a, b| (&a.0, &a.1.name, &a.1.id).cmp(&(&b.0, &b.1.name, &b.1.id)));
+    let phase = |it: &model::Secret| match it.phase {
+        SecretPhase::Active if it.held => "Held since a restore".to_owned(),
+        SecretPhase::Active => "Active".to_owned(),
+        SecretPhase::Retained => "Retained".to_owned(),
+        SecretPhase::Trashed(since) => format!("In the trash since {}", instant(since)),
+    };
+    let row = |(project, it): &(String, &model::Secret)| {
+        let fields = it.field_names.join(",");
+        let note = it.note.as_deref().and_then(|it| it.lines().next()).unwrap_or_default().to_owned();
+        [it.id.to_string(), project.clone(), it.name.clone(), it.version.to_string(), fields, phase(it), note]
+    };
+    let rows: Vec<_> = secrets.iter().map(row).collect();
+    let listed = secrets.iter().map(|(project, it)| {
+        let mut object = json!(management::view(state, it));
+        // What was here before the management plane had words for it.
+        if let Some(object) = object.as_object_mut() {
+            let fields = it.field_names.join(",");
+            let more = [
+                ("secretId", it.id.to_string()),
+                ("project", project.clone()),
+                ("fields", fields),
+                ("phase", phase(it)),
+            ];
+            object.extend(more.map(|(key, text)| (key.to_owned(), text.into())));
+        }
+        object
     });
-    let headings = ["SECRET", "PROJECT", "NAME", "VERSION", "FIELDS", "PHASE"];
-    Answer::new(json!({ "secrets": json.collect::<Vec<_>>() }), table(headings, &rows))
+    let headings = ["SECRET", "PROJECT", "NAME", "VERSION", "FIELDS", "PHASE", "NOTE"];
+    Answer::new(json!({ "secrets": listed.collect::<Vec<_>>() }), table(headings, &rows))
 }
 
 fn read_value(path: &Path) -> anyhow::Result<SecretText> {

@@ -175,7 +175,11 @@ impl Book {
             let mac = self.change(&mut next, key, entity.as_ref(), seq, (&mut entities, &mut removed))?;
             macs.push((key.clone(), mac));
         }
-        let versions: Vec<_> = rows.versions.iter().map(version_row).collect::<Result<_, _>>()?;
+        // A secret that is made and removed in one group leaves nothing.
+        let is_gone =
+            |it: &&Version| removed.iter().any(|key| key.kind == EntityKind::Secret && key.id == it.secret.as_str());
+        let versions = rows.versions.iter().filter(|it| !is_gone(it)).map(version_row);
+        let versions: Vec<_> = versions.collect::<Result<_, _>>()?;
         if let Some(last) = rows.audit.last() {
             next.audit = ChainHead { seq: last.seq, hash: last.hash };
         }

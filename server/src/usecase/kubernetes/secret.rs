@@ -24,7 +24,7 @@ use crate::policy::window::instant;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::fence;
 use crate::usecase::fresh_id::fresh_id;
-use crate::usecase::new_version;
+use crate::usecase::new_version::{self, Cause};
 use crate::usecase::rotation::Schedule;
 use crate::usecase::source::Source;
 use crate::usecase::steps::Steps;
@@ -123,9 +123,15 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
     };
     let rotated = renewed.is_some() && secret.version > 0 && secret.recipe.is_some();
     match renewed {
-        Some((value, from)) => new_version::add(context, &project, &mut secret, value, from, &mut steps)?,
+        Some((value, origin)) => {
+            let cause = Cause { origin, by: scope.author().actor() };
+            new_version::add(context, &project, &mut secret, value, cause, &mut steps)?;
+        }
         None if old == Some(&secret) => {}
-        None => steps.put(Entity::Secret(secret.clone())),
+        None => {
+            secret.touch(context.now, scope.author().actor());
+            steps.put(Entity::Secret(secret.clone()));
+        }
     }
     let unbound = old.and_then(|it| it.policy.clone()).filter(|_| secret.policy.is_none());
     if old != Some(&secret) {
@@ -206,7 +212,7 @@ fn is_lost(secret: &Secret, expected: Option<ExpectedVersion>, now: Millis) -> b
 }
 
 fn new_secret(context: &Context<'_>, project: &Project, name: &str) -> Result<Secret, Refusal> {
-    Ok(Secret::without_value(fresh_id("sk_", context)?, project, name.to_owned()))
+    Ok(Secret::without_value(fresh_id("sk_", context)?, project, name.to_owned(), context.now))
 }
 
 fn differs(context: &Context<'_>, project: &Project, secret: &Secret, value: &Value) -> Result<bool, Refusal> {

@@ -277,7 +277,7 @@ fn an_external_secret_waits_for_a_person() {
         bench.run(|it| set(it, &made, text("x"), None)),
         RefusalKind::Conflict,
         None,
-        "the server makes the values of db itself: rotate it, or change its source to external",
+        "the server makes the values of db, as Secret shop/db of cluster prod says: rotate it there, or change its source to external",
     );
 }
 

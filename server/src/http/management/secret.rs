@@ -1,0 +1,58 @@
+//! Secrets by hand.
+
+use sikkerkey_protocol::management::{RollBackSecret, Scope};
+
+use super::{Route, fetched, filled, nothing, plain};
+use crate::app::App;
+use crate::http::agent::parse;
+use crate::model::version::Version;
+use crate::refusal::{Refusal, RefusalKind};
+use crate::usecase::management::secret;
+
+pub(super) fn routes() -> [Route; 10] {
+    use Scope::{SecretsRead, SecretsWrite};
+    [
+        plain(SecretsRead, "GET /v1/ai/projects/{project}/secrets", secret::list),
+        filled(SecretsWrite, "POST /v1/ai/projects/{project}/secrets", parse, secret::create),
+        plain(SecretsRead, "GET /v1/ai/projects/{project}/secrets/{secret}", secret::get),
+        filled(SecretsWrite, "POST /v1/ai/projects/{project}/secrets/{secret}/update", parse, secret::update),
+        plain(SecretsWrite, "POST /v1/ai/projects/{project}/secrets/{secret}/delete", secret::delete),
+        filled(SecretsWrite, "POST /v1/ai/projects/{project}/secrets/{secret}/name", parse, secret::rename),
+        filled(SecretsWrite, "POST /v1/ai/projects/{project}/secrets/{secret}/note", parse, secret::annotate),
+        filled(SecretsWrite, "POST /v1/ai/projects/{project}/secrets/{secret}/rotate", or_empty, secret::rotate),
+        fetched(
+            SecretsWrite,
+            "POST /v1/ai/projects/{project}/secrets/{secret}/rollback",
+            parse,
+            async |app, ids, request: RollBackSecret| {
+                let stored = stored(&app, &ids, Some(request.version)).await?;
+                Ok((request, stored))
+            },
+            secret::roll_back,
+        ),
+        Route {
+            takes: None,
+            ..fetched(
+                SecretsRead,
+                "GET /v1/ai/projects/{project}/secrets/{secret}/versions",
+                nothing,
+                async |app, ids, ()| stored(&app, &ids, None).await,
+                secret::versions,
+            )
+        },
+    ]
+}
+
+/// A client sends no body where it has no fields to send.
+pub(super) fn or_empty<B: Default + serde::de::DeserializeOwned>(body: &[u8]) -> Result<B, Refusal> {
+    if body.is_empty() { Ok(B::default()) } else { parse(body) }
+}
+
+/// Versions of the secret that the path ends with. Of one that is nowhere there are none.
+async fn stored(app: &App, ids: &[String], number: Option<u64>) -> Result<Vec<Version>, Refusal> {
+    let Some(id) = ids.last().and_then(|it| it.parse().ok()) else { return Ok(Vec::new()) };
+    app.records.versions_of(&id, number).await.map_err(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "the versions of a secret cannot be read");
+        Refusal::new(RefusalKind::Unavailable, "the server cannot read its database: try again")
+    })
+}
