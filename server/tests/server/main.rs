@@ -55,5 +55,6 @@ mod suspended;
 mod sync;
 mod tampering;
 mod tls;
+mod walk;
 mod weapon;
 mod wire;

@@ -1,6 +1,7 @@
 //! Rotation schedules.
 
 use sikkerkey_protocol::management::Scope::{SecretsRead, SecretsWrite};
+use sikkerkey_protocol::management::UpdateSchedule;
 
 use super::secret::or_empty;
 use super::{Route, filled, plain};
@@ -11,8 +12,9 @@ pub(super) fn routes() -> [Route; 5] {
     [
         plain(SecretsRead, "GET /v1/ai/dynamic-secrets", schedule::list),
         filled(SecretsWrite, "POST /v1/ai/dynamic-secrets", parse, schedule::create),
-        plain(SecretsRead, "GET /v1/ai/dynamic-secrets/{secret}", schedule::get),
-        filled(SecretsWrite, "POST /v1/ai/dynamic-secrets/{secret}/update", or_empty, schedule::update),
-        plain(SecretsWrite, "POST /v1/ai/dynamic-secrets/{secret}/delete", schedule::delete),
+        plain(SecretsRead, "GET /v1/ai/dynamic-secrets/{schedule}", schedule::get),
+        filled(SecretsWrite, "POST /v1/ai/dynamic-secrets/{schedule}/update", or_empty, schedule::update)
+            .may_take::<UpdateSchedule>(),
+        plain(SecretsWrite, "POST /v1/ai/dynamic-secrets/{schedule}/delete", schedule::delete),
     ]
 }

@@ -1,6 +1,6 @@
 //! Secrets by hand.
 
-use sikkerkey_protocol::management::{RollBackSecret, Scope};
+use sikkerkey_protocol::management::{RollBackSecret, RotateSecret, Scope};
 
 use super::{Route, fetched, filled, nothing, plain};
 use crate::app::App;
@@ -19,7 +19,8 @@ pub(super) fn routes() -> [Route; 10] {
         plain(SecretsWrite, "POST /v1/ai/projects/{project}/secrets/{secret}/delete", secret::delete),
         filled(SecretsWrite, "POST /v1/ai/projects/{project}/secrets/{secret}/name", parse, secret::rename),
         filled(SecretsWrite, "POST /v1/ai/projects/{project}/secrets/{secret}/note", parse, secret::annotate),
-        filled(SecretsWrite, "POST /v1/ai/projects/{project}/secrets/{secret}/rotate", or_empty, secret::rotate),
+        filled(SecretsWrite, "POST /v1/ai/projects/{project}/secrets/{secret}/rotate", or_empty, secret::rotate)
+            .may_take::<RotateSecret>(),
         fetched(
             SecretsWrite,
             "POST /v1/ai/projects/{project}/secrets/{secret}/rollback",
@@ -30,16 +31,14 @@ pub(super) fn routes() -> [Route; 10] {
             },
             secret::roll_back,
         ),
-        Route {
-            takes: None,
-            ..fetched(
-                SecretsRead,
-                "GET /v1/ai/projects/{project}/secrets/{secret}/versions",
-                nothing,
-                async |app, ids, ()| stored(&app, &ids, None).await,
-                secret::versions,
-            )
-        },
+        fetched(
+            SecretsRead,
+            "GET /v1/ai/projects/{project}/secrets/{secret}/versions",
+            nothing,
+            async |app, ids, ()| stored(&app, &ids, None).await,
+            secret::versions,
+        )
+        .takes_nothing(),
     ]
 }
 
