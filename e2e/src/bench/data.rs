@@ -136,6 +136,7 @@ impl Filler<'_> {
             bindings: 0,
             schedule: None,
             note: None,
+            taken_over: false,
             history: <_>::default(),
             sealing: None,
             phase: SecretPhase::Active,

@@ -20,9 +20,9 @@ use crate::decision::Context;
 use crate::live::World;
 use crate::model::millis::Millis;
 use crate::model::secret::{self as model, SecretPhase};
-use crate::model::version::Version;
 use crate::policy::window::instant;
 use crate::refusal::{Refusal, RefusalKind};
+use crate::store::StoreError;
 use crate::usecase::admin::secret;
 use crate::usecase::management::schedule;
 use crate::usecase::management::secret as management;
@@ -338,9 +338,9 @@ pub(super) async fn execute(desk: Desk<'_>, request: SecretRequest) -> Result<An
         }
         SecretRequest::Versions { id } => versions(desk, &id).await?,
         SecretRequest::Rollback { id, version } => {
-            let stored = stored(desk, &id, Some(version)).await?;
+            let stored = desk.app.records.version(&id, version).await.map_err(|it| unread(&it))?;
             let shown = id.clone();
-            let roll_back = move |it: &Context<'_>| secret::roll_back(it, &id, version, stored.first());
+            let roll_back = move |it: &Context<'_>| secret::roll_back(it, &id, version, stored.as_ref());
             at(shown, through(desk, "secret rollback", roll_back).await?)
         }
         SecretRequest::Rename { id, name } => {
@@ -409,12 +409,12 @@ fn schedules(world: &World) -> Answer {
 }
 
 async fn versions(desk: Desk<'_>, id: &SecretId) -> Result<Answer, Refusal> {
-    let stored = stored(desk, id, None).await?;
+    let kept = desk.app.records.kept(id).await.map_err(|it| unread(&it))?;
     let world = desk.app.live.read();
     let secret = world.state.secrets.get(id).ok_or_else(|| {
         Refusal::new(RefusalKind::NotFound, format!("there is no secret {id}: secret list shows them"))
     })?;
-    let list = management::list_versions(&world.state, secret, &stored);
+    let list = management::list_versions(&world.state, secret, &kept);
     let rows: Vec<[String; 5]> = list
         .versions
         .iter()
@@ -436,11 +436,9 @@ async fn versions(desk: Desk<'_>, id: &SecretId) -> Result<Answer, Refusal> {
     Ok(Answer::new(json!(list), table(["VERSION", "MADE", "ORIGIN", "BY", "FIELDS"], &rows)))
 }
 
-async fn stored(desk: Desk<'_>, id: &SecretId, number: Option<u64>) -> Result<Vec<Version>, Refusal> {
-    desk.app.records.versions_of(id, number).await.map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "the versions of a secret cannot be read");
-        Refusal::new(RefusalKind::Unavailable, "the server cannot read its database: see its log")
-    })
+fn unread(error: &StoreError) -> Refusal {
+    tracing::error!(error = error as &dyn std::error::Error, "the versions of a secret cannot be read");
+    Refusal::new(RefusalKind::Unavailable, "the server cannot read its database: see its log")
 }
 
 fn when(at: i64) -> String {

@@ -54,6 +54,9 @@ pub struct Secret {
     /// When and by whom it was made and changed.
     #[serde(default, skip_serializing_if = "History::is_empty")]
     pub history: History,
+    /// Whether its object takes its values over from a Kubernetes Secret, so that no agent sets another at the server.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub taken_over: bool,
     /// Whether it can be read.
     pub phase: SecretPhase,
     /// Whether nobody reads it until a person says so: it was restored, and how often it was read since the backup is not
@@ -84,6 +87,7 @@ impl Secret {
             due_by_reads: None,
             sealing: None,
             note: None,
+            taken_over: false,
             history: History { created_at: Some(now), ..History::default() },
             phase: SecretPhase::Active,
             held: false,

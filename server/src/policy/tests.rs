@@ -99,6 +99,7 @@ fn world() -> World {
         bindings: 0,
         schedule: None,
         note: None,
+        taken_over: false,
         history: <_>::default(),
         sealing: None,
         phase: SecretPhase::Active,

@@ -44,6 +44,7 @@ fn secret(id: u8, name: u8, phase: SecretPhase) -> Entity {
         bindings: 0,
         schedule: None,
         note: None,
+        taken_over: false,
         history: <_>::default(),
         sealing: None,
         phase,

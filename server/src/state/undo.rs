@@ -123,6 +123,7 @@ mod tests {
                 bindings: 0,
                 schedule: None,
                 note: None,
+                taken_over: false,
                 history: <_>::default(),
                 sealing: None,
                 phase: if version == 2 { SecretPhase::Retained } else { SecretPhase::Active },

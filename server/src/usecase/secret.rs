@@ -310,6 +310,14 @@ fn may_set(context: &Context<'_>, author: Author<'_>, secret: &Secret) -> Result
                 secret.name
             )));
         }
+        // A person may have to act before whoever owns the other one does.
+        if secret.taken_over && !author.is_person() {
+            return Err(conflict(format!(
+                "the value of {} is taken over from a Kubernetes Secret, as {object} says: change it there, or change its \
+                 source to external",
+                secret.name
+            )));
+        }
         if secret.sealing.is_some_and(|it| it.is_source) {
             return Err(conflict(format!(
                 "the value of {} stands sealed in {object}: seal another and apply that, or change its source to external",

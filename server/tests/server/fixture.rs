@@ -524,6 +524,7 @@ pub fn secret(name: &str, project: &str) -> Secret {
         bindings: 0,
         schedule: None,
         note: None,
+        taken_over: false,
         history: <_>::default(),
         sealing: None,
         phase: SecretPhase::Active,

@@ -1,12 +1,12 @@
 //! Secrets by hand.
 
+use sikkerkey_protocol::id::SecretId;
 use sikkerkey_protocol::management::{RollBackSecret, RotateSecret, Scope};
 
 use super::{Route, fetched, filled, nothing, plain};
-use crate::app::App;
 use crate::http::agent::parse;
-use crate::model::version::Version;
 use crate::refusal::{Refusal, RefusalKind};
+use crate::store::StoreError;
 use crate::usecase::management::secret;
 
 pub(super) fn routes() -> [Route; 10] {
@@ -26,7 +26,8 @@ pub(super) fn routes() -> [Route; 10] {
             "POST /v1/ai/projects/{project}/secrets/{secret}/rollback",
             parse,
             async |app, ids, request: RollBackSecret| {
-                let stored = stored(&app, &ids, Some(request.version)).await?;
+                let Some(id) = id(&ids) else { return Ok((request, None)) };
+                let stored = app.records.version(&id, request.version).await.map_err(|it| unread(&it))?;
                 Ok((request, stored))
             },
             secret::roll_back,
@@ -35,7 +36,10 @@ pub(super) fn routes() -> [Route; 10] {
             SecretsRead,
             "GET /v1/ai/projects/{project}/secrets/{secret}/versions",
             nothing,
-            async |app, ids, ()| stored(&app, &ids, None).await,
+            async |app, ids, ()| match id(&ids) {
+                Some(id) => app.records.kept(&id).await.map_err(|it| unread(&it)),
+                None => Ok(Vec::new()),
+            },
             secret::versions,
         )
         .takes_nothing(),
@@ -47,11 +51,12 @@ pub(super) fn or_empty<B: Default + serde::de::DeserializeOwned>(body: &[u8]) ->
     if body.is_empty() { Ok(B::default()) } else { parse(body) }
 }
 
-/// Versions of the secret that the path ends with. Of one that is nowhere there are none.
-async fn stored(app: &App, ids: &[String], number: Option<u64>) -> Result<Vec<Version>, Refusal> {
-    let Some(id) = ids.last().and_then(|it| it.parse().ok()) else { return Ok(Vec::new()) };
-    app.records.versions_of(&id, number).await.map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "the versions of a secret cannot be read");
-        Refusal::new(RefusalKind::Unavailable, "the server cannot read its database: try again")
-    })
+/// The secret that the path ends with; none: what stands there is no id.
+fn id(ids: &[String]) -> Option<SecretId> {
+    ids.last()?.parse().ok()
+}
+
+fn unread(error: &StoreError) -> Refusal {
+    tracing::error!(error = error as &dyn std::error::Error, "the versions of a secret cannot be read");
+    Refusal::new(RefusalKind::Unavailable, "the server cannot read its database: try again")
 }

@@ -78,6 +78,7 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
     if let Some(sealing) = &mut secret.sealing {
         sealing.is_source = false;
     }
+    secret.taken_over = matches!(origin, Origin::Supplied(..) | Origin::Kept);
     let lost = is_lost(&secret, expected, context.now);
     let renewed = match origin {
         Origin::Generated(recipe) => {

@@ -13,7 +13,7 @@ use crate::audit::entry::{Actor, Entry};
 use crate::decision::{Context, Decided};
 use crate::model::managed::Managed;
 use crate::model::secret::{Secret, SecretPhase, ValueOrigin};
-use crate::model::version::Version;
+use crate::model::version::{Kept, Version};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::state::State;
 use crate::usecase::rotation::Schedule;
@@ -88,23 +88,23 @@ pub fn roll_back(
     context: &Context<'_>,
     manager: &Manager<'_>,
     [project, secret]: [&str; 2],
-    (request, stored): (RollBackSecret, Vec<Version>),
+    (request, stored): (RollBackSecret, Option<Version>),
 ) -> Decided<SecretVersioned> {
     let secret = find(context, manager, project, secret)?;
-    versioned(secret::roll_back(context, manager.author(), secret, request.version, stored.first())?)
+    versioned(secret::roll_back(context, manager.author(), secret, request.version, stored.as_ref())?)
 }
 
-/// The versions that are kept. `stored` is what stands in the database.
+/// The versions that are kept. `kept` is what stands in the database.
 pub fn versions(
     context: &Context<'_>,
     manager: &Manager<'_>,
     [project, secret]: [&str; 2],
-    stored: Vec<Version>,
+    kept: Vec<Kept>,
 ) -> Decided<SecretVersions> {
     let secret = find(context, manager, project, secret)?.clone();
     let mut steps = Steps::default();
     steps.audit.push(looked(manager, &secret, format!("the versions of {}", secret.name)));
-    Ok(steps.decide(move |context| list_versions(context.state, &secret, &stored)))
+    Ok(steps.decide(move |context| list_versions(context.state, &secret, &kept)))
 }
 
 /// Gives a secret another name.
@@ -144,10 +144,10 @@ pub fn delete(context: &Context<'_>, manager: &Manager<'_>, [project, secret]: [
     Ok(steps.decide(move |_| SecretDeleted { id, deleted: true, purged_at }))
 }
 
-/// The versions of a secret of which `stored` is what stands in the database, newest first.
-pub(crate) fn list_versions(state: &State, secret: &Secret, stored: &[Version]) -> SecretVersions {
+/// The versions of a secret, of which `kept` is what stands in the database, newest first.
+pub(crate) fn list_versions(state: &State, secret: &Secret, kept: &[Kept]) -> SecretVersions {
     let made: HashMap<u64, _> = secret.history.versions.iter().map(|it| (it.version, it)).collect();
-    let version = |it: &Version| {
+    let version = |it: &Kept| {
         let made = made.get(&it.version);
         let origin = made.map(|it| &it.origin).or(secret.origin.as_ref().filter(|_| it.version == secret.version));
         SecretVersion {
@@ -163,9 +163,7 @@ pub(crate) fn list_versions(state: &State, secret: &Secret, stored: &[Version]) 
             current: it.version == secret.version,
         }
     };
-    // One that was made since the database was read is not listed yet; one of another secret never.
-    let versions = stored.iter().filter(|it| it.secret == secret.id).map(version).collect();
-    SecretVersions { id: secret.id.clone(), versions }
+    SecretVersions { id: secret.id.clone(), versions: kept.iter().map(version).collect() }
 }
 
 fn origin_of(it: &ValueOrigin) -> VersionOrigin {

@@ -54,6 +54,7 @@ fn add(bench: &mut Bench, secret: &str, number: u64) -> Vec<Version> {
         bindings: 0,
         schedule: None,
         note: None,
+        taken_over: false,
         history: <_>::default(),
         sealing: None,
         phase: SecretPhase::Active,
