@@ -47,8 +47,8 @@ pub(crate) fn plant(
     name: String,
     trap: Trap,
 ) -> Result<(Secret, Canary, Steps), Refusal> {
-    let content = Content::Made(Generator { length: BAIT_LENGTH, charset: Charset::Symbols });
-    let (secret, mut steps) = secret::create(context, author, project, Wanted { name, note: None, content })?;
+    let first = Content::Made(Generator { length: BAIT_LENGTH, charset: Charset::Symbols });
+    let (secret, mut steps) = secret::create(context, author, project, Wanted { name, note: None, first })?;
     let (canary, more) = set(author, &secret, None, trap);
     steps.changes.extend(more.changes);
     steps.audit.extend(more.audit);

@@ -37,7 +37,7 @@ pub enum Content {
 pub(crate) struct Wanted {
     pub(crate) name: String,
     pub(crate) note: Option<String>,
-    pub(crate) content: Content,
+    pub(crate) first: Content,
 }
 
 /// Makes a secret with its first value.
@@ -47,7 +47,7 @@ pub(crate) fn create(
     project: &Project,
     wanted: Wanted,
 ) -> Result<(Secret, Steps), Refusal> {
-    let Wanted { name, note, content } = wanted;
+    let Wanted { name, note, first } = wanted;
     check_name("the name", &name)?;
     let note = note.map_or(Ok(None), checked_note)?;
     if let Some(held) = context.state.secret_named(&project.id, &name) {
@@ -59,7 +59,7 @@ pub(crate) fn create(
             project.name, namespace.name, namespace.cluster
         )));
     }
-    let (value, recipe, origin) = first(context, content).map_err(invalid)?;
+    let (value, recipe, origin) = first_value(context, first).map_err(invalid)?;
     let id: SecretId = fresh_id("sk_", context)?;
     let mut secret = Secret { recipe, note, ..Secret::without_value(id, project, name, context.now) };
     let mut steps = Steps::default();
@@ -71,8 +71,8 @@ pub(crate) fn create(
 }
 
 /// What the server made it can make again: for a policy that rotates after reads.
-fn first(context: &Context<'_>, content: Content) -> Result<(Value, Option<Recipe>, ValueOrigin), ValueError> {
-    Ok(match content {
+fn first_value(context: &Context<'_>, first: Content) -> Result<(Value, Option<Recipe>, ValueOrigin), ValueError> {
+    Ok(match first {
         Content::Given(text, fields) => (Value::parse(text, fields)?, None, ValueOrigin::Set),
         Content::Made(generator) => {
             value::check_by_hand(&generator)?;
@@ -94,8 +94,8 @@ fn first(context: &Context<'_>, content: Content) -> Result<(Value, Option<Recip
 }
 
 fn all_made<'a>(names: impl Iterator<Item = &'a String>, generator: &Generator) -> Recipe {
-    let content = sikkerkey_protocol::kubernetes::FieldContent::Generated(generator.clone());
-    Recipe::Fields(names.map(|name| RecipeField { name: name.clone(), content: content.clone() }).collect())
+    let made = || sikkerkey_protocol::kubernetes::FieldContent::Generated(generator.clone());
+    Recipe::Fields(names.map(|name| RecipeField { name: name.clone(), content: made() }).collect())
 }
 
 /// Sets a value as the next version. With `fields`, it is a structured one of these fields; without, it has the fields

@@ -121,6 +121,8 @@ async fn keep_house(server: &Server) {
 
 #[tokio::test]
 async fn a_secret_lives_from_its_making_to_its_purge_over_http() {
+    use Action::*;
+
     let server = server().await;
     let id =
         made(&server, json!({"name": "db", "value": "hunter1", "projectId": "proj_ci", "note": "the shop's"})).await;
@@ -197,7 +199,6 @@ async fn a_secret_lives_from_its_making_to_its_purge_over_http() {
 
     let agent = Actor::Agent(assistant().id);
     let rows: Vec<_> = server.audit().await.into_iter().filter(|it| it.actor == agent).map(|it| it.action).collect();
-    use Action::*;
     let all = [
         SecretCreate,
         ManagementRead,
@@ -937,7 +938,7 @@ async fn a_schedule_that_a_backup_brings_back_renews_once_and_purged_secrets_sta
     std::fs::copy(directory.path().join("root.key"), to.path().join("root.key")).unwrap();
     admin(to.path(), &["restore", "--from", out.to_str().unwrap()], "").await.unwrap();
 
-    let now = jiff::Timestamp::now().as_millisecond() + 60_000;
+    let now = SystemClock.now().0 + 60_000;
     let server = Server::open_at(to, Millis(now)).await;
     let version = |server: &Server| server.engine.app.live.read().state.secrets[&id.parse().unwrap()].version;
     assert_eq!(version(&server), 1);

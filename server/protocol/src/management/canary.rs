@@ -18,6 +18,7 @@ pub struct CanaryList {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "the switches of the public protocol")]
 pub struct CanaryView {
     /// Its id, which is its secret's.
     pub id: SecretId,

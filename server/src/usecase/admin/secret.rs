@@ -5,7 +5,7 @@ use sikkerkey_protocol::secret_text::SecretText;
 
 use super::{conflict, not_found, project};
 use crate::audit::entry::Action;
-use crate::decision::{Context, Decided};
+use crate::decision::{Context, Decided, Decision};
 use crate::model::Entity;
 use crate::model::secret::{Secret, SecretPhase};
 use crate::model::version::Version;
@@ -30,10 +30,10 @@ pub fn create_with(
     project: &str,
     name: &str,
     note: Option<String>,
-    content: Content,
+    first: Content,
 ) -> Decided<SecretId> {
     let project = project::find(context, project)?;
-    let wanted = Wanted { name: name.to_owned(), note, content };
+    let wanted = Wanted { name: name.to_owned(), note, first };
     let (secret, steps) = secret::create(context, Author::Person, project, wanted)?;
     Ok(steps.decide(move |_| secret.id))
 }
@@ -51,12 +51,12 @@ pub fn rotate(context: &Context<'_>, id: &SecretId, how: Rotate, all_fields: boo
             secret.name
         )));
     }
-    version(secret::rotate(context, Author::Person, secret, how)?)
+    Ok(version(secret::rotate(context, Author::Person, secret, how)?))
 }
 
 /// Makes the value of an earlier version the next one. Answers the version.
 pub fn roll_back(context: &Context<'_>, id: &SecretId, number: u64, stored: Option<&Version>) -> Decided<u64> {
-    version(secret::roll_back(context, Author::Person, find(context, id)?, number, stored)?)
+    Ok(version(secret::roll_back(context, Author::Person, find(context, id)?, number, stored)?))
 }
 
 /// Gives a secret another name.
@@ -141,7 +141,7 @@ pub fn release(context: &Context<'_>, id: &SecretId) -> Decided<()> {
 /// Sets a value as the next version. With `fields`, it is a structured one of these fields; without, it has the fields
 /// that the secret has or expects. Answers the version.
 pub fn set(context: &Context<'_>, id: &SecretId, value: SecretText, fields: Option<Vec<String>>) -> Decided<u64> {
-    version(secret::set(context, Author::Person, find(context, id)?, value, fields)?)
+    Ok(version(secret::set(context, Author::Person, find(context, id)?, value, fields)?))
 }
 
 /// A secret that can be read.
@@ -160,6 +160,6 @@ pub(super) fn refuse_managed(secret: &Secret) -> Result<(), Refusal> {
     managed::refuse_managed("Secret", secret.managed.as_ref())
 }
 
-fn version((secret, steps): (Secret, Steps)) -> Decided<u64> {
-    Ok(steps.decide(move |_| secret.version))
+fn version((secret, steps): (Secret, Steps)) -> Decision<u64> {
+    steps.decide(move |_| secret.version)
 }

@@ -129,10 +129,7 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
             new_version::add(context, &project, &mut secret, value, cause, &mut steps)?;
         }
         None if old == Some(&secret) => {}
-        None => {
-            secret.touch(context.now, scope.author().actor());
-            steps.put(Entity::Secret(secret.clone()));
-        }
+        None => steps.put(Entity::Secret(touched(&scope, &mut secret))),
     }
     let unbound = old.and_then(|it| it.policy.clone()).filter(|_| secret.policy.is_none());
     if old != Some(&secret) {
@@ -151,6 +148,11 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
         }
     }
     Ok(steps.decide(move |context| SecretState { unbound, ..standing::of_secret(context, &secret) }))
+}
+
+fn touched(scope: &Scope<'_>, secret: &mut Secret) -> Secret {
+    secret.touch(scope.context.now, scope.author().actor());
+    secret.clone()
 }
 
 fn origin(scope: &Scope<'_>, object: &ObjectKey, source: SecretSource) -> Result<Origin, Refusal> {

@@ -59,7 +59,6 @@ pub fn create(
 }
 
 /// Changes what a canary does.
-#[expect(clippy::needless_pass_by_value, reason = "a route hands its request over")]
 pub fn configure(
     context: &Context<'_>,
     manager: &Manager<'_>,

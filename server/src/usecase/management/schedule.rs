@@ -31,10 +31,10 @@ pub fn list(context: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Deci
 
 /// One schedule, by its secret's id.
 pub fn get(context: &Context<'_>, manager: &Manager<'_>, [secret]: [&str; 1]) -> Decided<ScheduleView> {
-    let secret = manager.secret(context, secret)?.clone();
-    schedule::require(&secret)?;
+    let secret = manager.secret(context, secret)?;
+    schedule::require(secret)?;
     let mut steps = Steps::default();
-    steps.audit.push(looked(manager, &secret, format!("the schedule of {}", secret.name)));
+    steps.audit.push(looked(manager, secret, format!("the schedule of {}", secret.name)));
     answer(secret, steps)
 }
 
@@ -85,7 +85,7 @@ fn attach(
     let (secret, more) = schedule::attach(context, manager.author(), &noted, wanted)?;
     steps.changes.extend(more.changes);
     steps.audit.extend(more.audit);
-    answer(secret, steps)
+    answer(&secret, steps)
 }
 
 fn make(
@@ -98,7 +98,7 @@ fn make(
 ) -> Decided<ScheduleView> {
     let project = manager.project(context, project)?;
     let mut given = request.static_fields.unwrap_or_default();
-    let content = match request.field_names.filter(|it| !it.is_empty()) {
+    let first = match request.field_names.filter(|it| !it.is_empty()) {
         None if wanted.fields.is_empty() && given.is_empty() => Content::Made(wanted.generator.clone()),
         None => return Err(invalid("fields and staticFields are of a structured secret: give its fieldNames as well")),
         Some(names) => {
@@ -112,12 +112,12 @@ fn make(
             Content::Mixed(fields, wanted.generator.clone())
         }
     };
-    let new = secret::Wanted { name, note: request.note, content };
+    let new = secret::Wanted { name, note: request.note, first };
     let (secret, mut steps) = secret::create(context, manager.author(), project, new)?;
     let (secret, more) = schedule::attach(context, manager.author(), &secret, wanted)?;
     steps.changes.extend(more.changes);
     steps.audit.extend(more.audit);
-    answer(secret, steps)
+    answer(&secret, steps)
 }
 
 /// Each field with what is given for it, or nothing where the server makes it.
@@ -175,7 +175,7 @@ pub fn update(
     };
     let (secret, steps) = schedule::change(context, manager.author(), secret, wanted)?;
     let steps = settle(manager, steps, &secret);
-    answer(secret, steps)
+    answer(&secret, steps)
 }
 
 /// Takes the schedule off a secret, which keeps its value.
@@ -205,8 +205,8 @@ pub(crate) fn view(secret: &Secret, schedule: &RotationSchedule) -> ScheduleView
     }
 }
 
-fn answer(secret: Secret, steps: Steps) -> Decided<ScheduleView> {
-    let view = secret.schedule.as_ref().map(|it| view(&secret, it));
+fn answer(secret: &Secret, steps: Steps) -> Decided<ScheduleView> {
+    let view = secret.schedule.as_ref().map(|it| view(secret, it));
     let view = view.ok_or_else(|| Refusal::new(RefusalKind::NotFound, "this secret has no rotation schedule"))?;
     Ok(steps.decide(|_| view))
 }

@@ -10,7 +10,7 @@ use sikkerkey_protocol::management::{
 
 use super::{Manager, not_found};
 use crate::audit::entry::{Actor, Entry};
-use crate::decision::{Context, Decided};
+use crate::decision::{Context, Decided, Decision};
 use crate::model::managed::Managed;
 use crate::model::secret::{Secret, SecretPhase, ValueOrigin};
 use crate::model::version::{Kept, Version};
@@ -54,7 +54,7 @@ pub fn create(
         return Err(invalid("projectId is another one than in the path: give the same one, or leave it out"));
     }
     let project = manager.project(context, project)?;
-    let wanted = Wanted { name, note, content: Content::Given(value, field_names.unwrap_or_default()) };
+    let wanted = Wanted { name, note, first: Content::Given(value, field_names.unwrap_or_default()) };
     let (secret, steps) = secret::create(context, manager.author(), project, wanted)?;
     Ok(steps.decide(move |_| SecretNamed { id: secret.id, name: secret.name }))
 }
@@ -67,7 +67,7 @@ pub fn update(
     request: UpdateSecret,
 ) -> Decided<SecretVersioned> {
     let secret = find(context, manager, project, secret)?;
-    versioned(secret::set(context, manager.author(), secret, request.value, None)?)
+    Ok(versioned(secret::set(context, manager.author(), secret, request.value, None)?))
 }
 
 /// Replaces the value, or some of its fields, by a random one.
@@ -80,7 +80,7 @@ pub fn rotate(
     let secret = find(context, manager, project, secret)?;
     let RotateSecret { length, charset, fields } = request;
     let how = Rotate { length, charset: charset.map(Into::into), fields: fields.unwrap_or_default() };
-    versioned(secret::rotate(context, manager.author(), secret, how)?)
+    Ok(versioned(secret::rotate(context, manager.author(), secret, how)?))
 }
 
 /// Makes the value of an earlier version the next one. `stored` is that version, as it stands in the database.
@@ -91,7 +91,7 @@ pub fn roll_back(
     (request, stored): (RollBackSecret, Option<Version>),
 ) -> Decided<SecretVersioned> {
     let secret = find(context, manager, project, secret)?;
-    versioned(secret::roll_back(context, manager.author(), secret, request.version, stored.as_ref())?)
+    Ok(versioned(secret::roll_back(context, manager.author(), secret, request.version, stored.as_ref())?))
 }
 
 /// The versions that are kept. `kept` is what stands in the database.
@@ -234,8 +234,8 @@ fn find<'s>(context: &Context<'s>, manager: &Manager<'_>, project: &str, secret:
     secret.ok_or_else(|| not_found("this project has no secret of that id"))
 }
 
-fn versioned((secret, steps): (Secret, Steps)) -> Decided<SecretVersioned> {
-    Ok(steps.decide(move |_| SecretVersioned { id: secret.id, version: secret.version }))
+fn versioned((secret, steps): (Secret, Steps)) -> Decision<SecretVersioned> {
+    steps.decide(move |_| SecretVersioned { id: secret.id, version: secret.version })
 }
 
 pub(super) fn settle(manager: &Manager<'_>, mut steps: Steps, secret: &Secret) -> Steps {
