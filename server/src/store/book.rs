@@ -192,7 +192,8 @@ impl Book {
             Some((secret, reader.to_string(), serde_json::to_string(tally.as_ref()?).ok()?))
         });
         let delivered = dirty.delivered.iter();
-        let delivered = delivered.filter_map(|((machine, secret), version)| Some((machine, secret, (*version)?)));
+        let delivered =
+            delivered.filter_map(|((machine, secret), version)| Some((machine, secret, version.as_ref()?.stored())));
         let activity = dirty.activity.iter();
         let activity = activity.map(|(key, it)| (key.minute, key.kind.as_str(), it.count, &it.first, &it.last));
         let audit = rows.audit.iter().map(|row| (row.seq, row.time, &row.entry, hex(&row.hash)));

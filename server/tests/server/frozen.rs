@@ -162,7 +162,7 @@ fn held(synced: serde_json::Value) -> String {
         News::Denied { .. } => None,
     });
     let held = held.collect();
-    let sync = Sync { delivery_revision: Some(synced.delivery_revision), held, wait_seconds: 20 };
+    let sync = Sync { delivery_revision: Some(synced.delivery_revision), held, wait_seconds: 20, ..Sync::default() };
     serde_json::to_string(&sync).unwrap()
 }
 

@@ -23,6 +23,7 @@ mod database;
 mod disconnect;
 mod disk;
 mod durability;
+mod earlier;
 mod edge;
 mod enrolment;
 mod envelope;
