@@ -1,11 +1,16 @@
 //! Routes of the management plane: ids in the path, and a body where there are fields.
 
+mod canary;
 mod explain;
 mod policy;
+mod schedule;
+mod secret;
+mod trash;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
+use axum::response::IntoResponse as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 use sikkerkey_protocol::management::Scope;
@@ -23,7 +28,14 @@ use crate::usecase::source::Source;
 
 /// The routes.
 pub(super) fn routes() -> Vec<Route> {
-    policy::routes().into_iter().chain(explain::routes()).collect()
+    policy::routes()
+        .into_iter()
+        .chain(explain::routes())
+        .chain(secret::routes())
+        .chain(schedule::routes())
+        .chain(canary::routes())
+        .chain(trash::routes())
+        .collect()
 }
 
 /// A use case whose route has `N` ids in its path and no body.
@@ -51,6 +63,26 @@ where
     A: Serialize + JsonSchema + Send + 'static,
     D: Fn(&Context<'_>, &Manager<'_>, [&str; N], B) -> Decided<A> + Copy + Send + Sync + 'static,
 {
+    fetched(scope, what, parse, |_, _, body| std::future::ready(Ok(body)), decide)
+}
+
+/// A route with a body, of which `fetch` makes what the use case takes: with what stands in the database alone. It is told
+/// the ids of the path. What it brings is nothing that is answered: the use case looks whether it may be.
+fn fetched<const N: usize, B, C, A, F, W, D>(
+    scope: impl Into<Option<Scope>>,
+    what: &'static str,
+    parse: fn(&[u8]) -> Result<B, Refusal>,
+    fetch: F,
+    decide: D,
+) -> Route
+where
+    B: JsonSchema + Send + 'static,
+    C: Send + 'static,
+    A: Serialize + JsonSchema + Send + 'static,
+    F: Fn(App, Vec<String>, B) -> W + Copy + Send + Sync + 'static,
+    W: Future<Output = Result<C, Refusal>> + Send,
+    D: Fn(&Context<'_>, &Manager<'_>, [&str; N], C) -> Decided<A> + Copy + Send + Sync + 'static,
+{
     let scope = scope.into();
     let (verb, path) = match what.split_once(' ') {
         Some(("GET", path)) => (Verb::Get, path),
@@ -69,6 +101,13 @@ where
                 return signed::malformed(&app, verified.source(), refusal);
             }
             body => body,
+        };
+        let body = match body {
+            Ok(body) => match fetch(app.clone(), ids.clone(), body).await {
+                Ok(body) => Ok(body),
+                Err(refusal) => return refusal.into_response(),
+            },
+            Err(refusal) => Err(refusal),
         };
         let decide = move |context: &Context<'_>, agent: &Agent, source: Source| {
             let manager = Manager::admit(agent, source, scope)?;

@@ -5,8 +5,12 @@
 //! for a cluster has routes of its own ([`super::kubernetes`]) and is refused here: what it decides comes from objects.
 //! Nothing here answers a value.
 
+pub mod canary;
 pub mod explain;
 pub mod policy;
+pub mod schedule;
+pub mod secret;
+pub mod trash;
 
 use std::collections::BTreeSet;
 

@@ -13,6 +13,7 @@ mod allowlist;
 mod audit;
 mod away;
 mod backup;
+mod by_hand;
 mod canary;
 mod cli_routes;
 mod clocks;
