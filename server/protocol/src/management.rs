@@ -3,6 +3,12 @@
 //! A `GET` looks and a `POST` changes; there is no other method, and a `POST` without fields has no body. No route
 //! answers a value.
 
+mod audit;
 mod policy;
+mod stats;
+mod webhook;
 
+pub use self::audit::*;
 pub use self::policy::*;
+pub use self::stats::*;
+pub use self::webhook::*;
