@@ -5,10 +5,12 @@
 
 mod audit;
 mod policy;
+mod scope;
 mod stats;
 mod webhook;
 
 pub use self::audit::*;
 pub use self::policy::*;
+pub use self::scope::{Scope, UnknownScope};
 pub use self::stats::*;
 pub use self::webhook::*;

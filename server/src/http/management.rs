@@ -1,15 +1,24 @@
 //! Routes of the management plane: ids in the path, and a body where there are fields.
 
+mod alerts;
+mod audit;
 mod explain;
 mod policy;
+mod stats;
+mod webhooks;
 
-use axum::Router;
+use std::future::ready;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
-use axum::routing::{MethodRouter, get, post};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use schemars::JsonSchema;
 use serde::Serialize;
+use sikkerkey_protocol::management::Scope;
 
+use super::route::{Route, SchemaOf, Signer, schema_of};
 use super::success::ok;
 use super::{agent, signed};
 use crate::app::App;
@@ -20,34 +29,82 @@ use crate::usecase::management::Manager;
 use crate::usecase::source::Source;
 
 /// The routes.
-pub(super) fn routes() -> Router<App> {
+pub(super) fn routes() -> Vec<Route> {
     policy::routes()
         .into_iter()
         .chain(explain::routes())
-        .fold(Router::new(), |routes, Route(path, method)| routes.route(path, method))
+        .chain(audit::routes())
+        .chain(stats::routes())
+        .chain(alerts::routes())
+        .chain(webhooks::routes())
+        .collect()
 }
-
-/// A path, and what answers there.
-struct Route(&'static str, MethodRouter<App>);
 
 /// A use case whose route has `N` ids in its path and no body.
 type UseCase<const N: usize, A> = fn(&Context<'_>, &Manager<'_>, [&str; N]) -> Decided<A>;
 
-/// A route without a body. `what` is method and path, with `{…}` where an id stands, as it is written in the audit.
-fn plain<const N: usize, A>(what: &'static str, decide: UseCase<N, A>) -> Route
+/// A route without a body, for whoever has `scope`. `what` is method and path, with `{…}` where an id stands, as it is
+/// written in the audit.
+fn plain<const N: usize, A>(scope: impl Into<Option<Scope>>, what: &'static str, decide: UseCase<N, A>) -> Route
 where
-    A: Serialize + Send + 'static,
+    A: Serialize + JsonSchema + Send + 'static,
 {
-    filled(what, nothing, move |context, manager, ids, ()| decide(context, manager, ids))
+    let decide = move |context: &Context<'_>, manager: &Manager<'_>, ids: [&str; N], ()| decide(context, manager, ids);
+    Route { takes: None, ..filled(scope, what, nothing, decide) }
 }
 
 /// A route with a body, which `parse` reads.
-fn filled<const N: usize, B, A, D>(what: &'static str, parse: fn(&[u8]) -> Result<B, Refusal>, decide: D) -> Route
+fn filled<const N: usize, B, A, D>(
+    scope: impl Into<Option<Scope>>,
+    what: &'static str,
+    parse: fn(&[u8]) -> Result<B, Refusal>,
+    decide: D,
+) -> Route
 where
-    B: Send + 'static,
-    A: Serialize + Send + 'static,
+    B: JsonSchema + Send + 'static,
+    A: Serialize + JsonSchema + Send + 'static,
     D: Fn(&Context<'_>, &Manager<'_>, [&str; N], B) -> Decided<A> + Copy + Send + Sync + 'static,
 {
+    done(scope, what, parse, decide, schema_of::<A>, |_, answer: A| ready(ok(Ok(answer))))
+}
+
+/// A route whose use case decides what is looked for, or done, once it is written down that somebody asked: `act` does it,
+/// beside the writer.
+fn acting<const N: usize, B, W, A, D, F, R>(
+    scope: impl Into<Option<Scope>>,
+    what: &'static str,
+    parse: fn(&[u8]) -> Result<B, Refusal>,
+    decide: D,
+    act: F,
+) -> Route
+where
+    B: JsonSchema + Send + 'static,
+    W: Send + 'static,
+    A: Serialize + JsonSchema + Send + 'static,
+    D: Fn(&Context<'_>, &Manager<'_>, [&str; N], B) -> Decided<W> + Copy + Send + Sync + 'static,
+    F: Fn(App, W) -> R + Copy + Send + Sync + 'static,
+    R: Future<Output = Result<A, Refusal>> + Send,
+{
+    done(scope, what, parse, decide, schema_of::<A>, move |app, wanted| async move { ok(act(app, wanted).await) })
+}
+
+/// A route whose answer `act` makes as a whole. `answers` describes it.
+fn done<const N: usize, B, W, D, F, R>(
+    scope: impl Into<Option<Scope>>,
+    what: &'static str,
+    parse: fn(&[u8]) -> Result<B, Refusal>,
+    decide: D,
+    answers: SchemaOf,
+    act: F,
+) -> Route
+where
+    B: JsonSchema + Send + 'static,
+    W: Send + 'static,
+    D: Fn(&Context<'_>, &Manager<'_>, [&str; N], B) -> Decided<W> + Copy + Send + Sync + 'static,
+    F: Fn(App, W) -> R + Copy + Send + Sync + 'static,
+    R: Future<Output = Response> + Send,
+{
+    let scope = scope.into();
     let (method, path) = what.split_once(' ').unwrap_or(("POST", what));
     let handler = async move |State(app): State<App>, request: Request<Body>| {
         let ids = ids(path, request.uri().path());
@@ -60,14 +117,23 @@ where
             Err(refusal) => return signed::malformed(&app, verified.source(), refusal),
         };
         let decide = move |context: &Context<'_>, agent: &Agent, source: Source| {
-            let manager = Manager::admit(agent, source)?;
+            let manager = Manager::admit(agent, source, scope)?;
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
             let ids = <[&str; N]>::try_from(ids).map_err(|_| Refusal::new(RefusalKind::NotFound, "no such route"))?;
             decide(context, &manager, ids, body)
         };
-        ok(agent::change(&app, verified, what, decide).await)
+        match agent::change(&app, verified, what, decide).await {
+            Ok(wanted) => act(app, wanted).await,
+            Err(refusal) => refusal.into_response(),
+        }
     };
-    Route(path, if method == "GET" { get(handler) } else { post(handler) })
+    Route {
+        what,
+        signer: Signer::Manager(scope),
+        takes: Some(schema_of::<B>),
+        answers,
+        handler: if method == "GET" { get(handler) } else { post(handler) },
+    }
 }
 
 /// What stands in `target` where `pattern` has an id: as it stood on the wire. No id has a character that would be escaped,
