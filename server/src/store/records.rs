@@ -213,6 +213,11 @@ impl Records {
         Ok(self.meta("reads counted since").await?.and_then(|it| it.parse().ok()).map(Millis))
     }
 
+    /// Whether several servers may use it at the same time.
+    pub async fn is_shared(&self) -> bool {
+        matches!(&*self.backend.lock().await, Backend::Postgres(_))
+    }
+
     /// Another view of the same data. Whoever looks through one holds up nobody who looks through another.
     pub async fn another(&self) -> Result<Self, StoreError> {
         Ok(Self::new(self.again().await?))

@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::group::{Done, Group, Job, Means, Nonce};
 use super::nonces::Nonces;
-use super::{QUEUE, Writer};
+use super::{QUEUE, Writer, alert};
 use crate::audit::chain;
 use crate::audit::entry::{Action, Entry};
 use crate::bell::Bell;
@@ -253,6 +253,7 @@ impl WriterTask {
         }
         if committed {
             self.parts.bell.ring(&done.topics);
+            alert::tell(&self.parts.live, &done.audit);
         }
         fatal
     }
