@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, SecretId, VaultId};
 use sikkerkey_protocol::kubernetes::Charset;
+use sikkerkey_protocol::management::{AuditQuery, ExportFormat};
 use sikkerkey_protocol::secret_text::{self, SecretText};
 
+use super::alert::Alert;
 use super::allowlist::Allowlist;
 use super::application::Application;
 use super::audit::Bound;
@@ -18,6 +20,7 @@ use super::grant::Grant;
 use super::policy::PolicyRequest;
 use super::project::Project;
 use super::sealing_key::SealingKey;
+use super::webhook::Webhook;
 use crate::model::account::Standing;
 use crate::model::millis::Millis;
 
@@ -115,6 +118,13 @@ pub enum Request {
         anchor: Option<PathBuf>,
         archive: Option<PathBuf>,
     },
+    AuditQuery {
+        vault: Option<VaultId>,
+        query: Box<AuditQuery>,
+        format: Option<ExportFormat>,
+    },
+    Webhook(Webhook),
+    Alert(Alert),
     AuditKey,
     AuditStatus,
     AuditCheckpoint,

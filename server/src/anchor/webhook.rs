@@ -117,9 +117,8 @@ impl Webhook {
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(format!("{line}\n"))))
             .map_err(|error| AnchorError::Connect(self.url.to_string(), std::io::Error::other(error)))?;
-        let status = https::exchange(stream, request)
-            .await
-            .map_err(|error| AnchorError::Http(self.url.to_string(), error))?;
+        let status =
+            https::exchange(stream, request).await.map_err(|error| AnchorError::Http(self.url.to_string(), error))?;
         if status.is_success() { Ok(()) } else { Err(AnchorError::Refused(self.url.to_string(), status.as_u16())) }
     }
 }

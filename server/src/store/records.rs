@@ -199,12 +199,12 @@ impl Records {
 
     /// Reads of a vault in the hours from `from` to before `to`, oldest first. An hour without any has none.
     pub async fn hours_of_reads(&self, vault: &VaultId, from: i64, to: i64) -> Result<Vec<HourOfReads>, StoreError> {
-        let sql = "select hour, delivered, denied from reads where vault = $1 and hour >= $2 and hour < $3 order by hour";
+        let sql =
+            "select hour, delivered, denied from reads where vault = $1 and hour >= $2 and hour < $3 order by hour";
         let binds = [Bind::Text(vault.as_str()), Bind::Integer(from), Bind::Integer(to)];
         let rows = self.backend.lock().await.fetch(sql, &binds).await.map_err(StoreError::Read)?;
-        let hour = |row: &Row| {
-            Ok(HourOfReads { hour: row.integer(0)?, delivered: row.count(1)?, denied: row.count(2)? })
-        };
+        let hour =
+            |row: &Row| Ok(HourOfReads { hour: row.integer(0)?, delivered: row.count(1)?, denied: row.count(2)? });
         rows.iter().map(hour).collect()
     }
 

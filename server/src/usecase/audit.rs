@@ -79,11 +79,7 @@ struct Range {
 
 impl Search {
     /// Checks a question. `vault` and `projects` are what whoever asks may see.
-    pub fn new(
-        query: &AuditQuery,
-        vault: Option<VaultId>,
-        projects: Option<Vec<ProjectId>>,
-    ) -> Result<Self, Refusal> {
+    pub fn new(query: &AuditQuery, vault: Option<VaultId>, projects: Option<Vec<ProjectId>>) -> Result<Self, Refusal> {
         let page = query.page.unwrap_or(1);
         let page_size = query.page_size.unwrap_or(USUAL_PAGE);
         if page == 0 {
@@ -113,8 +109,7 @@ impl Search {
         // As it stands in JSON, between its quotation marks.
         let in_json = text.as_ref().and_then(|it| serde_json::to_string(it).ok());
         let in_json = in_json.and_then(|it| Some(it.get(1..it.len().checked_sub(1)?)?.to_owned()));
-        let filter =
-            RowFilter { vault, projects, actions: actions(query)?, source_ip: query.source_ip, text: in_json };
+        let filter = RowFilter { vault, projects, actions: actions(query)?, source_ip: query.source_ip, text: in_json };
         Ok(Self {
             filter,
             text,
@@ -289,7 +284,8 @@ async fn walk(app: &App, search: &Search, range: Range, bound: Bound) -> Result<
         };
         // More than are wanted: of those that the database finds some may have what is searched for elsewhere.
         let limit = FETCHED.min(bound.found - entries.len()).max(FEWEST);
-        let rows = app.records.matching(&search.filter, stretch, order, u32::try_from(limit).unwrap_or(u32::MAX)).await?;
+        let rows =
+            app.records.matching(&search.filter, stretch, order, u32::try_from(limit).unwrap_or(u32::MAX)).await?;
         entries.extend(rows.iter().filter_map(|it| search.admit(it)));
         // As many as were to be had: behind the last one there may be more of them.
         let last = rows.last().filter(|_| rows.len() >= limit).map(|it| it.seq);
@@ -392,8 +388,7 @@ mod tests {
     fn actions_are_those_of_both_lists() {
         let of = |names: &[&str], severities: &[Severity]| {
             let names = (!names.is_empty()).then(|| names.iter().map(|it| (*it).to_owned()).collect());
-            let query =
-                AuditQuery { actions: names, severities: Some(severities.to_vec()), ..AuditQuery::default() };
+            let query = AuditQuery { actions: names, severities: Some(severities.to_vec()), ..AuditQuery::default() };
             Search::new(&query, None, None).unwrap().filter.actions
         };
         assert_eq!(of(&[], &[]), None);

@@ -206,9 +206,8 @@ impl Means {
         let rows: Vec<_> = rows.into_iter().filter_map(|row| Some((view::parse(&row)?, row))).collect();
         for webhook in webhooks {
             let Some(it) = known.get_mut(&webhook.id) else { continue };
-            let is_for_it = |entry: &Entry| {
-                entry.vault.as_ref() == Some(&webhook.vault) && webhook.actions.contains(&entry.action)
-            };
+            let is_for_it =
+                |entry: &Entry| entry.vault.as_ref() == Some(&webhook.vault) && webhook.actions.contains(&entry.action);
             let events: Vec<AuditRow> =
                 rows.iter().filter(|(entry, _)| is_for_it(entry)).map(|(_, row)| row.clone()).collect();
             let Some(first) = events.first() else {

@@ -79,7 +79,9 @@ impl FromStr for Endpoint {
         if is_number && host.parse::<IpAddr>().is_err() {
             return Err("url has a host that is neither a name nor an address");
         }
-        if authority.port().is_some_and(|it| it.as_u16() == 0) || (authority.port().is_none() && authority.as_str().ends_with(':')) {
+        if authority.port().is_some_and(|it| it.as_u16() == 0)
+            || (authority.port().is_none() && authority.as_str().ends_with(':'))
+        {
             return Err("url has a port that is none");
         }
         Ok(Self {

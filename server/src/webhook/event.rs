@@ -46,7 +46,10 @@ pub fn of_test(id: String, now: Millis) -> WebhookEvent {
         event: TEST.to_owned(),
         severity: Severity::Info,
         timestamp: now.0,
-        data: WebhookData { detail: "a delivery that was asked for to try this webhook".to_owned(), ..WebhookData::default() },
+        data: WebhookData {
+            detail: "a delivery that was asked for to try this webhook".to_owned(),
+            ..WebhookData::default()
+        },
     }
 }
 

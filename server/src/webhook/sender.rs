@@ -156,8 +156,7 @@ impl Sender {
         let request = request.body(Full::new(Bytes::from(body))).map_err(|_| SendError::Form)?;
         let failed = |error| SendError::Connect(to.to_string(), error);
         let tls = self.tls().ok_or(SendError::NoRoots)?;
-        let name =
-            ServerName::try_from(to.host().to_owned()).map_err(|error| failed(std::io::Error::other(error)))?;
+        let name = ServerName::try_from(to.host().to_owned()).map_err(|error| failed(std::io::Error::other(error)))?;
         let stream = connect(&self.resolve(to).await?).await.map_err(failed)?;
         let stream = tls.connect(name, stream).await.map_err(failed)?;
         let status = https::exchange(stream, request).await.map_err(|error| SendError::Http(to.to_string(), error))?;

@@ -4,30 +4,34 @@ use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Map, Value};
-use sikkerkey_protocol::management::{AuditExport, ExportFormat, Next, Scope};
+use sikkerkey_protocol::management::{AuditExport, AuditQuery, ExportFormat, Next, Scope};
 
 use super::{Route, acting, done, nothing, plain};
 use crate::app::App;
 use crate::http::agent::parse;
-use crate::http::route::schema_of;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::management::audit::{self, WantedFile, WrittenFile};
+
+/// Always UTF-8, and with headings.
+const CSV: &str = "text/csv";
+const JSONL: &str = "application/jsonl";
 
 pub(super) fn routes() -> [Route; 4] {
     [
         plain(Scope::AuditRead, "GET /v1/ai/audit/actions", audit::actions),
-        acting(Scope::AuditRead, "POST /v1/ai/audit/query", or_nothing, audit::query, audit::find),
-        done(Scope::AuditRead, "POST /v1/ai/audit/export", export, audit::export, schema_of::<String>, write),
-        Route {
-            takes: None,
-            ..acting(
-                Scope::AuditRead,
-                "GET /v1/ai/activity",
-                nothing,
-                |context, manager, ids, ()| audit::activity(context, manager, ids),
-                audit::find_recent,
-            )
-        },
+        acting(Scope::AuditRead, "POST /v1/ai/audit/query", or_nothing, audit::query, audit::find)
+            .may_take::<AuditQuery>(),
+        done(Scope::AuditRead, "POST /v1/ai/audit/export", export, audit::export, write)
+            .may_take::<AuditExport>()
+            .answers_text(&[CSV, JSONL]),
+        acting(
+            Scope::AuditRead,
+            "GET /v1/ai/activity",
+            nothing,
+            |context, manager, ids, ()| audit::activity(context, manager, ids),
+            audit::find_recent,
+        )
+        .takes_nothing(),
     ]
 }
 
@@ -41,12 +45,15 @@ async fn write(app: App, wanted: WantedFile) -> Response {
 /// How far it was looked stands in headers: a file has no place for it.
 fn respond(file: WrittenFile) -> Response {
     let kind = match file.format {
-        ExportFormat::Csv => "text/csv; charset=utf-8; header=present",
-        ExportFormat::Jsonl => "application/jsonl",
+        ExportFormat::Csv => CSV,
+        ExportFormat::Jsonl => JSONL,
     };
     let mut response = ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-store")], file.text).into_response();
     let headers = response.headers_mut();
-    headers.insert("x-sikkerkey-complete", HeaderValue::from_static(if file.page.next.is_none() { "true" } else { "false" }));
+    headers.insert(
+        "x-sikkerkey-complete",
+        HeaderValue::from_static(if file.page.next.is_none() { "true" } else { "false" }),
+    );
     match file.page.next {
         Some(Next::Before(seq)) => drop(headers.insert("x-sikkerkey-next-before", HeaderValue::from(seq))),
         Some(Next::After(seq)) => drop(headers.insert("x-sikkerkey-next-after", HeaderValue::from(seq))),
@@ -64,8 +71,8 @@ pub(super) fn or_nothing<T: serde::de::DeserializeOwned + Default>(body: &[u8]) 
 fn export(body: &[u8]) -> Result<AuditExport, Refusal> {
     let mut fields: Map<String, Value> = or_nothing(body)?;
     let format = fields.remove("format").unwrap_or_default();
-    let format = serde_json::from_value(format)
-        .map_err(|_| Refusal::new(RefusalKind::Invalid, "format is csv or jsonl"))?;
+    let format =
+        serde_json::from_value(format).map_err(|_| Refusal::new(RefusalKind::Invalid, "format is csv or jsonl"))?;
     // Once more as text: what is wrong is told by its place.
     let query = serde_json::to_vec(&fields).unwrap_or_default();
     Ok(AuditExport { format, query: parse(&query)? })
@@ -74,7 +81,6 @@ fn export(body: &[u8]) -> Result<AuditExport, Refusal> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use sikkerkey_protocol::management::AuditQuery;
 
     use super::*;
 

@@ -53,7 +53,8 @@ pub fn export(context: &Context<'_>, manager: &Manager<'_>, []: [&str; 0], expor
 
 /// The last rows. What is found is told by [`find_recent`].
 pub fn activity(_: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<Search> {
-    let search = Search::newest(RECENT, Some(manager.vault.clone()), manager.projects.map(|it| it.iter().cloned().collect()))?;
+    let search =
+        Search::newest(RECENT, Some(manager.vault.clone()), manager.projects.map(|it| it.iter().cloned().collect()))?;
     let mut steps = Steps::default();
     steps.audit.push(manager.looked_at_vault("the last activity".to_owned()));
     Ok(steps.decide(move |_| search))
@@ -69,8 +70,7 @@ pub fn actions(_: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided
 /// Every action, by name.
 pub fn every_action() -> Vec<AuditAction> {
     let all = Action::all().iter();
-    let mut actions: Vec<_> =
-        all.map(|it| AuditAction { action: it.name(), severity: it.severity() }).collect();
+    let mut actions: Vec<_> = all.map(|it| AuditAction { action: it.name(), severity: it.severity() }).collect();
     actions.sort_by(|a, b| a.action.cmp(&b.action));
     actions
 }

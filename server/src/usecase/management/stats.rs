@@ -46,11 +46,8 @@ pub struct Wanted {
 
 /// What a vault has. [`with_reads`] counts what was read.
 pub fn stats(context: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<Counted<Stats>> {
-    let counted = Counted {
-        counts: count(context.state, manager, context.now),
-        vault: manager.vault.clone(),
-        now: context.now,
-    };
+    let counted =
+        Counted { counts: count(context.state, manager, context.now), vault: manager.vault.clone(), now: context.now };
     let mut steps = Steps::default();
     steps.audit.push(manager.looked_at_vault("the figures of the vault".to_owned()));
     Ok(steps.decide(move |_| counted))
@@ -164,7 +161,9 @@ fn wanted(query: &ReadsOverTimeQuery, vault: &VaultId, now: Millis) -> Result<Wa
     let (first, last) = (begin(from.div_euclid(HOUR)), begin((to - 1).div_euclid(HOUR)));
     let count = (last - first) / width + 1;
     if count > MOST_BUCKETS {
-        let text = format!("that is {count} buckets, and an answer has {MOST_BUCKETS} at most: ask for days or weeks, or for a shorter time");
+        let text = format!(
+            "that is {count} buckets, and an answer has {MOST_BUCKETS} at most: ask for days or weeks, or for a shorter time"
+        );
         return Err(invalid(text));
     }
     let starts = (0..count).map(|it| first + it * width).collect();

@@ -35,15 +35,26 @@ pub fn get(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1]) -> Dec
 
 /// Makes a webhook. Its secret is shown this once.
 #[expect(clippy::needless_pass_by_value, reason = "a route hands its request over")]
-pub fn create(context: &Context<'_>, manager: &Manager<'_>, []: [&str; 0], wanted: CreateWebhook) -> Decided<WebhookSecret> {
+pub fn create(
+    context: &Context<'_>,
+    manager: &Manager<'_>,
+    []: [&str; 0],
+    wanted: CreateWebhook,
+) -> Decided<WebhookSecret> {
     sees_all(manager)?;
     let (webhook, signing_secret, steps) = webhook::create(context, manager.author(), manager.vault, &wanted)?;
-    Ok(steps.decide(move |context| WebhookSecret { webhook: view(context.state, &webhook, context.now), signing_secret }))
+    Ok(steps
+        .decide(move |context| WebhookSecret { webhook: view(context.state, &webhook, context.now), signing_secret }))
 }
 
 /// Changes a webhook.
 #[expect(clippy::needless_pass_by_value, reason = "a route hands its request over")]
-pub fn update(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1], wanted: UpdateWebhook) -> Decided<WebhookView> {
+pub fn update(
+    context: &Context<'_>,
+    manager: &Manager<'_>,
+    [id]: [&str; 1],
+    wanted: UpdateWebhook,
+) -> Decided<WebhookView> {
     let webhook = find(context, manager, id)?;
     let (webhook, steps) = webhook::update(context, manager.author(), webhook, &wanted)?;
     Ok(steps.decide(move |context| view(context.state, &webhook, context.now)))
@@ -53,7 +64,8 @@ pub fn update(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1], wan
 pub fn rotate_secret(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1]) -> Decided<WebhookSecret> {
     let webhook = find(context, manager, id)?;
     let (webhook, signing_secret, steps) = webhook::rotate_secret(context, manager.author(), webhook)?;
-    Ok(steps.decide(move |context| WebhookSecret { webhook: view(context.state, &webhook, context.now), signing_secret }))
+    Ok(steps
+        .decide(move |context| WebhookSecret { webhook: view(context.state, &webhook, context.now), signing_secret }))
 }
 
 /// Removes a webhook.

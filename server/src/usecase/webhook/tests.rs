@@ -89,7 +89,10 @@ fn what_is_no_webhook_is_refused_with_what_is_wrong() {
         made(&mut bench, &wanted(&[])).unwrap();
     }
     let refusal = made(&mut bench, &wanted(&[])).unwrap_err();
-    assert_eq!((refusal.kind, refusal.message.as_str()), (RefusalKind::Conflict, "a vault has at most 50 webhooks: delete one that is not needed"));
+    assert_eq!(
+        (refusal.kind, refusal.message.as_str()),
+        (RefusalKind::Conflict, "a vault has at most 50 webhooks: delete one that is not needed")
+    );
 }
 
 #[test]
@@ -137,7 +140,7 @@ fn a_webhook_without_actions_is_told_what_the_alerts_name() {
 #[test]
 fn a_position_never_goes_back_and_what_a_person_has_set_stays() {
     let (mut bench, id) = at_five();
-    let mut to = |bench: &mut Bench, after| {
+    let to = |bench: &mut Bench, after| {
         let it = Advance { after, delivered_at: Some(bench.now), lease: None };
         bench.run(|context| advance(context, &id, it, &rules())).unwrap();
         bench.state.webhook_progress[&id].position
@@ -151,7 +154,10 @@ fn a_position_never_goes_back_and_what_a_person_has_set_stays() {
     let now = bench.now;
     bench.run(|it| settle(it, &id, now, 40)).unwrap();
     assert_eq!(bench.audit[0].action, Action::WebhookDrop);
-    assert_eq!(bench.audit[0].detail, format!("webhook {id}: rows 10 to 40 of the audit (31) were left out, as a person wanted it"));
+    assert_eq!(
+        bench.audit[0].detail,
+        format!("webhook {id}: rows 10 to 40 of the audit (31) were left out, as a person wanted it")
+    );
     // Told once.
     bench.run(|it| settle(it, &id, now, 40)).unwrap();
     assert_eq!((bench.audit.len(), bench.changes), (0, 0));
@@ -172,7 +178,7 @@ fn rows_that_were_archived_first_are_told_of() {
 #[test]
 fn failures_in_a_row_end_a_webhook_and_a_delivery_between_them_begins_anew() {
     let (mut bench, id) = at_five();
-    let mut failed = |bench: &mut Bench, it| bench.run(|context| fail(context, &id, it, &rules())).unwrap();
+    let failed = |bench: &mut Bench, it| bench.run(|context| fail(context, &id, it, &rules())).unwrap();
     assert!(!failed(&mut bench, failure(5)));
     assert!(!failed(&mut bench, failure(5)));
     let delivered = Failure { after: 6, delivered_at: Some(bench.now), ..failure(6) };
