@@ -24,7 +24,7 @@ use crate::https;
 use crate::metrics::DeliveryOutcome;
 
 /// How long one delivery may take, from looking up the name to the answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The headers of a delivery.
 pub const DELIVERY_ID: &str = "x-sikkerkey-delivery-id";
@@ -37,9 +37,10 @@ pub const EVENT: &str = "x-sikkerkey-event";
 const AGENT: &str = "SikkerKey-Webhook/1.0";
 
 /// Sends deliveries.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sender {
     guard: Guard,
+    patience: Duration,
     /// Of receivers whose certificates the system knows nothing of; none: the system's.
     roots: Option<RootCertStore>,
     /// Made when the first delivery is sent: most servers send none.
@@ -85,8 +86,8 @@ pub enum SendError {
     #[error("{0} answered {1}: it has to answer 2xx when it has taken the event{hint}", hint = hint(*.1))]
     Refused(String, u16),
     /// It took too long.
-    #[error("{0} did not answer within 10 seconds: take the event, answer, and work on it afterwards")]
-    Slow(String),
+    #[error("{0} did not answer within {1} seconds: take the event, answer, and work on it afterwards")]
+    Slow(String, u64),
     /// No certificate can be checked.
     #[error("this server knows no certificate authority: start it with --webhook-ca, or set SSL_CERT_FILE")]
     NoRoots,
@@ -105,7 +106,7 @@ impl SendError {
         match self {
             Self::Closed(_) => DeliveryOutcome::Blocked,
             Self::Refused(..) => DeliveryOutcome::Refused,
-            Self::Slow(_) => DeliveryOutcome::Slow,
+            Self::Slow(..) => DeliveryOutcome::Slow,
             Self::Name(..) | Self::Connect(..) | Self::Http(..) | Self::NoRoots | Self::Form => {
                 DeliveryOutcome::Unreachable
             }
@@ -121,11 +122,24 @@ impl SendError {
     }
 }
 
+impl Default for Sender {
+    fn default() -> Self {
+        Self { guard: Guard::default(), patience: PATIENCE, roots: None, tls: OnceLock::new() }
+    }
+}
+
 impl Sender {
     /// Sends to public addresses and those of `allowed`, to whom the system's certificate authorities vouch for, or those in
     /// the file `ca`.
     pub fn new(allowed: Vec<IpNet>, ca: Option<&Path>) -> anyhow::Result<Self> {
-        Ok(Self { guard: Guard::new(allowed), roots: ca.map(https::roots_of).transpose()?, tls: OnceLock::new() })
+        let roots = ca.map(https::roots_of).transpose()?;
+        Ok(Self { guard: Guard::new(allowed), roots, ..Self::default() })
+    }
+
+    /// With another patience than [`PATIENCE`].
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// To which addresses it sends.
@@ -135,8 +149,8 @@ impl Sender {
 
     /// Sends a delivery. Returns the status of the answer, which is 2xx.
     pub async fn send(&self, delivery: &Delivery<'_>) -> Result<u16, SendError> {
-        let sent = timeout(PATIENCE, self.try_send(delivery)).await;
-        sent.unwrap_or_else(|_| Err(SendError::Slow(delivery.to.to_string())))
+        let sent = timeout(self.patience, self.try_send(delivery)).await;
+        sent.unwrap_or_else(|_| Err(SendError::Slow(delivery.to.to_string(), self.patience.as_secs())))
     }
 
     async fn try_send(&self, delivery: &Delivery<'_>) -> Result<u16, SendError> {

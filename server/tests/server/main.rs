@@ -11,6 +11,7 @@
 
 mod allowlist;
 mod audit;
+mod audit_query;
 mod away;
 mod backup;
 mod canary;
@@ -40,6 +41,7 @@ mod policy_replicas;
 mod process;
 mod questions;
 mod reads;
+mod receiver;
 mod refusals;
 mod replay;
 mod replicas;
@@ -56,4 +58,5 @@ mod tampering;
 mod tls;
 mod walk;
 mod weapon;
+mod webhooks;
 mod wire;
