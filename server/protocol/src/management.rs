@@ -5,18 +5,32 @@
 
 mod agent;
 mod allowlist;
+mod audit;
+mod canary;
 mod enrolment;
 mod machine;
 mod member;
 mod policy;
 mod project;
+mod schedule;
 mod scope;
+mod secret;
+mod stats;
+mod trash;
+mod webhook;
 
 pub use self::agent::*;
 pub use self::allowlist::*;
+pub use self::audit::*;
+pub use self::canary::*;
 pub use self::enrolment::*;
 pub use self::machine::*;
 pub use self::member::*;
 pub use self::policy::*;
 pub use self::project::*;
+pub use self::schedule::*;
+pub use self::secret::*;
+pub use self::stats::*;
+pub use self::trash::*;
+pub use self::webhook::*;
 pub use self::scope::{Scope, UnknownScope};

@@ -25,6 +25,14 @@ impl Author<'_> {
         Entry { vault: Some(vault.clone()), source_ip, detail, ..Entry::new(action, actor) }
     }
 
+    /// Who it is in the audit.
+    pub(crate) fn actor(&self) -> Actor {
+        match self {
+            Self::Person => Actor::Administrator,
+            Self::Agent(agent, _) => Actor::Agent(agent.id.clone()),
+        }
+    }
+
     /// Who it is, for people.
     pub(crate) fn name(&self) -> String {
         match self {

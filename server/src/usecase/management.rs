@@ -8,6 +8,9 @@
 pub mod agent;
 pub mod allowlist;
 pub mod enrolment;
+pub mod alerts;
+pub mod audit;
+pub mod canary;
 pub mod explain;
 pub mod machine;
 pub mod member;
@@ -16,6 +19,11 @@ pub(super) mod office;
 pub mod policy;
 pub mod project;
 mod whole_vault;
+pub mod schedule;
+pub mod secret;
+pub mod stats;
+pub mod trash;
+pub mod webhook;
 
 use std::collections::BTreeSet;
 
@@ -102,6 +110,11 @@ impl<'a> Manager<'a> {
             steps.audit.push(self.looked(project, detail()));
         }
         steps
+    }
+
+    /// The row of a request that only looks at what belongs to the vault as a whole.
+    fn looked_at_vault(&self, detail: String) -> Entry {
+        self.author().entry(Action::ManagementRead, self.vault, detail)
     }
 
     /// The row of a request that only looks.

@@ -3,10 +3,8 @@
 use sikkerkey_protocol::id::{MachineId, ProjectId, VaultId};
 use sikkerkey_protocol::management::{MemberPage, ProjectDeletion, ProjectView, QueryMembers};
 
-use super::{by_person, conflict, find_vault, not_found};
-use crate::audit::entry::{Action, Entry};
+use super::{conflict, find_vault, not_found};
 use crate::decision::{Context, Decided};
-use crate::model::Entity;
 use crate::model::machine::Machine;
 use crate::model::project::Project;
 use crate::refusal::Refusal;
@@ -14,7 +12,7 @@ use crate::usecase::author::Author;
 use crate::usecase::management::member::page;
 use crate::usecase::management::project::deletion;
 use crate::usecase::steps::Steps;
-use crate::usecase::{member, project};
+use crate::usecase::{freeze, member, project};
 
 /// A project by its id, or by its name where that is clear.
 pub fn find<'a>(context: &Context<'a>, text: &str) -> Result<&'a Project, Refusal> {
@@ -72,12 +70,8 @@ pub fn members(context: &Context<'_>, project: &str, query: &QueryMembers) -> Re
 /// Freezes a project, or lets it answer again. A canary in it stays armed.
 pub fn set_frozen(context: &Context<'_>, project: &str, frozen: bool) -> Decided<ProjectId> {
     let project = find(context, project)?;
-    let mut steps = Steps::default();
-    if project.frozen != frozen {
-        let detail = format!("project {} {}", project.name, if frozen { "frozen" } else { "unfrozen" });
-        steps.audit.push(about(Action::ProjectUpdate, project, detail));
-        steps.put(Entity::Project(Project { frozen, ..project.clone() }));
-    }
+    let author = Author::Person;
+    let steps = if frozen { freeze::freeze(author, project) } else { freeze::unfreeze(author, project) };
     let id = project.id.clone();
     Ok(steps.decide(move |_| id))
 }
@@ -101,8 +95,4 @@ pub fn remove_machine(context: &Context<'_>, project: &str, machine: &MachineId)
 pub(super) fn find_machine<'a>(context: &Context<'a>, id: &MachineId) -> Result<&'a Machine, Refusal> {
     let machine = context.state.machines.get(id);
     Ok(machine.ok_or_else(|| not_found(format!("there is no machine {id}: machine list shows them")))?)
-}
-
-fn about(action: Action, project: &Project, detail: String) -> Entry {
-    Entry { project: Some(project.id.clone()), ..by_person(action, Some(&project.vault), detail) }
 }

@@ -18,7 +18,7 @@ pub fn whoami(_: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<
         return Err(Refusal::new(RefusalKind::Forbidden, "this route is for agents: it answers who signed"));
     };
     let mut steps = Steps::default();
-    steps.audit.push(manager.looked_around("itself".to_owned()));
+    steps.audit.push(manager.looked_at_vault("itself".to_owned()));
     let (own, sight) = (own.clone(), manager.sight());
     Ok(steps.decide(move |_| view(&own, |it| sight.sees(it))))
 }
@@ -26,7 +26,7 @@ pub fn whoami(_: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<
 /// The agents of the vault, by name.
 pub fn list(_: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<AgentList> {
     let mut steps = Steps::default();
-    steps.audit.push(manager.looked_around("the agents".to_owned()));
+    steps.audit.push(manager.looked_at_vault("the agents".to_owned()));
     let (vault, sight) = (manager.vault.clone(), manager.sight());
     Ok(steps.decide(move |context| {
         let agents = context.state.agents.values().filter(|it| it.vault == vault);
@@ -40,7 +40,7 @@ pub fn list(_: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<Ag
 pub fn get(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1]) -> Decided<AgentView> {
     let agent = find(context, manager, id)?.clone();
     let mut steps = Steps::default();
-    steps.audit.push(manager.looked_around(format!("agent {}", agent.name)));
+    steps.audit.push(manager.looked_at_vault(format!("agent {}", agent.name)));
     let sight = manager.sight();
     Ok(steps.decide(move |_| view(&agent, |it| sight.sees(it))))
 }
@@ -49,7 +49,7 @@ pub fn get(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1]) -> Dec
 pub fn name_history(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1]) -> Decided<NameHistory> {
     let agent = find(context, manager, id)?;
     let mut steps = Steps::default();
-    steps.audit.push(manager.looked_around(format!("earlier names of agent {}", agent.name)));
+    steps.audit.push(manager.looked_at_vault(format!("earlier names of agent {}", agent.name)));
     let answer = history(agent.id.to_string(), agent.name.clone(), &agent.earlier_names);
     Ok(steps.decide(move |_| answer))
 }

@@ -15,7 +15,7 @@ use crate::usecase::steps::Steps;
 /// The list.
 pub fn list(_: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<AllowlistView> {
     let mut steps = Steps::default();
-    steps.audit.push(manager.looked_around("the IP allowlist".to_owned()));
+    steps.audit.push(manager.looked_at_vault("the IP allowlist".to_owned()));
     let vault = manager.vault.clone();
     Ok(steps.decide(move |context| view(context.state, &vault)))
 }

@@ -19,7 +19,7 @@ use crate::usecase::steps::Steps;
 /// The tokens of the vault, by name. Whoever has a list of projects sees those that give nothing beyond it.
 pub fn list(_: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<EnrolmentTokenList> {
     let mut steps = Steps::default();
-    steps.audit.push(manager.looked_around("the enrolment tokens".to_owned()));
+    steps.audit.push(manager.looked_at_vault("the enrolment tokens".to_owned()));
     let (vault, sight) = (manager.vault.clone(), manager.sight());
     Ok(steps.decide(move |context| {
         let tokens = context.state.enrolment_tokens.values();
@@ -32,7 +32,7 @@ pub fn list(_: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<En
 pub fn get(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1]) -> Decided<EnrolmentTokenView> {
     let token = find(context, manager, id)?.clone();
     let mut steps = Steps::default();
-    steps.audit.push(manager.looked_around(format!("enrolment token {} ({})", token.name, token.id)));
+    steps.audit.push(manager.looked_at_vault(format!("enrolment token {} ({})", token.name, token.id)));
     Ok(steps.decide(move |context| view(context, &token)))
 }
 

@@ -22,7 +22,7 @@ const NO_IDENTITY: &str = "each of its machines has an identity of its own";
 /// The machines of the vault and its fleets, by name.
 pub fn list(_: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<MachineList> {
     let mut steps = Steps::default();
-    steps.audit.push(manager.looked_around("the machines".to_owned()));
+    steps.audit.push(manager.looked_at_vault("the machines".to_owned()));
     let sight = manager.sight();
     Ok(steps.decide(move |context| {
         let state = context.state;
@@ -40,7 +40,7 @@ pub fn list(_: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<Ma
 pub fn get(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1]) -> Decided<MachineDetail> {
     let (found, name) = named(manager.machine(context, id)?);
     let mut steps = Steps::default();
-    steps.audit.push(manager.looked_around(name));
+    steps.audit.push(manager.looked_at_vault(name));
     let sight = manager.sight();
     let viewer = Viewer { state: context.state, ledger: context.ledger, sees: |id: &ProjectId| sight.sees(id) };
     let detail = match found {
@@ -148,7 +148,7 @@ pub fn rename(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1], to:
 pub fn name_history(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1]) -> Decided<NameHistory> {
     let (found, name) = named(manager.machine(context, id)?);
     let mut steps = Steps::default();
-    steps.audit.push(manager.looked_around(format!("earlier names of {name}")));
+    steps.audit.push(manager.looked_at_vault(format!("earlier names of {name}")));
     let answer = match found {
         Found::Machine(it) => {
             let names = it.host.as_ref().map(|it| it.earlier_names.as_slice()).unwrap_or_default();

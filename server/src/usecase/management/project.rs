@@ -15,7 +15,7 @@ use crate::usecase::steps::Steps;
 /// The projects that are seen, by name.
 pub fn list(_: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<ProjectList> {
     let mut steps = Steps::default();
-    steps.audit.push(manager.looked_around("the projects".to_owned()));
+    steps.audit.push(manager.looked_at_vault("the projects".to_owned()));
     let (vault, sight) = (manager.vault.clone(), manager.sight());
     Ok(steps.decide(move |context| {
         let projects = context.state.projects.values().filter(|it| it.vault == vault && sight.sees(&it.id));

@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use sikkerkey_protocol::id::{ProjectId, VaultId};
 
 use super::{Manager, not_found};
-use crate::audit::entry::{Action, Entry};
 use crate::decision::Context;
 use crate::model::machine::Machine;
 use crate::refusal::{Refusal, RefusalKind};
@@ -45,15 +44,10 @@ impl Sight {
 }
 
 impl Manager<'_> {
-    /// The row of a request that only looks at what belongs to no project.
-    pub(super) fn looked_around(&self, detail: String) -> Entry {
-        self.author().entry(Action::ManagementRead, self.vault, detail)
-    }
-
     /// A change that changes nothing leaves the row of one that only looks.
     pub(super) fn settle_around(&self, mut steps: Steps, detail: impl FnOnce() -> String) -> Steps {
         if steps.audit.is_empty() {
-            steps.audit.push(self.looked_around(detail()));
+            steps.audit.push(self.looked_at_vault(detail()));
         }
         steps
     }
