@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::audit::{export, query, verify};
 use super::{
-    Answer, Request, agent, alert, allowlist, application, audit, backup, canary, co_sign, enrolment_token, explain, grant,
-    keys, listing, machine, policy, project, sealing_key, secret, webhook,
+    Answer, Request, agent, alert, allowlist, application, audit, backup, canary, co_sign, enrolment_token, explain,
+    grant, keys, listing, machine, policy, project, sealing_key, secret, webhook,
 };
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};

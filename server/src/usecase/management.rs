@@ -6,11 +6,11 @@
 //! Nothing here answers a value.
 
 pub mod agent;
-pub mod allowlist;
-pub mod enrolment;
 pub mod alerts;
+pub mod allowlist;
 pub mod audit;
 pub mod canary;
+pub mod enrolment;
 pub mod explain;
 pub mod machine;
 pub mod member;
@@ -18,12 +18,12 @@ pub mod member;
 pub(super) mod office;
 pub mod policy;
 pub mod project;
-mod whole_vault;
 pub mod schedule;
 pub mod secret;
 pub mod stats;
 pub mod trash;
 pub mod webhook;
+mod whole_vault;
 
 use std::collections::BTreeSet;
 

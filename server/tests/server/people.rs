@@ -129,6 +129,10 @@ async fn each_route_asks_for_its_scope_and_for_no_other() {
     }
     server.put(Entity::Agent(agent_with(&[]))).await;
     let (status, own) = ask(&server, "GET", "/v1/ai/whoami", &Value::Null).await;
+    let rows = own["recentActivity"].as_array().unwrap();
+    let is_own = |it: &Value| it["aiAgentId"] == own["id"];
+    assert!((1..=20).contains(&rows.len()) && rows.iter().all(is_own), "{own}");
+    assert_eq!((&rows[0]["action"], &rows[0]["detail"]), (&json!("management_read"), &json!("itself")));
     assert_eq!(
         (status, &own["name"], &own["scopes"], &own["projectIds"]),
         (200, &json!("assistant"), &json!([]), &Value::Null)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::Scope;
+use super::{AuditEntry, Scope};
 use crate::Call;
 use crate::id::{AgentId, ProjectId, VaultId};
 use crate::key::{PublicKey, Signature};
@@ -40,6 +40,18 @@ pub struct AgentView {
     pub trust: Option<String>,
     /// The workload that logged in, as its token calls it.
     pub subject: Option<String>,
+}
+
+/// The agent that asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct WhoAmI {
+    /// What stands in the list of agents.
+    #[serde(flatten)]
+    pub agent: AgentView,
+    /// The last 20 rows of the audit by it or about it, the newest first.
+    pub recent_activity: Vec<AuditEntry>,
 }
 
 /// The agents of a vault, by name.

@@ -2,13 +2,20 @@
 
 use sikkerkey_protocol::management::Scope::{AgentsRead, AgentsWrite};
 
-use super::{Route, filled, perhaps, plain};
+use super::{Route, acting, filled, nothing, perhaps, plain};
 use crate::http::agent::parse;
 use crate::usecase::management::agent;
 
 pub(super) fn routes() -> [Route; 10] {
     [
-        plain(None, "GET /v1/ai/whoami", agent::whoami),
+        acting(
+            None,
+            "GET /v1/ai/whoami",
+            nothing,
+            |it, manager, ids, ()| agent::whoami(it, manager, ids),
+            agent::with_activity,
+        )
+        .takes_nothing(),
         plain(AgentsRead, "GET /v1/ai/ai-agents", agent::list),
         plain(AgentsRead, "GET /v1/ai/ai-agents/{agent}", agent::get),
         plain(AgentsRead, "GET /v1/ai/ai-agents/{agent}/name-history", agent::name_history),

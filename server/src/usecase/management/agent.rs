@@ -1,26 +1,45 @@
 //! Agents. What one may do, and tokens for new ones, are a person's word: there is no route for either.
 
 use sikkerkey_protocol::kubernetes::Approval;
-use sikkerkey_protocol::management::{AgentList, AgentView, ApproveAgent, NameHistory, Rename};
+use sikkerkey_protocol::management::{AgentList, AgentView, ApproveAgent, AuditQuery, NameHistory, Rename, WhoAmI};
 
 use super::{Manager, not_found};
+use crate::app::App;
 use crate::decision::{Context, Decided, Decision};
 use crate::model::agent::Agent;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::agent::{self, view};
+use crate::usecase::audit::{self, Search};
 use crate::usecase::author::Author;
 use crate::usecase::machine::view::history;
 use crate::usecase::steps::Steps;
 
-/// Who asks.
-pub fn whoami(_: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<AgentView> {
+/// How many rows of the audit an agent is told about itself.
+const RECENT: u32 = 20;
+
+/// Who asks, and which rows of the audit are looked for.
+pub struct WhoAsks {
+    agent: AgentView,
+    search: Search,
+}
+
+/// Who asks. What it did last is told by [`with_activity`].
+pub fn whoami(_: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<WhoAsks> {
     let Author::Agent(own, _) = manager.author() else {
         return Err(Refusal::new(RefusalKind::Forbidden, "this route is for agents: it answers who signed"));
     };
     let mut steps = Steps::default();
     steps.audit.push(manager.looked_at_vault("itself".to_owned()));
+    let query = AuditQuery { search: Some(own.id.to_string()), page_size: Some(RECENT), ..AuditQuery::default() };
+    let projects = manager.projects.map(|it| it.iter().cloned().collect());
+    let search = Search::new(&query, Some(manager.vault.clone()), projects)?;
     let (own, sight) = (own.clone(), manager.sight());
-    Ok(steps.decide(move |_| view(&own, |it| sight.sees(it))))
+    Ok(steps.decide(move |_| WhoAsks { agent: view(&own, |it| sight.sees(it)), search }))
+}
+
+/// Finds what [`whoami`] looks for.
+pub async fn with_activity(app: App, asks: WhoAsks) -> Result<WhoAmI, Refusal> {
+    Ok(WhoAmI { agent: asks.agent, recent_activity: audit::recent(&app, &asks.search).await? })
 }
 
 /// The agents of the vault, by name.

@@ -36,7 +36,7 @@ fn who_asks_is_told_what_it_may_do() {
     let mut office = Office::open();
     let (shop, id) = (office.shop.clone(), office.agent.id.clone());
     office.sees(&[&shop]);
-    let own = office.ask(|it, manager| whoami(it, manager, [])).unwrap();
+    let own = office.ask(|it, manager| whoami(it, manager, [])).unwrap().agent;
     assert_eq!((own.id, own.name.as_str(), own.approval, own.enabled), (id, "assistant", Approval::Approved, true));
     assert_eq!((own.scopes.len(), own.project_ids), (Scope::ALL.len(), Some(vec![shop])));
 }

@@ -9,6 +9,7 @@ use crate::model::Entity;
 use crate::model::millis::Millis;
 use crate::refusal::RefusalKind;
 use crate::usecase::fixture::*;
+use crate::usecase::management::explain;
 use crate::usecase::management::office::*;
 use crate::usecase::{admin, authenticate, housekeeping, renew};
 
@@ -291,6 +292,16 @@ fn guardrails_hold_for_whatever_a_machine_asks() {
     office.wrote(Action::MachineUpdate, "machine nas, guardrails: timeWindow, ipAllowlist");
     assert_eq!(come(&office, "10.1.2.3"), Ok(()));
     assert_eq!(come(&office, "192.0.2.1"), Err(Some(DenialReason::AddressNotAllowed)));
+    let shop = office.shop.clone();
+    let secret = office.secret(&shop, "one").to_string();
+    let mut told = |address: &str| {
+        let ids = [id.as_str(), secret.as_str(), address];
+        let told = office.ask(|it, manager| explain::explain_from(it, manager, ids)).unwrap();
+        (told.allowed, told.rules[0].reason)
+    };
+    assert_eq!(told("192.0.2.1"), (false, Some(DenialReason::AddressNotAllowed)));
+    // There it is the machine's own rule no more that denies, but the grant that is missing.
+    assert_eq!(told("10.1.2.3"), (false, None));
     office.bench.now = office.bench.now.plus_seconds(3600);
     assert_eq!(come(&office, "10.1.2.3"), Err(Some(DenialReason::OutsideTimeWindow)));
 
