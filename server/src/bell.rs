@@ -113,7 +113,8 @@ fn removed(state: &State, key: &EntityKey) -> Vec<Topic> {
         | EntityKind::GonePod
         | EntityKind::SpentLogin
         | EntityKind::Agent
-        | EntityKind::EnrolmentToken => Vec::new(),
+        | EntityKind::EnrolmentToken
+        | EntityKind::Session => Vec::new(),
         _ => state.entity(key).iter().filter_map(|it| topics_of(state, it)).collect(),
     }
 }
@@ -137,7 +138,10 @@ fn topics_of(state: &State, entity: &Entity) -> Option<Topic> {
         | Entity::Application(_)
         | Entity::Canary(_)
         | Entity::EnrolmentToken(_)
-        | Entity::SealingKey(_) => None,
+        | Entity::SealingKey(_)
+        | Entity::Credential(_)
+        | Entity::Session(_)
+        | Entity::Member(_) => None,
     }
 }
 

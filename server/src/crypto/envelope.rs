@@ -26,6 +26,8 @@ pub enum Place<'a> {
     ProjectKey(&'a VaultId, &'a ProjectId),
     /// The private half of a vault's sealing key, under a key of its own.
     SealingKey(&'a VaultId, &'a str),
+    /// The seed of an account's second factor, under a key of its own.
+    SecondFactor(&'a str),
     /// A version's data key, under the project's.
     DataKey(&'a VaultId, &'a ProjectId, &'a SecretId, u64),
     /// A version's value, under its data key.
@@ -41,6 +43,7 @@ impl Place<'_> {
                 (["sikkerkey-project-key-v1", vault.as_str(), project.as_str(), ""], None)
             }
             Self::SealingKey(vault, id) => (["sikkerkey-sealing-key-v1", vault.as_str(), id, ""], None),
+            Self::SecondFactor(account) => (["sikkerkey-second-factor-v1", account, "", ""], None),
             Self::DataKey(vault, project, secret, version) => {
                 (["sikkerkey-data-key-v1", vault.as_str(), project.as_str(), secret.as_str()], Some(version))
             }

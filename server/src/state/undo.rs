@@ -40,6 +40,9 @@ impl State {
             EntityKind::Allowlist => self.allowlists.get(&parsed(id)?).cloned().map(Entity::Allowlist),
             EntityKind::EnrolmentToken => self.enrolment_tokens.get(id).cloned().map(Entity::EnrolmentToken),
             EntityKind::SealingKey => self.sealing_keys.get(id).cloned().map(Entity::SealingKey),
+            EntityKind::Credential => self.credentials.get(id).cloned().map(Entity::Credential),
+            EntityKind::Session => self.sessions.get(id).cloned().map(Entity::Session),
+            EntityKind::Member => self.vault_members.get(id).cloned().map(Entity::Member),
         }
     }
 
