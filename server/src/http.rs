@@ -3,6 +3,7 @@
 //! A handler parses, calls a use case and prints. It never touches the store. Success is exactly 200; every other
 //! answer is `{"error": "…"}`, mapped in one place ([`refusal`]).
 
+pub mod account;
 pub mod admin;
 pub mod agent;
 pub mod body;
@@ -43,6 +44,7 @@ pub fn router(app: App) -> Router {
         .merge(machine::routes())
         .merge(kubernetes::routes())
         .merge(route::router(management::routes()))
+        .merge(route::router(account::routes()))
         .merge(sealing_key::routes())
         .merge(health::routes())
         .fallback(|| async { refusal::body(StatusCode::NOT_FOUND, "no such route", None) })

@@ -19,6 +19,8 @@ pub enum Actor {
     System,
     /// Somebody who is not authenticated.
     Anonymous,
+    /// A person with a session, by account.
+    Person(String),
 }
 
 /// What was done or tried: the names of the public protocol, and what this server adds.
@@ -86,6 +88,17 @@ pub enum Action {
     PolicyUnbind,
     SealingKeyCreate,
     ObjectRewind,
+    AccountLogin,
+    AccountLoginRefused,
+    AccountLogout,
+    SecondFactorAsk,
+    PasswordChange,
+    SecondFactorAdd,
+    SecondFactorRemove,
+    RecoveryCodesCreate,
+    SessionRevoke,
+    MemberAdd,
+    MemberRemove,
 }
 
 /// How much it matters.
@@ -110,6 +123,7 @@ impl Action {
             | Self::PodGone
             | Self::ServerStart
             | Self::ManagementRead
+            | Self::AccountLogout
             | Self::AuditArchive => Severity::Info,
             Self::MachineRegister
             | Self::AgentLogin
@@ -121,6 +135,8 @@ impl Action {
             | Self::ProjectCreate
             | Self::ApplicationUpdate
             | Self::CoSignRequest
+            | Self::AccountLogin
+            | Self::SecondFactorAsk
             | Self::MachineUpdate => Severity::Low,
             Self::SecretReadDenied
             | Self::GrantApply
@@ -144,6 +160,8 @@ impl Action {
             | Self::CoSignDeny
             | Self::SecretRotationDue
             | Self::PolicyProtect
+            | Self::AccountLoginRefused
+            | Self::SessionRevoke
             | Self::ManagementDenied => Severity::Medium,
             Self::SecretDelete
             | Self::PolicyDelete
@@ -161,6 +179,12 @@ impl Action {
             | Self::ObjectRewind
             | Self::ProjectKeyRotate
             | Self::SecretRelease
+            | Self::PasswordChange
+            | Self::SecondFactorAdd
+            | Self::SecondFactorRemove
+            | Self::RecoveryCodesCreate
+            | Self::MemberAdd
+            | Self::MemberRemove
             | Self::AccountUpdate => Severity::High,
             Self::CanaryTriggered | Self::ServerRestore => Severity::Critical,
         }

@@ -223,8 +223,8 @@ impl Keyring {
     }
 
     /// Authenticates what whoever has given the password brings along with the second factor.
-    pub fn half_logins(&self) -> &MacKey {
-        &self.half_logins
+    pub fn half_login(&self, parts: &[&[u8]]) -> String {
+        hex(&self.half_logins.mac(parts))
     }
 
     fn project_key(&self, project: &Project) -> Result<Key, CryptoError> {

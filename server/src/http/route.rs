@@ -35,6 +35,8 @@ pub enum Signer {
     Operator,
     /// An agent of people, with this scope; none: any.
     Manager(Option<Scope>),
+    /// Nobody: it carries the cookie of a person's session.
+    Person,
 }
 
 impl Route {

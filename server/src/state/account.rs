@@ -1,10 +1,11 @@
 //! People: accounts by address, sessions by token, roles in vaults.
 
+use sikkerkey_protocol::account::Role;
 use sikkerkey_protocol::id::VaultId;
 
 use super::State;
 use crate::model::account::Account;
-use crate::model::member::{Member, Role};
+use crate::model::member::Member;
 use crate::model::session::Session;
 
 impl State {
