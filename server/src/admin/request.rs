@@ -8,6 +8,7 @@ use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, SecretId, VaultId};
 use sikkerkey_protocol::kubernetes::Charset;
 use sikkerkey_protocol::secret_text::{self, SecretText};
 
+use super::account::AccountRequest;
 use super::allowlist::Allowlist;
 use super::application::Application;
 use super::audit::Bound;
@@ -15,21 +16,18 @@ use super::canary::Canary;
 use super::enrolment_token::EnrolmentToken;
 use super::explain::Explain;
 use super::grant::Grant;
+use super::member::Member;
 use super::policy::PolicyRequest;
 use super::project::Project;
 use super::sealing_key::SealingKey;
-use crate::model::account::Standing;
+use super::vault::Vault;
 use crate::model::millis::Millis;
 
 /// A command, with the contents of the files it named.
 #[derive(Debug, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each is documented at the command of its name")]
 pub enum Request {
-    VaultCreate {
-        name: String,
-        owner: String,
-    },
-    VaultList,
+    Vault(Vault),
     ClusterTrust {
         vault: VaultId,
         name: String,
@@ -101,7 +99,8 @@ pub enum Request {
         id: MachineId,
         enabled: bool,
     },
-    AccountList,
+    Account(AccountRequest),
+    Member(Member),
     Adopt {
         cluster: String,
         namespace: Option<String>,
@@ -127,13 +126,10 @@ pub enum Request {
         from: Option<Millis>,
         to: Option<Millis>,
     },
-    AccountStanding {
-        email: String,
-        standing: Standing,
-    },
     Unlock {
         ip: Option<IpAddr>,
         machine: Option<MachineId>,
+        account: Option<String>,
     },
     RotateRootKey {
         file: Option<PathBuf>,

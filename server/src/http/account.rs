@@ -19,8 +19,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sikkerkey_protocol::account::{
-    BegunTotp, ChangePassword, Changed, ConfirmTotp, GiveCode, LogIn, LoggedIn, RecoveryCodes, Sessions, StepUp, Vaults,
-    WhoAmI,
+    BegunTotp, ChangePassword, Changed, ConfirmTotp, GiveCode, LogIn, LoggedIn, RecoveryCodes, Sessions, StepUp,
+    Vaults, WhoAmI,
 };
 
 use super::agent::parse;
@@ -72,13 +72,7 @@ pub(super) fn routes() -> Vec<Route> {
         looks::<Sessions>("GET /v1/account/sessions", sessions::list),
         looks::<Vaults>("GET /v1/account/vaults", sessions::vaults),
         changes::<Changed>("POST /v1/account/sessions/revoke-others", sessions::revoke_others),
-        route(
-            "POST /v1/account/sessions/{session}/revoke",
-            Signer::Person,
-            None,
-            schema_of::<Changed>,
-            post(revoke),
-        ),
+        route("POST /v1/account/sessions/{session}/revoke", Signer::Person, None, schema_of::<Changed>, post(revoke)),
         changes::<BegunTotp>("POST /v1/account/totp/begin", second_factor::begin),
         route(
             "POST /v1/account/totp/confirm",

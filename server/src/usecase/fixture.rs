@@ -128,8 +128,8 @@ impl Bench {
         let decision = decide(&self.context())?;
         // What is only forgotten, because it has ended by itself, needs no row; everything else does.
         let forgets = |kind| {
-            use EntityKind::{Agent, EnrolmentToken, GonePod, SpentLogin, Token};
-            matches!(kind, Token | SpentLogin | Agent | GonePod | EnrolmentToken)
+            use EntityKind::{Agent, EnrolmentToken, GonePod, Session, SpentLogin, Token};
+            matches!(kind, Token | SpentLogin | Agent | GonePod | EnrolmentToken | Session)
         };
         let says = decision.changes.iter().any(|it| !matches!(it, Change::Remove(key) if forgets(key.kind)));
         assert!(!says || !decision.audit.is_empty(), "changed, and not audited: {:?}", decision.changes);

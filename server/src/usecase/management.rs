@@ -90,7 +90,7 @@ impl<'a> Manager<'a> {
     }
 
     /// In whose name it is done.
-    fn author(&self) -> Author<'a> {
+    pub(crate) fn author(&self) -> Author<'a> {
         self.author
     }
 

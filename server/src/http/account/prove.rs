@@ -123,8 +123,7 @@ async fn try_change_password(app: &App, request: Request<Body>) -> Result<Respon
         Proof::Right { .. } => app.passwords.hash(new).await.map_err(|it| busy(app, source, it))?,
         Proof::Wrong => String::new(),
     };
-    let decide =
-        move |context: &Context<'_>, person: &Person<'_>| password::change(context, person, &proof, hash);
+    let decide = move |context: &Context<'_>, person: &Person<'_>| password::change(context, person, &proof, hash);
     let done = session::change(app, person, "POST /v1/account/password", decide).await;
     counted(app, source, &claim, done.as_ref().err()).await;
     Ok(renewed(app, done))

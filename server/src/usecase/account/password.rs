@@ -171,10 +171,7 @@ mod tests {
             ("Jane.Doe@Example.com", "the password is the e-mail address: choose another"),
             ("Password1234", "the password is one of those that are tried first: choose another"),
             ("aaaaaaaaaaaaA", "the password is one of those that are tried first: choose another"),
-            (
-                "twelve chars\n",
-                "the password has a line break or another control character: leave it out",
-            ),
+            ("twelve chars\n", "the password has a line break or another control character: leave it out"),
         ] {
             assert_eq!(refused(password), text);
         }

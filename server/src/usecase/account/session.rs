@@ -83,7 +83,12 @@ pub(super) fn begin(
 }
 
 /// Goes on under another token: whoever has the old one has nothing. The end after half a day stays where it is.
-pub(super) fn renew(context: &Context<'_>, person: &Person<'_>, second_factor: bool, mut steps: Steps) -> Decided<Renewed> {
+pub(super) fn renew(
+    context: &Context<'_>,
+    person: &Person<'_>,
+    second_factor: bool,
+    mut steps: Steps,
+) -> Decided<Renewed> {
     steps.remove(EntityKind::Session, &person.session.id);
     let (token, hash) = fresh_token("", context);
     let session = Session {
@@ -174,7 +179,8 @@ pub fn log_out(_: &Context<'_>, person: &Person<'_>) -> Decided<Changed> {
 pub fn revoke(context: &Context<'_>, person: &Person<'_>, id: &str) -> Decided<Changed> {
     let session = context.state.sessions.get(id).filter(|it| it.account == person.account.id);
     let session = session.filter(|it| !it.has_ended(context.now));
-    let session = session.ok_or_else(|| Refusal::new(RefusalKind::NotFound, "this account has no session of that id"))?;
+    let session =
+        session.ok_or_else(|| Refusal::new(RefusalKind::NotFound, "this account has no session of that id"))?;
     let mut steps = Steps::default();
     let entry = person.entry(Action::SessionRevoke, String::new());
     end([session].into_iter(), &entry, &person.account.email, "revoked by the person", &mut steps);
@@ -192,19 +198,22 @@ pub fn revoke_others(context: &Context<'_>, person: &Person<'_>) -> Decided<Chan
 
 /// A person's sessions, that used last first.
 pub fn list(context: &Context<'_>, person: &Person<'_>) -> Decided<Sessions> {
-    let mut sessions: Vec<&Session> =
-        context.state.sessions_of(&person.account.id).filter(|it| !it.has_ended(context.now)).collect();
-    sessions.sort_by_key(|it| std::cmp::Reverse((it.used_at, it.id.clone())));
-    let sessions = sessions.into_iter().map(|it| SessionOf { current: it.id == person.session.id, ..shown(it) });
-    let sessions = Sessions { sessions: sessions.collect() };
+    let sessions = list_of(context, person.account, Some(&person.session.id));
     Ok(Steps::default().decide(move |_| sessions))
 }
 
-/// A session as it is listed.
-pub(crate) fn shown(it: &Session) -> SessionOf {
+/// The sessions of an account that go on, that used last first.
+pub(crate) fn list_of(context: &Context<'_>, account: &Account, current: Option<&str>) -> Sessions {
+    let mut sessions: Vec<&Session> =
+        context.state.sessions_of(&account.id).filter(|it| !it.has_ended(context.now)).collect();
+    sessions.sort_by_key(|it| std::cmp::Reverse((it.used_at, &it.id)));
+    Sessions { sessions: sessions.into_iter().map(|it| shown(it, current == Some(it.id.as_str()))).collect() }
+}
+
+fn shown(it: &Session, current: bool) -> SessionOf {
     SessionOf {
         id: it.id.clone(),
-        current: false,
+        current,
         since: it.since.0,
         last_used_at: it.used_at.0,
         ends_at: it.ends_at().0,
@@ -247,7 +256,9 @@ fn described(context: &Context<'_>, session: &str) -> WhoAmI {
         email: account.map(|it| it.email.clone()).unwrap_or_default(),
         session_id: session.map(|it| it.id.clone()).unwrap_or_default(),
         session_ends_at: session.map(|it| it.ends_at().0).unwrap_or_default(),
-        fresh_until: session.map(|it| it.proven_at.plus_seconds(crate::model::session::FRESH_SECONDS).0).unwrap_or_default(),
+        fresh_until: session
+            .map(|it| it.proven_at.plus_seconds(crate::model::session::FRESH_SECONDS).0)
+            .unwrap_or_default(),
         second_factor: credential.is_some_and(|it| it.second_factor.is_some()),
         recovery_codes_left: credential.map_or(0, |it| it.recovery_codes.len()),
     }
