@@ -201,6 +201,3 @@ async fn from_own_page(app: &App, parts: &axum::http::request::Parts) -> Result<
 fn strange(app: &App, source: Source, refusal: Refusal) -> Response {
     signed::malformed(app, source, refusal)
 }
-
-#[cfg(test)]
-mod tests;

@@ -9,10 +9,12 @@
     reason = "all of it is tests, also what is not in a test function"
 )]
 
+mod accounts;
 mod allowlist;
 mod audit;
 mod away;
 mod backup;
+mod browser;
 mod canary;
 mod cli_routes;
 mod clocks;
