@@ -10,11 +10,11 @@ mod prove;
 pub mod same_origin;
 pub mod session;
 
+pub use self::cookie::NAME as SESSION;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::Request;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,7 +24,7 @@ use sikkerkey_protocol::account::{
 };
 
 use super::agent::parse;
-use super::route::{Route, Signer, schema_of};
+use super::route::{Route, Signer, Verb};
 use super::success::ok;
 use super::{TOKEN_BODY, signed};
 use crate::app::App;
@@ -37,51 +37,26 @@ use crate::usecase::source::Source;
 
 /// The routes.
 pub(super) fn routes() -> Vec<Route> {
-    let route = |what, signer, takes, answers, handler| Route { what, signer, takes, answers, handler };
+    use Signer::{Nobody, Person};
+    use Verb::Post;
     vec![
-        route(
-            "POST /v1/account/login",
-            Signer::Nobody,
-            Some(schema_of::<LogIn>),
-            schema_of::<LoggedIn>,
-            post(prove::log_in),
-        ),
-        route(
-            "POST /v1/account/login/second-factor",
-            Signer::Nobody,
-            Some(schema_of::<GiveCode>),
-            schema_of::<WhoAmI>,
-            post(prove::give_code),
-        ),
-        route(
-            "POST /v1/account/step-up",
-            Signer::Person,
-            Some(schema_of::<StepUp>),
-            schema_of::<WhoAmI>,
-            post(prove::step_up),
-        ),
-        route(
-            "POST /v1/account/password",
-            Signer::Person,
-            Some(schema_of::<ChangePassword>),
-            schema_of::<WhoAmI>,
-            post(prove::change_password),
-        ),
-        route("POST /v1/account/logout", Signer::Person, None, schema_of::<Changed>, post(log_out)),
+        Route::new(Post, "/v1/account/login", Nobody, prove::log_in).takes::<LogIn>().answers::<LoggedIn>(),
+        Route::new(Post, "/v1/account/login/second-factor", Nobody, prove::give_code)
+            .takes::<GiveCode>()
+            .answers::<WhoAmI>(),
+        Route::new(Post, "/v1/account/step-up", Person, prove::step_up).takes::<StepUp>().answers::<WhoAmI>(),
+        Route::new(Post, "/v1/account/password", Person, prove::change_password)
+            .takes::<ChangePassword>()
+            .answers::<WhoAmI>(),
+        Route::new(Post, "/v1/account/logout", Person, log_out).answers::<Changed>(),
         looks::<WhoAmI>("GET /v1/account/whoami", sessions::who_am_i),
         looks::<Sessions>("GET /v1/account/sessions", sessions::list),
         looks::<Vaults>("GET /v1/account/vaults", sessions::vaults),
         changes::<Changed>("POST /v1/account/sessions/revoke-others", sessions::revoke_others),
-        route("POST /v1/account/sessions/{session}/revoke", Signer::Person, None, schema_of::<Changed>, post(revoke)),
+        Route::new(Post, "/v1/account/sessions/{session}/revoke", Person, revoke).answers::<Changed>(),
         changes::<BegunTotp>("POST /v1/account/totp/begin", second_factor::begin),
-        route(
-            "POST /v1/account/totp/confirm",
-            Signer::Person,
-            Some(schema_of::<ConfirmTotp>),
-            schema_of::<RecoveryCodes>,
-            post(confirm),
-        ),
-        route("POST /v1/account/totp/remove", Signer::Person, None, schema_of::<WhoAmI>, post(remove)),
+        Route::new(Post, "/v1/account/totp/confirm", Person, confirm).takes::<ConfirmTotp>().answers::<RecoveryCodes>(),
+        Route::new(Post, "/v1/account/totp/remove", Person, remove).answers::<WhoAmI>(),
         changes::<RecoveryCodes>("POST /v1/account/recovery-codes", second_factor::renew_codes),
     ]
 }
@@ -98,7 +73,7 @@ fn looks<A: Serialize + JsonSchema + Send + 'static>(what: &'static str, decide:
             Err(response) => response,
         }
     };
-    Route { what, signer: Signer::Person, takes: None, answers: schema_of::<A>, handler: get(handler) }
+    Route::new(Verb::Get, path(what), Signer::Person, handler).answers::<A>()
 }
 
 /// A route that changes something and takes no body.
@@ -107,7 +82,12 @@ fn changes<A: Serialize + JsonSchema + Send + 'static>(what: &'static str, decid
         Ok(person) => ok(session::change(&app, person, what, decide).await),
         Err(response) => response,
     };
-    Route { what, signer: Signer::Person, takes: None, answers: schema_of::<A>, handler: post(handler) }
+    Route::new(Verb::Post, path(what), Signer::Person, handler).answers::<A>()
+}
+
+/// `what` is method and path, as it is written in the audit.
+fn path(what: &'static str) -> &'static str {
+    what.split_once(' ').map_or(what, |(_, path)| path)
 }
 
 async fn log_out(State(app): State<App>, request: Request<Body>) -> Response {

@@ -6,18 +6,18 @@ mod policy;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
-use axum::routing::{get, post};
 use schemars::JsonSchema;
 use serde::Serialize;
 use sikkerkey_protocol::management::Scope;
 
-use super::route::{Route, Signer, schema_of};
+use super::route::{Route, Signer, Verb};
 use super::success::ok;
 use super::{agent, signed};
 use crate::app::App;
 use crate::decision::{Context, Decided};
 use crate::model::agent::Agent;
 use crate::refusal::{Refusal, RefusalKind};
+use crate::usecase::authenticate;
 use crate::usecase::management::Manager;
 use crate::usecase::source::Source;
 
@@ -36,7 +36,7 @@ where
     A: Serialize + JsonSchema + Send + 'static,
 {
     let decide = move |context: &Context<'_>, manager: &Manager<'_>, ids: [&str; N], ()| decide(context, manager, ids);
-    Route { takes: None, ..filled(scope, what, nothing, decide) }
+    filled(scope, what, nothing, decide).takes_nothing()
 }
 
 /// A route with a body, which `parse` reads.
@@ -52,32 +52,40 @@ where
     D: Fn(&Context<'_>, &Manager<'_>, [&str; N], B) -> Decided<A> + Copy + Send + Sync + 'static,
 {
     let scope = scope.into();
-    let (method, path) = what.split_once(' ').unwrap_or(("POST", what));
+    let (verb, path) = match what.split_once(' ') {
+        Some(("GET", path)) => (Verb::Get, path),
+        Some((_, path)) => (Verb::Post, path),
+        None => (Verb::Post, what),
+    };
     let handler = async move |State(app): State<App>, request: Request<Body>| {
         let ids = ids(path, request.uri().path());
         let verified = match signed::agent(&app, request).await {
             Ok(verified) => verified,
             Err(response) => return response,
         };
+        // Whoever may not is told that, and audited, whatever the body is.
         let body = match parse(verified.body()) {
-            Ok(body) => body,
-            Err(refusal) => return signed::malformed(&app, verified.source(), refusal),
+            Err(refusal) if may(&app, verified.signer(), verified.source(), scope) => {
+                return signed::malformed(&app, verified.source(), refusal);
+            }
+            body => body,
         };
         let decide = move |context: &Context<'_>, agent: &Agent, source: Source| {
             let manager = Manager::admit(agent, source, scope)?;
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
             let ids = <[&str; N]>::try_from(ids).map_err(|_| Refusal::new(RefusalKind::NotFound, "no such route"))?;
-            decide(context, &manager, ids, body)
+            decide(context, &manager, ids, body?)
         };
         ok(agent::change(&app, verified, what, decide).await)
     };
-    Route {
-        what,
-        signer: Signer::Manager(scope),
-        takes: Some(schema_of::<B>),
-        answers: schema_of::<A>,
-        handler: if method == "GET" { get(handler) } else { post(handler) },
-    }
+    Route::new(verb, path, Signer::Manager(scope), handler).takes::<B>().answers::<A>()
+}
+
+/// Whether an agent gets in, as things are.
+fn may(app: &App, agent: &Agent, source: Source, scope: Option<Scope>) -> bool {
+    let world = app.live.read();
+    authenticate::may_manage(&world.state, agent, app.clock.now()).is_ok()
+        && Manager::admit(agent, source, scope).is_ok()
 }
 
 /// What stands in `target` where `pattern` has an id: as it stood on the wire. No id has a character that would be escaped,

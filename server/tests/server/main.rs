@@ -56,5 +56,6 @@ mod suspended;
 mod sync;
 mod tampering;
 mod tls;
+mod walk;
 mod weapon;
 mod wire;

@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 
 use crate::app::App;
 
-const NAME: &str = "__Host-sikkerkey-session";
+/// Its name.
+pub const NAME: &str = "__Host-sikkerkey-session";
 const PLAIN_NAME: &str = "sikkerkey-session";
 /// A token: 256 bits in hex.
 const TOKEN_LEN: usize = 64;
