@@ -269,7 +269,7 @@ async fn nothing_that_is_stored_lets_anybody_in() {
     canaries.extend(["looking at llamas".to_owned(), browser.token().unwrap()]);
 
     let database = server.database();
-    server.stop().await;
+    let _directory = server.stop().await;
     let mut canaries: Vec<Vec<u8>> = canaries.into_iter().map(String::into_bytes).collect();
     // As bytes, and as the list of numbers that JSON makes of bytes.
     let numbers: Vec<String> = seed.iter().map(ToString::to_string).collect();
@@ -383,7 +383,7 @@ async fn what_is_no_request_of_a_page_is_told_what_is_wrong_with_it() {
     let email = "x".repeat(255);
     for (body, text) in [
         ("", "the body is not JSON (line 1, column 0)"),
-        ("[]", "the body has another shape than this route takes (line 1, column 0)"),
+        ("[]", "the body has another shape than this route takes (line 1, column 2)"),
         (
             r#"{"email":"a","password":"b","colour":"c"}"#,
             "the body has another shape than this route takes (line 1, column 36)",

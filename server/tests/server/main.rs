@@ -10,6 +10,7 @@
 )]
 
 mod accounts;
+mod admin_accounts;
 mod allowlist;
 mod audit;
 mod away;
