@@ -62,17 +62,17 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(
         &self,
-        make: impl FnOnce(&Pepper) -> Result<T, CryptoError> + Send + 'static,
+        work: impl FnOnce(&Pepper) -> Result<T, CryptoError> + Send + 'static,
     ) -> Result<T, Refusal> {
         let place = self.place().await?;
         let keyring = Arc::clone(&self.keyring);
-        let made = tokio::task::spawn_blocking(move || {
-            let made = make(keyring.pepper());
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work(keyring.pepper());
             drop(place);
-            made
+            done
         });
-        match made.await {
-            Ok(Ok(made)) => Ok(made),
+        match done.await {
+            Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => {
                 tracing::error!(%error, "a password cannot be hashed or verified");
                 Err(Refusal::new(RefusalKind::Unavailable, "the server cannot look at passwords: see its log"))
@@ -85,15 +85,13 @@ impl Passwords {
     }
 
     async fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        match timeout(PATIENCE, Arc::clone(&self.places).acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
-            _ => {
-                let text = "too many people log in at this moment: try again in a few seconds";
-                let mut refusal = Refusal::new(RefusalKind::Unavailable, text);
-                refusal.retry_after_seconds = Some(AGAIN);
-                Err(refusal)
-            }
+        if let Ok(Ok(place)) = timeout(PATIENCE, Arc::clone(&self.places).acquire_owned()).await {
+            return Ok(place);
         }
+        let text = "too many people log in at this moment: try again in a few seconds";
+        let mut refusal = Refusal::new(RefusalKind::Unavailable, text);
+        refusal.retry_after_seconds = Some(AGAIN);
+        Err(refusal)
     }
 }
 

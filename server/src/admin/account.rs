@@ -187,16 +187,16 @@ pub(super) async fn execute(desk: Desk<'_>, command: AccountRequest) -> Result<A
             let set = format!("account {email} has another password");
             let ended =
                 through(desk, "account set-password", move |it| account::set_password(it, &email, hash)).await?;
-            ended_with(set, ended)
+            ended_with(&set, ended)
         }
         AccountRequest::ResetSecondFactor { email } => {
             let reset = format!("account {email} has no second factor: it logs in with its password alone");
             let decide = move |it: &crate::decision::Context<'_>| account::reset_second_factor(it, &email);
-            ended_with(reset, through(desk, "account reset-second-factor", decide).await?)
+            ended_with(&reset, through(desk, "account reset-second-factor", decide).await?)
         }
         AccountRequest::EndSessions { email } => {
             let done = format!("account {email} is logged out everywhere");
-            ended_with(done, through(desk, "account end-sessions", move |it| account::end_sessions(it, &email)).await?)
+            ended_with(&done, through(desk, "account end-sessions", move |it| account::end_sessions(it, &email)).await?)
         }
         AccountRequest::Sessions { email } => {
             sessions(&through(desk, "account sessions", move |it| account::sessions(it, &email)).await?)?
@@ -204,14 +204,14 @@ pub(super) async fn execute(desk: Desk<'_>, command: AccountRequest) -> Result<A
         AccountRequest::Standing { email, standing } => {
             let done = format!("account {email}: {standing:?}");
             let decide = move |it: &crate::decision::Context<'_>| account::set_standing(it, &email, standing);
-            ended_with(done, through(desk, "account", decide).await?)
+            ended_with(&done, through(desk, "account", decide).await?)
         }
         AccountRequest::List => list(&desk.app.live.read()),
     })
 }
 
-fn ended_with(done: String, sessions_ended: usize) -> Answer {
-    let text = if sessions_ended == 0 { done.clone() } else { format!("{done}; {sessions_ended} sessions ended") };
+fn ended_with(done: &str, sessions_ended: usize) -> Answer {
+    let text = if sessions_ended == 0 { done.to_owned() } else { format!("{done}; {sessions_ended} sessions ended") };
     Answer::new(json!({ "done": done, "sessionsEnded": sessions_ended }), text)
 }
 

@@ -131,10 +131,15 @@ impl<'a> Manager<'a> {
     }
 }
 
+/// Whether a scope lets nobody change anything.
+pub(crate) fn only_looks(scope: Scope) -> bool {
+    scope.as_str().rsplit_once('.').is_some_and(|(_, verb)| verb == "read")
+}
+
 /// What a role may do.
 pub fn scopes_of(role: Role) -> &'static BTreeSet<Scope> {
     static AUDITOR: LazyLock<BTreeSet<Scope>> =
-        LazyLock::new(|| Scope::ALL.iter().copied().filter(|it| it.as_str().ends_with(".read")).collect());
+        LazyLock::new(|| Scope::ALL.iter().copied().filter(|it| only_looks(*it)).collect());
     static MANAGER: LazyLock<BTreeSet<Scope>> = LazyLock::new(|| {
         // Who else may manage, what is reported to whom, and from where machines connect is for the owner to say.
         let kept = [Scope::AgentsWrite, Scope::AlertsWrite, Scope::AllowlistWrite];

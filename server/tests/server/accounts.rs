@@ -305,7 +305,7 @@ async fn a_restart_keeps_sessions_and_makes_none_longer() {
 
 #[tokio::test]
 async fn two_servers_on_one_database_know_each_others_sessions_and_logouts() {
-    let two = Two::new().await;
+    let two = Box::pin(Two::new()).await;
     let [first, second] = &two.servers;
     give_password(first).await;
     let browser = Browser::at(HOME);

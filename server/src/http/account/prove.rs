@@ -50,7 +50,7 @@ async fn try_log_in(app: &App, request: Request<Body>) -> Result<Response, Respo
     }
     let account = account(app, &body.email);
     let claim = claimed(app, source, &body.email, account.as_ref());
-    may_try(app, source, &claim)?;
+    may_try(app, source, &claim).map_err(IntoResponse::into_response)?;
     let stored = account.as_ref().and_then(|it| stored(app, it));
     let proof = app.passwords.verify(body.password, stored).await.map_err(|it| busy(app, source, it))?;
     let request = ByPassword { email: body.email, proof, code: body.code, arrival };
@@ -82,7 +82,7 @@ async fn try_give_code(app: &App, request: Request<Body>) -> Result<Response, Re
     // Of nobody: what is brought along is told to be worth nothing, and counts for the address.
     let email = account.as_ref().map_or("", |it| &it.email);
     let claim = claimed(app, source, email, account.as_ref());
-    may_try(app, source, &claim)?;
+    may_try(app, source, &claim).map_err(IntoResponse::into_response)?;
     let request = BySecondFactor { half: body.half_login, code: body.code, arrival };
     let decide = move |context: &Context<'_>| login::by_second_factor(context, source, &request);
     let what = "POST /v1/account/login/second-factor";
@@ -160,7 +160,7 @@ async fn again(
 ) -> Result<(Claim, Proof), Response> {
     let (account, source) = (person.account(), person.source());
     let claim = claimed(app, source, &account.email, Some(account));
-    may_try(app, source, &claim)?;
+    may_try(app, source, &claim).map_err(IntoResponse::into_response)?;
     let proof = app.passwords.verify(password, stored(app, account)).await.map_err(|it| busy(app, source, it))?;
     Ok((claim, proof))
 }
@@ -179,14 +179,14 @@ fn claimed(app: &App, source: Source, email: &str, account: Option<&Account>) ->
     app.people.claim(email, source.address, credential.map_or(&[], |it| &it.addresses))
 }
 
-fn may_try(app: &App, source: Source, claim: &Claim) -> Result<(), Response> {
+fn may_try(app: &App, source: Source, claim: &Claim) -> Result<(), Refusal> {
     let now = app.clock.now();
     app.people.check(now, claim).map_err(|seconds| {
         app.floods.count(ActivityKind::LockedOut, now, &source.address.to_string());
         let text = "too many failed logins: wait, or ask whoever runs the server to unlock";
         let mut refusal = Refusal::new(RefusalKind::TooMany, text).denial(DenialReason::LockedOut);
         refusal.retry_after_seconds = Some(seconds);
-        refusal.into_response()
+        refusal
     })
 }
 
@@ -234,7 +234,7 @@ async fn refused(app: &App, source: Source, actor: Actor, account: Option<&Accou
     // What was typed for an address may be a password: it is not repeated.
     let who = account.map_or_else(|| "no account".to_owned(), |it| format!("account {}", it.email));
     let detail = format!("{who}: {}", refusal.message);
-    let entry = Entry { detail, denial: refusal.denial, ..Entry::new(Action::AccountLoginRefused, actor) };
+    let entry = Entry { denial: refusal.denial, detail, ..Entry::new(Action::AccountLoginRefused, actor) };
     write(app, source, entry).await;
 }
 
@@ -255,7 +255,7 @@ async fn counted(app: &App, source: Source, claim: &Claim, refusal: Option<&Refu
         }
         let detail = format!("{} cannot log in until {}", lock.what, instant(lock.until));
         let denial = Some(DenialReason::LockedOut);
-        write(app, source, Entry { detail, denial, ..Entry::new(Action::LockoutStart, Actor::System) }).await;
+        write(app, source, Entry { denial, detail, ..Entry::new(Action::LockoutStart, Actor::System) }).await;
     }
 }
 

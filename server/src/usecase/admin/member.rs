@@ -51,8 +51,11 @@ pub fn remove(context: &Context<'_>, vault: &VaultId, email: &str) -> Decided<()
     Ok(steps.decide(|_| ()))
 }
 
+/// Somebody who may do something in a vault: the account, what, and since when, unless the vault is theirs.
+pub type Named<'s> = (&'s Account, Role, Option<Millis>);
+
 /// Who may do what in a vault: whom it belongs to first, then by e-mail address.
-pub fn of<'s>(state: &'s State, vault: &VaultId) -> Result<Vec<(&'s Account, Role, Option<Millis>)>, Refusal> {
+pub fn of<'s>(state: &'s State, vault: &VaultId) -> Result<Vec<Named<'s>>, Refusal> {
     let owner = state.account_of(vault);
     let owner = owner.ok_or_else(|| not_found(format!("there is no vault {vault}: vault list shows them")))?;
     let members = state.vault_members.values().filter(|it| it.vault == *vault);
