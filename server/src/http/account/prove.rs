@@ -78,15 +78,24 @@ async fn try_give_code(app: &App, request: Request<Body>) -> Result<Response, Re
         let credential = login::whose(&app.context(&world), &body.half_login);
         credential.and_then(|it| world.state.accounts.get(&it.account)).cloned()
     };
-    let account = whose();
-    // Of nobody: what is brought along is told to be worth nothing, and counts for the address.
-    let email = account.as_ref().map_or("", |it| &it.email);
-    let claim = claimed(app, source, email, account.as_ref());
+    let mut account = whose();
+    if account.is_none() {
+        // It may have been given by another server a moment ago.
+        app.writer.catch_up_after_miss().await.map_err(IntoResponse::into_response)?;
+        account = whose();
+    }
+    let Some(account) = account else {
+        // Nobody can guess one, so it is not counted as a guess.
+        let refusal = login::stale();
+        refused(app, source, Actor::Anonymous, None, &refusal).await;
+        return Err(refusal.into_response());
+    };
+    let claim = claimed(app, source, &account.email, Some(&account));
     may_try(app, source, &claim).map_err(IntoResponse::into_response)?;
     let request = BySecondFactor { half: body.half_login, code: body.code, arrival };
     let decide = move |context: &Context<'_>| login::by_second_factor(context, source, &request);
     let what = "POST /v1/account/login/second-factor";
-    let session = proven(app, source, &claim, account.as_ref(), what, decide).await?;
+    let session = proven(app, source, &claim, Some(&account), what, decide).await?;
     app.people.succeeded(&claim);
     Ok(renewed(app, Ok(session)))
 }

@@ -14,7 +14,7 @@ const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Whether a request that changes something comes from the server's own pages.
 pub fn own_page(app: &App, headers: &HeaderMap) -> Result<(), Refusal> {
-    check(&app.public_url, once(headers, &ORIGIN), once(headers, &SITE))
+    check(&origin_of(&app.public_url), once(headers, &ORIGIN), once(headers, &SITE))
 }
 
 /// Whether it comes from there, with a JSON body, which a form of another page cannot send.
@@ -50,21 +50,32 @@ fn once<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Given<'h> {
     }
 }
 
-fn check(public_url: &str, origin: Given<'_>, site: Given<'_>) -> Result<(), Refusal> {
+/// As a browser writes it: in small letters, without the port that goes without saying.
+fn origin_of(public_url: &str) -> String {
+    let url = public_url.to_lowercase();
+    let short = match url.split_once("://") {
+        Some(("https", _)) => url.strip_suffix(":443"),
+        Some(("http", _)) => url.strip_suffix(":80"),
+        _ => None,
+    };
+    short.map(str::to_owned).unwrap_or(url)
+}
+
+fn check(own: &str, origin: Given<'_>, site: Given<'_>) -> Result<(), Refusal> {
     match (origin, site) {
-        (_, Given::Once("same-origin") | Given::Never) if origin == Given::Once(public_url) => Ok(()),
+        (_, Given::Once("same-origin") | Given::Never) if origin == Given::Once(own) => Ok(()),
         (Given::Never, Given::Once("same-origin")) => Ok(()),
         (Given::Never, Given::Never) => {
-            let text = format!("the request does not say where it comes from: send Origin: {public_url}");
+            let text = format!("the request does not say where it comes from: send Origin: {own}");
             Err(refused(&text))
         }
         (Given::Never, _) => {
             Err(refused("Sec-Fetch-Site is another than same-origin: open the page of this server itself"))
         }
-        (it, _) if it == Given::Once(public_url) => {
+        (it, _) if it == Given::Once(own) => {
             Err(refused("Sec-Fetch-Site is another than same-origin: open the page of this server itself"))
         }
-        _ => Err(refused(&format!("Origin is another than {public_url}: open the page of this server itself"))),
+        _ => Err(refused(&format!("Origin is another than {own}: open the page of this server itself"))),
     }
 }
 
@@ -79,6 +90,20 @@ fn refused(text: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_servers_own_origin_is_written_as_browsers_write_it() {
+        for (public_url, origin) in [
+            ("https://SikkerKey.example.com", "https://sikkerkey.example.com"),
+            ("https://sikkerkey.example.com:443", "https://sikkerkey.example.com"),
+            ("https://sikkerkey.example.com:8443", "https://sikkerkey.example.com:8443"),
+            ("https://sikkerkey.example.com:80", "https://sikkerkey.example.com:80"),
+            ("http://localhost:80", "http://localhost"),
+            ("http://localhost:8080", "http://localhost:8080"),
+        ] {
+            assert_eq!(origin_of(public_url), origin);
+        }
+    }
 
     #[test]
     fn only_the_servers_own_pages_change_anything() {

@@ -107,15 +107,18 @@ pub fn by_password(context: &Context<'_>, source: Source, request: &ByPassword) 
 
 /// The second step.
 pub fn by_second_factor(context: &Context<'_>, source: Source, request: &BySecondFactor) -> Decided<Renewed> {
-    let credential = whose(context, &request.half).ok_or_else(|| {
-        let text = "the first step is too long ago, or the password was changed since: begin again with the password";
-        Refusal::new(RefusalKind::Unauthenticated, text)
-    })?;
+    let credential = whose(context, &request.half).ok_or_else(stale)?;
     let account = context.state.accounts.get(&credential.account).ok_or_else(wrong)?;
     require_standing(account)?;
     let (after, how) = second_factor::used(context, credential, &request.code)?;
     let proof = Proof::Right { stored: credential.password.clone(), renewed: None };
     begin(context, source, account, after, &proof, &request.arrival, Some(how))
+}
+
+/// The refusal of a first step that is worth nothing any more.
+pub fn stale() -> Refusal {
+    let text = "the first step is too long ago, or the password was changed since: begin again with the password";
+    Refusal::new(RefusalKind::Unauthenticated, text)
 }
 
 /// Whose first step it is that is brought along, if it is still good.

@@ -6,7 +6,7 @@ use sikkerkey_protocol::secret_text::SecretText;
 
 use super::login::Second;
 use super::password::Proof;
-use super::person::Person;
+use super::person::{Person, by};
 use crate::audit::entry::{Action, Entry};
 use crate::decision::{Context, Decided};
 use crate::model::account::Account;
@@ -59,14 +59,14 @@ pub(super) fn begin(
 ) -> Decided<Renewed> {
     let gone = arrival.before.as_ref().map(|it| sha256_hex(it.expose().as_bytes()));
     let gone = gone.and_then(|hash| context.state.session_with_hash(&hash));
-    if let Some(gone) = gone {
-        steps.remove(EntityKind::Session, &gone.id);
+    let entry = by(account, source, Action::SessionRevoke, String::new());
+    if let Some(whose) = gone.and_then(|it| context.state.accounts.get(&it.account)) {
+        end(gone.into_iter(), &entry, &whose.email, "somebody logged in with the same browser", &mut steps);
     }
-    let mut others: Vec<&Session> = context.state.sessions_of(&account.id).collect();
+    let mut others: Vec<&Session> = context.state.sessions_of(&account.id).filter(|it| Some(*it) != gone).collect();
     others.sort_by_key(|it| (it.used_at, &it.id));
-    for oldest in others.iter().take((others.len() + 1).saturating_sub(MOST)) {
-        steps.remove(EntityKind::Session, &oldest.id);
-    }
+    let oldest = others.iter().take((others.len() + 1).saturating_sub(MOST)).copied();
+    end(oldest, &entry, &account.email, "there were too many", &mut steps);
     let (token, hash) = fresh_token("", context);
     let session = Session {
         id: fresh_uuid(context)?,
