@@ -14,6 +14,7 @@ pub mod listener;
 mod machine;
 mod management;
 pub mod refusal;
+pub mod route;
 pub mod sealed;
 mod sealing_key;
 pub mod signed;
@@ -41,7 +42,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .merge(machine::routes())
         .merge(kubernetes::routes())
-        .merge(management::routes())
+        .merge(route::router(management::routes()))
         .merge(sealing_key::routes())
         .merge(health::routes())
         .fallback(|| async { refusal::body(StatusCode::NOT_FOUND, "no such route", None) })

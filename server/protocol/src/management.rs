@@ -4,5 +4,7 @@
 //! answers a value.
 
 mod policy;
+mod scope;
 
 pub use self::policy::*;
+pub use self::scope::{Scope, UnknownScope};

@@ -18,6 +18,7 @@ pub const MAX_WAIT_SECONDS: u32 = 55;
 
 /// What the sidecar has.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Sync {
     /// Revision of the delivery it holds; absent at the start.
@@ -33,6 +34,7 @@ pub struct Sync {
 
 /// What the sidecar knows of one secret: only a difference to it is news.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Held {
     /// It holds this version of this secret.
@@ -48,6 +50,7 @@ pub enum Held {
 
 /// A secret by the names its users know: `namespace/name` of the `Secret` object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct SecretKey {
     /// Namespace of the `Secret` object.
@@ -78,6 +81,7 @@ impl std::fmt::Display for SecretKey {
 
 /// The answer.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Synced {
     /// Revision of the delivery in force.
@@ -95,6 +99,7 @@ pub struct Synced {
 
 /// News about one secret.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum News {
     /// A value.
@@ -131,6 +136,7 @@ impl Call for Sync {
 
 /// What a sidecar writes, and when it takes it away: `Machine.spec.delivery` with every default filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
     /// What happens to a file whose access is over.
@@ -148,6 +154,7 @@ pub struct Delivery {
 
 /// What happens to a file that may not be read any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum OnDenied {
     /// It is removed.
     Remove,
@@ -157,6 +164,7 @@ pub enum OnDenied {
 
 /// Whom to tell that files have changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OnChange {
     /// How long to wait for more changes, in milliseconds.
@@ -167,6 +175,7 @@ pub struct OnChange {
 
 /// How to tell an application that files have changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ChangeAction {
     /// `POST` to `http://127.0.0.1:{port}{path}`.
@@ -187,6 +196,7 @@ pub enum ChangeAction {
 
 /// One file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct File {
     /// Relative to the volume, no `..`.
@@ -209,6 +219,7 @@ pub struct File {
 
 /// How inputs become content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Format {
     /// The value itself.
     Raw,
@@ -234,6 +245,7 @@ pub enum Format {
 
 /// One input of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Input {
     /// Which secret.
     pub secret: SecretKey,
@@ -247,6 +259,7 @@ pub struct Input {
 
 /// Settings of a PKCS#12 keystore.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Pkcs12 {
     /// Whether it is a trust store (certificates only).

@@ -3,13 +3,15 @@
 mod explain;
 mod policy;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{get, post};
+use schemars::JsonSchema;
 use serde::Serialize;
+use sikkerkey_protocol::management::Scope;
 
+use super::route::{Route, Signer, schema_of};
 use super::success::ok;
 use super::{agent, signed};
 use crate::app::App;
@@ -20,34 +22,36 @@ use crate::usecase::management::Manager;
 use crate::usecase::source::Source;
 
 /// The routes.
-pub(super) fn routes() -> Router<App> {
-    policy::routes()
-        .into_iter()
-        .chain(explain::routes())
-        .fold(Router::new(), |routes, Route(path, method)| routes.route(path, method))
+pub(super) fn routes() -> Vec<Route> {
+    policy::routes().into_iter().chain(explain::routes()).collect()
 }
-
-/// A path, and what answers there.
-struct Route(&'static str, MethodRouter<App>);
 
 /// A use case whose route has `N` ids in its path and no body.
 type UseCase<const N: usize, A> = fn(&Context<'_>, &Manager<'_>, [&str; N]) -> Decided<A>;
 
-/// A route without a body. `what` is method and path, with `{…}` where an id stands, as it is written in the audit.
-fn plain<const N: usize, A>(what: &'static str, decide: UseCase<N, A>) -> Route
+/// A route without a body, for whoever has `scope`. `what` is method and path, with `{…}` where an id stands, as it is
+/// written in the audit.
+fn plain<const N: usize, A>(scope: impl Into<Option<Scope>>, what: &'static str, decide: UseCase<N, A>) -> Route
 where
-    A: Serialize + Send + 'static,
+    A: Serialize + JsonSchema + Send + 'static,
 {
-    filled(what, nothing, move |context, manager, ids, ()| decide(context, manager, ids))
+    let decide = move |context: &Context<'_>, manager: &Manager<'_>, ids: [&str; N], ()| decide(context, manager, ids);
+    Route { takes: None, ..filled(scope, what, nothing, decide) }
 }
 
 /// A route with a body, which `parse` reads.
-fn filled<const N: usize, B, A, D>(what: &'static str, parse: fn(&[u8]) -> Result<B, Refusal>, decide: D) -> Route
+fn filled<const N: usize, B, A, D>(
+    scope: impl Into<Option<Scope>>,
+    what: &'static str,
+    parse: fn(&[u8]) -> Result<B, Refusal>,
+    decide: D,
+) -> Route
 where
-    B: Send + 'static,
-    A: Serialize + Send + 'static,
+    B: JsonSchema + Send + 'static,
+    A: Serialize + JsonSchema + Send + 'static,
     D: Fn(&Context<'_>, &Manager<'_>, [&str; N], B) -> Decided<A> + Copy + Send + Sync + 'static,
 {
+    let scope = scope.into();
     let (method, path) = what.split_once(' ').unwrap_or(("POST", what));
     let handler = async move |State(app): State<App>, request: Request<Body>| {
         let ids = ids(path, request.uri().path());
@@ -60,14 +64,20 @@ where
             Err(refusal) => return signed::malformed(&app, verified.source(), refusal),
         };
         let decide = move |context: &Context<'_>, agent: &Agent, source: Source| {
-            let manager = Manager::admit(agent, source)?;
+            let manager = Manager::admit(agent, source, scope)?;
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
             let ids = <[&str; N]>::try_from(ids).map_err(|_| Refusal::new(RefusalKind::NotFound, "no such route"))?;
             decide(context, &manager, ids, body)
         };
         ok(agent::change(&app, verified, what, decide).await)
     };
-    Route(path, if method == "GET" { get(handler) } else { post(handler) })
+    Route {
+        what,
+        signer: Signer::Manager(scope),
+        takes: Some(schema_of::<B>),
+        answers: schema_of::<A>,
+        handler: if method == "GET" { get(handler) } else { post(handler) },
+    }
 }
 
 /// What stands in `target` where `pattern` has an id: as it stood on the wire. No id has a character that would be escaped,

@@ -81,6 +81,7 @@ fn world() -> World {
         hostname: None,
         enrolled_by: None,
         approved_by_person: false,
+        host: None,
     };
     let secret = Secret {
         id: "sk_db".parse().unwrap(),

@@ -79,6 +79,10 @@ pub fn register(context: &Context<'_>, source: Source, request: RegisterAgent) -
         enabled: true,
         expires_at: None,
         pod: None,
+        scopes: None,
+        projects: None,
+        created_at: Some(context.now),
+        earlier_names: Vec::new(),
     };
     let mut steps = Steps::default();
     steps.audit.push(Entry {

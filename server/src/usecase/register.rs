@@ -113,6 +113,7 @@ fn pod_registers(
         hostname: None,
         enrolled_by: None,
         approved_by_person: false,
+        host: None,
     };
     let entry = Entry {
         vault: Some(fleet.vault.clone()),
@@ -165,6 +166,7 @@ fn host_registers(
         hostname,
         enrolled_by: None,
         approved_by_person: false,
+        host: None,
     };
     let mut steps = Steps::default();
     steps.audit.push(Entry {

@@ -463,6 +463,7 @@ pub fn pod() -> Machine {
         hostname: None,
         enrolled_by: None,
         approved_by_person: false,
+        host: None,
     }
 }
 
@@ -499,6 +500,10 @@ pub fn agent() -> Agent {
         enabled: true,
         expires_at: None,
         pod: None,
+        scopes: None,
+        projects: None,
+        created_at: None,
+        earlier_names: Vec::new(),
     }
 }
 
