@@ -18,6 +18,7 @@ use crate::lockout::Lockout;
 use crate::metrics::Metrics;
 use crate::rates::Rates;
 use crate::store::Records;
+use crate::tls::Authority;
 use crate::verify::Verifier;
 use crate::writer::Writer;
 
@@ -59,6 +60,8 @@ pub struct Parts {
     pub proxies: TrustedProxies,
     /// The server's public origin, without a trailing slash.
     pub public_url: String,
+    /// The authority that hosts need to be told of in order to trust the server.
+    pub authority: Option<Arc<Authority>>,
     /// Places for sidecars that wait for news.
     pub waiting: Semaphore,
     /// Makes checkpoints of the audit, in a server that serves.
@@ -71,6 +74,11 @@ impl App {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
+    }
+
+    /// The authority that hosts need to be told of in order to trust the server, in PEM.
+    pub fn authority(&self) -> Option<String> {
+        self.authority.as_ref().map(|it| it.pem().as_ref().to_owned())
     }
 
     /// Ends when the server is about to.

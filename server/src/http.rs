@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod agent;
 pub mod body;
+mod bootstrap;
 pub mod client_address;
 
 mod health;
@@ -44,6 +45,7 @@ pub fn router(app: App) -> Router {
         .merge(kubernetes::routes())
         .merge(route::router(management::routes()))
         .merge(sealing_key::routes())
+        .merge(bootstrap::routes())
         .merge(health::routes())
         .fallback(|| async { refusal::body(StatusCode::NOT_FOUND, "no such route", None) })
         .method_not_allowed_fallback(|| async {

@@ -6,6 +6,7 @@ pub mod agent_register;
 pub mod archive;
 pub mod authenticate;
 pub(crate) mod author;
+pub mod bootstrap;
 pub(crate) mod canary;
 pub mod co_sign;
 pub mod enrol;

@@ -11,6 +11,7 @@ use sikkerkey_protocol::secret_text::{self, SecretText};
 use super::allowlist::Allowlist;
 use super::application::Application;
 use super::audit::Bound;
+use super::bootstrap::Bootstrap;
 use super::canary::Canary;
 use super::enrolment_token::EnrolmentToken;
 use super::explain::Explain;
@@ -50,10 +51,7 @@ pub enum Request {
         id: AgentId,
     },
     AgentList,
-    MachineBootstrap {
-        vault: VaultId,
-        name: Option<String>,
-    },
+    MachineBootstrap(Bootstrap),
     MachineApprove {
         id: String,
     },

@@ -1,13 +1,14 @@
 //! The operator's routes, and those with which agents and machines begin.
 
 mod audit;
+mod bootstrap;
 
 use axum::Router;
 use sikkerkey_protocol::Call;
 use sikkerkey_protocol::enrolment::Register;
 use sikkerkey_protocol::kubernetes::{
-    ApplyGrant, ApplyMachine, ApplyPolicy, ApplySecret, AuditOf, Delete, ExplainRead, GonePods, Inventory,
-    IssueVoucher, Login, Rewind,
+    ApplyGrant, ApplyMachine, ApplyPolicy, ApplySecret, AuditOf, BootstrapHost, Delete, ExplainRead, GonePods,
+    Inventory, IssueVoucher, Login, Rewind,
 };
 
 use super::{agent, unsigned};
@@ -36,6 +37,7 @@ pub fn routes() -> Router<App> {
         .route(GonePods::PATH, agent::call(pods::gone))
         .route(ExplainRead::PATH, agent::call(explain::explain))
         .route(AuditOf::PATH, audit::route())
+        .route(BootstrapHost::PATH, bootstrap::route())
 }
 
 #[cfg(test)]
