@@ -181,6 +181,7 @@ fn machine_and_grant(fleet: Fleet, n: usize) -> Result<[Entity; 3]> {
         hostname: None,
         enrolled_by: None,
         approved_by_person: false,
+        host: None,
     };
     let grant = Grant {
         id,

@@ -13,6 +13,8 @@
 )]
 
 mod driver;
+mod hosts;
+mod network;
 mod python;
 mod reading;
 mod refused;

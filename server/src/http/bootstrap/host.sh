@@ -15,7 +15,7 @@ if [ -L "$goal" ] || { [ -e "$goal" ] && [ ! -d "$goal" ]; }; then fail "$goal i
 work=$(mktemp -d "$home/.bootstrap-XXXXXX") || fail "cannot write to $home: run this as the user whose programs read secrets, or set SIKKERKEY_HOME"
 case ${SIKKERKEY_KEY:-} in ''|/*) ;; *) SIKKERKEY_KEY=$(pwd)/$SIKKERKEY_KEY ;; esac
 cd "$work"
-mkdir new
+mkdir new || fail "cannot write to $home: is the disk full?"
 if [ -n "$ca" ]; then printf '%s\n' "$ca" >ca.pem || fail "cannot write to $home"; fi
 
 make_key

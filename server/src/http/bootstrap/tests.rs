@@ -36,7 +36,7 @@ fn the_scripts_are_the_committed_ones() {
     golden("k8s.sh", &rendered(Script::Kubernetes, Some(AUTHORITY)));
     golden("host.ps1", &rendered(Script::PowerShell, Some(AUTHORITY)));
     let said = "it's over: ask for \"another\" $(command) `now` \\ %s\u{2019}";
-    golden("refusal.sh", &Script::Host.refusal(said));
+    golden("refusal.sh", &Script::Host.refusal("it's over: ask for another"));
     golden("refusal.ps1", &Script::PowerShell.refusal(said));
 }
 

@@ -29,19 +29,27 @@ goal=
 work=
 old=
 made=
+# Whether it was said already why this ends, and what to do once the server knows this host.
+told=
+lost=
 
 say() { printf '%s\n' "$*"; }
-fail() { printf 'sikkerkey: %s\n' "$*" >&2; exit 1; }
+fail() { printf 'sikkerkey: %s\n' "$*" >&2; told=true; exit 1; }
 has() { command -v "$1" >/dev/null 2>&1; }
 
 # However this ends, nothing half made stays behind; an identity that was moved aside comes back.
 # shellcheck disable=SC2317
 clean_up() {
+  code=$?
   cd /
+  if [ "$code" -ne 0 ] && [ -z "$told" ]; then
+    printf 'sikkerkey: it ended early (%s). %s\n' "$code" "${lost:-Is the disk full? Nothing was written, and the token is not used up}" >&2
+  fi
   if [ -n "$old" ] && [ -d "$old" ] && [ ! -e "$goal" ]; then mv "$old" "$goal"; fi
   if [ -n "$work" ]; then rm -rf "$work"; fi
   # What is not empty stays.
   if [ -n "$made" ]; then rmdir "$home/vaults" "$home" 2>/dev/null || :; fi
+  exit "$code"
 }
 trap clean_up EXIT
 trap 'exit 129' HUP
@@ -188,7 +196,7 @@ make_proof() {
   proof=
   has openssl || return 0
   hash=$(printf '%s' "$token" | sha256) || return 0
-  printf '%s' "sikkerkey-register-v1:$hash:$public_key" >message
+  printf '%s' "sikkerkey-register-v1:$hash:$public_key" 2>/dev/null >message || return 0
   openssl pkeyutl -sign -rawin -inkey private.pem -in message -out signature >/dev/null 2>&1 || return 0
   signature=$(openssl base64 -A -in signature 2>/dev/null) || return 0
   if [ "${#signature}" -eq 88 ]; then proof=",\"proof\":\"$signature\""; fi
@@ -259,7 +267,7 @@ if [ -L "$goal" ] || { [ -e "$goal" ] && [ ! -d "$goal" ]; }; then fail "$goal i
 work=$(mktemp -d "$home/.bootstrap-XXXXXX") || fail "cannot write to $home: run this as the user whose programs read secrets, or set SIKKERKEY_HOME"
 case ${SIKKERKEY_KEY:-} in ''|/*) ;; *) SIKKERKEY_KEY=$(pwd)/$SIKKERKEY_KEY ;; esac
 cd "$work"
-mkdir new
+mkdir new || fail "cannot write to $home: is the disk full?"
 if [ -n "$ca" ]; then printf '%s\n' "$ca" >ca.pem || fail "cannot write to $home"; fi
 
 make_key
