@@ -5,6 +5,7 @@
 //! server knows is asked by way of the API server as well ([`question`]).
 
 mod audit;
+mod bootstrap;
 mod cluster;
 mod doctor;
 mod explain;
@@ -22,6 +23,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use self::audit::{AuditError, AuditOptions};
+use self::bootstrap::{BootstrapError, BootstrapOptions};
 use self::cluster::ClusterError;
 use self::doctor::DoctorOptions;
 use self::explain::{ExplainError, ExplainOptions};
@@ -47,6 +49,8 @@ enum PluginCommand {
     Explain(Box<ExplainOptions>),
     /// Tell who last read what an object is about, and who was refused, newest first; exits with 2 if it could not look
     Audit(AuditOptions),
+    /// Print the command with which the host of a Machine begins; exits with 2 if there is none
+    Bootstrap(BootstrapOptions),
     /// Try out whether the installation works; stores nothing; exits with 1 if something does not
     Doctor(DoctorOptions),
     /// Take the operator's hold off objects, so that they can be deleted when it is gone for good
@@ -85,6 +89,9 @@ pub enum PluginError {
     /// Nobody tells who read.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// There is no command.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
     /// Nothing was let go of.
     #[error(transparent)]
     Uninstall(#[from] UninstallError),
@@ -127,6 +134,14 @@ pub async fn run(plugin: &Plugin) -> Result<ExitCode, PluginError> {
             let text = match options.output {
                 Output::Json => json(&told)?,
                 Output::Text => told.text(now, colour),
+            };
+            (text, ExitCode::SUCCESS)
+        }
+        PluginCommand::Bootstrap(options) => {
+            let begun = bootstrap::begun(options).await?;
+            let text = match options.output {
+                Output::Json => json(&begun)?,
+                Output::Text => begun.text(now, colour),
             };
             (text, ExitCode::SUCCESS)
         }

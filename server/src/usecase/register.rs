@@ -53,13 +53,13 @@ pub fn register(context: &Context<'_>, source: Source, request: Register) -> Dec
                 None => pod_registers(context, source, token, fleet, pod),
             }
         }
-        TokenPurpose::Host { name, fleet, lifetime_seconds } => match again(context, token, &request.public_key)? {
-            Some(registered) => Ok(answer(move |_| registered)),
-            None => {
-                let wanted = host::Wanted { name: name.as_ref(), fleet: fleet.as_ref(), lifetime: *lifetime_seconds };
-                host::registers(context, source, token, &wanted, &request)
+        TokenPurpose::Host { name, fleet, lifetime_seconds } => {
+            if let Some(registered) = again(context, token, &request.public_key)? {
+                return Ok(answer(move |_| registered));
             }
-        },
+            let wanted = host::Wanted { name: name.as_ref(), fleet: fleet.as_ref(), lifetime: *lifetime_seconds };
+            host::registers(context, source, token, &wanted, &request)
+        }
         TokenPurpose::Agent { .. } => {
             Err(unauthenticated("the token is for an agent: register it at /v1/ai-bootstrap/register"))
         }

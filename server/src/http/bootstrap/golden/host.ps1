@@ -67,6 +67,9 @@ MIIBAuthorityOfTheTestsWhichIsNoRealOneAtAll+/8=
 
   # Step 1. The private half and the public half of a new key, in hex. Newer versions of .NET make one by themselves.
   function New-Key([string] $work) {
+    if (-not [string]::IsNullOrEmpty($env:SIKKERKEY_KEY)) {
+      Stop-Here 'this script makes a key of its own: remove SIKKERKEY_KEY. Nothing was written, and the token is not used up'
+    }
     $type = [Type]::GetType('System.Security.Cryptography.Ed25519, System.Security.Cryptography')
     if ($null -ne $type) {
       try {
@@ -197,6 +200,7 @@ This host is registered as "$($answer.machineName)" in vault $vault, and waits f
 
   machine      $($answer.machineId)
   fingerprint  $fingerprint
+  public key   $([Convert]::ToBase64String($public))
   identity     $(Join-Path $goal 'identity.json')
   private key  $(Join-Path $goal 'private.pem')
 

@@ -307,6 +307,7 @@ say "This host is registered as \"$(shown_name)\" in vault $vault, and waits for
 say ""
 say "  machine      $machine_id"
 say "  fingerprint  $fingerprint"
+say "  public key   $public_key"
 say "  identity     $goal/identity.json"
 say "  private key  $goal/private.pem"
 say ""

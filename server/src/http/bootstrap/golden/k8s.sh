@@ -307,6 +307,7 @@ fi
   say ""
   say "  machine      $machine_id"
   say "  fingerprint  $fingerprint"
+  say "  public key   $public_key"
   say ""
   say "What to do next: tell whoever approves it the fingerprint, by a way that you both trust. They compare it with the one that"
   say "the server shows, and approve: sikkerkey-server admin machine approve $machine_id"
