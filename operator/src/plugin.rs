@@ -7,6 +7,7 @@
 mod audit;
 mod bootstrap;
 mod cluster;
+mod cosign;
 mod doctor;
 mod explain;
 mod leader_view;
@@ -25,6 +26,7 @@ use serde::Serialize;
 use self::audit::{AuditError, AuditOptions};
 use self::bootstrap::{BootstrapError, BootstrapOptions};
 use self::cluster::ClusterError;
+use self::cosign::{CosignError, CosignOptions};
 use self::doctor::DoctorOptions;
 use self::explain::{ExplainError, ExplainOptions};
 use self::status::StatusOptions;
@@ -51,6 +53,9 @@ enum PluginCommand {
     Audit(AuditOptions),
     /// Print the command with which the host of a Machine begins; exits with 2 if there is none
     Bootstrap(BootstrapOptions),
+    /// List the reads that wait for the approval of this machine, approve and deny them, where a policy names it
+    #[command(disable_help_flag = true)]
+    Cosign(CosignOptions),
     /// Try out whether the installation works; stores nothing; exits with 1 if something does not
     Doctor(DoctorOptions),
     /// Take the operator's hold off objects, so that they can be deleted when it is gone for good
@@ -92,6 +97,9 @@ pub enum PluginError {
     /// There is no command.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
+    /// Nobody signs.
+    #[error(transparent)]
+    Cosign(#[from] CosignError),
     /// Nothing was let go of.
     #[error(transparent)]
     Uninstall(#[from] UninstallError),
@@ -145,6 +153,7 @@ pub async fn run(plugin: &Plugin) -> Result<ExitCode, PluginError> {
             };
             (text, ExitCode::SUCCESS)
         }
+        PluginCommand::Cosign(options) => return Err(cosign::run(options).into()),
         PluginCommand::Doctor(options) => {
             let diagnosis = doctor::diagnosis(options, now).await?;
             let text = match options.output {

@@ -27,6 +27,7 @@ use crate::rates::{Rate, Rates};
 use crate::store::{DataDirectory, Database, Store, StoreError};
 use crate::tls::Authority;
 use crate::verify::Verifier;
+use crate::webhook::sender::Sender;
 use crate::writer::{self, Writer, WriterTask};
 
 /// Sidecars that may wait for news at the same time. Whoever comes beyond it is told to ask again later.
@@ -85,6 +86,8 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// Sends deliveries to webhooks.
+    pub webhooks: Arc<Sender>,
 }
 
 impl Options {
@@ -102,6 +105,7 @@ impl Options {
             metrics: Arc::default(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
+            webhooks: Arc::default(),
         }
     }
 }
@@ -177,6 +181,7 @@ impl Engine {
             authority: options.authority,
             waiting: Semaphore::new(WAITING),
             checkpoints: OnceLock::new(),
+            webhooks: options.webhooks,
             shutdown,
         });
         let writer = tokio::spawn(task.run(stopped));

@@ -5,16 +5,15 @@
 
 mod script;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use sikkerkey_protocol::id::VaultId;
 
 use self::script::{Script, Values};
+use super::route::{Route, Signer, Verb};
 use super::{refusal, signed};
 use crate::app::App;
 use crate::audit::entry::Actor;
@@ -24,13 +23,15 @@ use crate::usecase::bootstrap::{self, Asked};
 use crate::usecase::source::Source;
 
 /// The routes.
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/bootstrap/{token}", get(handle))
-        .route("/v1/bootstrap/{token}/ps", get(handle))
-        .route("/v1/bootstrap/{token}/k8s", get(handle))
-        .route("/v1/{vault}/temp-bootstrap/{token}", get(handle))
-        .route("/v1/{vault}/temp-bootstrap/{token}/ps", get(handle))
+pub(super) fn routes() -> [Route; 5] {
+    [
+        "/v1/bootstrap/{token}",
+        "/v1/bootstrap/{token}/ps",
+        "/v1/bootstrap/{token}/k8s",
+        "/v1/{vault}/temp-bootstrap/{token}",
+        "/v1/{vault}/temp-bootstrap/{token}/ps",
+    ]
+    .map(|path| Route::new(Verb::Get, path, Signer::Nobody, handle))
 }
 
 /// What an address asks for, as it stood on the wire.

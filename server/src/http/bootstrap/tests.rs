@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use axum::Router;
 use axum::http::HeaderMap;
 use http_body_util::BodyExt as _;
 use tower_service::Service as _;

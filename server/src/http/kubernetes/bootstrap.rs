@@ -4,12 +4,12 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, post};
 use sikkerkey_protocol::Call;
 use sikkerkey_protocol::kubernetes::{BootstrapHost, HostBootstrap};
 
 use crate::app::App;
 use crate::decision::Context;
+use crate::http::route::{Route, Signer, Verb};
 use crate::http::success::ok;
 use crate::http::{agent, signed};
 use crate::model::agent::Agent;
@@ -17,11 +17,14 @@ use crate::usecase::kubernetes::bootstrap::bootstrap;
 use crate::usecase::source::Source;
 
 /// The route.
-pub(super) fn route() -> MethodRouter<App> {
-    post(async move |State(app): State<App>, request: Request<Body>| match decided(&app, request).await {
+pub(super) fn route() -> Route {
+    let handler = async |State(app): State<App>, request: Request<Body>| match decided(&app, request).await {
         Ok(answer) => ok(Ok(HostBootstrap { authority: app.authority(), ..answer })),
         Err(response) => response,
-    })
+    };
+    Route::new(Verb::Post, BootstrapHost::PATH, Signer::Operator, handler)
+        .takes::<BootstrapHost>()
+        .answers::<HostBootstrap>()
 }
 
 async fn decided(app: &App, request: Request<Body>) -> Result<HostBootstrap, Response> {
