@@ -22,8 +22,10 @@ mod policy;
 mod project;
 mod request;
 mod sealing_key;
+mod secret;
 pub(crate) mod socket;
 mod table;
+mod trash;
 
 use std::path::PathBuf;
 

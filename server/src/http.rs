@@ -13,7 +13,9 @@ pub mod kubernetes;
 pub mod listener;
 mod machine;
 mod management;
+pub mod openapi;
 pub mod refusal;
+pub mod route;
 pub mod sealed;
 mod sealing_key;
 pub mod signed;
@@ -26,6 +28,7 @@ use axum::http::{Request, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 
+use self::route::Route;
 use crate::app::App;
 use crate::metrics::StatusLabel;
 
@@ -37,13 +40,19 @@ pub const MACHINE_BODY: usize = 128 * 1024;
 pub const AGENT_BODY: usize = 1024 * 1024;
 
 /// Every route.
+pub fn routes() -> Vec<Route> {
+    let mut routes = machine::routes();
+    routes.extend(kubernetes::routes());
+    routes.extend(management::routes());
+    routes.push(sealing_key::route());
+    routes.extend(health::routes());
+    routes.push(openapi::route());
+    routes
+}
+
+/// What answers every route.
 pub fn router(app: App) -> Router {
-    Router::new()
-        .merge(machine::routes())
-        .merge(kubernetes::routes())
-        .merge(management::routes())
-        .merge(sealing_key::routes())
-        .merge(health::routes())
+    route::router(routes())
         .fallback(|| async { refusal::body(StatusCode::NOT_FOUND, "no such route", None) })
         .method_not_allowed_fallback(|| async {
             refusal::body(StatusCode::METHOD_NOT_ALLOWED, "this route takes another method", None)

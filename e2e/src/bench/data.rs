@@ -134,6 +134,10 @@ impl Filler<'_> {
             rotation: None,
             due_by_reads: None,
             bindings: 0,
+            schedule: None,
+            note: None,
+            taken_over: false,
+            history: <_>::default(),
             sealing: None,
             phase: SecretPhase::Active,
             held: false,
@@ -181,6 +185,7 @@ fn machine_and_grant(fleet: Fleet, n: usize) -> Result<[Entity; 3]> {
         hostname: None,
         enrolled_by: None,
         approved_by_person: false,
+        host: None,
     };
     let grant = Grant {
         id,

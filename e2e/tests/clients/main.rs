@@ -12,6 +12,7 @@
     reason = "a test's helpers fail the test, and looking into JSON that is not there gives null"
 )]
 
+mod described;
 mod driver;
 mod python;
 mod reading;

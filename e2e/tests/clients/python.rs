@@ -1,4 +1,4 @@
-//! A Python with the official client: made once for each set of pinned versions, outside of the repository.
+//! Pythons with what tests need: made once for each set of pinned versions, outside of the repository.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,13 +10,24 @@ use sikkerkey_e2e::assets::cache_base;
 
 use crate::skipped::skipped;
 
-const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/requirements.txt");
+static CLIENT: LazyLock<Result<PathBuf, String>> =
+    LazyLock::new(|| prepare(concat!(env!("CARGO_MANIFEST_DIR"), "/clients/requirements.txt")));
 
-static PYTHON: LazyLock<Result<PathBuf, String>> = LazyLock::new(prepare);
+static WALKER: LazyLock<Result<PathBuf, String>> =
+    LazyLock::new(|| prepare(concat!(env!("CARGO_MANIFEST_DIR"), "/clients/schemathesis.txt")));
 
-/// The interpreter; none where it cannot be had, and then the test is [`skipped`].
+/// An interpreter with the official client; none where it cannot be had, and then the test is [`skipped`].
 pub(crate) fn python(test: &str) -> Option<&'static Path> {
-    match &*PYTHON {
+    or_skipped(test, &CLIENT)
+}
+
+/// An interpreter with schemathesis; none where it cannot be had, and then the test is [`skipped`].
+pub(crate) fn walker(test: &str) -> Option<&'static Path> {
+    or_skipped(test, &WALKER)
+}
+
+fn or_skipped(test: &str, python: &'static Result<PathBuf, String>) -> Option<&'static Path> {
+    match python {
         Ok(python) => Some(python),
         Err(problem) => {
             skipped(test, problem);
@@ -25,12 +36,12 @@ pub(crate) fn python(test: &str) -> Option<&'static Path> {
     }
 }
 
-fn prepare() -> Result<PathBuf, String> {
+fn prepare(requirements: &str) -> Result<PathBuf, String> {
     let version = run(Command::new("python3").arg("--version"))
         .map_err(|problem| format!("{problem}\nInstall it: apt-get install -y python3 python3-venv"))?;
-    let requirements = fs::read(REQUIREMENTS).map_err(|error| format!("{REQUIREMENTS}: {error}"))?;
+    let pinned = fs::read(requirements).map_err(|error| format!("{requirements}: {error}"))?;
     // Another interpreter needs other builds of the same packages.
-    let digest = Sha256::new().chain_update(&requirements).chain_update(&version).finalize();
+    let digest = Sha256::new().chain_update(&pinned).chain_update(&version).finalize();
     let [first, second, third, fourth, ..] = digest.0;
     let place = cache_base().join(format!("clients-{first:02x}{second:02x}{third:02x}{fourth:02x}"));
     let problem = |error: std::io::Error| format!("cannot use {}: {error}; set SIKKERKEY_E2E_CACHE", place.display());
@@ -55,7 +66,7 @@ fn prepare() -> Result<PathBuf, String> {
         "--no-input",
         "--only-binary=:all:",
     ]);
-    install.args(["--requirement", REQUIREMENTS]);
+    install.args(["--requirement", requirements]);
     run(&mut install).map_err(|problem| format!("{problem}\nIt needs the Python package index once"))?;
     File::create(complete).map_err(problem)?;
     Ok(python)

@@ -119,6 +119,6 @@ impl Team {
 }
 
 /// A text of an answer.
-fn string(answer: &Value, name: &str) -> String {
+pub(crate) fn string(answer: &Value, name: &str) -> String {
     answer[name].as_str().unwrap_or_else(|| panic!("{name} in {answer}")).to_owned()
 }

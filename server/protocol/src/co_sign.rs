@@ -22,6 +22,7 @@ pub fn path(request: &str, verdict: CoSignVerdict) -> String {
 
 /// Answer of [`LIST`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CoSignList {
     /// The oldest first: those that wait, and those whose approval has not ended.
     pub requests: Vec<CoSignRequest>,
@@ -29,6 +30,7 @@ pub struct CoSignList {
 
 /// A read that waits for approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CoSignRequest {
     /// Its id, a UUID.
@@ -64,6 +66,7 @@ pub struct CoSignRequest {
 
 /// What the co-signer decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum CoSignVerdict {
     Approved,
@@ -72,6 +75,7 @@ pub enum CoSignVerdict {
 
 /// Body of an answer: repeats what is approved or refused. Each field is compared with what the server holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Consent {
     /// [`CoSignRequest::id`], the same as in the path.
@@ -93,6 +97,7 @@ pub struct Consent {
 
 /// The answer stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Settled {
     /// The request.
     pub id: String,

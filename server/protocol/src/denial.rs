@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why a read was denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum DenialReason {
     /// No live grant, or no such secret: from outside the two are the same.
     NotGranted,

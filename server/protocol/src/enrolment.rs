@@ -13,6 +13,7 @@ use crate::secret_text::{self, SecretText};
 
 /// A pod's sidecar asks the operator to vouch for its key. Sent to the operator, not to the server.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Attest {
     /// The pod's projected service-account token, audience `sikkerkey`.
@@ -26,6 +27,7 @@ pub struct Attest {
 
 /// The operator's answer to [`Attest`].
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Attested {
     /// One-time token for [`Register`], good for 60 seconds and for this key alone.
@@ -48,6 +50,7 @@ impl Call for Attest {
 ///
 /// Idempotent: the same token with the same key gives the same answer for as long as the token would have been good.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Register {
     /// The one-time token.
@@ -66,6 +69,7 @@ pub struct Register {
 
 /// A machine as its owner learns of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Registered {
     /// What to sign as.
@@ -88,6 +92,7 @@ impl Call for Register {
 /// Body of `POST /v1/{vaultId}/enroll/register`, answered by [`Registered`]: a machine enrols by itself with a token that
 /// many share. Unsigned.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Enrol {
     /// The enrolment token.
@@ -106,6 +111,7 @@ pub struct Enrol {
 ///
 /// After a 200 the old key is worthless. When the answer is lost, the machine tries the new key first.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Renew {
     /// The fresh key.
@@ -122,10 +128,12 @@ impl Call for Renew {
 
 /// The machine that signs gives its identity up: it is revoked before the answer.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Resign {}
 
 /// The identity is gone.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Resigned {}
 
 impl Call for Resign {

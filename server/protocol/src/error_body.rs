@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// `{"error": "…"}`. SDK routes carry nothing else; the operator's routes add a code that a program can act on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorBody {
     /// What is wrong, for a person.
     pub error: String,
@@ -14,6 +15,7 @@ pub struct ErrorBody {
 
 /// What a program can do something about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ErrorCode {
     /// The server holds this object from an earlier namespace of the same name.
     AdoptionRequired,

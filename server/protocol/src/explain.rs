@@ -6,6 +6,7 @@ use crate::denial::DenialReason;
 
 /// May this machine read this secret now, and if not, which rule says so, and what would change it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// Who reads, for a person.
@@ -27,6 +28,7 @@ pub struct Explanation {
 
 /// How one rule stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ExplainedRule {
     /// Which.
     pub rule: Rule,
@@ -44,6 +46,7 @@ pub struct ExplainedRule {
 
 /// What a rule says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum RuleSays {
     /// Nothing stands against the read.
     Allows,
@@ -55,6 +58,7 @@ pub enum RuleSays {
 
 /// The rules, in the order in which a read meets them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Rule {
     /// The account that owns the vault is in good standing, and the machine approved, enabled and not expired.
     Machine,

@@ -14,7 +14,7 @@ pub struct IdError {
 }
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident, $expected:literal, $parse:expr) => {
+    ($(#[$doc:meta])* $name:ident, $expected:literal, $pattern:expr, $parse:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Arc<str>);
@@ -51,8 +51,14 @@ macro_rules! id {
                 String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
             }
         }
+
+        #[cfg(feature = "schema")]
+        crate::schema::text!($name, $expected, $pattern);
     };
 }
+
+/// What this crate writes; it reads other spellings, too.
+const UUID: &str = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
 
 fn prefixed(text: &str, prefix: &str) -> Option<String> {
     let rest = text.strip_prefix(prefix)?;
@@ -67,27 +73,27 @@ fn uuid(text: &str) -> Option<String> {
 
 id!(
     /// A vault: `vault_` and letters and digits.
-    VaultId, "a vault id (vault_ and letters and digits)", |t| prefixed(t, "vault_")
+    VaultId, "a vault id (vault_ and letters and digits)", "^vault_[A-Za-z0-9]{1,64}$", |t| prefixed(t, "vault_")
 );
 id!(
     /// A project: `proj_` and letters and digits.
-    ProjectId, "a project id (proj_ and letters and digits)", |t| prefixed(t, "proj_")
+    ProjectId, "a project id (proj_ and letters and digits)", "^proj_[A-Za-z0-9]{1,64}$", |t| prefixed(t, "proj_")
 );
 id!(
     /// A secret: `sk_` and letters and digits.
-    SecretId, "a secret id (sk_ and letters and digits)", |t| prefixed(t, "sk_")
+    SecretId, "a secret id (sk_ and letters and digits)", "^sk_[A-Za-z0-9]{1,64}$", |t| prefixed(t, "sk_")
 );
 id!(
     /// A machine that signs: a host or one pod. A UUID.
-    MachineId, "a machine id (a UUID)", uuid
+    MachineId, "a machine id (a UUID)", UUID, uuid
 );
 id!(
     /// A fleet: all pods of one `Machine` object. Grants and caps belong to it. A UUID.
-    FleetId, "a fleet id (a UUID)", uuid
+    FleetId, "a fleet id (a UUID)", UUID, uuid
 );
 id!(
     /// An agent: a program that manages, and never reads a value. A UUID.
-    AgentId, "an agent id (a UUID)", uuid
+    AgentId, "an agent id (a UUID)", UUID, uuid
 );
 
 #[cfg(test)]

@@ -121,6 +121,11 @@ macro_rules! text_form {
 text_form!(PublicKey);
 text_form!(Signature);
 
+#[cfg(feature = "schema")]
+crate::schema::text!(PublicKey, "the 32 raw bytes of an Ed25519 public key in base64", "^[A-Za-z0-9+/]{43}=$");
+#[cfg(feature = "schema")]
+crate::schema::text!(Signature, "the 64 raw bytes of an Ed25519 signature in base64", "^[A-Za-z0-9+/]{86}==$");
+
 /// A private key. It lives in memory only: there is no way to print, copy or serialise it, and it is wiped when dropped.
 pub struct MachineKey(SigningKey);
 

@@ -30,6 +30,7 @@ pub use self::secret::*;
 
 /// An object's name in its cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ObjectKey {
     /// Its namespace.
     pub namespace: String,
@@ -45,6 +46,7 @@ impl std::fmt::Display for ObjectKey {
 
 /// An object as the operator saw it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectMeta {
     /// Namespace and name.
@@ -60,6 +62,7 @@ pub struct ObjectMeta {
 
 /// One of the four kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[expect(missing_docs, reason = "the four kinds")]
 pub enum Kind {
     Machine,

@@ -35,6 +35,8 @@ pub mod machine_plane;
 pub mod management;
 pub mod policy;
 pub mod report;
+#[cfg(feature = "schema")]
+mod schema;
 #[cfg(feature = "sealed")]
 pub mod sealed;
 pub mod secret_text;

@@ -11,6 +11,7 @@ use crate::secret_text::{self, SecretText};
 
 /// `GET /v1/secret/{id}`.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SecretBody {
     /// The value; of a structured secret, a JSON object whose values are all strings.
     #[serde(serialize_with = "secret_text::serialize")]
@@ -19,6 +20,7 @@ pub struct SecretBody {
 
 /// `GET /v1/secrets` and `POST /v1/secrets/list`.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SecretList {
     /// What the machine may read.
     pub secrets: Vec<SecretListItem>,
@@ -26,6 +28,7 @@ pub struct SecretList {
 
 /// One secret of a [`SecretList`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SecretListItem {
     /// The id.
@@ -40,6 +43,7 @@ pub struct SecretListItem {
 
 /// Body of `POST /v1/secrets/list` and `POST /v1/secrets/export`; no body at all means everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Selection {
     /// Only this project.
@@ -52,6 +56,7 @@ pub struct Selection {
 
 /// `POST /v1/secrets/export`.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Export {
     /// What the machine may read, with values.
     pub secrets: Vec<ExportItem>,
@@ -59,6 +64,7 @@ pub struct Export {
 
 /// One secret of an [`Export`].
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ExportItem {
     /// The id.
@@ -74,6 +80,7 @@ pub struct ExportItem {
 
 /// Body of `POST /v1/secrets/poll`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Poll {
     /// Ids to look at, as the client wrote them.
     pub watch: Vec<String>,
@@ -81,6 +88,7 @@ pub struct Poll {
 
 /// Answer of `POST /v1/secrets/poll`. Unchanged secrets are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Changes {
     /// By the id as the client wrote it.
     pub changes: BTreeMap<String, Change>,
@@ -88,6 +96,7 @@ pub struct Changes {
 
 /// One entry of [`Changes`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Change {
     /// What happened.
     pub status: ChangeStatus,
@@ -95,6 +104,7 @@ pub struct Change {
 
 /// What happened to a watched secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeStatus {
     /// A newer version than the one last delivered to this machine.
@@ -107,6 +117,7 @@ pub enum ChangeStatus {
 
 /// Body of `POST /v1/verify-access`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct VerifyAccess {
     /// The project, as the client wrote it.
@@ -115,6 +126,7 @@ pub struct VerifyAccess {
 
 /// Answer of `POST /v1/verify-access`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AccessVerified {
     /// Whether the machine belongs to the project, and the project is not frozen.

@@ -3,6 +3,16 @@
 //! A `GET` looks and a `POST` changes; there is no other method, and a `POST` without fields has no body. No route
 //! answers a value.
 
+mod canary;
 mod policy;
+mod schedule;
+mod scope;
+mod secret;
+mod trash;
 
+pub use self::canary::*;
 pub use self::policy::*;
+pub use self::schedule::*;
+pub use self::scope::{Scope, UnknownScope};
+pub use self::secret::*;
+pub use self::trash::*;

@@ -11,6 +11,7 @@ use crate::kubernetes::ObjectKey;
 
 /// When, from where and how often a secret may be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyDocument {
     /// IANA time zone of the window and of the day that `per_day` counts. Required by both.
@@ -53,6 +54,7 @@ impl PolicyDocument {
 
 /// A window of the week, in the policy's time zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TimeWindow {
     /// On which days it opens. Never empty.
@@ -65,6 +67,7 @@ pub struct TimeWindow {
 
 /// A day of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[expect(missing_docs, reason = "the days of the week")]
 pub enum Day {
     Mon,
@@ -78,6 +81,7 @@ pub enum Day {
 
 /// How often a secret may be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RateCap {
     /// Reads in one minute of the clock.
@@ -92,6 +96,7 @@ pub struct RateCap {
 
 /// Whose reads a cap counts together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum CountedBy {
     /// The fleet's.
     Machine,
@@ -101,6 +106,7 @@ pub enum CountedBy {
 
 /// A second machine that has to approve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CoSign {
     /// Who approves.
@@ -114,6 +120,7 @@ pub const CO_SIGN_WINDOW_SECONDS: std::ops::RangeInclusive<u64> = 30..=168 * 360
 
 /// Who approves reads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Approver {
     /// Any machine of a `Machine` object of the policy's own cluster.
@@ -124,6 +131,7 @@ pub enum Approver {
 
 /// Until when a secret may be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ttl {
     /// Unix milliseconds.

@@ -10,6 +10,7 @@ pub const MAX_MESSAGE: usize = 512;
 
 /// A pod's sidecar says how it stands. Sent to the operator, which believes of it only what it may say of itself.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// The pod's projected service-account token, audience `sikkerkey`.
@@ -23,6 +24,7 @@ pub struct Report {
 
 /// What a sidecar may report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ReportReason {
     /// The server refuses the pod an identity.
     EnrolmentRefused,
@@ -65,6 +67,7 @@ impl ReportReason {
 
 /// The report was taken. An Event may still be left out, where there are many.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Reported {}
 
 impl Call for Report {

@@ -58,6 +58,7 @@ pub const PUBLISHED: &str = "/v1/sealing-key/";
 
 /// A public sealing key, as the server publishes it and as `sikkerkey-server admin sealing-key show` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PublishedKey {
     /// The vault whose values are sealed to it.
@@ -75,6 +76,9 @@ pub struct PublishedKey {
 /// What sealed values are encrypted to: 32 bytes of X25519, in base64 on the wire.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SealingPublicKey([u8; KEY]);
+
+#[cfg(feature = "schema")]
+crate::schema::text!(SealingPublicKey, "the 32 raw bytes of an X25519 public key in base64", "^[A-Za-z0-9+/]{43}=$");
 
 /// What opens sealed values. Wiped when dropped; has no `Debug` of its content and no `Serialize`.
 pub struct SealingPrivateKey(Zeroizing<[u8; KEY]>);

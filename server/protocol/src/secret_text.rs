@@ -45,6 +45,9 @@ impl<'de> Deserialize<'de> for SecretText {
     }
 }
 
+#[cfg(feature = "schema")]
+crate::schema::text!(SecretText, "a secret text, which is never logged", "");
+
 /// A [`SecretText`] that serialises as its text. See [`SecretText::reveal`].
 pub struct Revealed<'a>(&'a SecretText);
 

@@ -18,6 +18,7 @@ pub const MAX_WAIT_SECONDS: u32 = 55;
 
 /// What the sidecar has.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Sync {
     /// Revision of the delivery it holds; absent at the start.
@@ -37,6 +38,7 @@ pub struct Sync {
 
 /// What the sidecar knows of one secret: only a difference to it is news.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Held {
     /// It holds this version of this secret.
@@ -52,6 +54,7 @@ pub enum Held {
 
 /// A secret by the names its users know: `namespace/name` of the `Secret` object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct SecretKey {
     /// Namespace of the `Secret` object.
@@ -82,6 +85,7 @@ impl std::fmt::Display for SecretKey {
 
 /// The answer.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Synced {
     /// Revision of the delivery in force.
@@ -99,6 +103,7 @@ pub struct Synced {
 
 /// News about one secret.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum News {
     /// A value.
@@ -135,6 +140,7 @@ impl Call for Sync {
 
 /// What a sidecar writes, and when it takes it away: `Machine.spec.delivery` with every default filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
     /// What happens to a file whose access is over.
@@ -152,6 +158,7 @@ pub struct Delivery {
 
 /// What happens to a file that may not be read any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum OnDenied {
     /// It is removed.
     Remove,
@@ -161,6 +168,7 @@ pub enum OnDenied {
 
 /// Whom to tell that files have changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OnChange {
     /// How long to wait for more changes, in milliseconds.
@@ -171,6 +179,7 @@ pub struct OnChange {
 
 /// How to tell an application that files have changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ChangeAction {
     /// `POST` to `http://127.0.0.1:{port}{path}`.
@@ -191,6 +200,7 @@ pub enum ChangeAction {
 
 /// One file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct File {
     /// Relative to the volume, no `..`.
@@ -213,6 +223,7 @@ pub struct File {
 
 /// How inputs become content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Format {
     /// The value itself.
     Raw,
@@ -238,6 +249,7 @@ pub enum Format {
 
 /// One input of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Input {
     /// Which secret.
     pub secret: SecretKey,
@@ -251,6 +263,7 @@ pub struct Input {
 
 /// Settings of a PKCS#12 keystore.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Pkcs12 {
     /// Whether it is a trust store (certificates only).

@@ -86,6 +86,12 @@ pub enum Action {
     PolicyUnbind,
     SealingKeyCreate,
     ObjectRewind,
+    SecretRename,
+    SecretNoteUpdate,
+    SecretScheduleUpdate,
+    SecretRestore,
+    SecretPurge,
+    ProjectUnfreeze,
 }
 
 /// How much it matters.
@@ -116,6 +122,9 @@ impl Action {
             | Self::SecretCreate
             | Self::SecretUpdate
             | Self::SecretRotate
+            | Self::SecretRename
+            | Self::SecretNoteUpdate
+            | Self::SecretScheduleUpdate
             | Self::FleetApply
             | Self::PolicyApply
             | Self::ProjectCreate
@@ -123,6 +132,7 @@ impl Action {
             | Self::CoSignRequest
             | Self::MachineUpdate => Severity::Low,
             Self::SecretReadDenied
+            | Self::SecretRestore
             | Self::GrantApply
             | Self::GrantDelete
             | Self::FleetDelete
@@ -146,6 +156,7 @@ impl Action {
             | Self::PolicyProtect
             | Self::ManagementDenied => Severity::Medium,
             Self::SecretDelete
+            | Self::SecretPurge
             | Self::PolicyDelete
             | Self::PolicyUnprotect
             | Self::PolicyUnbind
@@ -162,7 +173,7 @@ impl Action {
             | Self::ProjectKeyRotate
             | Self::SecretRelease
             | Self::AccountUpdate => Severity::High,
-            Self::CanaryTriggered | Self::ServerRestore => Severity::Critical,
+            Self::CanaryTriggered | Self::ProjectUnfreeze | Self::ServerRestore => Severity::Critical,
         }
     }
 }

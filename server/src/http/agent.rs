@@ -4,11 +4,12 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, post};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sikkerkey_protocol::Call;
 
+use super::route::{Route, Signer, Verb};
 use super::signed;
 use super::success::ok;
 use crate::app::App;
@@ -24,16 +25,17 @@ use crate::writer::ChangeRequest;
 /// A use case that an agent asks for.
 pub type AgentUseCase<C> = fn(&Context<'_>, &Agent, Source, C) -> Decided<<C as Call>::Answer>;
 
-/// The route of a call that an agent signs.
-pub fn call<C>(decide: AgentUseCase<C>) -> MethodRouter<App>
+/// The route of a call that an operator signs.
+pub fn call<C>(decide: AgentUseCase<C>) -> Route
 where
-    C: Call + DeserializeOwned + Send + 'static,
-    C::Answer: Serialize + Send + 'static,
+    C: Call + DeserializeOwned + JsonSchema + Send + 'static,
+    C::Answer: Serialize + JsonSchema + Send + 'static,
 {
-    post(async move |State(app): State<App>, request: Request<Body>| match run(&app, request, decide).await {
+    let handler = async move |State(app): State<App>, request: Request<Body>| match run(&app, request, decide).await {
         Ok(answer) => ok(Ok(answer)),
         Err(response) => response,
-    })
+    };
+    Route::new(Verb::Post, C::PATH, Signer::Operator, handler).takes::<C>().answers::<C::Answer>()
 }
 
 async fn run<C>(app: &App, request: Request<Body>, decide: AgentUseCase<C>) -> Result<C::Answer, Response>

@@ -1,13 +1,13 @@
 //! `/healthz`, `/readyz`, `/metrics`.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use serde::Serialize;
 
+use super::route::{Route, Signer, Verb};
 use crate::app::App;
 use crate::health::Missing;
 
@@ -15,11 +15,12 @@ use crate::health::Missing;
 const MOST_SKEW: i64 = 10_000;
 
 /// The routes.
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
+pub(super) fn routes() -> [Route; 3] {
+    [
+        Route::new(Verb::Get, "/healthz", Signer::Nobody, || async { "ok\n" }),
+        Route::new(Verb::Get, "/readyz", Signer::Nobody, ready),
+        Route::new(Verb::Get, "/metrics", Signer::Nobody, metrics).answers_text("application/openmetrics-text"),
+    ]
 }
 
 /// What `/readyz` answers while something is missing.

@@ -10,30 +10,40 @@ mod secret;
 mod sync;
 mod verify_access;
 
-use axum::Router;
-use axum::routing::{get, post};
 use sikkerkey_protocol::Call;
+use sikkerkey_protocol::co_sign::{CoSignList, Consent, Settled};
 use sikkerkey_protocol::enrolment::{Renew, Resign};
+use sikkerkey_protocol::machine_plane::{
+    AccessVerified, Changes, Export, Poll, SecretBody, SecretList, Selection, VerifyAccess,
+};
 use sikkerkey_protocol::sync::Sync;
 
-use crate::app::App;
+use super::route::{Route, Signer, Verb};
+use crate::usecase::list_secrets::{DetailedList, ProjectList};
 use crate::usecase::{renew, resign};
 
 /// The routes.
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/secret/{id}", get(secret::handle))
-        .route("/v1/secrets", get(list::all))
-        .route("/v1/secrets/list", post(list::selected))
-        .route("/v1/secrets/export", post(export::handle))
-        .route("/v1/secrets/poll", post(poll::handle))
-        .route("/v1/cli/projects", get(cli::projects))
-        .route("/v1/cli/secrets", get(cli::secrets))
-        .route("/v1/verify-access", post(verify_access::handle))
-        .route("/v1/cosign", get(co_sign::list))
-        .route("/v1/cosign/{id}/approve", post(co_sign::approve))
-        .route("/v1/cosign/{id}/deny", post(co_sign::deny))
-        .route(Sync::PATH, post(sync::handle))
-        .route(Renew::PATH, change::call(renew::renew))
-        .route(Resign::PATH, change::call(resign::resign))
+pub(super) fn routes() -> Vec<Route> {
+    use Signer::Machine;
+    use Verb::{Get, Post};
+    vec![
+        Route::new(Get, "/v1/secret/{secret}", Machine, secret::handle).answers::<SecretBody>(),
+        Route::new(Get, "/v1/secrets", Machine, list::all).answers::<SecretList>(),
+        Route::new(Post, "/v1/secrets/list", Machine, list::selected).may_take::<Selection>().answers::<SecretList>(),
+        Route::new(Post, "/v1/secrets/export", Machine, export::handle).may_take::<Selection>().answers::<Export>(),
+        Route::new(Post, "/v1/secrets/poll", Machine, poll::handle).takes::<Poll>().answers::<Changes>(),
+        Route::new(Get, "/v1/cli/projects", Machine, cli::projects).answers::<ProjectList>(),
+        Route::new(Get, "/v1/cli/secrets", Machine, cli::secrets).answers::<DetailedList>(),
+        Route::new(Post, "/v1/verify-access", Machine, verify_access::handle)
+            .takes::<VerifyAccess>()
+            .answers::<AccessVerified>(),
+        Route::new(Get, "/v1/cosign", Machine, co_sign::list).answers::<CoSignList>(),
+        Route::new(Post, "/v1/cosign/{request}/approve", Machine, co_sign::approve)
+            .takes::<Consent>()
+            .answers::<Settled>(),
+        Route::new(Post, "/v1/cosign/{request}/deny", Machine, co_sign::deny).takes::<Consent>().answers::<Settled>(),
+        Route::new(Post, Sync::PATH, Machine, sync::handle).takes::<Sync>().answers::<<Sync as Call>::Answer>(),
+        change::call::<Renew>(renew::renew),
+        change::call::<Resign>(resign::resign),
+    ]
 }

@@ -1,73 +1,130 @@
 //! Routes of the management plane: ids in the path, and a body where there are fields.
 
+mod canary;
 mod explain;
 mod policy;
+mod schedule;
+mod secret;
+mod trash;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
-use axum::routing::{MethodRouter, get, post};
+use axum::response::IntoResponse as _;
+use schemars::JsonSchema;
 use serde::Serialize;
+use sikkerkey_protocol::management::Scope;
 
+use super::route::{Route, Signer, Verb};
 use super::success::ok;
 use super::{agent, signed};
 use crate::app::App;
 use crate::decision::{Context, Decided};
 use crate::model::agent::Agent;
 use crate::refusal::{Refusal, RefusalKind};
+use crate::usecase::authenticate;
 use crate::usecase::management::Manager;
 use crate::usecase::source::Source;
 
 /// The routes.
-pub(super) fn routes() -> Router<App> {
+pub(super) fn routes() -> Vec<Route> {
     policy::routes()
         .into_iter()
         .chain(explain::routes())
-        .fold(Router::new(), |routes, Route(path, method)| routes.route(path, method))
+        .chain(secret::routes())
+        .chain(schedule::routes())
+        .chain(canary::routes())
+        .chain(trash::routes())
+        .collect()
 }
-
-/// A path, and what answers there.
-struct Route(&'static str, MethodRouter<App>);
 
 /// A use case whose route has `N` ids in its path and no body.
 type UseCase<const N: usize, A> = fn(&Context<'_>, &Manager<'_>, [&str; N]) -> Decided<A>;
 
-/// A route without a body. `what` is method and path, with `{…}` where an id stands, as it is written in the audit.
-fn plain<const N: usize, A>(what: &'static str, decide: UseCase<N, A>) -> Route
+/// A route without a body, for whoever has `scope`. `what` is method and path, with `{…}` where an id stands, as it is
+/// written in the audit.
+fn plain<const N: usize, A>(scope: impl Into<Option<Scope>>, what: &'static str, decide: UseCase<N, A>) -> Route
 where
-    A: Serialize + Send + 'static,
+    A: Serialize + JsonSchema + Send + 'static,
 {
-    filled(what, nothing, move |context, manager, ids, ()| decide(context, manager, ids))
+    let decide = move |context: &Context<'_>, manager: &Manager<'_>, ids: [&str; N], ()| decide(context, manager, ids);
+    filled(scope, what, nothing, decide).takes_nothing()
 }
 
 /// A route with a body, which `parse` reads.
-fn filled<const N: usize, B, A, D>(what: &'static str, parse: fn(&[u8]) -> Result<B, Refusal>, decide: D) -> Route
+fn filled<const N: usize, B, A, D>(
+    scope: impl Into<Option<Scope>>,
+    what: &'static str,
+    parse: fn(&[u8]) -> Result<B, Refusal>,
+    decide: D,
+) -> Route
 where
-    B: Send + 'static,
-    A: Serialize + Send + 'static,
+    B: JsonSchema + Send + 'static,
+    A: Serialize + JsonSchema + Send + 'static,
     D: Fn(&Context<'_>, &Manager<'_>, [&str; N], B) -> Decided<A> + Copy + Send + Sync + 'static,
 {
-    let (method, path) = what.split_once(' ').unwrap_or(("POST", what));
+    fetched(scope, what, parse, |_, _, body| std::future::ready(Ok(body)), decide)
+}
+
+/// A route with a body, of which `fetch` makes what the use case takes: with what stands in the database alone. It is told
+/// the ids of the path. What it brings is nothing that is answered: the use case looks whether it may be.
+fn fetched<const N: usize, B, C, A, F, W, D>(
+    scope: impl Into<Option<Scope>>,
+    what: &'static str,
+    parse: fn(&[u8]) -> Result<B, Refusal>,
+    fetch: F,
+    decide: D,
+) -> Route
+where
+    B: JsonSchema + Send + 'static,
+    C: Send + 'static,
+    A: Serialize + JsonSchema + Send + 'static,
+    F: Fn(App, Vec<String>, B) -> W + Copy + Send + Sync + 'static,
+    W: Future<Output = Result<C, Refusal>> + Send,
+    D: Fn(&Context<'_>, &Manager<'_>, [&str; N], C) -> Decided<A> + Copy + Send + Sync + 'static,
+{
+    let scope = scope.into();
+    let (verb, path) = match what.split_once(' ') {
+        Some(("GET", path)) => (Verb::Get, path),
+        Some((_, path)) => (Verb::Post, path),
+        None => (Verb::Post, what),
+    };
     let handler = async move |State(app): State<App>, request: Request<Body>| {
         let ids = ids(path, request.uri().path());
         let verified = match signed::agent(&app, request).await {
             Ok(verified) => verified,
             Err(response) => return response,
         };
+        // Whoever may not is told that, and audited, whatever the body is.
         let body = match parse(verified.body()) {
-            Ok(body) => body,
-            Err(refusal) => return signed::malformed(&app, verified.source(), refusal),
+            Err(refusal) if may(&app, verified.signer(), verified.source(), scope) => {
+                return signed::malformed(&app, verified.source(), refusal);
+            }
+            body => body,
+        };
+        let body = match body {
+            Ok(body) => match fetch(app.clone(), ids.clone(), body).await {
+                Ok(body) => Ok(body),
+                Err(refusal) => return refusal.into_response(),
+            },
+            Err(refusal) => Err(refusal),
         };
         let decide = move |context: &Context<'_>, agent: &Agent, source: Source| {
-            let manager = Manager::admit(agent, source)?;
+            let manager = Manager::admit(agent, source, scope)?;
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
             let ids = <[&str; N]>::try_from(ids).map_err(|_| Refusal::new(RefusalKind::NotFound, "no such route"))?;
-            decide(context, &manager, ids, body)
+            decide(context, &manager, ids, body?)
         };
         ok(agent::change(&app, verified, what, decide).await)
     };
-    Route(path, if method == "GET" { get(handler) } else { post(handler) })
+    Route::new(verb, path, Signer::Manager(scope), handler).takes::<B>().answers::<A>()
+}
+
+/// Whether an agent gets in, as things are.
+fn may(app: &App, agent: &Agent, source: Source, scope: Option<Scope>) -> bool {
+    let world = app.live.read();
+    authenticate::may_manage(&world.state, agent, app.clock.now()).is_ok()
+        && Manager::admit(agent, source, scope).is_ok()
 }
 
 /// What stands in `target` where `pattern` has an id: as it stood on the wire. No id has a character that would be escaped,

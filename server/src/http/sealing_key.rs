@@ -5,15 +5,14 @@
 //! vault's and a text that is no id are answered alike, and both are counted. The first request for a vault makes its key;
 //! none after it writes anything.
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::Request;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use sikkerkey_protocol::id::VaultId;
 use sikkerkey_protocol::sealed::PublishedKey;
 
+use super::route::{Route, Signer, Verb};
 use super::signed;
 use super::success::ok;
 use crate::app::App;
@@ -26,8 +25,8 @@ use crate::usecase::source::Source;
 use crate::writer::ChangeRequest;
 
 /// The route.
-pub(super) fn routes() -> Router<App> {
-    Router::new().route("/v1/sealing-key/{vault}", get(handle))
+pub(super) fn route() -> Route {
+    Route::new(Verb::Get, "/v1/sealing-key/{vault}", Signer::Nobody, handle).answers::<PublishedKey>()
 }
 
 async fn handle(State(app): State<App>, Path(vault): Path<String>, request: Request<Body>) -> Response {

@@ -4,13 +4,15 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::Request;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, post};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sikkerkey_protocol::Call;
+use sikkerkey_protocol::enrolment::{Enrol, Registered};
 
 use super::TOKEN_BODY;
 use super::agent::parse;
+use super::route::{Route, Signer, Verb};
 use super::signed;
 use super::success::ok;
 use crate::app::App;
@@ -25,22 +27,25 @@ use crate::writer::ChangeRequest;
 pub type TokenUseCase<C> = fn(&Context<'_>, Source, C) -> Decided<<C as Call>::Answer>;
 
 /// The route of a call that nobody signs.
-pub fn call<C>(decide: TokenUseCase<C>) -> MethodRouter<App>
+pub fn call<C>(decide: TokenUseCase<C>) -> Route
 where
-    C: Call + DeserializeOwned + Send + 'static,
-    C::Answer: Serialize + Send + 'static,
+    C: Call + DeserializeOwned + JsonSchema + Send + 'static,
+    C::Answer: Serialize + JsonSchema + Send + 'static,
 {
-    post(async move |State(app): State<App>, request: Request<Body>| {
+    let handler = async move |State(app): State<App>, request: Request<Body>| {
         answer(run(&app, request, C::PATH, parse::<C>, decide).await)
-    })
+    };
+    Route::new(Verb::Post, C::PATH, Signer::Nobody, handler).takes::<C>().answers::<C::Answer>()
 }
 
 /// `POST /v1/{vault}/enroll/register`: the vault in the address has to be the token's.
-pub fn enrol() -> MethodRouter<App> {
-    post(async move |State(app): State<App>, Path(vault): Path<String>, request: Request<Body>| {
+pub fn enrol() -> Route {
+    const PATH: &str = "/v1/{vault}/enroll/register";
+    let handler = async |State(app): State<App>, Path(vault): Path<String>, request: Request<Body>| {
         let parse = |body: &[u8]| parse(body).map(|enrol| EnrolInVault { vault: vault.clone(), enrol });
-        answer(run(&app, request, "/v1/{vault}/enroll/register", parse, enrol::enrol).await)
-    })
+        answer(run(&app, request, PATH, parse, enrol::enrol).await)
+    };
+    Route::new(Verb::Post, PATH, Signer::Nobody, handler).takes::<Enrol>().answers::<Registered>()
 }
 
 fn answer(done: Result<impl Serialize, Response>) -> Response {

@@ -1,9 +1,13 @@
 //! Programs that manage.
 
-use serde::{Deserialize, Serialize};
-use sikkerkey_protocol::id::{AgentId, VaultId};
-use sikkerkey_protocol::key::PublicKey;
+use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+use sikkerkey_protocol::id::{AgentId, ProjectId, VaultId};
+use sikkerkey_protocol::key::PublicKey;
+use sikkerkey_protocol::management::Scope;
+
+use super::machine::EarlierName;
 use super::millis::Millis;
 
 /// A program that manages and never reads a value. No route of a machine answers it.
@@ -27,4 +31,16 @@ pub struct Agent {
     pub expires_at: Option<Millis>,
     /// The pod that logged in, `namespace/name`.
     pub pod: Option<String>,
+    /// What it may do on the management plane; none of one that is older than scopes: everything there.
+    #[serde(default)]
+    pub scopes: Option<BTreeSet<Scope>>,
+    /// The projects it may see; none: every project of its vault.
+    #[serde(default)]
+    pub projects: Option<BTreeSet<ProjectId>>,
+    /// When it registered; none of one that is older than this note.
+    #[serde(default)]
+    pub created_at: Option<Millis>,
+    /// What it was called before, oldest first.
+    #[serde(default)]
+    pub earlier_names: Vec<EarlierName>,
 }

@@ -1,6 +1,7 @@
 //! Machines: whoever signs.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::id::{FleetId, MachineId, VaultId};
@@ -40,6 +41,53 @@ pub struct Machine {
     /// Whether a person approved it, by its id. Its object naming its key is another's word.
     #[serde(default)]
     pub approved_by_person: bool,
+    /// Of one that is no pod: what is known of it beside its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Box<HostOf>>,
+}
+
+/// What is known of a machine that is no pod. Kept apart, because almost every machine is a pod.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HostOf {
+    /// What it said of itself when it registered, and from where; only for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_contact: Option<FirstContact>,
+    /// The machine of the same name whose place it takes when it is approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<MachineId>,
+    /// What it was called before, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_names: Vec<EarlierName>,
+    /// Of a temporary machine: for how long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temporary: Option<Temporary>,
+}
+
+/// What a machine said of itself when it registered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstContact {
+    /// When.
+    pub at: Millis,
+    /// From where.
+    pub address: IpAddr,
+    /// Its operating system, as it calls itself.
+    pub os: Option<String>,
+}
+
+/// A name that was given up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierName {
+    /// The name.
+    pub name: String,
+    /// Until when it was used.
+    pub until: Millis,
+}
+
+/// For how long a temporary machine is let in. Its end stands in [`Machine::expires_at`] once it is approved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Temporary {
+    /// How long it lasts from its approval on, in seconds.
+    pub lifetime_seconds: u64,
 }
 
 /// The pod behind a machine.

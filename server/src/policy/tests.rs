@@ -81,6 +81,7 @@ fn world() -> World {
         hostname: None,
         enrolled_by: None,
         approved_by_person: false,
+        host: None,
     };
     let secret = Secret {
         id: "sk_db".parse().unwrap(),
@@ -96,6 +97,10 @@ fn world() -> World {
         rotation: None,
         due_by_reads: None,
         bindings: 0,
+        schedule: None,
+        note: None,
+        taken_over: false,
+        history: <_>::default(),
         sealing: None,
         phase: SecretPhase::Active,
         held: false,

@@ -94,6 +94,19 @@ impl Changes {
     }
 }
 
+/// The fields of a policy, none of which has to be given.
+impl schemars::JsonSchema for Changes {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PolicyChanges".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let mut schema = PolicyObject::json_schema(generator);
+        schema.remove("required");
+        schema
+    }
+}
+
 /// A policy in which a field stands twice could be read in two ways.
 impl<'de> Deserialize<'de> for Changes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -42,6 +42,10 @@ fn secret(id: u8, name: u8, phase: SecretPhase) -> Entity {
         rotation: None,
         due_by_reads: None,
         bindings: 0,
+        schedule: None,
+        note: None,
+        taken_over: false,
+        history: <_>::default(),
         sealing: None,
         phase,
         held: false,
@@ -84,6 +88,7 @@ fn machine(id: u8, fleet: u8, pod: u8) -> Entity {
         hostname: None,
         enrolled_by: None,
         approved_by_person: false,
+        host: None,
     })
 }
 

@@ -1,5 +1,6 @@
 //! An agent outside any cluster registers with a one-time token.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::Call;
 use sikkerkey_protocol::canonical::sha256_hex;
@@ -19,7 +20,7 @@ use crate::model::token::{Token, TokenPurpose, Used};
 use crate::refusal::{Refusal, RefusalKind};
 
 /// The request. Unsigned.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RegisterAgent {
     /// The one-time token, 64 hex digits.
@@ -29,7 +30,7 @@ pub struct RegisterAgent {
 }
 
 /// The answer. The agent waits for approval.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentRegistered {
     /// What to sign as.
@@ -79,6 +80,10 @@ pub fn register(context: &Context<'_>, source: Source, request: RegisterAgent) -
         enabled: true,
         expires_at: None,
         pod: None,
+        scopes: None,
+        projects: None,
+        created_at: Some(context.now),
+        earlier_names: Vec::new(),
     };
     let mut steps = Steps::default();
     steps.audit.push(Entry {

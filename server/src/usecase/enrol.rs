@@ -97,6 +97,7 @@ fn admit(context: &Context<'_>, source: Source, token: &EnrolmentToken, enrol: &
         hostname: printable(&enrol.hostname).then(|| enrol.hostname.clone()),
         enrolled_by: Some(token.id.clone()),
         approved_by_person: false,
+        host: None,
     };
     let entry = Entry {
         vault: Some(machine.vault.clone()),

@@ -114,6 +114,7 @@ pub(super) fn member(state: &State, ledger: &Ledger, fleet: &Fleet, now: Millis)
         hostname: None,
         enrolled_by: None,
         approved_by_person: false,
+        host: None,
     })
 }
 

@@ -105,6 +105,10 @@ impl Bench {
             enabled: true,
             expires_at: None,
             pod: Some("sikkerkey-system/operator-1".into()),
+            scopes: None,
+            projects: None,
+            created_at: None,
+            earlier_names: Vec::new(),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sikkerkey_protocol::id::{ProjectId, SecretId};
 use sikkerkey_protocol::machine_plane::{SecretList, SecretListItem, Selection, field_names_text};
@@ -18,14 +19,14 @@ use crate::state::State;
 use crate::verify::Verified;
 
 /// The projects of a machine's secrets, for the command line client.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct ProjectList {
     /// The projects.
     pub projects: Vec<ProjectItem>,
 }
 
 /// One project.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProjectItem {
     /// The id.
@@ -39,14 +40,14 @@ pub struct ProjectItem {
 }
 
 /// A machine's secrets, for the command line client.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct DetailedList {
     /// The secrets.
     pub secrets: Vec<DetailedItem>,
 }
 
 /// One secret.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DetailedItem {
     /// The id.

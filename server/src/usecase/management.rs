@@ -1,13 +1,21 @@
 //! The management plane: what agents of people look at and change, by the routes of the public protocol.
 //!
-//! An agent reaches its own vault. What is in another vault and what is nowhere are the same to it. An agent that speaks
+//! An agent reaches its own vault, there the projects on its list, and the routes whose scope it has. What is elsewhere and
+//! what is nowhere are the same to it. An agent that speaks
 //! for a cluster has routes of its own ([`super::kubernetes`]) and is refused here: what it decides comes from objects.
 //! Nothing here answers a value.
 
+pub mod canary;
 pub mod explain;
 pub mod policy;
+pub mod schedule;
+pub mod secret;
+pub mod trash;
 
-use sikkerkey_protocol::id::ProjectId;
+use std::collections::BTreeSet;
+
+use sikkerkey_protocol::id::{ProjectId, VaultId};
+use sikkerkey_protocol::management::Scope;
 
 use super::author::Author;
 use super::source::Source;
@@ -19,18 +27,17 @@ use crate::model::project::Project;
 use crate::model::secret::{Secret, SecretPhase};
 use crate::refusal::{Refusal, RefusalKind};
 
-/// An agent of people that was let in, for one request.
+/// Whoever manages, for one request: what is done in whose name, and what may be looked at.
 pub struct Manager<'a> {
-    agent: &'a Agent,
-    source: Source,
+    author: Author<'a>,
+    vault: &'a VaultId,
+    scopes: Option<&'a BTreeSet<Scope>>,
+    projects: Option<&'a BTreeSet<ProjectId>>,
 }
 
 impl<'a> Manager<'a> {
-    /// Lets an agent in that may manage ([`super::authenticate::may_manage`]).
-    ///
-    /// Every such agent may do everything here. When agents have scopes and lists of projects, this is where the route says
-    /// which scope it asks for, and [`Manager::project`] is where the list is looked at.
-    pub fn admit(agent: &'a Agent, source: Source) -> Result<Self, Refusal> {
+    /// Lets an agent in that may manage ([`super::authenticate::may_manage`]), to a route that takes `scope`.
+    pub fn admit(agent: &'a Agent, source: Source, scope: Option<Scope>) -> Result<Self, Refusal> {
         if let Some(cluster) = &agent.cluster {
             let text = format!(
                 "this agent speaks for cluster {cluster}, and this route is for agents of people: apply an object there, \
@@ -38,24 +45,49 @@ impl<'a> Manager<'a> {
             );
             return Err(Refusal::new(RefusalKind::Forbidden, text));
         }
-        Ok(Self { agent, source })
+        let manager = Self {
+            author: Author::Agent(agent, source),
+            vault: &agent.vault,
+            scopes: agent.scopes.as_ref(),
+            projects: agent.projects.as_ref(),
+        };
+        scope.map_or(Ok(()), |it| manager.require(it))?;
+        Ok(manager)
     }
 
+    /// Asks for a scope.
+    pub fn require(&self, scope: Scope) -> Result<(), Refusal> {
+        if self.scopes.is_none_or(|it| it.contains(&scope)) {
+            return Ok(());
+        }
+        let text = format!("this needs the scope {scope}: a person gives it with sikkerkey-server admin agent");
+        Err(Refusal::new(RefusalKind::Forbidden, text))
+    }
+
+    /// In whose name it is done.
     fn author(&self) -> Author<'a> {
-        Author::Agent(self.agent, self.source)
+        self.author
     }
 
-    /// A project of the agent's vault.
+    /// Whether a project may be looked at.
+    fn sees(&self, project: &Project) -> bool {
+        project.vault == *self.vault && self.projects.is_none_or(|it| it.contains(&project.id))
+    }
+
+    /// A project of the vault that may be looked at.
     fn project<'s>(&self, context: &Context<'s>, id: &str) -> Result<&'s Project, Refusal> {
         let project = id.parse::<ProjectId>().ok().and_then(|id| context.state.projects.get(&id));
-        let project = project.filter(|it| it.vault == self.agent.vault);
+        let project = project.filter(|it| self.sees(it));
         project.ok_or_else(|| not_found("this vault has no project of that id"))
     }
 
-    /// A secret of the agent's vault that can be read.
+    /// A secret, of a project that may be looked at, that can be read.
     fn secret<'s>(&self, context: &Context<'s>, id: &str) -> Result<&'s Secret, Refusal> {
         let secret = id.parse().ok().and_then(|id| context.state.secrets.get(&id));
-        let secret = secret.filter(|it| it.vault == self.agent.vault && it.phase == SecretPhase::Active);
+        let seen = |it: &&Secret| {
+            it.phase == SecretPhase::Active && context.state.projects.get(&it.project).is_some_and(|it| self.sees(it))
+        };
+        let secret = secret.filter(seen);
         secret.ok_or_else(|| not_found("this vault has no secret of that id"))
     }
 
@@ -69,7 +101,7 @@ impl<'a> Manager<'a> {
 
     /// The row of a request that only looks.
     fn looked(&self, project: &ProjectId, detail: String) -> Entry {
-        let entry = self.author().entry(Action::ManagementRead, &self.agent.vault, detail);
+        let entry = self.author().entry(Action::ManagementRead, self.vault, detail);
         Entry { project: Some(project.clone()), ..entry }
     }
 }

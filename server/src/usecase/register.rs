@@ -120,6 +120,7 @@ fn pod_registers(context: &Context<'_>, source: Source, token: &Token, voucher: 
         hostname: None,
         enrolled_by: None,
         approved_by_person: false,
+        host: None,
     };
     let entry = Entry {
         vault: Some(fleet.vault.clone()),
@@ -172,6 +173,7 @@ fn host_registers(
         hostname,
         enrolled_by: None,
         approved_by_person: false,
+        host: None,
     };
     let mut steps = Steps::default();
     steps.audit.push(Entry {

@@ -274,7 +274,7 @@ fn read(group: &mut Group<'_>, machine: &Machine, source: Source, attempt: Attem
     if let Some(after) = counted.rotate_after {
         rotate(group, &id, version, after);
     }
-    if let Some((changes, entry)) = canary::spring(&group.world.state, machine, source, &id) {
+    if let Some((changes, entry)) = canary::spring(&group.world.state, machine, source, &id, now) {
         for change in changes {
             group.change(change);
         }

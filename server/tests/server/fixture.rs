@@ -463,6 +463,7 @@ pub fn pod() -> Machine {
         hostname: None,
         enrolled_by: None,
         approved_by_person: false,
+        host: None,
     }
 }
 
@@ -499,6 +500,10 @@ pub fn agent() -> Agent {
         enabled: true,
         expires_at: None,
         pod: None,
+        scopes: None,
+        projects: None,
+        created_at: None,
+        earlier_names: Vec::new(),
     }
 }
 
@@ -517,6 +522,10 @@ pub fn secret(name: &str, project: &str) -> Secret {
         rotation: None,
         due_by_reads: None,
         bindings: 0,
+        schedule: None,
+        note: None,
+        taken_over: false,
+        history: <_>::default(),
         sealing: None,
         phase: SecretPhase::Active,
         held: false,

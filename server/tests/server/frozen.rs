@@ -32,8 +32,11 @@ async fn trapped(freeze_related: bool) -> Server {
             secret: "sk_trap".parse().unwrap(),
             vault: "vault_v".parse().unwrap(),
             project: "proj_shop".parse().unwrap(),
+            armed: true,
             freeze_project: true,
             freeze_related,
+            trips: 0,
+            last_trip: None,
         }))
         .await;
     server

@@ -7,6 +7,7 @@ use crate::Call;
 
 /// Takes an object out of force. Access through it is over before the answer. Idempotent: one that is not there is fine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Delete {
     /// Which kind.
@@ -23,6 +24,7 @@ pub struct Delete {
 
 /// It is out of force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Deleted {}
 
 impl Call for Delete {

@@ -8,6 +8,7 @@ use crate::denial::DenialReason;
 
 /// Puts a `Grant` in force. What does not exist yet is left out and named in the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ApplyGrant {
     /// Which one.
@@ -23,6 +24,7 @@ pub struct ApplyGrant {
 
 /// A `Grant` as the server holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct GrantState {
     /// The fleet's or host's id; absent when the server has no such Machine.
@@ -40,6 +42,7 @@ pub struct GrantState {
 
 /// A read that waits for a policy's co-signer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Awaited {
     /// Name of the Secret.
     pub secret: String,
@@ -51,6 +54,7 @@ pub struct Awaited {
 
 /// Reads and denials.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
     /// Values delivered.
@@ -65,6 +69,7 @@ pub struct Usage {
 
 /// The last denial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LastDenied {
     /// Unix milliseconds.
     pub time: i64,

@@ -8,10 +8,12 @@ use crate::id::MachineId;
 
 /// Everything the server holds of this cluster, for comparison and for status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Inventory {}
 
 /// The answer to [`Inventory`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Inventoried {
     /// Machines.
     pub machines: Vec<Entry<MachineState>>,
@@ -27,6 +29,7 @@ pub struct Inventoried {
 
 /// One object.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Entry<S> {
     /// As it was applied last.
     pub object: ObjectMeta,
@@ -36,6 +39,7 @@ pub struct Entry<S> {
 
 /// A live machine of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PodState {
     /// The pod.

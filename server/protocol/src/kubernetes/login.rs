@@ -12,6 +12,7 @@ use crate::secret_text::{self, SecretText};
 /// The token's audience is the server's public URL, its issuer and subject are those of a cluster the server was told
 /// to trust, it is bound to a pod, and each is accepted once. The agent ends with the token.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Login {
     /// The service-account token.
@@ -25,6 +26,7 @@ pub struct Login {
 
 /// The answer to [`Login`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct LoggedIn {
     /// What to sign as.

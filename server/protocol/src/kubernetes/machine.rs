@@ -9,6 +9,7 @@ use crate::sync::Delivery;
 
 /// Puts a `Machine` in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ApplyMachine {
     /// Which one.
@@ -23,6 +24,7 @@ pub struct ApplyMachine {
 
 /// Whom a `Machine` stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Subject {
     /// The pods of a workload.
@@ -49,6 +51,7 @@ pub enum Subject {
 
 /// How approval stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Approval {
     Approved,
@@ -58,6 +61,7 @@ pub enum Approval {
 
 /// A `Machine` as the server holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MachineState {
     /// Id of the fleet, or of the host (a host that has not enrolled has none).

@@ -10,6 +10,7 @@ use crate::secret_text::{self, SecretText};
 
 /// A pod as the API server's token review names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PodIdentity {
     /// Namespace.
@@ -27,6 +28,7 @@ pub struct PodIdentity {
 /// Asks for a voucher: one key of one pod may become a machine of this fleet, once, within 60 seconds. A newer voucher
 /// for the same pod voids the older ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct IssueVoucher {
     /// The `Machine` the pod assumes.
@@ -39,6 +41,7 @@ pub struct IssueVoucher {
 
 /// The voucher.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct IssuedVoucher {
     /// One-time token for [`Register`](crate::enrolment::Register).
@@ -59,6 +62,7 @@ impl Call for IssueVoucher {
 
 /// Pods that are gone: their machines are revoked and their uids get no voucher any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GonePods {
     /// Uids.
     pub uids: Vec<String>,
@@ -66,6 +70,7 @@ pub struct GonePods {
 
 /// The answer to [`GonePods`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PodsRevoked {
     /// Machines that were live until now.
     pub revoked: u32,

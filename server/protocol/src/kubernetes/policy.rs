@@ -11,6 +11,7 @@ use crate::policy::PolicyDocument;
 
 /// Puts an `AccessPolicy` in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ApplyPolicy {
     /// Which one.
     pub object: ObjectMeta,
@@ -20,6 +21,7 @@ pub struct ApplyPolicy {
 
 /// An `AccessPolicy` as the server holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyState {
     /// Secrets that name it.
@@ -42,6 +44,7 @@ pub struct PolicyState {
 
 /// How a policy's window stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum WindowState {
     /// No window.
     Always,

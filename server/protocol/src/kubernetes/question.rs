@@ -17,6 +17,7 @@ pub const MAX_EVENTS: u32 = 50;
 
 /// One very object: not another one of the same name, earlier or later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ObjectIdentity {
     /// Namespace and name.
     #[serde(flatten)]
@@ -27,6 +28,7 @@ pub struct ObjectIdentity {
 
 /// May this `Machine` read this `Secret`, and if not, why?
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainRead {
     /// Who would read.
@@ -45,6 +47,7 @@ pub struct ExplainRead {
 
 /// The answer to [`ExplainRead`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReadExplained {
     /// Which of the two the server does not hold. Without both there is nothing to explain.
@@ -65,6 +68,7 @@ impl Call for ExplainRead {
 
 /// Who read what an object is about, and who was refused?
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AuditOf {
     /// Its kind.
@@ -79,6 +83,7 @@ pub struct AuditOf {
 
 /// The answer to [`AuditOf`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Audited {
     /// Whether the server holds the object.
@@ -94,6 +99,7 @@ pub struct Audited {
 
 /// A read, or one that was refused. Never a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AuditedRead {
     /// Unix milliseconds.

@@ -11,6 +11,7 @@ use crate::Call;
 /// The operator has to have read the object from the API server itself, past every cache, after it learned what the server holds: no
 /// cluster that only goes forward has then an older one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Rewind {
     /// Which kind.
@@ -28,6 +29,7 @@ pub struct Rewind {
 
 /// It is done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rewound {}
 
 impl Call for Rewind {

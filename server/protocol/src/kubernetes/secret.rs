@@ -9,6 +9,7 @@ use crate::secret_text::{self, SecretText};
 
 /// Puts a `Secret` in force.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ApplySecret {
     /// Which one.
@@ -29,6 +30,7 @@ pub struct ApplySecret {
 
 /// A version that an object has had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ExpectedVersion {
     /// Its number.
@@ -39,6 +41,7 @@ pub struct ExpectedVersion {
 
 /// Where a secret's value comes from.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum SecretSource {
     /// The server makes it. A new recipe applies to the next version; it makes none by itself.
@@ -75,6 +78,7 @@ pub enum SecretSource {
 
 /// The place in a Kubernetes Secret that a value was taken over from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TakenFrom {
     /// Name of the Kubernetes Secret, in the namespace of the object.
     pub name: String,
@@ -85,6 +89,7 @@ pub struct TakenFrom {
 
 /// How a value is made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Recipe {
     /// One value.
@@ -95,6 +100,7 @@ pub enum Recipe {
 
 /// One field of a structured value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecipeField {
     /// Its name.
     pub name: String,
@@ -104,6 +110,7 @@ pub struct RecipeField {
 
 /// Content of one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum FieldContent {
     /// Made by the server.
@@ -114,6 +121,7 @@ pub enum FieldContent {
 
 /// How random text is made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Generator {
     /// Characters; not used for a UUID.
     pub length: u32,
@@ -123,6 +131,7 @@ pub struct Generator {
 
 /// Which characters a generated value has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Charset {
     /// Letters and digits.
     Alphanumeric,
@@ -137,6 +146,7 @@ pub enum Charset {
 
 /// When a new value is due.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Rotation {
     /// So long after the last version, in seconds.
@@ -149,6 +159,7 @@ pub struct Rotation {
 
 /// A `Secret` as the server holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SecretState {
     /// The secret's id.

@@ -12,6 +12,7 @@ use crate::policy::{Approver, CoSign, CountedBy, Day, PolicyDocument, RateCap, T
 ///
 /// `ttlExpiresAt`, `ttlMaxReads` and `rotateAfterReads` have no switch: they are on when they are given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "the switches of the public protocol")]
 pub struct PolicyObject {
@@ -223,6 +224,7 @@ fn given<T: Clone>(value: Option<&T>, field: &str, switch: &str, example: &str) 
 
 /// Answer of a list of policies.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PolicyList {
     /// By name.
     pub policies: Vec<PolicyView>,
@@ -230,6 +232,7 @@ pub struct PolicyList {
 
 /// A policy as the server holds it.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyView {
     /// Its id, a UUID.
@@ -254,6 +257,7 @@ pub struct PolicyView {
 
 /// A policy, and what it guards.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PolicyDetail {
     /// The policy.
     #[serde(flatten)]
@@ -264,6 +268,7 @@ pub struct PolicyDetail {
 
 /// A secret that a policy guards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BoundSecret {
     /// Its id.
     pub id: SecretId,
@@ -273,6 +278,7 @@ pub struct BoundSecret {
 
 /// A policy is gone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PolicyDeleted {
     /// Which one.
     pub id: String,
@@ -282,6 +288,7 @@ pub struct PolicyDeleted {
 
 /// Which policy is to guard a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BindPolicy {
     /// Its id; of the secret's project.
@@ -290,6 +297,7 @@ pub struct BindPolicy {
 
 /// Which policy guards a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Binding {
     /// The secret.

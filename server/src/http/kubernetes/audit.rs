@@ -4,12 +4,12 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, post};
 use sikkerkey_protocol::Call;
-use sikkerkey_protocol::kubernetes::AuditOf;
+use sikkerkey_protocol::kubernetes::{AuditOf, Audited};
 
 use crate::app::App;
 use crate::decision::Context;
+use crate::http::route::{Route, Signer, Verb};
 use crate::http::success::ok;
 use crate::http::{agent, signed};
 use crate::model::agent::Agent;
@@ -17,11 +17,12 @@ use crate::usecase::kubernetes::audit::{Wanted, look, wanted};
 use crate::usecase::source::Source;
 
 /// The route.
-pub(super) fn route() -> MethodRouter<App> {
-    post(async move |State(app): State<App>, request: Request<Body>| match decided(&app, request).await {
+pub(super) fn route() -> Route {
+    let handler = async |State(app): State<App>, request: Request<Body>| match decided(&app, request).await {
         Ok(wanted) => ok(look(&app, wanted).await),
         Err(response) => response,
-    })
+    };
+    Route::new(Verb::Post, AuditOf::PATH, Signer::Operator, handler).takes::<AuditOf>().answers::<Audited>()
 }
 
 async fn decided(app: &App, request: Request<Body>) -> Result<Wanted, Response> {

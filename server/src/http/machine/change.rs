@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
 use axum::response::Response;
-use axum::routing::{MethodRouter, post};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sikkerkey_protocol::Call;
@@ -12,6 +12,7 @@ use sikkerkey_protocol::Call;
 use crate::app::App;
 use crate::audit::entry::Actor;
 use crate::decision::{Context, Decided};
+use crate::http::route::{Route, Signer, Verb};
 use crate::http::success::ok;
 use crate::http::{agent, signed};
 use crate::model::machine::Machine;
@@ -22,12 +23,13 @@ use crate::writer::ChangeRequest;
 type MachineUseCase<C> = fn(&Context<'_>, &Machine, Source, C) -> Decided<<C as Call>::Answer>;
 
 /// The route of a call by which a machine changes itself.
-pub(super) fn call<C>(decide: MachineUseCase<C>) -> MethodRouter<App>
+pub(super) fn call<C>(decide: MachineUseCase<C>) -> Route
 where
-    C: Call + DeserializeOwned + Send + 'static,
-    C::Answer: Serialize + Send + 'static,
+    C: Call + DeserializeOwned + JsonSchema + Send + 'static,
+    C::Answer: Serialize + JsonSchema + Send + 'static,
 {
-    post(async move |State(app): State<App>, request: Request<Body>| run(&app, request, C::PATH, decide).await)
+    let handler = async move |State(app): State<App>, request: Request<Body>| run(&app, request, C::PATH, decide).await;
+    Route::new(Verb::Post, C::PATH, Signer::Machine, handler).takes::<C>().answers::<C::Answer>()
 }
 
 /// Receives a request, and lets the machine that signed it change something. `what` names the route.

@@ -1,5 +1,7 @@
 //! Access policies.
 
+use sikkerkey_protocol::management::Scope;
+
 use super::{Route, filled, plain};
 use crate::http::agent::parse;
 use crate::policy::written::Changes;
@@ -8,14 +10,19 @@ use crate::usecase::management::policy;
 
 pub(super) fn routes() -> [Route; 8] {
     [
-        plain("GET /v1/ai/projects/{project}/policies", policy::list),
-        filled("POST /v1/ai/projects/{project}/policies", changes, policy::create),
-        plain("GET /v1/ai/projects/{project}/policies/{policy}", policy::get),
-        filled("POST /v1/ai/projects/{project}/policies/{policy}/update", changes, policy::update),
-        plain("POST /v1/ai/projects/{project}/policies/{policy}/delete", policy::delete),
-        plain("GET /v1/ai/secrets/{secret}/binding", policy::binding),
-        filled("POST /v1/ai/secrets/{secret}/binding", parse, policy::bind),
-        plain("POST /v1/ai/secrets/{secret}/binding/delete", policy::unbind),
+        plain(Scope::PoliciesRead, "GET /v1/ai/projects/{project}/policies", policy::list),
+        filled(Scope::PoliciesWrite, "POST /v1/ai/projects/{project}/policies", changes, policy::create),
+        plain(Scope::PoliciesRead, "GET /v1/ai/projects/{project}/policies/{policy}", policy::get),
+        filled(
+            Scope::PoliciesWrite,
+            "POST /v1/ai/projects/{project}/policies/{policy}/update",
+            changes,
+            policy::update,
+        ),
+        plain(Scope::PoliciesWrite, "POST /v1/ai/projects/{project}/policies/{policy}/delete", policy::delete),
+        plain(Scope::PoliciesRead, "GET /v1/ai/secrets/{secret}/binding", policy::binding),
+        filled(Scope::PoliciesWrite, "POST /v1/ai/secrets/{secret}/binding", parse, policy::bind),
+        plain(Scope::PoliciesWrite, "POST /v1/ai/secrets/{secret}/binding/delete", policy::unbind),
     ]
 }
 

@@ -1,5 +1,7 @@
 //! An operator's replica logs in with a token of its cluster.
 
+use std::collections::BTreeSet;
+
 use sikkerkey_protocol::canonical::{Purpose, possession, sha256_hex};
 use sikkerkey_protocol::kubernetes::{LoggedIn, Login};
 
@@ -32,6 +34,7 @@ pub fn login(context: &Context<'_>, source: Source, request: Login) -> Decided<L
     require_unused(context.state, &request.public_key)?;
 
     let cluster = verified.cluster;
+    // What it may do follows from its cluster.
     let agent = Agent {
         id: fresh_uuid(context)?,
         vault: cluster.vault.clone(),
@@ -42,6 +45,10 @@ pub fn login(context: &Context<'_>, source: Source, request: Login) -> Decided<L
         enabled: true,
         expires_at: Some(verified.expires_at),
         pod: Some(verified.pod),
+        scopes: Some(BTreeSet::new()),
+        projects: None,
+        created_at: Some(context.now),
+        earlier_names: Vec::new(),
     };
     let mut steps = Steps::default();
     steps.audit.push(Entry {

@@ -191,6 +191,7 @@ fn pin(
             hostname: None,
             enrolled_by: None,
             approved_by_person: false,
+            host: None,
         },
     };
     if waiting.is_none_or(|held| **held != machine) {

@@ -72,7 +72,7 @@ pub(super) fn of_secret(context: &Context<'_>, secret: &Secret) -> SecretState {
         version: secret.version,
         version_time: secret.version_time.map(|it| it.0),
         next_rotation: schedule.next.map(|it| it.0),
-        rotation_due_since: schedule.next.filter(|_| secret.recipe.is_none() && schedule.is_due(now)).map(|it| it.0),
+        rotation_due_since: schedule.next.filter(|_| !secret.is_made_here() && schedule.is_due(now)).map(|it| it.0),
         field_names: secret.field_names.clone(),
         taken_from: match &secret.origin {
             Some(ValueOrigin::Taken(from)) => Some(from.clone()),

@@ -55,7 +55,7 @@ fn office() -> Value {
 impl World {
     fn run<T>(&mut self, ask: impl FnOnce(&Context<'_>, &Manager<'_>) -> Decided<T>) -> Result<T, Refusal> {
         let agent = agent();
-        let manager = Manager::admit(&agent, source())?;
+        let manager = Manager::admit(&agent, source(), None)?;
         self.bench.run(|context| ask(context, &manager))
     }
 
@@ -207,10 +207,35 @@ fn what_is_in_another_vault_and_what_is_nowhere_are_the_same() {
 }
 
 #[test]
+fn an_agent_does_what_its_scopes_say_in_the_projects_of_its_list() {
+    let world = world();
+    let scoped = Agent { scopes: Some([Scope::PoliciesRead].into()), ..agent() };
+    assert!(Manager::admit(&scoped, source(), Some(Scope::PoliciesRead)).is_ok());
+    let text = "this needs the scope projects.policies.write: a person gives it with sikkerkey-server admin agent";
+    let write = Some(Scope::PoliciesWrite);
+    refused(Manager::admit(&scoped, source(), write), RefusalKind::Forbidden, None, text);
+    // One that is older than scopes may what it always did.
+    let before = serde_json::to_value(agent()).map(|mut it| {
+        it.as_object_mut().unwrap().retain(|field, _| field != "scopes" && field != "projects");
+        it
+    });
+    let before: Agent = serde_json::from_value(before.unwrap()).unwrap();
+    assert!(Manager::admit(&before, source(), write).is_ok());
+
+    let listed = Agent { projects: Some(["proj_other".parse().unwrap()].into()), ..agent() };
+    let manager = Manager::admit(&listed, source(), None).unwrap();
+    let context = world.bench.context();
+    let text = "this vault has no project of that id";
+    refused(manager.project(&context, &world.project).map(drop), RefusalKind::NotFound, None, text);
+    let text = "this vault has no secret of that id";
+    refused(manager.secret(&context, &world.secret).map(drop), RefusalKind::NotFound, None, text);
+}
+
+#[test]
 fn an_operator_is_told_where_its_routes_are() {
     let operator = Bench::agent("prod");
     let text = "this agent speaks for cluster prod, and this route is for agents of people: apply an object there, or make an agent token without --cluster";
-    refused(Manager::admit(&operator, source()), RefusalKind::Forbidden, None, text);
+    refused(Manager::admit(&operator, source(), None), RefusalKind::Forbidden, None, text);
 }
 
 #[test]
