@@ -20,6 +20,7 @@ use crate::bench::Bench;
 use crate::bench::latency::Latencies;
 use crate::bench::notes::Notes;
 use crate::bench::row::{Better, Row, Unit, short};
+use crate::wait::wait_for;
 
 /// Each host reads all that it may read once in this time.
 const ROUND: Duration = Duration::from_secs(10);
@@ -102,8 +103,8 @@ impl Stage<'_> {
         self.installation.server.kill().await?;
         tokio::time::sleep(self.bench.scale.outage).await;
         self.installation.server.restart().await?;
-        self.installation.operator_ready().await?;
-        readers.round(Duration::from_secs(1)).await?;
+        let again = async || readers.round(Duration::from_secs(1)).await.map_err(|error| format!("{error:#}"));
+        wait_for("the server to answer again", BOUND, again).await?;
         self.sight.all_ready(readers.objects() + self.bench.scale.newcomers, BOUND).await
     }
 }
