@@ -102,7 +102,7 @@ pub fn topics(state: &State, change: &Change) -> Vec<Topic> {
         }
         Change::Remove(key) => removed(state, key),
         Change::PutVersion(version) => of_secret(state, &version.secret).into_iter().collect(),
-        Change::WrapMaster(_) => Vec::new(),
+        Change::ForgetVersion(..) | Change::WrapMaster(_) => Vec::new(),
     }
 }
 
@@ -137,7 +137,10 @@ fn topics_of(state: &State, entity: &Entity) -> Option<Topic> {
         | Entity::Application(_)
         | Entity::Canary(_)
         | Entity::EnrolmentToken(_)
-        | Entity::SealingKey(_) => None,
+        | Entity::SealingKey(_)
+        | Entity::Webhook(_)
+        | Entity::WebhookProgress(_)
+        | Entity::Alerts(_) => None,
     }
 }
 

@@ -11,8 +11,10 @@
 
 mod allowlist;
 mod audit;
+mod audit_query;
 mod away;
 mod backup;
+mod by_hand;
 mod canary;
 mod cli_routes;
 mod clocks;
@@ -41,6 +43,7 @@ mod policy_replicas;
 mod process;
 mod questions;
 mod reads;
+mod receiver;
 mod refusals;
 mod replay;
 mod replicas;
@@ -57,4 +60,5 @@ mod tampering;
 mod tls;
 mod walk;
 mod weapon;
+mod webhooks;
 mod wire;
