@@ -16,6 +16,7 @@ mod away;
 mod backup;
 mod by_hand;
 mod canary;
+mod caps;
 mod cli_routes;
 mod clocks;
 mod co_sign;
