@@ -28,19 +28,19 @@ const VALUE: usize = 32;
 pub(in crate::bench) struct Hosts {
     pub(in crate::bench) namespaces: usize,
     /// Of each namespace.
-    pub(in crate::bench) hosts: usize,
+    pub(in crate::bench) machines: usize,
     /// Of each namespace.
     pub(in crate::bench) secrets: usize,
 }
 
 impl Hosts {
     pub(super) fn grants(self) -> usize {
-        self.namespaces * self.hosts * self.secrets
+        self.namespaces * self.machines * self.secrets
     }
 
     /// Objects of the kinds.
     pub(super) fn objects(self) -> usize {
-        self.grants() + self.namespaces * (self.hosts + self.secrets)
+        self.grants() + self.namespaces * (self.machines + self.secrets)
     }
 
     /// Creates them all.
@@ -58,11 +58,11 @@ impl Hosts {
         let secret_name = |s| format!("secret-{s}");
         let secrets = (0..self.secrets)
             .map(|s| own("Secret", secret_name(s), json!({"source": {"generate": {"length": VALUE}}})));
-        let hosts = (0..self.hosts).map(|h| {
+        let hosts = (0..self.machines).map(|h| {
             let public_key = key(self.number(n, h)).public_key().to_string();
             own("Machine", host_name(h), json!({"host": {"publicKey": public_key}}))
         });
-        let grants = (0..self.hosts * self.secrets).map(|g| {
+        let grants = (0..self.machines * self.secrets).map(|g| {
             let (h, s) = (g / self.secrets, g % self.secrets);
             let spec = json!({"machineRef": {"name": host_name(h)}, "secretRefs": [{"name": secret_name(s)}]});
             own("Grant", format!("grant-{g}"), spec)
@@ -72,7 +72,7 @@ impl Hosts {
 
     /// By which a host's key is made.
     fn number(self, namespace: usize, host: usize) -> usize {
-        namespace * self.hosts + host
+        namespace * self.machines + host
     }
 }
 
@@ -105,7 +105,7 @@ impl Readers {
                 ids.push((hosts.number(n, host), id));
             }
         }
-        ensure!(ids.len() == hosts.namespaces * hosts.hosts, "there are {} hosts", ids.len());
+        ensure!(ids.len() == hosts.namespaces * hosts.machines, "there are {} hosts", ids.len());
         Ok(Self { hosts, ids: Arc::new(ids), address, tls })
     }
 
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn every_grant_is_of_a_pair_of_its_own_and_no_two_hosts_have_one_key() {
-        let hosts = Hosts { namespaces: 2, hosts: 3, secrets: 4 };
+        let hosts = Hosts { namespaces: 2, machines: 3, secrets: 4 };
         let all: Vec<Value> = (0..2).flat_map(|n| hosts.team(n)).collect();
         assert_eq!(all.len(), hosts.objects());
         let of = |kind: &'static str| all.iter().filter(move |object| object["kind"] == kind);
