@@ -137,7 +137,10 @@ fn topics_of(state: &State, entity: &Entity) -> Option<Topic> {
         | Entity::Application(_)
         | Entity::Canary(_)
         | Entity::EnrolmentToken(_)
-        | Entity::SealingKey(_) => None,
+        | Entity::SealingKey(_)
+        | Entity::Webhook(_)
+        | Entity::WebhookProgress(_)
+        | Entity::Alerts(_) => None,
     }
 }
 

@@ -26,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::rates::{Rate, Rates};
 use crate::store::{DataDirectory, Database, Store, StoreError};
 use crate::verify::Verifier;
+use crate::webhook::sender::Sender;
 use crate::writer::{self, Writer, WriterTask};
 
 /// Sidecars that may wait for news at the same time. Whoever comes beyond it is told to ask again later.
@@ -82,6 +83,8 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// Sends deliveries to webhooks.
+    pub webhooks: Arc<Sender>,
 }
 
 impl Options {
@@ -98,6 +101,7 @@ impl Options {
             metrics: Arc::default(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
+            webhooks: Arc::default(),
         }
     }
 }
@@ -172,6 +176,7 @@ impl Engine {
             public_url: options.public_url,
             waiting: Semaphore::new(WAITING),
             checkpoints: OnceLock::new(),
+            webhooks: options.webhooks,
             shutdown,
         });
         let writer = tokio::spawn(task.run(stopped));

@@ -24,6 +24,7 @@ pub mod secret;
 pub mod spend;
 pub mod token;
 pub mod version;
+pub mod webhook;
 
 use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::id::SecretId;
@@ -54,6 +55,9 @@ pub enum Entity {
     Allowlist(allowlist::Allowlist),
     EnrolmentToken(enrolment::EnrolmentToken),
     SealingKey(sealing_key::SealingKey),
+    Webhook(webhook::Webhook),
+    WebhookProgress(webhook::Progress),
+    Alerts(webhook::Alerts),
 }
 
 /// The kind of an [`Entity`]: the first half of its key.
@@ -80,6 +84,9 @@ pub enum EntityKind {
     Allowlist,
     EnrolmentToken,
     SealingKey,
+    Webhook,
+    WebhookProgress,
+    Alerts,
 }
 
 /// Kind and id of an [`Entity`].
@@ -122,6 +129,9 @@ impl Entity {
             Self::Allowlist(it) => (EntityKind::Allowlist, it.vault.to_string()),
             Self::EnrolmentToken(it) => (EntityKind::EnrolmentToken, it.id.clone()),
             Self::SealingKey(it) => (EntityKind::SealingKey, it.id.clone()),
+            Self::Webhook(it) => (EntityKind::Webhook, it.id.clone()),
+            Self::WebhookProgress(it) => (EntityKind::WebhookProgress, it.webhook.clone()),
+            Self::Alerts(it) => (EntityKind::Alerts, it.vault.to_string()),
         };
         EntityKey { kind, id }
     }

@@ -7,6 +7,7 @@ mod co_sign;
 mod people;
 mod sealing_key;
 pub mod undo;
+mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::model::sealing_key::SealingKey;
 use crate::model::secret::{Secret, SecretPhase};
 use crate::model::token::Token;
 use crate::model::version::Sealed;
+use crate::model::webhook::{Alerts, Progress, Webhook};
 use crate::model::{Change, Entity, EntityKey, EntityKind};
 
 /// Everything the server knows. See the module's page.
@@ -77,6 +79,12 @@ pub struct State {
     pub enrolment_tokens: HashMap<String, EnrolmentToken>,
     /// By id.
     pub sealing_keys: BTreeMap<String, SealingKey>,
+    /// By id.
+    pub webhooks: BTreeMap<String, Webhook>,
+    /// By the id of their webhooks.
+    pub webhook_progress: HashMap<String, Progress>,
+    /// By vault.
+    pub alerts: HashMap<VaultId, Alerts>,
     /// The newest version of each secret that has one.
     values: HashMap<SecretId, Arc<Sealed>>,
 
@@ -296,6 +304,9 @@ impl State {
             Entity::Allowlist(it) => drop(self.allowlists.insert(it.vault.clone(), it)),
             Entity::EnrolmentToken(it) => self.put_enrolment_token(it),
             Entity::SealingKey(it) => drop(self.sealing_keys.insert(id, it)),
+            Entity::Webhook(it) => drop(self.webhooks.insert(id, it)),
+            Entity::WebhookProgress(it) => drop(self.webhook_progress.insert(id, it)),
+            Entity::Alerts(it) => drop(self.alerts.insert(it.vault.clone(), it)),
         }
     }
 
@@ -356,6 +367,9 @@ impl State {
             EntityKind::Allowlist => drop(parsed(id).and_then(|id: VaultId| self.allowlists.remove(&id))),
             EntityKind::EnrolmentToken => self.remove_enrolment_token(id),
             EntityKind::SealingKey => drop(self.sealing_keys.remove(id)),
+            EntityKind::Webhook => drop(self.webhooks.remove(id)),
+            EntityKind::WebhookProgress => drop(self.webhook_progress.remove(id)),
+            EntityKind::Alerts => drop(parsed(id).and_then(|id: VaultId| self.alerts.remove(&id))),
         }
     }
 

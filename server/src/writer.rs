@@ -14,6 +14,7 @@
 //! unavailable, and the server is not ready until a write succeeds. A panic in here ends the process: a server that
 //! cannot write must not pretend.
 
+mod alert;
 mod archived;
 mod catch_up;
 mod change;

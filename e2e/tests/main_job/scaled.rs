@@ -1,4 +1,4 @@
-//! A Deployment of injected pods that a HorizontalPodAutoscaler scales.
+//! A Deployment of injected pods that a `HorizontalPodAutoscaler` scales.
 
 use serde_json::{Value, json};
 use sikkerkey_e2e::wait::wait_for;

@@ -9,9 +9,10 @@ use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, VaultId};
 use sikkerkey_protocol::key::PublicKey;
 
 use super::Request;
+use super::alert::Alert;
 use super::allowlist::Allowlist;
 use super::application::Application;
-use super::audit::{Bound, instant};
+use super::audit::{Audit, instant};
 use super::canary::Canary;
 use super::co_sign::CoSign;
 use super::enrolment_token::EnrolmentToken;
@@ -22,6 +23,7 @@ use super::project::Project;
 use super::sealing_key::SealingKey;
 use super::secret::{Secret, SecretRequest};
 use super::trash::Trash;
+use super::webhook::Webhook;
 use crate::model::account::Standing;
 use crate::model::millis::Millis;
 
@@ -114,6 +116,12 @@ pub enum Command {
         #[arg(long, value_parser = instant)]
         to: Option<Millis>,
     },
+    /// Webhooks: web servers that are told what happens in a vault.
+    #[command(subcommand)]
+    Webhook(Webhook),
+    /// Alerts: which actions are told in the server's log, and by webhooks that name none of their own.
+    #[command(subcommand)]
+    Alert(Alert),
     /// Accounts: the owners of vaults.
     #[command(subcommand)]
     Account(Account),
@@ -179,27 +187,6 @@ pub struct Restore {
 pub enum Seal {
     /// Whether the server has its root key, and which one wraps the master key.
     Status,
-}
-
-/// The audit.
-#[derive(Debug, Subcommand)]
-pub enum Audit {
-    /// How checkpoints and anchors stand.
-    Status,
-    /// Makes a checkpoint now.
-    Checkpoint,
-    /// Writes rows to a file that can be checked by itself: `verify-audit --from-export FILE --public-key KEY`.
-    Export {
-        /// From here on: the number of a row, a day (YYYY-MM-DD, in UTC) or RFC 3339; left out: from the first row.
-        #[arg(long)]
-        from: Option<Bound>,
-        /// Up to here: the number of a row, included; or an instant, not included; left out: up to the last row.
-        #[arg(long)]
-        to: Option<Bound>,
-        /// The new file. Made by the server when it runs, for its owner alone.
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
-    },
 }
 
 /// What is checked.
@@ -391,11 +378,9 @@ impl Command {
             Self::EnrolmentToken(it) => Request::EnrolmentToken(it),
             Self::Adopt { cluster, namespace, uid } => Request::Adopt { cluster, namespace, uid },
             Self::Audit { limit, machine, command: None } => Request::Audit { limit, machine },
-            Self::Audit { command: Some(Audit::Status), .. } => Request::AuditStatus,
-            Self::Audit { command: Some(Audit::Checkpoint), .. } => Request::AuditCheckpoint,
-            Self::Audit { command: Some(Audit::Export { from, to, out }), .. } => {
-                Request::AuditExport { from, to, out: absolute(&out)? }
-            }
+            Self::Audit { command: Some(it), .. } => it.into_request()?,
+            Self::Webhook(it) => Request::Webhook(it),
+            Self::Alert(it) => Request::Alert(it),
             Self::AuditKey => Request::AuditKey,
             Self::VerifyAudit(it) => Request::VerifyAudit {
                 anchor: it.anchor.as_deref().map(absolute).transpose()?,
@@ -429,6 +414,6 @@ impl Command {
 }
 
 /// The server works in another directory.
-fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+pub(super) fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::audit::{export, verify};
+use super::audit::{export, query, verify};
 use super::{
-    Answer, Request, allowlist, application, audit, backup, canary, co_sign, enrolment_token, explain, grant, keys,
-    listing, policy, project, sealing_key, secret,
+    Answer, Request, alert, allowlist, application, audit, backup, canary, co_sign, enrolment_token, explain, grant,
+    keys, listing, policy, project, sealing_key, secret, webhook,
 };
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
@@ -60,6 +60,9 @@ async fn dispatch(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         Request::Explain(it) => explain::answer(desk, &it),
         Request::Canary(it) => canary::execute(desk, it).await,
         Request::IpAllowlist(it) => allowlist::execute(desk, it).await,
+        Request::Webhook(it) => webhook::execute(desk, it).await,
+        Request::Alert(it) => alert::execute(desk, it).await,
+        Request::AuditQuery { vault, query, format } => query::answer(desk, vault, &query, format).await,
         Request::SealingKey(it) => sealing_key::execute(desk, it).await,
         Request::EnrolmentToken(it) => enrolment_token::execute(desk, it).await,
         other => change(desk, other).await,
@@ -148,6 +151,9 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         | Request::IpAllowlist(_)
         | Request::EnrolmentToken(_)
         | Request::SealingKey(_)
+        | Request::Webhook(_)
+        | Request::Alert(_)
+        | Request::AuditQuery { .. }
         | Request::RotateRootKey { .. }
         | Request::RotateProjectKey { .. }
         | Request::SealStatus

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, VaultId};
+use sikkerkey_protocol::management::{AuditQuery, ExportFormat};
 
+use super::alert::Alert;
 use super::allowlist::Allowlist;
 use super::application::Application;
 use super::audit::Bound;
@@ -17,6 +19,7 @@ use super::policy::PolicyRequest;
 use super::project::Project;
 use super::sealing_key::SealingKey;
 use super::secret::SecretRequest;
+use super::webhook::Webhook;
 use crate::model::account::Standing;
 use crate::model::millis::Millis;
 
@@ -53,6 +56,9 @@ pub enum Request {
     Adopt { cluster: String, namespace: Option<String>, uid: Option<String> },
     Audit { limit: u32, machine: Option<MachineId> },
     VerifyAudit { anchor: Option<PathBuf>, archive: Option<PathBuf> },
+    AuditQuery { vault: Option<VaultId>, query: Box<AuditQuery>, format: Option<ExportFormat> },
+    Webhook(Webhook),
+    Alert(Alert),
     AuditKey,
     AuditStatus,
     AuditCheckpoint,

@@ -26,6 +26,7 @@ pub struct Keyring {
     master: Master,
     wrap: Key,
     sealing: Key,
+    webhooks: Key,
     rows: MacKey,
     audit: MacKey,
     audit_signer: MachineKey,
@@ -57,6 +58,7 @@ impl Keyring {
         Self {
             wrap: derive("wrap project keys"),
             sealing: derive("wrap sealing keys"),
+            webhooks: derive("wrap webhook secrets"),
             rows: MacKey::new(derive("authenticate rows")),
             audit: MacKey::new(derive("chain the audit")),
             audit_signer: MachineKey::from_seed(&derive("audit checkpoint signing")),
@@ -97,6 +99,27 @@ impl Keyring {
     pub fn sealing_key(&self, key: &SealingKey) -> Result<SealingPrivateKey, CryptoError> {
         let place = Place::SealingKey(&key.vault, &key.id);
         envelope::open_key(&self.sealing, place, &key.wrapped_key).map(SealingPrivateKey::from_bytes)
+    }
+
+    /// A new secret of a webhook, wrapped for `id`, and the secret itself: 64 hex digits.
+    pub fn new_webhook_secret(
+        &self,
+        vault: &VaultId,
+        id: &str,
+        entropy: &dyn Entropy,
+    ) -> Result<(Vec<u8>, SecretText), CryptoError> {
+        let secret = entropy::text(entropy, b"0123456789abcdef", 64);
+        let wrapped = envelope::seal(&self.webhooks, Place::WebhookSecret(vault, id), secret.as_bytes(), entropy)?;
+        Ok((wrapped, secret.into()))
+    }
+
+    /// The secret of a webhook.
+    pub fn webhook_secret(&self, vault: &VaultId, id: &str, wrapped: &[u8]) -> Result<SecretText, CryptoError> {
+        let mut bytes = envelope::open(&self.webhooks, Place::WebhookSecret(vault, id), wrapped)?;
+        String::from_utf8(std::mem::take(&mut *bytes)).map(SecretText::new).map_err(|error| {
+            error.into_bytes().zeroize();
+            CryptoError::Open
+        })
     }
 
     /// Takes a version's data key from under the key that `from` holds to under the one that `to` holds: the same project

@@ -18,6 +18,9 @@ use crate::model::{Entity, EntityKey, EntityKind};
 
 /// How long a row of the log is kept, in milliseconds. A server that was away for longer reads everything anew.
 const LOG_LIFE: i64 = 10 * 60_000;
+/// How long counts of reads are kept, in hours.
+const READS_LIFE: i64 = 3 * 366 * 24;
+const HOUR: i64 = 3_600_000;
 
 /// What this server knows of the rows in the database.
 pub(super) struct Book {
@@ -37,6 +40,7 @@ pub(super) struct Page {
     pub(super) delivered: String,
     pub(super) activity: String,
     pub(super) audit: String,
+    pub(super) reads: String,
     pub(super) head: String,
     pub(super) log: Option<LogRow>,
     /// In their order.
@@ -69,6 +73,8 @@ pub(super) enum Rarely {
     ForgetNonces,
     /// Rows of the log from before this instant.
     ForgetLog,
+    /// Counts of reads of before this hour.
+    ForgetReads,
 }
 
 /// The parameter of a [`Rarely`].
@@ -222,6 +228,7 @@ impl Book {
             (Rarely::DropAudit, audit_base),
             (Rarely::ForgetNonces, purge),
             (Rarely::ForgetLog, purge.filter(|_| self.is_shared).map(|_| time - LOG_LIFE)),
+            (Rarely::ForgetReads, purge.map(|_| time.div_euclid(HOUR) - READS_LIFE)),
         ];
         let texts = texts.into_iter().filter_map(|(what, text)| Some((what, Argument::Text(text?))));
         let integers = integers.into_iter().filter_map(|(what, number)| Some((what, Argument::Integer(number?))));
@@ -231,6 +238,7 @@ impl Book {
             delivered: json(&delivered.collect::<Vec<_>>())?,
             activity: json(&activity.collect::<Vec<_>>())?,
             audit: json(&audit.collect::<Vec<_>>())?,
+            reads: json(&rows.reads)?,
             head: next.encode(self.keyring.rows()).map_err(StoreError::Encode)?,
             log: None,
             rare,

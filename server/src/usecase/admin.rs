@@ -35,7 +35,7 @@ fn by_person(action: Action, vault: Option<&VaultId>, detail: String) -> Entry {
     Entry { vault: vault.cloned(), detail, ..Entry::new(action, Actor::Administrator) }
 }
 
-fn find_vault<'a>(context: &Context<'a>, id: &VaultId) -> Result<&'a Vault, Refusal> {
+pub(crate) fn find_vault<'a>(context: &Context<'a>, id: &VaultId) -> Result<&'a Vault, Refusal> {
     context.state.vaults.get(id).ok_or_else(|| not_found(format!("there is no vault {id}: vault list shows them")))
 }
 

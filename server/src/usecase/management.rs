@@ -5,12 +5,16 @@
 //! for a cluster has routes of its own ([`super::kubernetes`]) and is refused here: what it decides comes from objects.
 //! Nothing here answers a value.
 
+pub mod alerts;
+pub mod audit;
 pub mod canary;
 pub mod explain;
 pub mod policy;
 pub mod schedule;
 pub mod secret;
+pub mod stats;
 pub mod trash;
+pub mod webhook;
 
 use std::collections::BTreeSet;
 
@@ -97,6 +101,11 @@ impl<'a> Manager<'a> {
             steps.audit.push(self.looked(project, detail()));
         }
         steps
+    }
+
+    /// The row of a request that only looks at what belongs to the vault as a whole.
+    fn looked_at_vault(&self, detail: String) -> Entry {
+        self.author().entry(Action::ManagementRead, self.vault, detail)
     }
 
     /// The row of a request that only looks.

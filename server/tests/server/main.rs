@@ -11,6 +11,7 @@
 
 mod allowlist;
 mod audit;
+mod audit_query;
 mod away;
 mod backup;
 mod by_hand;
@@ -42,6 +43,7 @@ mod policy_replicas;
 mod process;
 mod questions;
 mod reads;
+mod receiver;
 mod refusals;
 mod replay;
 mod replicas;
@@ -58,4 +60,5 @@ mod tampering;
 mod tls;
 mod walk;
 mod weapon;
+mod webhooks;
 mod wire;
