@@ -1,5 +1,6 @@
 //! What the server does, one operation a file. Nothing here knows HTTP or SQL.
 
+pub mod account;
 pub mod admin;
 mod admit;
 pub mod agent_register;

@@ -124,6 +124,9 @@ fn forget(context: &Context<'_>, steps: &mut Steps) {
     for token in state.enrolment_tokens.values().filter(|it| ended(Some(it.expires_at), ENROLMENT_TOKEN_SECONDS, now)) {
         steps.remove(EntityKind::EnrolmentToken, &token.id);
     }
+    for session in state.sessions.values().filter(|it| it.has_ended(now)) {
+        steps.remove(EntityKind::Session, &session.id);
+    }
     for agent in state.agents.values().filter(|it| ended(it.expires_at, ENDED_SECONDS, now)) {
         steps.remove(EntityKind::Agent, &agent.id);
     }
