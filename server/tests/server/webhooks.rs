@@ -61,7 +61,7 @@ async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMu
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(Duration::from_secs(60), waited).await.unwrap_or_else(|_| panic!("in vain: {what}"))
+    timeout(Duration::from_mins(1), waited).await.unwrap_or_else(|_| panic!("in vain: {what}"))
 }
 
 fn loopback() -> Vec<ipnet::IpNet> {

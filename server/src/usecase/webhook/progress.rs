@@ -19,7 +19,8 @@ pub struct Rules {
     pub longest_pause: Duration,
     /// After how many failures in a row it is switched off.
     pub most_failures: u32,
-    /// For how long a server has a webhook for itself.
+    /// For how long a server has a webhook for itself. It is renewed after a third of it, and a delivery that begins then
+    /// ends before the rest of it does: longer than one and a half [`PATIENCE`](crate::webhook::sender::PATIENCE).
     pub lease: Duration,
 }
 
@@ -30,7 +31,7 @@ impl Default for Rules {
             longest_pause: Duration::from_hours(1),
             // About a day.
             most_failures: 36,
-            lease: Duration::from_mins(1),
+            lease: Duration::from_secs(20),
         }
     }
 }

@@ -213,7 +213,7 @@ fn one_server_at_a_time_has_a_webhook() {
     assert_eq!(ask(&mut bench, 7, "b"), Claim::Refused);
     assert_eq!(ask(&mut bench, 8, "a"), Claim::Granted(8));
     // It was killed.
-    bench.now = bench.now.plus_seconds(60);
+    bench.now = bench.now.plus_seconds(20);
     assert_eq!(ask(&mut bench, 7, "b"), Claim::Granted(7));
     // What is told already is not told again.
     let it = Advance { after: 9, delivered_at: None, lease: None };
@@ -228,6 +228,10 @@ fn one_server_at_a_time_has_a_webhook() {
     assert_eq!(ask(&mut bench, 9, "b"), Claim::Refused);
 }
 
+fn unchanged<T>(it: Decided<T>) -> bool {
+    it.is_ok_and(|Decision { changes, audit, .. }| changes.is_empty() && audit.is_empty())
+}
+
 #[test]
 fn a_webhook_that_is_deleted_leaves_nothing_behind_and_is_noted_no_more() {
     let (mut bench, id) = at_five();
@@ -238,9 +242,6 @@ fn a_webhook_that_is_deleted_leaves_nothing_behind_and_is_noted_no_more() {
         })
         .unwrap();
     assert_eq!(bench.actions(), [Action::WebhookDelete]);
-    fn unchanged<T>(it: Decided<T>) -> bool {
-        it.is_ok_and(|Decision { changes, audit, .. }| changes.is_empty() && audit.is_empty())
-    }
     let it = Advance { after: 9, delivered_at: None, lease: None };
     assert!(unchanged(advance(&bench.context(), &id, it, &rules())));
     assert!(unchanged(fail(&bench.context(), &id, failure(9), &rules())));
