@@ -6,6 +6,7 @@
 
 mod audit;
 mod cluster;
+mod cosign;
 mod doctor;
 mod explain;
 mod leader_view;
@@ -23,6 +24,7 @@ use serde::Serialize;
 
 use self::audit::{AuditError, AuditOptions};
 use self::cluster::ClusterError;
+use self::cosign::{CosignError, CosignOptions};
 use self::doctor::DoctorOptions;
 use self::explain::{ExplainError, ExplainOptions};
 use self::status::StatusOptions;
@@ -47,6 +49,9 @@ enum PluginCommand {
     Explain(Box<ExplainOptions>),
     /// Tell who last read what an object is about, and who was refused, newest first; exits with 2 if it could not look
     Audit(AuditOptions),
+    /// List the reads that wait for the approval of this machine, approve and deny them, where a policy names it
+    #[command(disable_help_flag = true)]
+    Cosign(CosignOptions),
     /// Try out whether the installation works; stores nothing; exits with 1 if something does not
     Doctor(DoctorOptions),
     /// Take the operator's hold off objects, so that they can be deleted when it is gone for good
@@ -85,6 +90,9 @@ pub enum PluginError {
     /// Nobody tells who read.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// Nobody signs.
+    #[error(transparent)]
+    Cosign(#[from] CosignError),
     /// Nothing was let go of.
     #[error(transparent)]
     Uninstall(#[from] UninstallError),
@@ -130,6 +138,7 @@ pub async fn run(plugin: &Plugin) -> Result<ExitCode, PluginError> {
             };
             (text, ExitCode::SUCCESS)
         }
+        PluginCommand::Cosign(options) => return Err(cosign::run(options).into()),
         PluginCommand::Doctor(options) => {
             let diagnosis = doctor::diagnosis(options, now).await?;
             let text = match options.output {

@@ -23,8 +23,10 @@ mod policy;
 mod project;
 mod request;
 mod sealing_key;
+mod secret;
 pub(crate) mod socket;
 mod table;
+mod trash;
 mod webhook;
 
 use std::path::PathBuf;

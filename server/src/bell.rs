@@ -102,7 +102,7 @@ pub fn topics(state: &State, change: &Change) -> Vec<Topic> {
         }
         Change::Remove(key) => removed(state, key),
         Change::PutVersion(version) => of_secret(state, &version.secret).into_iter().collect(),
-        Change::WrapMaster(_) => Vec::new(),
+        Change::ForgetVersion(..) | Change::WrapMaster(_) => Vec::new(),
     }
 }
 

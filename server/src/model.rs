@@ -27,6 +27,7 @@ pub mod version;
 pub mod webhook;
 
 use serde::{Deserialize, Serialize};
+use sikkerkey_protocol::id::SecretId;
 
 use crate::crypto::master::WrappedMaster;
 
@@ -146,6 +147,8 @@ pub enum Change {
     /// Adds a version to a secret, or replaces how one is sealed. The one with the number that the secret says is the
     /// current one. The secret itself must be put before it.
     PutVersion(version::Version),
+    /// Forgets an earlier version of a secret, which is not the current one.
+    ForgetVersion(SecretId, u64),
     /// Stores the master key as another root key wraps it. Nothing in memory changes.
     WrapMaster(WrappedMaster),
 }

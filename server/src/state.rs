@@ -129,7 +129,7 @@ impl State {
                     self.values.insert(version.secret, version.sealed);
                 }
             }
-            Change::WrapMaster(_) => {}
+            Change::ForgetVersion(..) | Change::WrapMaster(_) => {}
         }
     }
 

@@ -25,7 +25,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use sikkerkey_protocol::id::{MachineId, VaultId};
+use sikkerkey_protocol::id::{MachineId, SecretId, VaultId};
 use sqlx::SqlSafeStr;
 use sqlx::migrate::MigrateError;
 
@@ -449,6 +449,7 @@ impl Rows {
         let Dirty { tallies, delivered, activity } = &self.dirty;
         self.entities.is_empty()
             && self.versions.is_empty()
+            && self.forgotten.is_empty()
             && (tallies.is_empty() && delivered.is_empty() && activity.is_empty())
             && (self.late.rows.is_empty() && self.late.counted.is_none())
             && self.last_seen.is_empty()
@@ -469,6 +470,8 @@ pub struct Rows {
     pub entities: HashMap<EntityKey, Option<Entity>>,
     /// New versions of values, and old ones under another project key.
     pub versions: Vec<Version>,
+    /// Versions that are kept no longer.
+    pub forgotten: Vec<(SecretId, u64)>,
     /// Changed counters.
     pub dirty: Dirty,
     /// Counters that are stored later than what they count.

@@ -230,10 +230,12 @@ impl Boss {
             "apiUrl": installation.server_url(), "privateKeyPath": vault.join("private.pem"),
         });
         std::fs::write(vault.join("identity.json"), identity.to_string()).unwrap();
-        Self { home, program: installation.sidecar_program().unwrap().to_owned(), ca: installation.ca_file() }
+        // The plugin of kubectl, which hands over to the program of the same release beside it.
+        let program = installation.operator_program().with_file_name("kubectl-sikkerkey");
+        Self { home, program, ca: installation.ca_file() }
     }
 
-    /// Runs the program; what it wrote, or how it refused.
+    /// Runs the plugin; what it wrote, or how it refused.
     async fn run(&self, args: &[&str]) -> Result<String, String> {
         let mut command = tokio::process::Command::new(&self.program);
         command.args(args).arg("--ca").arg(&self.ca).env("SIKKERKEY_HOME", &self.home).kill_on_drop(true);

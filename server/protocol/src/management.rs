@@ -4,13 +4,21 @@
 //! answers a value.
 
 mod audit;
+mod canary;
 mod policy;
+mod schedule;
 mod scope;
+mod secret;
 mod stats;
+mod trash;
 mod webhook;
 
 pub use self::audit::*;
+pub use self::canary::*;
 pub use self::policy::*;
+pub use self::schedule::*;
 pub use self::scope::{Scope, UnknownScope};
+pub use self::secret::*;
 pub use self::stats::*;
+pub use self::trash::*;
 pub use self::webhook::*;

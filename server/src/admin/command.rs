@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{ArgGroup, Subcommand};
-use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, SecretId, VaultId};
+use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, VaultId};
 use sikkerkey_protocol::key::PublicKey;
-use sikkerkey_protocol::secret_text::SecretText;
-use zeroize::Zeroizing;
 
+use super::Request;
 use super::alert::Alert;
 use super::allowlist::Allowlist;
 use super::application::Application;
@@ -21,10 +20,10 @@ use super::explain::Explain;
 use super::grant::Grant;
 use super::policy::Policy;
 use super::project::Project;
-use super::request::SecretContent;
 use super::sealing_key::SealingKey;
+use super::secret::{Secret, SecretRequest};
+use super::trash::Trash;
 use super::webhook::Webhook;
-use super::{Request, request};
 use crate::model::account::Standing;
 use crate::model::millis::Millis;
 
@@ -72,9 +71,12 @@ pub enum Command {
     /// Keys that values in Git are sealed to.
     #[command(subcommand)]
     SealingKey(SealingKey),
-    /// Secrets whose values a person sets.
+    /// Secrets by hand: their values, versions, names, notes and schedules.
     #[command(subcommand)]
     Secret(Secret),
+    /// What was deleted in the last 30 days.
+    #[command(subcommand)]
+    Trash(Trash),
     /// Lets a namespace that was made anew take over what the server holds of the earlier one of its name.
     Adopt {
         /// The cluster's name.
@@ -311,73 +313,6 @@ pub enum Machine {
     List,
 }
 
-/// Secrets.
-#[derive(Debug, Subcommand)]
-pub enum Secret {
-    /// Makes a secret with its first value: one of a file, or a random one.
-    Create {
-        /// The project's id or name.
-        #[arg(long)]
-        project: String,
-        /// What people and programs call it.
-        #[arg(long)]
-        name: String,
-        /// The file with the value, taken as it is; `-` reads standard input.
-        #[arg(long, value_name = "FILE", required_unless_present = "generate")]
-        value_file: Option<PathBuf>,
-        /// Makes a random value.
-        #[arg(long, conflicts_with = "value_file")]
-        generate: bool,
-        /// The fields of a structured value, a JSON object whose values are all strings; left out: it is plain.
-        #[arg(long, value_delimiter = ',', conflicts_with = "generate")]
-        fields: Vec<String>,
-        #[command(flatten)]
-        generator: Generator,
-    },
-    /// Replaces a plain value by a new random one.
-    Rotate {
-        /// Its id.
-        id: SecretId,
-        #[command(flatten)]
-        generator: Generator,
-    },
-    /// Puts a secret into the trash for 30 days. Nobody reads it there.
-    Delete {
-        /// Its id.
-        id: SecretId,
-    },
-    /// Lets a secret be read again that is held since a backup was restored, because its reads are limited and those since
-    /// the backup were not counted.
-    Release {
-        /// Its id.
-        id: SecretId,
-    },
-    /// Sets a value as the next version.
-    Set {
-        /// Its id.
-        id: SecretId,
-        /// The file with the value, taken as it is; `-` reads standard input.
-        #[arg(long, value_name = "FILE")]
-        value_file: PathBuf,
-        /// The fields of a structured value, a JSON object whose values are all strings; left out: those the secret has.
-        #[arg(long, value_delimiter = ',')]
-        fields: Option<Vec<String>>,
-    },
-    /// Lists secrets, without their values.
-    List,
-}
-
-/// How a random value is made.
-#[derive(Clone, Copy, Debug, clap::Args)]
-pub struct Generator {
-    /// How many characters a random value has.
-    #[arg(long, default_value_t = 32)]
-    length: u32,
-    /// Of which characters.
-    #[arg(long, value_enum, default_value_t = request::Characters::Symbols)]
-    charset: request::Characters,
-}
-
 /// Accounts.
 #[derive(Debug, Subcommand)]
 pub enum Account {
@@ -427,22 +362,8 @@ impl Command {
             Self::Machine(Machine::List) => Request::MachineList,
             Self::Machine(Machine::Disable { id }) => Request::MachineEnabled { id, enabled: false },
             Self::Machine(Machine::Enable { id }) => Request::MachineEnabled { id, enabled: true },
-            Self::Secret(Secret::Set { id, value_file, fields }) => {
-                Request::SecretSet { id, value: read_value(&value_file)?, fields }
-            }
-            Self::Secret(Secret::List) => Request::SecretList,
-            Self::Secret(Secret::Create { project, name, value_file, generate: _, fields, generator }) => {
-                let content = match value_file {
-                    Some(file) => SecretContent::Given { value: read_value(&file)?, fields },
-                    None => SecretContent::Made { length: generator.length, charset: generator.charset },
-                };
-                Request::SecretCreate { project, name, content }
-            }
-            Self::Secret(Secret::Rotate { id, generator }) => {
-                Request::SecretRotate { id, length: generator.length, charset: generator.charset }
-            }
-            Self::Secret(Secret::Delete { id }) => Request::SecretDelete { id },
-            Self::Secret(Secret::Release { id }) => Request::SecretRelease { id },
+            Self::Secret(it) => Request::Secret(it.into_request()?),
+            Self::Trash(it) => Request::Secret(SecretRequest::Trash(it)),
             Self::Backup { out } => Request::Backup { out: absolute(&out)? },
             Self::Restore(_) => anyhow::bail!("a server that runs restores nothing: stop it, and give an empty place"),
             Self::Project(it) => Request::Project(it),
@@ -495,18 +416,4 @@ impl Command {
 /// The server works in another directory.
 pub(super) fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))
-}
-
-fn read_value(path: &Path) -> anyhow::Result<SecretText> {
-    use std::io::Read as _;
-    // One more than the server takes, so that a value that is too long is refused rather than cut.
-    let longest = u64::try_from(crate::value::MAX_VALUE + 1).unwrap_or(u64::MAX);
-    let mut text = Zeroizing::new(String::with_capacity(crate::value::MAX_VALUE + 1));
-    let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(longest).read_to_string(&mut text)
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(longest).read_to_string(&mut text))
-    };
-    read.with_context(|| format!("cannot read the value from {} as UTF-8 text", path.display()))?;
-    Ok(text.into())
 }

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use sikkerkey_protocol::kubernetes::Generator;
 
 use super::audit::{export, query, verify};
-use super::request::SecretContent;
 use super::{
     Answer, Request, alert, allowlist, application, audit, backup, canary, co_sign, enrolment_token, explain, grant,
-    keys, listing, policy, project, sealing_key, webhook,
+    keys, listing, policy, project, sealing_key, secret, webhook,
 };
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
@@ -18,7 +16,7 @@ use crate::clock::{Clock, DatabaseClock, SystemClock};
 use crate::decision::{Context, Decided};
 use crate::engine::{DataPlace, Engine, Options};
 use crate::refusal::Refusal;
-use crate::usecase::admin::{account, adopt, agent, cluster, machine, secret, vault};
+use crate::usecase::admin::{account, adopt, agent, cluster, machine, vault};
 use crate::usecase::steps::{Steps, answer};
 use crate::writer::ChangeRequest;
 
@@ -53,6 +51,7 @@ pub(crate) async fn execute(desk: Desk<'_>, request: Request) -> Result<Answer, 
 
 async fn dispatch(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
     match request {
+        Request::Secret(it) => secret::execute(desk, it).await,
         Request::Project(it) => project::execute(desk, it).await,
         Request::Application(it) => application::execute(desk, it).await,
         Request::Grant(it) => grant::execute(desk, it).await,
@@ -66,7 +65,6 @@ async fn dispatch(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         Request::AuditQuery { vault, query, format } => query::answer(desk, vault, &query, format).await,
         Request::SealingKey(it) => sealing_key::execute(desk, it).await,
         Request::EnrolmentToken(it) => enrolment_token::execute(desk, it).await,
-        Request::SecretRelease { id } => backup::release(desk, id).await,
         other => change(desk, other).await,
     }
 }
@@ -122,11 +120,6 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
             Answer::done(done)
         }
         Request::MachineList => state(listing::machines),
-        Request::SecretList => state(listing::secrets),
-        it @ (Request::SecretSet { .. }
-        | Request::SecretCreate { .. }
-        | Request::SecretRotate { .. }
-        | Request::SecretDelete { .. }) => change_secret(desk, it).await?,
         Request::MachineEnabled { id, enabled } => {
             let done = format!("{id} is {}", if enabled { "enabled" } else { "disabled" });
             let what = if enabled { "machine enable" } else { "machine disable" };
@@ -147,6 +140,7 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         }
         Request::Unlock { ip, machine } => unlock(desk, ip, machine).await?,
         Request::Audit { .. }
+        | Request::Secret(_)
         | Request::Project(_)
         | Request::Application(_)
         | Request::Grant(_)
@@ -164,45 +158,12 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         | Request::RotateProjectKey { .. }
         | Request::SealStatus
         | Request::Backup { .. }
-        | Request::SecretRelease { .. }
         | Request::VerifyAudit { .. }
         | Request::AuditKey
         | Request::AuditStatus
         | Request::AuditCheckpoint
         | Request::AuditExport { .. }
         | Request::Activity { .. } => Answer::done("nothing to change"),
-    })
-}
-
-async fn change_secret(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
-    Ok(match request {
-        Request::SecretSet { id, value, fields } => {
-            let shown = id.clone();
-            let version = through(desk, "secret set", move |it| secret::set(it, &id, value, fields)).await?;
-            Answer::new(json!({ "secretId": shown, "version": version }), format!("{shown} is at version {version}"))
-        }
-        Request::SecretCreate { project, name, content } => {
-            let content = match content {
-                SecretContent::Given { value, fields } => secret::Content::Given(value, fields),
-                SecretContent::Made { length, charset } => {
-                    secret::Content::Made(Generator { length, charset: charset.into() })
-                }
-            };
-            let create = move |it: &Context<'_>| secret::create(it, &project, &name, content);
-            let id = through(desk, "secret create", create).await?;
-            Answer::new(json!({ "secretId": id, "version": 1 }), id.to_string())
-        }
-        Request::SecretRotate { id, length, charset } => {
-            let (shown, generator) = (id.clone(), Generator { length, charset: charset.into() });
-            let version = through(desk, "secret rotate", move |it| secret::rotate(it, &id, generator)).await?;
-            Answer::new(json!({ "secretId": shown, "version": version }), format!("{shown} is at version {version}"))
-        }
-        Request::SecretDelete { id } => {
-            let done = format!("{id} is in the trash for 30 days");
-            through(desk, "secret delete", move |it| secret::delete(it, &id)).await?;
-            Answer::done(done)
-        }
-        _ => Answer::done("nothing to change"),
     })
 }
 

@@ -4,10 +4,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, SecretId, VaultId};
-use sikkerkey_protocol::kubernetes::Charset;
+use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, VaultId};
 use sikkerkey_protocol::management::{AuditQuery, ExportFormat};
-use sikkerkey_protocol::secret_text::{self, SecretText};
 
 use super::alert::Alert;
 use super::allowlist::Allowlist;
@@ -20,6 +18,7 @@ use super::grant::Grant;
 use super::policy::PolicyRequest;
 use super::project::Project;
 use super::sealing_key::SealingKey;
+use super::secret::SecretRequest;
 use super::webhook::Webhook;
 use crate::model::account::Standing;
 use crate::model::millis::Millis;
@@ -28,68 +27,20 @@ use crate::model::millis::Millis;
 #[derive(Debug, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each is documented at the command of its name")]
 pub enum Request {
-    VaultCreate {
-        name: String,
-        owner: String,
-    },
+    VaultCreate { name: String, owner: String },
     VaultList,
-    ClusterTrust {
-        vault: VaultId,
-        name: String,
-        issuer: String,
-        jwks: String,
-        subject: String,
-    },
+    ClusterTrust { vault: VaultId, name: String, issuer: String, jwks: String, subject: String },
     ClusterList,
-    AgentToken {
-        vault: VaultId,
-        name: String,
-        cluster: Option<String>,
-    },
-    AgentApprove {
-        id: AgentId,
-    },
-    AgentRevoke {
-        id: AgentId,
-    },
+    AgentToken { vault: VaultId, name: String, cluster: Option<String> },
+    AgentApprove { id: AgentId },
+    AgentRevoke { id: AgentId },
     AgentList,
-    MachineBootstrap {
-        vault: VaultId,
-        name: Option<String>,
-    },
-    MachineApprove {
-        id: String,
-    },
-    MachineRevoke {
-        id: String,
-    },
+    MachineBootstrap { vault: VaultId, name: Option<String> },
+    MachineApprove { id: String },
+    MachineRevoke { id: String },
     MachineList,
-    SecretSet {
-        id: SecretId,
-        #[serde(serialize_with = "secret_text::serialize")]
-        value: SecretText,
-        fields: Option<Vec<String>>,
-    },
-    SecretList,
-    SecretCreate {
-        project: String,
-        name: String,
-        content: SecretContent,
-    },
-    SecretRotate {
-        id: SecretId,
-        length: u32,
-        charset: Characters,
-    },
-    SecretDelete {
-        id: SecretId,
-    },
-    SecretRelease {
-        id: SecretId,
-    },
-    Backup {
-        out: PathBuf,
-    },
+    Backup { out: PathBuf },
+    Secret(SecretRequest),
     Project(Project),
     Application(Application),
     Grant(Grant),
@@ -100,101 +51,22 @@ pub enum Request {
     IpAllowlist(Allowlist),
     SealingKey(SealingKey),
     EnrolmentToken(EnrolmentToken),
-    MachineEnabled {
-        id: MachineId,
-        enabled: bool,
-    },
+    MachineEnabled { id: MachineId, enabled: bool },
     AccountList,
-    Adopt {
-        cluster: String,
-        namespace: Option<String>,
-        uid: Option<String>,
-    },
-    Audit {
-        limit: u32,
-        machine: Option<MachineId>,
-    },
-    VerifyAudit {
-        anchor: Option<PathBuf>,
-        archive: Option<PathBuf>,
-    },
-    AuditQuery {
-        vault: Option<VaultId>,
-        query: Box<AuditQuery>,
-        format: Option<ExportFormat>,
-    },
+    Adopt { cluster: String, namespace: Option<String>, uid: Option<String> },
+    Audit { limit: u32, machine: Option<MachineId> },
+    AuditQuery { vault: Option<VaultId>, query: Box<AuditQuery>, format: Option<ExportFormat> },
     Webhook(Webhook),
     Alert(Alert),
+    VerifyAudit { anchor: Option<PathBuf>, archive: Option<PathBuf> },
     AuditKey,
     AuditStatus,
     AuditCheckpoint,
-    AuditExport {
-        from: Option<Bound>,
-        to: Option<Bound>,
-        out: PathBuf,
-    },
-    Activity {
-        from: Option<Millis>,
-        to: Option<Millis>,
-    },
-    AccountStanding {
-        email: String,
-        standing: Standing,
-    },
-    Unlock {
-        ip: Option<IpAddr>,
-        machine: Option<MachineId>,
-    },
-    RotateRootKey {
-        file: Option<PathBuf>,
-        command: Option<String>,
-    },
-    RotateProjectKey {
-        project: Option<ProjectId>,
-    },
+    AuditExport { from: Option<Bound>, to: Option<Bound>, out: PathBuf },
+    Activity { from: Option<Millis>, to: Option<Millis> },
+    AccountStanding { email: String, standing: Standing },
+    Unlock { ip: Option<IpAddr>, machine: Option<MachineId> },
+    RotateRootKey { file: Option<PathBuf>, command: Option<String> },
+    RotateProjectKey { project: Option<ProjectId> },
     SealStatus,
-}
-
-/// Where a secret's first value comes from.
-#[derive(Debug, Serialize, Deserialize)]
-pub enum SecretContent {
-    /// A file.
-    Given {
-        /// What is in it.
-        #[serde(serialize_with = "secret_text::serialize")]
-        value: SecretText,
-        /// The names of its fields; none for a plain one.
-        fields: Vec<String>,
-    },
-    /// Chance.
-    Made {
-        /// How many characters.
-        length: u32,
-        /// Which.
-        charset: Characters,
-    },
-}
-
-/// Of which characters a random value is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-pub enum Characters {
-    /// Letters, digits and signs that rarely break where a value is pasted.
-    Symbols,
-    /// Letters and digits.
-    Alphanumeric,
-    /// Digits.
-    Numbers,
-    /// A random UUID; the length does not matter.
-    Uuid,
-}
-
-impl From<Characters> for Charset {
-    fn from(it: Characters) -> Self {
-        match it {
-            Characters::Symbols => Self::Symbols,
-            Characters::Alphanumeric => Self::Alphanumeric,
-            Characters::Numbers => Self::Numeric,
-            Characters::Uuid => Self::Uuid,
-        }
-    }
 }

@@ -89,6 +89,12 @@ pub enum Action {
     PolicyUnbind,
     SealingKeyCreate,
     ObjectRewind,
+    SecretRename,
+    SecretNoteUpdate,
+    SecretScheduleUpdate,
+    SecretRestore,
+    SecretPurge,
+    ProjectUnfreeze,
     WebhookCreate,
     WebhookUpdate,
     WebhookDelete,
@@ -131,6 +137,9 @@ impl Action {
             | Self::SecretCreate
             | Self::SecretUpdate
             | Self::SecretRotate
+            | Self::SecretRename
+            | Self::SecretNoteUpdate
+            | Self::SecretScheduleUpdate
             | Self::FleetApply
             | Self::PolicyApply
             | Self::ProjectCreate
@@ -138,6 +147,7 @@ impl Action {
             | Self::CoSignRequest
             | Self::MachineUpdate => Severity::Low,
             Self::SecretReadDenied
+            | Self::SecretRestore
             | Self::GrantApply
             | Self::GrantDelete
             | Self::FleetDelete
@@ -163,6 +173,7 @@ impl Action {
             | Self::WebhookUpdate
             | Self::ManagementDenied => Severity::Medium,
             Self::SecretDelete
+            | Self::SecretPurge
             | Self::PolicyDelete
             | Self::PolicyUnprotect
             | Self::PolicyUnbind
@@ -183,7 +194,7 @@ impl Action {
             | Self::WebhookDrop
             | Self::AlertUpdate
             | Self::AccountUpdate => Severity::High,
-            Self::CanaryTriggered | Self::ServerRestore => Severity::Critical,
+            Self::CanaryTriggered | Self::ProjectUnfreeze | Self::ServerRestore => Severity::Critical,
         }
     }
 }

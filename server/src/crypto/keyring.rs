@@ -1,5 +1,7 @@
 //! The keys that follow from the master key, and what they are used for.
 
+use std::collections::BTreeMap;
+
 use hkdf::Hkdf;
 use sha2::Sha256;
 use sikkerkey_protocol::id::{ProjectId, SecretId, VaultId};
@@ -16,7 +18,8 @@ use super::row_mac::MacKey;
 use crate::entropy::{self, Entropy};
 use crate::model::project::Project;
 use crate::model::sealing_key::SealingKey;
-use crate::model::version::Sealed;
+use crate::model::version::{Sealed, Version};
+use crate::value::{self, Value, ValueError};
 
 /// The keys that follow from the master key, and that key itself, to be wrapped by another root key.
 pub struct Keyring {
@@ -28,6 +31,17 @@ pub struct Keyring {
     audit: MacKey,
     audit_signer: MachineKey,
     check: MacKey,
+}
+
+/// Why a version is not sealed anew.
+#[derive(Debug, thiserror::Error)]
+pub enum ResealError {
+    /// It does not open, or cannot be sealed.
+    #[error("cannot seal the value anew")]
+    Crypto(#[from] CryptoError),
+    /// The new texts do not fit.
+    #[error(transparent)]
+    Value(#[from] ValueError),
 }
 
 impl Keyring {
@@ -167,6 +181,23 @@ impl Keyring {
             error.into_bytes().zeroize();
             CryptoError::Open
         })
+    }
+
+    /// Seals what stands in one version anew as another of the same secret, under a fresh data key, with other texts in some
+    /// of its fields. The value does not leave. `held` has these fields and no others, or it does not open.
+    pub fn reseal(
+        &self,
+        project: &Project,
+        held: &Version,
+        as_version: u64,
+        replaced: &BTreeMap<String, SecretText>,
+        entropy: &dyn Entropy,
+    ) -> Result<Sealed, ResealError> {
+        let text = self.unseal(project, &held.secret, held.version, &held.sealed)?;
+        // Names of fields stand beside what is sealed, and could have been changed there.
+        let value = Value::parse(text, held.field_names.clone()).map_err(|_| CryptoError::Open)?;
+        let text = if replaced.is_empty() { value.text } else { value::replace(&value, replaced)?.text };
+        Ok(self.seal(project, &held.secret, as_version, &text, entropy)?)
     }
 
     /// What was sealed, for tests to look at.

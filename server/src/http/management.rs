@@ -2,12 +2,16 @@
 
 mod alerts;
 mod audit;
+mod canary;
 mod explain;
 mod policy;
+mod schedule;
+mod secret;
 mod stats;
+mod trash;
 mod webhooks;
 
-use std::future::ready;
+use std::future::{Ready, ready};
 
 use axum::body::Body;
 use axum::extract::State;
@@ -32,6 +36,10 @@ use crate::usecase::source::Source;
 pub(super) fn routes() -> Vec<Route> {
     let mut routes = Vec::from(policy::routes());
     routes.extend(explain::routes());
+    routes.extend(secret::routes());
+    routes.extend(schedule::routes());
+    routes.extend(canary::routes());
+    routes.extend(trash::routes());
     routes.extend(audit::routes());
     routes.extend(stats::routes());
     routes.extend(alerts::routes());
@@ -64,7 +72,27 @@ where
     A: Serialize + JsonSchema + Send + 'static,
     D: Fn(&Context<'_>, &Manager<'_>, [&str; N], B) -> Decided<A> + Copy + Send + Sync + 'static,
 {
-    done(scope, what, parse, decide, |_, answer: A| ready(ok(Ok(answer)))).answers::<A>()
+    routed(scope, what, parse, unchanged, decide, answered).answers::<A>()
+}
+
+/// A route with a body, of which `fetch` makes what the use case takes: with what stands in the database alone. It is told
+/// the ids of the path. What it brings is nothing that is answered: the use case looks whether it may be.
+fn fetched<const N: usize, B, C, A, F, W, D>(
+    scope: impl Into<Option<Scope>>,
+    what: &'static str,
+    parse: fn(&[u8]) -> Result<B, Refusal>,
+    fetch: F,
+    decide: D,
+) -> Route
+where
+    B: JsonSchema + Send + 'static,
+    C: Send + 'static,
+    A: Serialize + JsonSchema + Send + 'static,
+    F: Fn(App, Vec<String>, B) -> W + Copy + Send + Sync + 'static,
+    W: Future<Output = Result<C, Refusal>> + Send + 'static,
+    D: Fn(&Context<'_>, &Manager<'_>, [&str; N], C) -> Decided<A> + Copy + Send + Sync + 'static,
+{
+    routed(scope, what, parse, fetch, decide, answered).answers::<A>()
 }
 
 /// A route whose use case decides what is looked for, or done, once it is written down that somebody asked: `act` does it,
@@ -87,7 +115,7 @@ where
     done(scope, what, parse, decide, move |app, wanted| async move { ok(act(app, wanted).await) }).answers::<A>()
 }
 
-/// A route whose answer `act` makes as a whole.
+/// A route whose answer `act` makes as a whole, beside the writer.
 fn done<const N: usize, B, W, D, F, R>(
     scope: impl Into<Option<Scope>>,
     what: &'static str,
@@ -101,6 +129,38 @@ where
     D: Fn(&Context<'_>, &Manager<'_>, [&str; N], B) -> Decided<W> + Copy + Send + Sync + 'static,
     F: Fn(App, W) -> R + Copy + Send + Sync + 'static,
     R: Future<Output = Response> + Send + 'static,
+{
+    routed(scope, what, parse, unchanged, decide, act)
+}
+
+/// Nothing is fetched.
+fn unchanged<B>(_: App, _: Vec<String>, body: B) -> Ready<Result<B, Refusal>> {
+    ready(Ok(body))
+}
+
+/// What a use case says is the answer.
+fn answered<A: Serialize>(_: App, answer: A) -> Ready<Response> {
+    ready(ok(Ok(answer)))
+}
+
+/// The way of every route: parse, fetch, decide in the writer, act.
+fn routed<const N: usize, B, C, W, D, F, FR, G, GR>(
+    scope: impl Into<Option<Scope>>,
+    what: &'static str,
+    parse: fn(&[u8]) -> Result<B, Refusal>,
+    fetch: F,
+    decide: D,
+    act: G,
+) -> Route
+where
+    B: JsonSchema + Send + 'static,
+    C: Send + 'static,
+    W: Send + 'static,
+    F: Fn(App, Vec<String>, B) -> FR + Copy + Send + Sync + 'static,
+    FR: Future<Output = Result<C, Refusal>> + Send + 'static,
+    D: Fn(&Context<'_>, &Manager<'_>, [&str; N], C) -> Decided<W> + Copy + Send + Sync + 'static,
+    G: Fn(App, W) -> GR + Copy + Send + Sync + 'static,
+    GR: Future<Output = Response> + Send + 'static,
 {
     let scope = scope.into();
     let (verb, path) = match what.split_once(' ') {
@@ -120,6 +180,13 @@ where
                 return signed::malformed(&app, verified.source(), refusal);
             }
             body => body,
+        };
+        let body = match body {
+            Ok(body) => match fetch(app.clone(), ids.clone(), body).await {
+                Ok(body) => Ok(body),
+                Err(refusal) => return refusal.into_response(),
+            },
+            Err(refusal) => Err(refusal),
         };
         let decide = move |context: &Context<'_>, agent: &Agent, source: Source| {
             let manager = Manager::admit(agent, source, scope)?;

@@ -54,7 +54,7 @@ impl State {
             Change::Remove(key) if key.kind == EntityKind::Secret => (Some(key.clone()), parsed(&key.id)),
             Change::Remove(key) => (Some(key.clone()), None),
             Change::PutVersion(version) => (None, Some(version.secret.clone())),
-            Change::WrapMaster(_) => (None, None),
+            Change::ForgetVersion(..) | Change::WrapMaster(_) => (None, None),
         };
         let entity = key.map(|key| {
             let entity = self.entity(&key).map(Box::new);
@@ -124,6 +124,10 @@ mod tests {
                 rotation: None,
                 due_by_reads: None,
                 bindings: 0,
+                schedule: None,
+                note: None,
+                taken_over: false,
+                history: <_>::default(),
                 sealing: None,
                 phase: if version == 2 { SecretPhase::Retained } else { SecretPhase::Active },
                 held: false,

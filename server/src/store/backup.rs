@@ -422,7 +422,7 @@ impl Transaction<'_> {
                     rows_of_epoch.entities.insert(key.clone(), None);
                     live::forget(&mut world.ledger, key);
                 }
-                Change::PutVersion(_) | Change::WrapMaster(_) => {}
+                Change::PutVersion(_) | Change::ForgetVersion(..) | Change::WrapMaster(_) => {}
             }
             world.state.apply(change);
         }

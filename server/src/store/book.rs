@@ -56,6 +56,8 @@ pub(super) enum Rarely {
     RemoveEntities,
     RemoveVersions,
     PutVersions,
+    /// Single ones that are kept no longer. After [`Rarely::PutVersions`]: a group may make one and forget it.
+    ForgetVersions,
     RemoveTallies,
     RemoveDelivered,
     RemoveLastSeen,
@@ -179,7 +181,11 @@ impl Book {
             let mac = self.change(&mut next, key, entity.as_ref(), seq, (&mut entities, &mut removed))?;
             macs.push((key.clone(), mac));
         }
-        let versions: Vec<_> = rows.versions.iter().map(version_row).collect::<Result<_, _>>()?;
+        // A secret that is made and removed in one group leaves nothing.
+        let is_gone =
+            |it: &&Version| removed.iter().any(|key| key.kind == EntityKind::Secret && key.id == it.secret.as_str());
+        let versions = rows.versions.iter().filter(|it| !is_gone(it)).map(version_row);
+        let versions: Vec<_> = versions.collect::<Result<_, _>>()?;
         if let Some(last) = rows.audit.last() {
             next.audit = ChainHead { seq: last.seq, hash: last.hash };
         }
@@ -192,7 +198,8 @@ impl Book {
             Some((secret, reader.to_string(), serde_json::to_string(tally.as_ref()?).ok()?))
         });
         let delivered = dirty.delivered.iter();
-        let delivered = delivered.filter_map(|((machine, secret), version)| Some((machine, secret, (*version)?)));
+        let delivered =
+            delivered.filter_map(|((machine, secret), version)| Some((machine, secret, version.as_ref()?.stored())));
         let activity = dirty.activity.iter();
         let activity = activity.map(|(key, it)| (key.minute, key.kind.as_str(), it.count, &it.first, &it.last));
         let audit = rows.audit.iter().map(|row| (row.seq, row.time, &row.entry, hex(&row.hash)));
@@ -207,6 +214,7 @@ impl Book {
             (Rarely::RemoveEntities, some_json(&removed_pairs)?),
             (Rarely::RemoveVersions, some_json(&removed_of(EntityKind::Secret).collect::<Vec<_>>())?),
             (Rarely::PutVersions, some_json(&versions)?),
+            (Rarely::ForgetVersions, some_json(&rows.forgotten)?),
             (Rarely::RemoveTallies, some_json(&tallies_gone.collect::<Vec<_>>())?),
             (Rarely::RemoveDelivered, some_json(&delivered_gone.map(|(key, _)| key).collect::<Vec<_>>())?),
             (Rarely::RemoveLastSeen, some_json(&removed_of(EntityKind::Machine).collect::<Vec<_>>())?),

@@ -287,6 +287,10 @@ fn rarely(what: Rarely) -> &'static str {
     from json_array_elements($1::json)
     on conflict (secret, version) do update set wrapped_key = excluded.wrapped_key, ciphertext = excluded.ciphertext"
         }
+        Rarely::ForgetVersions => {
+            "delete from version where (secret, version) in
+    (select value ->> 0, (value ->> 1)::bigint from json_array_elements($1::json))"
+        }
         Rarely::RemoveTallies => {
             "delete from tally where (secret, reader) in
     (select value ->> 0, value ->> 1 from json_array_elements($1::json))"

@@ -20,7 +20,7 @@ use crate::crypto::row_mac::MacKey;
 use crate::ledger::{Activity, ActivityKey, ActivityKind};
 use crate::model::machine::Grantee;
 use crate::model::millis::Millis;
-use crate::model::version::Version;
+use crate::model::version::{Kept, Version};
 
 /// Which reads and denials are looked for.
 #[derive(Clone, Debug)]
@@ -282,6 +282,30 @@ impl Records {
              where project = $1 order by secret, version";
         let rows = self.backend.lock().await.fetch(sql, &[Bind::Text(project.as_str())]).await;
         rows.map_err(StoreError::Read)?.iter().map(load::version).collect()
+    }
+
+    /// The versions of a secret that are kept, newest first.
+    pub async fn kept(&self, secret: &SecretId) -> Result<Vec<Kept>, StoreError> {
+        let sql = "select version, time, field_names from version where secret = $1 order by version desc";
+        let rows = self.backend.lock().await.fetch(sql, &[Bind::Text(secret.as_str())]).await;
+        let tampered = || StoreError::Tampered(format!("a version of {secret}"));
+        let kept = |row: &Row| {
+            Ok(Kept {
+                version: row.count(0)?,
+                time: Millis(row.integer(1)?),
+                field_names: serde_json::from_str(&row.text(2)?).map_err(|_| tampered())?,
+            })
+        };
+        rows.map_err(StoreError::Read)?.iter().map(kept).collect()
+    }
+
+    /// One version of a secret, as it is sealed.
+    pub async fn version(&self, secret: &SecretId, number: u64) -> Result<Option<Version>, StoreError> {
+        let sql = "select secret, version, vault, project, time, field_names, wrapped_key, ciphertext from version
+             where secret = $1 and version = $2";
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        let rows = self.backend.lock().await.fetch(sql, &[Bind::Text(secret.as_str()), Bind::Integer(number)]).await;
+        rows.map_err(StoreError::Read)?.first().map(load::version).transpose()
     }
 
     /// Up to `limit` rows after `seq`, oldest first.

@@ -164,6 +164,9 @@ fn rarely(what: Rarely) -> &'static str {
     from json_each(?1) where true
     on conflict (secret, version) do update set wrapped_key = excluded.wrapped_key, ciphertext = excluded.ciphertext"
         }
+        Rarely::ForgetVersions => {
+            "delete from version where (secret, version) in (select value ->> 0, value ->> 1 from json_each(?1))"
+        }
         Rarely::RemoveTallies => {
             "delete from tally where (secret, reader) in (select value ->> 0, value ->> 1 from json_each(?1))"
         }

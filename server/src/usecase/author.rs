@@ -25,6 +25,14 @@ impl Author<'_> {
         Entry { vault: Some(vault.clone()), source_ip, detail, ..Entry::new(action, actor) }
     }
 
+    /// Who it is in the audit.
+    pub(crate) fn actor(&self) -> Actor {
+        match self {
+            Self::Person => Actor::Administrator,
+            Self::Agent(agent, _) => Actor::Agent(agent.id.clone()),
+        }
+    }
+
     /// Whether it is a person.
     pub(crate) fn is_person(&self) -> bool {
         matches!(self, Self::Person)

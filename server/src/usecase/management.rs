@@ -7,9 +7,13 @@
 
 pub mod alerts;
 pub mod audit;
+pub mod canary;
 pub mod explain;
 pub mod policy;
+pub mod schedule;
+pub mod secret;
 pub mod stats;
+pub mod trash;
 pub mod webhook;
 
 use std::collections::BTreeSet;

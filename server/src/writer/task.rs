@@ -335,6 +335,7 @@ impl WriterTask {
         rows.reads = reads(&done.audit, now);
         rows.entities = std::mem::take(&mut done.entities);
         rows.versions = std::mem::take(&mut done.versions);
+        rows.forgotten = std::mem::take(&mut done.forgotten);
         rows.master = done.master.take();
         rows.audit_base = done.audit_base;
         let as_of = rows.audit.last().map_or(parts.store.audit_head().seq, |row| row.seq);
