@@ -73,7 +73,7 @@ struct Told {
     server: Server,
     receiver: Receiver,
     stop: watch::Sender<bool>,
-    courier: JoinHandle<()>,
+    courier: JoinHandle<anyhow::Result<()>>,
     rules: Rules,
 }
 
@@ -114,7 +114,7 @@ impl Told {
     /// Stops telling.
     async fn pause(&mut self) {
         self.stop.send_replace(true);
-        (&mut self.courier).await.unwrap();
+        (&mut self.courier).await.unwrap().unwrap();
     }
 
     async fn go_on(&mut self) {
@@ -170,7 +170,7 @@ impl Told {
     }
 }
 
-async fn start(server: &Server, rules: Rules) -> (watch::Sender<bool>, JoinHandle<()>) {
+async fn start(server: &Server, rules: Rules) -> (watch::Sender<bool>, JoinHandle<anyhow::Result<()>>) {
     let courier = Courier::new(server.engine.app.clone(), rules).await.unwrap();
     let (stop, stopped) = watch::channel(false);
     (stop, tokio::spawn(async move { courier.run(stopped).await }))
