@@ -5,13 +5,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use sikkerkey_protocol::id::VaultId;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::endpoint::Endpoint;
 use super::event;
@@ -41,6 +42,8 @@ const STRETCH: u64 = 20_000;
 const BATCH: u32 = 200;
 /// How long what was delivered stays unnoted. After a kill it is sent again.
 const NOTED: Duration = Duration::from_secs(1);
+/// How long what is under way may take when the server is about to end.
+const LAST: Duration = Duration::from_secs(3);
 /// How many rows that were for nobody, and for how long, stay unnoted. After a restart they are looked through again.
 const UNNOTED_ROWS: u64 = 50_000;
 const UNNOTED_TIME: Duration = Duration::from_mins(10);
@@ -56,6 +59,8 @@ struct Means {
     /// Who this server is, among those on the same database.
     name: String,
     is_shared: bool,
+    /// The server is about to end: nothing more is begun.
+    is_ending: AtomicBool,
 }
 
 /// What is known of a webhook in this process.
@@ -93,15 +98,17 @@ impl Courier {
         let records = app.records.another().await?;
         let is_shared = records.is_shared().await;
         let name = entropy::uuid(&*app.entropy);
-        Ok(Self(Arc::new(Means { app, records, rules, name, is_shared })))
+        Ok(Self(Arc::new(Means { app, records, rules, name, is_shared, is_ending: AtomicBool::new(false) })))
     }
 
-    /// Works until `stopped`. What is under way then is cut off, and told again after the next start.
+    /// Works until `stopped`. What is under way then is finished, or cut off if that takes long, and told again after the
+    /// next start.
     pub async fn run(&self, mut stopped: watch::Receiver<bool>) -> anyhow::Result<()> {
         let mut head = self.0.app.writer.audit_head();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut known, mut tasks) = (HashMap::new(), JoinSet::new());
+        let mut is_away = false;
         loop {
             tokio::select! {
                 _ = stopped.wait_for(|it| *it) => break,
@@ -117,9 +124,14 @@ impl Courier {
             let upper = head.borrow_and_update().seq;
             tokio::select! {
                 _ = stopped.wait_for(|it| *it) => break,
-                done = self.0.walk(upper, &mut known, &mut tasks) => if let Err(error) = done {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "webhooks are put off: the audit cannot be read");
-                },
+                done = self.0.walk(upper, &mut known, &mut tasks) => {
+                    let was_away = std::mem::replace(&mut is_away, done.is_err());
+                    // Once: a database that is away for an hour would hide the rest of the log.
+                    if let Err(error) = done && !was_away {
+                        let error: &dyn std::error::Error = &error;
+                        tracing::warn!(error, "webhooks are put off: the audit cannot be read");
+                    }
+                }
             }
             self.0.measure(&known);
             tokio::select! {
@@ -127,7 +139,17 @@ impl Courier {
                 () = sleep(PAUSE) => {}
             }
         }
-        tasks.shutdown().await;
+        self.0.is_ending.store(true, Ordering::Relaxed);
+        let rest = async {
+            while let Some(ended) = tasks.join_next().await {
+                note(&mut known, ended.context("telling a webhook panicked")?);
+            }
+            anyhow::Ok(())
+        };
+        match timeout(LAST, rest).await {
+            Ok(done) => done?,
+            Err(_) => tasks.shutdown().await,
+        }
         for (id, it) in &known {
             if it.scanned > it.noted && !it.is_busy {
                 self.0.advance(id, it.scanned, None, false).await;
@@ -331,6 +353,10 @@ impl Means {
                     return ended(done, false);
                 }
                 (noted_at, granted_at) = (now, now);
+            }
+            if self.is_ending.load(Ordering::Relaxed) {
+                self.advance(&id, done, delivered_at, false).await;
+                return ended(done, false);
             }
             let Some(webhook) = self.current(&id) else { return ended(done, false) };
             match self.deliver(&webhook, row).await {

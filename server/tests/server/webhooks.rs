@@ -366,6 +366,22 @@ async fn a_webhook_that_fails_too_often_is_switched_off_and_goes_on_where_it_sto
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_ends_in_order_tells_nothing_twice() {
+    let mut told = Told::new().await;
+    told.webhook(&["secret_delete"]).await;
+    told.server.clock.advance_seconds(1);
+    for round in 1..=3 {
+        told.write((0..40).map(|n| deleted(40 * round + n)).collect()).await;
+        told.taken(40 * (round - 1) + 3).await;
+        told.pause().await;
+        told.go_on().await;
+    }
+    told.taken(120).await;
+    let details: Vec<_> = told.receiver.received().iter().map(Received::detail).collect();
+    assert_eq!(details, (40..160).map(|n| format!("n{n}")).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_that_were_archived_before_they_were_told_are_told_of() {
     let mut told = Told::new().await;
     let (id, _) = told.webhook(&["secret_delete"]).await;
