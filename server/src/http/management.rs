@@ -11,7 +11,7 @@ mod stats;
 mod trash;
 mod webhooks;
 
-use std::future::{Ready, ready};
+use std::future::ready;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -72,7 +72,7 @@ where
     A: Serialize + JsonSchema + Send + 'static,
     D: Fn(&Context<'_>, &Manager<'_>, [&str; N], B) -> Decided<A> + Copy + Send + Sync + 'static,
 {
-    routed(scope, what, parse, unchanged, decide, answered).answers::<A>()
+    fetched(scope, what, parse, |_, _, body| ready(Ok(body)), decide)
 }
 
 /// A route with a body, of which `fetch` makes what the use case takes: with what stands in the database alone. It is told
@@ -89,10 +89,10 @@ where
     C: Send + 'static,
     A: Serialize + JsonSchema + Send + 'static,
     F: Fn(App, Vec<String>, B) -> W + Copy + Send + Sync + 'static,
-    W: Future<Output = Result<C, Refusal>> + Send + 'static,
+    W: Future<Output = Result<C, Refusal>> + Send,
     D: Fn(&Context<'_>, &Manager<'_>, [&str; N], C) -> Decided<A> + Copy + Send + Sync + 'static,
 {
-    routed(scope, what, parse, fetch, decide, answered).answers::<A>()
+    whole(scope, what, parse, fetch, decide, |_, answer: A| ready(ok(Ok(answer)))).answers::<A>()
 }
 
 /// A route whose use case decides what is looked for, or done, once it is written down that somebody asked: `act` does it,
@@ -115,7 +115,7 @@ where
     done(scope, what, parse, decide, move |app, wanted| async move { ok(act(app, wanted).await) }).answers::<A>()
 }
 
-/// A route whose answer `act` makes as a whole, beside the writer.
+/// A route whose answer `act` makes as a whole.
 fn done<const N: usize, B, W, D, F, R>(
     scope: impl Into<Option<Scope>>,
     what: &'static str,
@@ -130,37 +130,28 @@ where
     F: Fn(App, W) -> R + Copy + Send + Sync + 'static,
     R: Future<Output = Response> + Send + 'static,
 {
-    routed(scope, what, parse, unchanged, decide, act)
+    whole(scope, what, parse, |_, _, body| ready(Ok(body)), decide, act)
 }
 
-/// Nothing is fetched.
-fn unchanged<B>(_: App, _: Vec<String>, body: B) -> Ready<Result<B, Refusal>> {
-    ready(Ok(body))
-}
-
-/// What a use case says is the answer.
-fn answered<A: Serialize>(_: App, answer: A) -> Ready<Response> {
-    ready(ok(Ok(answer)))
-}
-
-/// The way of every route: parse, fetch, decide in the writer, act.
-fn routed<const N: usize, B, C, W, D, F, FR, G, GR>(
+/// The way of every request: it is verified, let in, read, completed by `fetch`, decided where no other change can come
+/// between, and answered by `act`.
+fn whole<const N: usize, B, C, W, F, G, D, H, R>(
     scope: impl Into<Option<Scope>>,
     what: &'static str,
     parse: fn(&[u8]) -> Result<B, Refusal>,
     fetch: F,
     decide: D,
-    act: G,
+    act: H,
 ) -> Route
 where
     B: JsonSchema + Send + 'static,
     C: Send + 'static,
     W: Send + 'static,
-    F: Fn(App, Vec<String>, B) -> FR + Copy + Send + Sync + 'static,
-    FR: Future<Output = Result<C, Refusal>> + Send + 'static,
+    F: Fn(App, Vec<String>, B) -> G + Copy + Send + Sync + 'static,
+    G: Future<Output = Result<C, Refusal>> + Send,
     D: Fn(&Context<'_>, &Manager<'_>, [&str; N], C) -> Decided<W> + Copy + Send + Sync + 'static,
-    G: Fn(App, W) -> GR + Copy + Send + Sync + 'static,
-    GR: Future<Output = Response> + Send + 'static,
+    H: Fn(App, W) -> R + Copy + Send + Sync + 'static,
+    R: Future<Output = Response> + Send + 'static,
 {
     let scope = scope.into();
     let (verb, path) = match what.split_once(' ') {
@@ -174,17 +165,11 @@ where
             Ok(verified) => verified,
             Err(response) => return response,
         };
-        // Whoever may not is told that, and audited, whatever the body is.
-        let body = match parse(verified.body()) {
-            Err(refusal) if may(&app, verified.signer(), verified.source(), scope) => {
-                return signed::malformed(&app, verified.source(), refusal);
-            }
-            body => body,
-        };
-        let body = match body {
-            Ok(body) => match fetch(app.clone(), ids.clone(), body).await {
-                Ok(body) => Ok(body),
-                Err(refusal) => return refusal.into_response(),
+        // Whoever may not is told that, and audited, whatever the body is; nothing is fetched for them.
+        let asked = match may(&app, verified.signer(), verified.source(), scope) {
+            Ok(()) => match parse(verified.body()) {
+                Ok(body) => fetch(app.clone(), ids.clone(), body).await,
+                Err(refusal) => return signed::malformed(&app, verified.source(), refusal),
             },
             Err(refusal) => Err(refusal),
         };
@@ -192,7 +177,7 @@ where
             let manager = Manager::admit(agent, source, scope)?;
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
             let ids = <[&str; N]>::try_from(ids).map_err(|_| Refusal::new(RefusalKind::NotFound, "no such route"))?;
-            decide(context, &manager, ids, body?)
+            decide(context, &manager, ids, asked?)
         };
         match agent::change(&app, verified, what, decide).await {
             Ok(wanted) => act(app, wanted).await,
@@ -203,10 +188,10 @@ where
 }
 
 /// Whether an agent gets in, as things are.
-fn may(app: &App, agent: &Agent, source: Source, scope: Option<Scope>) -> bool {
+fn may(app: &App, agent: &Agent, source: Source, scope: Option<Scope>) -> Result<(), Refusal> {
     let world = app.live.read();
-    authenticate::may_manage(&world.state, agent, app.clock.now()).is_ok()
-        && Manager::admit(agent, source, scope).is_ok()
+    authenticate::may_manage(&world.state, agent, app.clock.now())?;
+    Manager::admit(agent, source, scope).map(drop)
 }
 
 /// What stands in `target` where `pattern` has an id: as it stood on the wire. No id has a character that would be escaped,

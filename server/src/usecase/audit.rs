@@ -394,10 +394,8 @@ mod tests {
         };
         assert_eq!(of(&[], &[]), None);
         assert_eq!(of(&["secret_read", "secret_read"], &[]), Some(vec![Action::SecretRead]));
-        assert_eq!(
-            of(&[], &[Severity::Critical]),
-            Some(vec![Action::CanaryTriggered, Action::ServerRestore, Action::ProjectUnfreeze])
-        );
+        let critical = vec![Action::CanaryTriggered, Action::ServerRestore, Action::ProjectUnfreeze];
+        assert_eq!(of(&[], &[Severity::Critical]), Some(critical));
         assert_eq!(of(&["secret_read", "secret_delete"], &[Severity::High]), Some(vec![Action::SecretDelete]));
         assert_eq!(of(&["secret_read"], &[Severity::High]), Some(vec![]));
     }
