@@ -303,6 +303,11 @@ impl Installation {
         Ok(())
     }
 
+    /// Gives the server the certificate that the operator has made for it since the root `before`, as the kubelet would.
+    pub async fn renew_server_certificate(&self, before: &str) -> Result<()> {
+        objects::renewed_server_certificate(&self.cluster, &self.directory, before).await
+    }
+
     async fn trust_cluster(&mut self) -> Result<()> {
         let data = self.data_directory();
         wait_for("the server's administration socket", BOUND, async || {

@@ -22,6 +22,7 @@ pub mod denial;
 pub mod limit;
 pub mod pod_events;
 mod report;
+pub mod verified;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -43,6 +44,7 @@ use self::decide::{Standing, authorise, is_alive, standing};
 use self::denial::Denial;
 use self::limit::{Limiter, network};
 use self::pod_events::PodEvents;
+use self::verified::Verified;
 use crate::ca::TrustBundle;
 use crate::clock::Clock;
 use crate::server::Session;
@@ -52,7 +54,7 @@ use crate::webhook::machines::Machines;
 pub const MAX_BODY: usize = 32 * 1024;
 /// Attestations in work at once: each holds two requests to the API server and one to the server.
 const AT_ONCE: usize = 64;
-/// Reports in work at once: they must not keep attestations waiting.
+/// Reports in work at once, and as many tokens of such under review: they must not keep attestations waiting.
 const REPORTS_AT_ONCE: usize = 8;
 /// How long one waits for its turn.
 const TURN: Duration = Duration::from_secs(5);
@@ -62,6 +64,9 @@ const BOUND: Duration = Duration::from_secs(5);
 const BURST: u32 = 1000;
 /// After a burst, one in so long.
 const INTERVAL: Duration = Duration::from_millis(10);
+/// Reports from one address with tokens that are not known, at once, and then one in each interval: the pods of a node that
+/// all report at once pass.
+const UNKNOWN: (u32, Duration) = (250, Duration::from_millis(200));
 
 /// What the endpoint works with.
 pub struct Attestation {
@@ -75,7 +80,9 @@ pub struct Attestation {
     turns: Semaphore,
     events: PodEvents,
     report_limiter: Limiter<IpAddr>,
+    review_turns: Semaphore,
     report_turns: Semaphore,
+    verified: Verified,
 }
 
 impl Attestation {
@@ -98,8 +105,10 @@ impl Attestation {
             limiter: Limiter::new(BURST, INTERVAL),
             turns: Semaphore::new(AT_ONCE),
             events,
-            report_limiter: Limiter::new(BURST, INTERVAL),
+            report_limiter: Limiter::new(UNKNOWN.0, UNKNOWN.1),
+            review_turns: Semaphore::new(REPORTS_AT_ONCE),
             report_turns: Semaphore::new(REPORTS_AT_ONCE),
+            verified: Verified::default(),
         }
     }
 

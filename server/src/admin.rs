@@ -5,6 +5,7 @@
 //! changes something is audited.
 
 mod account;
+mod alert;
 mod allowlist;
 mod answer;
 mod application;
@@ -24,15 +25,20 @@ mod policy;
 mod project;
 mod request;
 mod sealing_key;
+mod secret;
 pub(crate) mod socket;
 mod table;
+mod trash;
 mod vault;
+mod webhook;
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use sikkerkey_protocol::management::ExportFormat;
 
 pub use self::answer::Answer;
+use self::audit::Audit;
 pub use self::command::Command;
 pub use self::request::Request;
 use crate::cli::RootKeyArguments;
@@ -73,11 +79,30 @@ pub enum Output {
     Text,
     /// For a program.
     Json,
+    /// For a spreadsheet: `audit query` alone.
+    Csv,
+    /// One JSON object on each line: `audit query` alone.
+    Jsonl,
+}
+
+impl Output {
+    /// In which form rows are written out.
+    fn format(self) -> Option<ExportFormat> {
+        match self {
+            Self::Text | Self::Json => None,
+            Self::Csv => Some(ExportFormat::Csv),
+            Self::Jsonl => Some(ExportFormat::Jsonl),
+        }
+    }
 }
 
 /// Runs a command and prints its answer.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let Arguments { data_dir, database_url, root_key, output, command } = arguments;
+    anyhow::ensure!(
+        output.format().is_none() || matches!(command, Command::Audit { command: Some(Audit::Query(_)), .. }),
+        "--output csv and --output jsonl are for audit query: give json or text"
+    );
     if let Command::VerifyAudit(what) = &command
         && let Some(answer) =
             audit::verify::beside(data_dir.as_deref(), database_url.as_deref(), &root_key, what).await?
@@ -87,7 +112,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Command::Restore(what) = &command {
         return show(output, backup::restore(DataPlace::new(database_url, data_dir)?, root_key, what).await?);
     }
-    let request = command.into_request()?;
+    let mut request = command.into_request()?;
+    if let Request::AuditQuery { format, .. } = &mut request {
+        *format = output.format();
+    }
     let answered = match &data_dir {
         Some(data_dir) => socket::ask(&data_dir.join(SOCKET), &request).await?,
         None => None,
@@ -102,10 +130,15 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
 fn show(output: Output, answer: Answer) -> anyhow::Result<()> {
     let is_broken = answer.json.get("holds").is_some_and(|it| it == false);
     let text = match output {
-        Output::Text => answer.text,
+        Output::Text | Output::Csv | Output::Jsonl => answer.text,
         Output::Json => serde_json::to_string_pretty(&answer.json).context("cannot write the answer as JSON")?,
     };
     print(&text).context("cannot write the answer")?;
+    if let Some(rest) = answer.json.get("notAll").and_then(|it| it.as_str()) {
+        use std::io::Write as _;
+        // Not among the rows.
+        writeln!(std::io::stderr(), "{rest}").context("cannot write what is left")?;
+    }
     // What was found stands above; a script looks at how the command ends.
     anyhow::ensure!(!is_broken, "the audit does not hold");
     Ok(())

@@ -22,6 +22,7 @@ use crate::passwords::Passwords;
 use crate::rates::Rates;
 use crate::store::Records;
 use crate::verify::Verifier;
+use crate::webhook::sender::Sender;
 use crate::writer::Writer;
 
 /// What request handlers share. Cheap to clone.
@@ -70,6 +71,8 @@ pub struct Parts {
     pub waiting: Semaphore,
     /// Makes checkpoints of the audit, in a server that serves.
     pub checkpoints: OnceLock<Arc<Keeper>>,
+    /// Sends deliveries to webhooks.
+    pub webhooks: Arc<Sender>,
     /// Turns true when the server is about to end: whoever waits is answered.
     pub shutdown: watch::Receiver<bool>,
 }

@@ -102,7 +102,7 @@ pub fn topics(state: &State, change: &Change) -> Vec<Topic> {
         }
         Change::Remove(key) => removed(state, key),
         Change::PutVersion(version) => of_secret(state, &version.secret).into_iter().collect(),
-        Change::WrapMaster(_) => Vec::new(),
+        Change::ForgetVersion(..) | Change::WrapMaster(_) => Vec::new(),
     }
 }
 
@@ -139,6 +139,9 @@ fn topics_of(state: &State, entity: &Entity) -> Option<Topic> {
         | Entity::Canary(_)
         | Entity::EnrolmentToken(_)
         | Entity::SealingKey(_)
+        | Entity::Webhook(_)
+        | Entity::WebhookProgress(_)
+        | Entity::Alerts(_)
         | Entity::Credential(_)
         | Entity::Session(_)
         | Entity::Member(_) => None,

@@ -77,6 +77,13 @@ pub struct Serve {
     /// Where those files go; left out: `audit` in the data directory.
     #[arg(long, value_name = "DIR", requires = "audit_retention_days")]
     pub audit_archive: Option<PathBuf>,
+    /// A range of addresses to which deliveries to webhooks may go although they are not public ones: of a receiver in the
+    /// same network. May be given several times.
+    #[arg(long, value_name = "CIDR")]
+    pub webhook_allow: Vec<IpNet>,
+    /// The certificate authorities that vouch for the receivers of webhooks, in PEM, instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    pub webhook_ca: Option<PathBuf>,
     /// The most requests that one transaction writes. 1 is what the benchmarks compare with.
     #[arg(long, value_name = "N", hide = true, default_value_t = writer::MAX_GROUP, value_parser = at_least_one)]
     pub max_group: usize,

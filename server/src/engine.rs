@@ -28,6 +28,7 @@ use crate::passwords::Passwords;
 use crate::rates::{Rate, Rates};
 use crate::store::{DataDirectory, Database, Store, StoreError};
 use crate::verify::Verifier;
+use crate::webhook::sender::Sender;
 use crate::writer::{self, Writer, WriterTask};
 
 /// Sidecars that may wait for news at the same time. Whoever comes beyond it is told to ask again later.
@@ -84,6 +85,8 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// Sends deliveries to webhooks.
+    pub webhooks: Arc<Sender>,
 }
 
 impl Options {
@@ -100,6 +103,7 @@ impl Options {
             metrics: Arc::default(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
+            webhooks: Arc::default(),
         }
     }
 }
@@ -178,6 +182,7 @@ impl Engine {
             public_url: options.public_url,
             waiting: Semaphore::new(WAITING),
             checkpoints: OnceLock::new(),
+            webhooks: options.webhooks,
             shutdown,
         });
         let writer = tokio::spawn(task.run(stopped));

@@ -5,6 +5,7 @@
 //! names the rows to be written: at once, or later where nothing compares with them ([`unsaved`]).
 
 mod activity;
+mod holding;
 mod tally;
 mod unsaved;
 
@@ -20,13 +21,14 @@ use crate::model::machine::Grantee;
 use crate::model::millis::Millis;
 
 pub use activity::{Activity, ActivityKey, ActivityKind};
+pub use holding::Holding;
 pub use tally::{Counts, Reader, Tally};
 
 /// What has happened. See the module's page.
 #[derive(Default)]
 pub struct Ledger {
     tallies: HashMap<SecretId, BTreeMap<Reader, Tally>>,
-    delivered: HashMap<MachineId, HashMap<SecretId, u64>>,
+    delivered: HashMap<MachineId, HashMap<SecretId, Holding>>,
     last_seen: HashMap<MachineId, Seen>,
     unsaved_last_seen: HashSet<MachineId>,
     /// On their way to the database.
@@ -100,6 +102,8 @@ pub struct Delivered<'a> {
     pub secret: &'a SecretId,
     /// Which version.
     pub version: u64,
+    /// Whether the machine uses it with the answer. One that writes files says later that it stands there.
+    pub in_files: bool,
     /// When.
     pub now: Millis,
     /// What it is counted for, besides the grantee.
@@ -119,7 +123,7 @@ struct Before {
 #[derive(Default)]
 struct Journal {
     tallies: HashMap<(SecretId, Reader), Before>,
-    delivered: HashMap<(MachineId, SecretId), Option<u64>>,
+    delivered: HashMap<(MachineId, SecretId), Option<Holding>>,
     /// What is to be added to the database's counters.
     activity: BTreeMap<ActivityKey, Activity>,
 }
@@ -133,7 +137,7 @@ pub struct Dirty {
     /// Tallies.
     pub tallies: Vec<Row<(SecretId, Reader), Tally>>,
     /// Delivered versions.
-    pub delivered: Vec<Row<(MachineId, SecretId), u64>>,
+    pub delivered: Vec<Row<(MachineId, SecretId), Holding>>,
     /// Requests to be added to the counters: what is there already stays, whoever counted it and however long ago.
     pub activity: Vec<(ActivityKey, Activity)>,
 }
@@ -178,6 +182,11 @@ impl Ledger {
 
     /// The version of a secret that a machine was delivered last.
     pub fn delivered(&self, machine: &MachineId, secret: &SecretId) -> Option<u64> {
+        self.holding(machine, secret).map(|it| it.version)
+    }
+
+    /// The same, and whether the machine uses it.
+    pub fn holding(&self, machine: &MachineId, secret: &SecretId) -> Option<Holding> {
         self.delivered.get(machine)?.get(secret).copied()
     }
 
@@ -224,12 +233,24 @@ impl Ledger {
                 tally.count_again(it.version);
             }
         }
-        if had_it {
+        self.hold(it.machine, it.secret, Holding { version: it.version, in_files: it.in_files });
+    }
+
+    /// Notes what a machine says of its files: whether the version that it was delivered, if it speaks of that one, stands
+    /// there.
+    pub fn record_files(&mut self, machine: &MachineId, secret: &SecretId, version: u64, in_files: bool) {
+        if self.delivered(machine, secret) == Some(version) {
+            self.hold(machine, secret, Holding { version, in_files });
+        }
+    }
+
+    fn hold(&mut self, machine: &MachineId, secret: &SecretId, holding: Holding) {
+        let before = self.holding(machine, secret);
+        if before == Some(holding) {
             return;
         }
-        let versions = self.delivered.entry(it.machine.clone()).or_default();
-        let old = versions.insert(it.secret.clone(), it.version);
-        self.journal.delivered.entry((it.machine.clone(), it.secret.clone())).or_insert(old);
+        self.delivered.entry(machine.clone()).or_default().insert(secret.clone(), holding);
+        self.journal.delivered.entry((machine.clone(), secret.clone())).or_insert(before);
     }
 
     /// Notes that a machine was told that it may not read a secret any more: it is not news again.
@@ -241,7 +262,7 @@ impl Ledger {
 
     /// What a machine was delivered, with the versions.
     pub fn delivered_to(&self, machine: &MachineId) -> impl Iterator<Item = (&SecretId, u64)> {
-        self.delivered.get(machine).into_iter().flatten().map(|(secret, version)| (secret, *version))
+        self.delivered.get(machine).into_iter().flatten().map(|(secret, it)| (secret, it.version))
     }
 
     /// Counts a denial.
@@ -306,7 +327,7 @@ impl Ledger {
     pub fn dirty(&self, as_of: u64) -> Dirty {
         let at_once = self.journal.tallies.iter().filter(|(_, before)| before.at_once);
         let tallies = at_once.map(|(key, _)| self.stored_tally(key.clone(), as_of));
-        let delivered = self.journal.delivered.keys().map(|key| (key.clone(), self.delivered(&key.0, &key.1)));
+        let delivered = self.journal.delivered.keys().map(|key| (key.clone(), self.holding(&key.0, &key.1)));
         let activity = self.journal.activity.iter().map(|(key, it)| (*key, it.clone()));
         let mut dirty =
             Dirty { tallies: tallies.collect(), delivered: delivered.collect(), activity: activity.collect() };
@@ -396,8 +417,8 @@ impl Ledger {
                     tallies.remove(&reader);
                 }
             }
-            Stored::Delivered(machine, secret, Some(version)) => {
-                self.delivered.entry(machine).or_default().insert(secret, version);
+            Stored::Delivered(machine, secret, Some(holding)) => {
+                self.delivered.entry(machine).or_default().insert(secret, holding);
             }
             Stored::Delivered(machine, secret, None) => {
                 if let Some(versions) = self.delivered.get_mut(&machine) {
@@ -473,7 +494,7 @@ pub enum Stored {
     /// A tally.
     Tally(SecretId, Reader, Option<Tally>),
     /// A delivered version.
-    Delivered(MachineId, SecretId, Option<u64>),
+    Delivered(MachineId, SecretId, Option<Holding>),
     /// A last request.
     LastSeen(MachineId, Seen),
 }

@@ -73,6 +73,28 @@ pub struct ClosedLabel {
     pub cause: ClosedCause,
 }
 
+/// What came of a delivery to a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum DeliveryOutcome {
+    /// It was taken.
+    Delivered,
+    /// It was answered, and not by 2xx.
+    Refused,
+    /// It was not answered in time.
+    Slow,
+    /// There was no connection.
+    Unreachable,
+    /// Deliveries do not go to its address.
+    Blocked,
+}
+
+/// What came of a delivery to a webhook.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct DeliveryLabel {
+    /// What.
+    pub outcome: DeliveryOutcome,
+}
+
 /// What is measured.
 pub struct Metrics {
     registry: Registry,
@@ -108,6 +130,12 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Connections that the server closed.
     pub closed: Family<ClosedLabel, Counter>,
+    /// Deliveries to webhooks that were tried.
+    pub deliveries: Family<DeliveryLabel, Counter>,
+    /// Seconds since the oldest event that a webhook has not got yet.
+    pub delivery_lag: Gauge,
+    /// Webhooks that the server has switched off.
+    pub disabled_webhooks: Counter,
 }
 
 impl Default for Metrics {
@@ -133,6 +161,9 @@ impl Default for Metrics {
             closed: Family::default(),
             checkpoints: Counter::default(),
             anchor_failures: Counter::default(),
+            deliveries: Family::default(),
+            delivery_lag: Gauge::default(),
+            disabled_webhooks: Counter::default(),
         };
         macro_rules! register {
             ($($name:literal, $help:literal, $metric:ident;)*) => {
@@ -156,6 +187,9 @@ impl Default for Metrics {
             "closed_connections", "Connections that the server closed", closed;
             "audit_checkpoints", "Checkpoints of the audit that were signed", checkpoints;
             "anchor_failures", "Checkpoints that an anchor did not take", anchor_failures;
+            "webhook_deliveries", "Deliveries to webhooks that were tried", deliveries;
+            "webhook_lag_seconds", "Age of the oldest event that a webhook has not got yet", delivery_lag;
+            "webhooks_disabled", "Webhooks that the server has switched off after too many failures", disabled_webhooks;
         }
         Self { registry, ..metrics }
     }
@@ -173,6 +207,11 @@ impl Metrics {
     /// Counts a request that was refused before anything was done for it.
     pub fn count_shed(&self, cause: ShedCause) {
         self.shed.get_or_create(&ShedLabel { cause }).inc();
+    }
+
+    /// Counts a delivery to a webhook.
+    pub fn count_delivery(&self, outcome: DeliveryOutcome) {
+        self.deliveries.get_or_create(&DeliveryLabel { outcome }).inc();
     }
 
     /// Counts a connection that the server closed.

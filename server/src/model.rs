@@ -27,8 +27,10 @@ pub mod session;
 pub mod spend;
 pub mod token;
 pub mod version;
+pub mod webhook;
 
 use serde::{Deserialize, Serialize};
+use sikkerkey_protocol::id::SecretId;
 
 use crate::crypto::master::WrappedMaster;
 
@@ -56,6 +58,9 @@ pub enum Entity {
     Allowlist(allowlist::Allowlist),
     EnrolmentToken(enrolment::EnrolmentToken),
     SealingKey(sealing_key::SealingKey),
+    Webhook(webhook::Webhook),
+    WebhookProgress(webhook::Progress),
+    Alerts(webhook::Alerts),
     Credential(credential::Credential),
     Session(session::Session),
     Member(member::Member),
@@ -85,6 +90,9 @@ pub enum EntityKind {
     Allowlist,
     EnrolmentToken,
     SealingKey,
+    Webhook,
+    WebhookProgress,
+    Alerts,
     Credential,
     Session,
     Member,
@@ -130,6 +138,9 @@ impl Entity {
             Self::Allowlist(it) => (EntityKind::Allowlist, it.vault.to_string()),
             Self::EnrolmentToken(it) => (EntityKind::EnrolmentToken, it.id.clone()),
             Self::SealingKey(it) => (EntityKind::SealingKey, it.id.clone()),
+            Self::Webhook(it) => (EntityKind::Webhook, it.id.clone()),
+            Self::WebhookProgress(it) => (EntityKind::WebhookProgress, it.webhook.clone()),
+            Self::Alerts(it) => (EntityKind::Alerts, it.vault.to_string()),
             Self::Credential(it) => (EntityKind::Credential, it.account.clone()),
             Self::Session(it) => (EntityKind::Session, it.id.clone()),
             Self::Member(it) => (EntityKind::Member, member::Member::id(&it.vault, &it.account)),
@@ -148,6 +159,8 @@ pub enum Change {
     /// Adds a version to a secret, or replaces how one is sealed. The one with the number that the secret says is the
     /// current one. The secret itself must be put before it.
     PutVersion(version::Version),
+    /// Forgets an earlier version of a secret, which is not the current one.
+    ForgetVersion(SecretId, u64),
     /// Stores the master key as another root key wraps it. Nothing in memory changes.
     WrapMaster(WrappedMaster),
 }

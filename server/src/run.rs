@@ -29,6 +29,7 @@ use crate::http::sealed::Door;
 use crate::metrics::Metrics;
 use crate::rates::Rate;
 use crate::tls::Certificate;
+use crate::webhook::sender::Sender;
 
 /// How long the last checkpoint may take.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(5);
@@ -73,6 +74,7 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
         metrics: Arc::clone(&metrics),
         clock,
         entropy: Arc::new(SystemEntropy),
+        webhooks: Arc::new(Sender::new(arguments.webhook_allow, arguments.webhook_ca.as_deref())?),
     };
     let audit = AuditArguments {
         directory: arguments.data_dir.as_ref().map(|it| it.join("audit")),
@@ -118,7 +120,7 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
         }
     }
     if let Some(engine) = &mut engine {
-        house::keep(engine, retention, &mut tasks, &stopped);
+        house::keep(engine, retention, &mut tasks, &stopped).await?;
         failure = tokio::select! {
             () = stop => None,
             error = engine.writer_ended() => return Err(error),

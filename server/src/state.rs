@@ -8,6 +8,7 @@ mod co_sign;
 mod people;
 mod sealing_key;
 pub mod undo;
+mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use crate::model::secret::{Secret, SecretPhase};
 use crate::model::session::Session;
 use crate::model::token::Token;
 use crate::model::version::Sealed;
+use crate::model::webhook::{Alerts, Progress, Webhook};
 use crate::model::{Change, Entity, EntityKey, EntityKind};
 
 /// Everything the server knows. See the module's page.
@@ -81,6 +83,12 @@ pub struct State {
     pub enrolment_tokens: HashMap<String, EnrolmentToken>,
     /// By id.
     pub sealing_keys: BTreeMap<String, SealingKey>,
+    /// By id.
+    pub webhooks: BTreeMap<String, Webhook>,
+    /// By the id of their webhooks.
+    pub webhook_progress: HashMap<String, Progress>,
+    /// By vault.
+    pub alerts: HashMap<VaultId, Alerts>,
     /// By account.
     pub credentials: HashMap<String, Credential>,
     /// By id.
@@ -133,7 +141,7 @@ impl State {
                     self.values.insert(version.secret, version.sealed);
                 }
             }
-            Change::WrapMaster(_) => {}
+            Change::ForgetVersion(..) | Change::WrapMaster(_) => {}
         }
     }
 
@@ -308,6 +316,9 @@ impl State {
             Entity::Allowlist(it) => drop(self.allowlists.insert(it.vault.clone(), it)),
             Entity::EnrolmentToken(it) => self.put_enrolment_token(it),
             Entity::SealingKey(it) => drop(self.sealing_keys.insert(id, it)),
+            Entity::Webhook(it) => drop(self.webhooks.insert(id, it)),
+            Entity::WebhookProgress(it) => drop(self.webhook_progress.insert(id, it)),
+            Entity::Alerts(it) => drop(self.alerts.insert(it.vault.clone(), it)),
             Entity::Credential(it) => drop(self.credentials.insert(id, it)),
             Entity::Session(it) => self.put_session(it),
             Entity::Member(it) => drop(self.vault_members.insert(id, it)),
@@ -371,6 +382,9 @@ impl State {
             EntityKind::Allowlist => drop(parsed(id).and_then(|id: VaultId| self.allowlists.remove(&id))),
             EntityKind::EnrolmentToken => self.remove_enrolment_token(id),
             EntityKind::SealingKey => drop(self.sealing_keys.remove(id)),
+            EntityKind::Webhook => drop(self.webhooks.remove(id)),
+            EntityKind::WebhookProgress => drop(self.webhook_progress.remove(id)),
+            EntityKind::Alerts => drop(parsed(id).and_then(|id: VaultId| self.alerts.remove(&id))),
             EntityKind::Credential => drop(self.credentials.remove(id)),
             EntityKind::Session => self.remove_session(id),
             EntityKind::Member => drop(self.vault_members.remove(id)),

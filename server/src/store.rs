@@ -25,7 +25,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use sikkerkey_protocol::id::MachineId;
+use sikkerkey_protocol::id::{MachineId, SecretId, VaultId};
 use sqlx::SqlSafeStr;
 use sqlx::migrate::MigrateError;
 
@@ -47,7 +47,7 @@ use crate::model::{Entity, EntityKey};
 pub use data_directory::DataDirectory;
 pub use delta::Foreign;
 pub use postgres::Listener;
-pub use records::{ReadFilter, Records};
+pub use records::{HourOfReads, Order, ReadFilter, Records, RowFilter};
 
 /// What can go wrong with the database.
 #[derive(Debug, thiserror::Error)]
@@ -449,6 +449,7 @@ impl Rows {
         let Dirty { tallies, delivered, activity } = &self.dirty;
         self.entities.is_empty()
             && self.versions.is_empty()
+            && self.forgotten.is_empty()
             && (tallies.is_empty() && delivered.is_empty() && activity.is_empty())
             && (self.late.rows.is_empty() && self.late.counted.is_none())
             && self.last_seen.is_empty()
@@ -459,6 +460,9 @@ impl Rows {
     }
 }
 
+/// Reads and denials of a vault to be added to those of an hour since the epoch: vault, hour, delivered, denied.
+pub type ReadsOfHour = (VaultId, i64, u64, u64);
+
 /// What one group writes.
 #[derive(Default)]
 pub struct Rows {
@@ -466,6 +470,8 @@ pub struct Rows {
     pub entities: HashMap<EntityKey, Option<Entity>>,
     /// New versions of values, and old ones under another project key.
     pub versions: Vec<Version>,
+    /// Versions that are kept no longer.
+    pub forgotten: Vec<(SecretId, u64)>,
     /// Changed counters.
     pub dirty: Dirty,
     /// Counters that are stored later than what they count.
@@ -474,6 +480,8 @@ pub struct Rows {
     pub last_seen: Vec<(MachineId, Seen)>,
     /// New rows of the audit.
     pub audit: Vec<AuditRow>,
+    /// How many of them are reads and denials, by vault and hour.
+    pub reads: Vec<ReadsOfHour>,
     /// Nonces of timestamps at or below this are forgotten, and such timestamps are refused from now on.
     pub nonce_floor: Option<i64>,
     /// The master key, wrapped by another root key.

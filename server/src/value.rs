@@ -14,6 +14,7 @@ pub const MAX_VALUE: usize = 12 * 1024;
 pub const MAX_FIELDS: usize = 64;
 
 const LENGTHS: std::ops::RangeInclusive<u32> = 8..=1024;
+const LENGTHS_BY_HAND: std::ops::RangeInclusive<u32> = 1..=1024;
 const ALPHANUMERIC: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 // No quotes, no backslash, no backtick, no space: what most often breaks where a value is pasted.
 const SYMBOLS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&()*+,-./:;<=>?@[]^_{|}~";
@@ -31,6 +32,9 @@ pub enum ValueError {
     /// Its fields are others.
     #[error("the value has other fields than it is said to have: {0}")]
     OtherFields(String),
+    /// It does not have a field that is named. Says which it has: what was named may be a value in the wrong place.
+    #[error("the value has no field of a name that is given: it has {0}")]
+    NoSuchField(String),
     /// A recipe that makes nothing sensible.
     #[error("{0}")]
     Recipe(String),
@@ -121,6 +125,48 @@ pub fn make(recipe: &Recipe, entropy: &dyn Entropy) -> Value {
             Value { text: text.into(), field_names: fields.iter().map(|it| it.name.clone()).collect() }
         }
     }
+}
+
+/// A structured value of these fields, in this order.
+pub fn object<'a>(fields: &[(&'a str, &'a SecretText)]) -> Result<Value, ValueError> {
+    // Reserved whole, so that growing leaves no copy behind: of a text JSON makes six times its length at most.
+    let most = fields.iter().map(|(name, text)| name.len() + 6 * text.expose().len() + 8).sum::<usize>();
+    let mut text = Zeroizing::new(Vec::with_capacity(most + 2));
+    for (name, content) in fields {
+        let separator = if text.is_empty() { b'{' } else { b',' };
+        text.push(separator);
+        text.extend_from_slice(json(name).as_bytes());
+        text.push(b':');
+        serde_json::to_writer(&mut *text, content.expose()).map_err(|_| ValueError::NotAnObject)?;
+    }
+    text.push(b'}');
+    let text = std::str::from_utf8(&text).map_err(|_| ValueError::NotAnObject)?;
+    Value::parse(SecretText::new(text.to_owned()), fields.iter().map(|(name, _)| (*name).to_owned()).collect())
+}
+
+/// A structured value with other texts in some of its fields.
+pub fn replace(value: &Value, replaced: &BTreeMap<String, SecretText>) -> Result<Value, ValueError> {
+    let held: BTreeMap<String, SecretText> =
+        serde_json::from_str(value.text.expose()).map_err(|_| ValueError::NotAnObject)?;
+    if replaced.keys().any(|name| !held.contains_key(name)) {
+        return Err(ValueError::NoSuchField(value.field_names.join(", ")));
+    }
+    let fields = value.field_names.iter();
+    let fields = fields.filter_map(|name| Some((name.as_str(), replaced.get(name).or_else(|| held.get(name))?)));
+    object(&fields.collect::<Vec<_>>())
+}
+
+/// Random text.
+pub fn text(generator: &Generator, entropy: &dyn Entropy) -> SecretText {
+    generated(generator, entropy).into()
+}
+
+/// Whether a person or an agent may ask for such text: it may be short where what reads it wants it so.
+pub fn check_by_hand(generator: &Generator) -> Result<(), ValueError> {
+    if generator.charset != Charset::Uuid && !LENGTHS_BY_HAND.contains(&generator.length) {
+        return Err(ValueError::Recipe(format!("length is from 1 to 1024, not {}", generator.length)));
+    }
+    Ok(())
 }
 
 fn generated(generator: &Generator, entropy: &dyn Entropy) -> Zeroizing<String> {
@@ -231,6 +277,42 @@ mod tests {
         for (recipe, text) in table {
             assert_eq!(check(&recipe).unwrap_err().to_string(), text);
         }
+    }
+
+    #[test]
+    fn fields_that_are_replaced_leave_the_others_as_they_are() {
+        let value =
+            |text: &str| Value::parse(SecretText::new(text.into()), vec!["user".into(), "password".into()]).unwrap();
+        let held = value(r#"{"password":"old","user":"o\"hara\n\u0001"}"#);
+        let replaced = BTreeMap::from([("password".to_owned(), SecretText::new("n\\ew".into()))]);
+        let made = replace(&held, &replaced).unwrap();
+        assert_eq!(made.text.expose(), r#"{"user":"o\"hara\n\u0001","password":"n\\ew"}"#);
+        assert_eq!(made.field_names, ["user", "password"]);
+        let other = BTreeMap::from([("hunter2".to_owned(), SecretText::new("x".into()))]);
+        let refused = replace(&held, &other).unwrap_err().to_string();
+        assert_eq!(refused, "the value has no field of a name that is given: it has user, password");
+        let long = BTreeMap::from([("password".to_owned(), SecretText::new("x".repeat(MAX_VALUE)))]);
+        assert_eq!(replace(&held, &long).unwrap_err(), ValueError::TooLarge);
+    }
+
+    #[test]
+    fn by_hand_a_text_may_be_short_and_an_object_asks_for_eight_characters() {
+        for (length, by_hand, by_object) in [
+            (0, false, false),
+            (1, true, false),
+            (7, true, false),
+            (8, true, true),
+            (1024, true, true),
+            (1025, false, false),
+        ] {
+            let it = generator(length, Charset::Symbols);
+            assert_eq!(
+                (check_by_hand(&it).is_ok(), check(&Recipe::Plain(it)).is_ok()),
+                (by_hand, by_object),
+                "{length}"
+            );
+        }
+        assert_eq!(text(&generator(1, Charset::Numeric), &SystemEntropy).expose().len(), 1);
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! unavailable, and the server is not ready until a write succeeds. A panic in here ends the process: a server that
 //! cannot write must not pretend.
 
+mod alert;
 mod archived;
 mod catch_up;
 mod change;
@@ -33,7 +34,7 @@ use tokio::time::{Instant, sleep_until};
 pub use self::change::ChangeRequest;
 use self::pressure::Pressure;
 pub(crate) use self::pressure::overloaded;
-pub use self::read::{Attempt, Claim, Committed, Outcome, ReadRequest, Receipt, Released, Standing};
+pub use self::read::{Attempt, Claim, Committed, Files, Outcome, ReadRequest, Receipt, Released, Standing};
 pub use self::task::{Parts, WriterTask};
 use crate::audit::entry::Entry;
 use crate::refusal::{Refusal, RefusalKind};

@@ -17,6 +17,7 @@ use crate::clock::{Clock, UnixMillis, parse_rfc3339, rfc3339};
 use crate::enrol::{self, Doorway};
 use crate::fetch::{Holdings, Progress};
 use crate::identity::Identity;
+use crate::manifest::{Manifest, SecretVersion};
 use crate::notify::Notifier;
 use crate::outlook::Outlook;
 use crate::publish::{Change, Label, PublishError, Published, Volume};
@@ -415,6 +416,12 @@ impl Agent {
         let label = self.label();
         let published = self.volume.publish(&set.files, &may_stay, &label);
         self.count(&published);
+        let standing = match &published {
+            Ok(published) => standing(&set, published, in_place.as_ref()),
+            // The set before, or what of it could stay.
+            Err(_) => self.volume.manifest().map(Manifest::into_secrets).unwrap_or_default(),
+        };
+        self.holdings.note_files(&standing);
         match published {
             Ok(published) => {
                 self.outlook.published(&set, &published);
@@ -469,6 +476,14 @@ async fn before<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -
         Some(deadline) => timeout_at(deadline, future).await.ok(),
         None => Some(future.await),
     }
+}
+
+/// What the files in place are made of. `before`: what was said of those before them.
+fn standing(set: &FileSet, published: &Published, before: Option<&Manifest>) -> Vec<SecretVersion> {
+    let written = set.files.iter().flat_map(|file| file.made_of.iter().cloned());
+    let stayed =
+        published.stayed.iter().flat_map(|name| before.map(|it| it.secrets_of(name.as_str())).unwrap_or_default());
+    written.chain(stayed).collect()
 }
 
 /// Whether every required file is in place, why, and in words. What somebody may have to repair comes before what a clock or a

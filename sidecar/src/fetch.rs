@@ -1,6 +1,6 @@
 //! What the sidecar holds: the delivery in force and the newest value of each of its secrets, in memory that is wiped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sikkerkey_protocol::denial::{DenialReason, FileEffect};
 use sikkerkey_protocol::id::SecretId;
@@ -8,6 +8,7 @@ use sikkerkey_protocol::secret_text::SecretText;
 use sikkerkey_protocol::sync::{Delivery, Held, News, OnDenied, SecretKey, Sync, Synced};
 
 use crate::client::printable;
+use crate::manifest::SecretVersion;
 
 /// A value.
 #[derive(Debug)]
@@ -61,6 +62,8 @@ struct Holding {
     value: Option<Value>,
     /// The last answer, when it was a denial.
     denial: Option<Denial>,
+    /// Whether files are made of the value, and none of an older one.
+    in_files: bool,
 }
 
 /// What the sidecar holds.
@@ -75,7 +78,13 @@ impl Holdings {
     /// Asks for what is new.
     pub fn ask(&self, wait_seconds: u32) -> Sync {
         let held = self.secrets.iter().filter_map(|(key, holding)| Some((key.clone(), holding.held()?)));
-        Sync { delivery_revision: self.revision.clone(), held: held.collect(), wait_seconds }
+        let missing = self.secrets.iter().filter(|(_, holding)| !holding.in_files && holding.held().is_some());
+        Sync {
+            delivery_revision: self.revision.clone(),
+            held: held.collect(),
+            not_in_files: missing.map(|(key, _)| key.clone()).collect(),
+            wait_seconds,
+        }
     }
 
     /// Takes an answer in.
@@ -110,6 +119,16 @@ impl Holdings {
     pub fn forget_values(&mut self) {
         for holding in self.secrets.values_mut() {
             *holding = Holding::default();
+        }
+    }
+
+    /// Takes in what stands in the files.
+    pub fn note_files(&mut self, standing: &[SecretVersion]) {
+        for (key, holding) in &mut self.secrets {
+            let versions = standing.iter().filter(|it| it.namespace == key.namespace && it.name == key.name);
+            let versions: BTreeSet<_> = versions.map(|it| (&it.id, it.version)).collect();
+            let held = holding.value.as_ref().map(|value| (&value.id, value.version));
+            holding.in_files = held.is_some_and(|held| versions.contains(&held) && versions.len() == 1);
         }
     }
 
@@ -172,7 +191,8 @@ impl Holding {
     fn take(&mut self, news: News) -> Progress {
         match news {
             News::Value { id, version, field_names, value } => {
-                *self = Self { value: Some(Value { id, version, field_names, text: value }), denial: None };
+                let value = Some(Value { id, version, field_names, text: value });
+                *self = Self { value, denial: None, in_files: false };
                 Progress::New
             }
             News::Denied { reason, message, until: _ } => {
@@ -297,6 +317,39 @@ mod tests {
         assert_eq!(second.held[&key("db")], Held::Version { id: "sk_a".parse().unwrap(), version: 7 });
         holdings.take(answer(Some(delivery(OnDenied::Remove, OnDenied::Remove, &["tls"])), vec![]));
         assert!(holdings.value(&key("db")).is_none(), "a value that no file needs any more is not kept");
+    }
+
+    #[test]
+    fn it_says_which_of_what_it_holds_stands_in_no_file_or_beside_an_older_version() {
+        let standing = |name: &str, version| SecretVersion {
+            id: "sk_a".parse().unwrap(),
+            namespace: "shop".into(),
+            name: name.into(),
+            field: None,
+            version,
+        };
+        let mut holdings = Holdings::default();
+        let both = delivery(OnDenied::Remove, OnDenied::Remove, &["db", "tls"]);
+        holdings.take(answer(Some(both), vec![("db", value(7)), ("tls", value(2))]));
+        let missing = |holdings: &Holdings| {
+            holdings.ask(0).not_in_files.into_iter().map(|key| key.name).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(missing(&holdings), "db tls", "nothing is written yet");
+        for (files, expected) in [
+            (vec![standing("db", 7), standing("tls", 2)], ""),
+            (vec![standing("db", 7)], "tls"),
+            (vec![standing("db", 6), standing("tls", 2)], "db"),
+            (vec![standing("db", 7), standing("db", 6), standing("tls", 2)], "db"),
+            (vec![], "db tls"),
+        ] {
+            holdings.note_files(&files);
+            assert_eq!(missing(&holdings), expected, "{files:?}");
+        }
+        holdings.note_files(&[standing("db", 7), standing("tls", 2)]);
+        holdings.take(answer(None, vec![("db", value(8))]));
+        assert_eq!(missing(&holdings), "db");
+        holdings.take(answer(None, vec![("tls", denied(DenialReason::CoSignMissing))]));
+        assert_eq!(missing(&holdings), "db", "what is denied and stays, stays");
     }
 
     #[test]

@@ -81,6 +81,11 @@ impl Manifest {
         self.files.iter().find(|entry| entry.path == path).map(|entry| entry.secrets.clone()).unwrap_or_default()
     }
 
+    /// What its files were made of.
+    pub fn into_secrets(self) -> Vec<SecretVersion> {
+        self.files.into_iter().flat_map(|entry| entry.secrets).collect()
+    }
+
     /// Whether a file was made of these very parts of secrets, of whichever versions.
     pub fn is_made_of(&self, path: &str, parts: &BTreeSet<Part<'_>>) -> bool {
         let entry = self.files.iter().find(|entry| entry.path == path);

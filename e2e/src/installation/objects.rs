@@ -77,13 +77,33 @@ pub(super) async fn operator_pod(cluster: &Cluster, name: &str) -> Result<Pod> {
     Ok(pods.create(&kube::api::PostParams::default(), &pod).await?)
 }
 
+/// The core Secret with the server's certificate.
+const SERVER_CERTIFICATE: &str = "sikkerkey-server-tls";
+
 /// Waits for the certificate that the operator made for the server, and writes it to files, as the kubelet would.
 pub(super) async fn server_certificate(cluster: &Cluster, directory: &Path) -> Result<(PathBuf, PathBuf)> {
     let secrets: Api<Secret> = Api::namespaced(cluster.admin()?, NAMESPACE);
     let secret = wait_for("the operator to make the server's certificate", BOUND, async || {
-        secrets.get("sikkerkey-server-tls").await
+        secrets.get(SERVER_CERTIFICATE).await
     })
     .await?;
+    write_certificate(secret, directory)
+}
+
+/// The same for a certificate of another root than `before`, beside which it is trusted.
+pub(super) async fn renewed_server_certificate(cluster: &Cluster, directory: &Path, before: &str) -> Result<()> {
+    let secrets: Api<Secret> = Api::namespaced(cluster.admin()?, NAMESPACE);
+    let secret = wait_for("the operator to renew the server's certificate", BOUND, async || {
+        let secret = secrets.get(SERVER_CERTIFICATE).await.map_err(|error| error.to_string())?;
+        let roots = secret.data.as_ref().and_then(|data| data.get("ca.crt"));
+        let roots = roots.map(|roots| String::from_utf8_lossy(&roots.0).into_owned()).unwrap_or_default();
+        if roots.len() > before.len() && !roots.starts_with(before) { Ok(secret) } else { Err(roots) }
+    })
+    .await?;
+    write_certificate(secret, directory).map(drop)
+}
+
+fn write_certificate(secret: Secret, directory: &Path) -> Result<(PathBuf, PathBuf)> {
     let data = secret.data.context("the server's certificate is empty")?;
     let write = |key: &str, name: &str| -> Result<PathBuf> {
         let path = directory.join(name);

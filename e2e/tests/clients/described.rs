@@ -16,7 +16,7 @@ use crate::server::{Server, text};
 use crate::team::{Team, string};
 
 /// How long a walk over the routes of one kind of signer may take.
-const WALK: Duration = Duration::from_secs(600);
+const WALK: Duration = Duration::from_mins(10);
 
 /// Keys of a cluster that nobody signs with.
 const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","use":"sig","kid":"1","x":"YPm3xOPjWiGZC1AGkQmzavw3h6AaA8frzrdBHj3_XHk","y":"Ay6KnPZmoGtldpMzIu1psw8Gp2LzKrGJony_1AGYI8A"}]}"#;

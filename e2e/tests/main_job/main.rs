@@ -23,10 +23,14 @@ mod policies;
 mod policy_admission;
 mod refusal;
 mod revocation;
+mod roots;
+mod scaled;
 mod sealed;
 mod secrecy;
 mod taken;
 mod team;
+mod token;
+mod volume;
 
 use std::io::Write;
 use std::sync::{LazyLock, PoisonError, RwLock};

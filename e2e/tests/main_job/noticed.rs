@@ -73,7 +73,7 @@ fn a_signal_reaches_the_application_after_a_change_and_the_sidecar_stays_closed_
 
 /// The processes under test share the real world's clock.
 #[expect(clippy::disallowed_methods, reason = "the processes under test have no other clock")]
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }
 

@@ -208,6 +208,33 @@ impl<'a> Team<'a> {
         self.kubectl(&["patch", "sks", secret, "--type=merge", "-p", &patch]).await;
     }
 
+    /// Sets the value of a Secret whose source is `external`, as a person does.
+    pub(crate) async fn set(&self, secret: &str, value: &str) {
+        let id = wait_for(&format!("the id of Secret {secret}"), BOUND, async || {
+            let object = self.object("Secret", secret).await;
+            let id = object.pointer("/status/secretID").and_then(Value::as_str).map(str::to_owned);
+            id.ok_or_else(|| object["status"].to_string())
+        })
+        .await
+        .unwrap();
+        let file = self.installation.cluster.run().join(format!("value-{}-{secret}", self.namespace));
+        std::fs::write(&file, value).unwrap();
+        let file_name = file.display().to_string();
+        self.installation.admin(&["secret", "set", &id, "--value-file", &file_name]).await.unwrap();
+        std::fs::remove_file(&file).unwrap();
+    }
+
+    /// Waits until a Secret says which version how many of its pods serve.
+    pub(crate) async fn served(&self, secret: &str, version: i64, summary: &str) {
+        wait_for(&format!("{summary} pods with version {version} of {secret}"), BOUND, async || {
+            let status = self.object("Secret", secret).await["status"].clone();
+            let is_so = status["version"] == version && status["pods"]["summary"] == summary;
+            if is_so { Ok(()) } else { Err(status.to_string()) }
+        })
+        .await
+        .unwrap();
+    }
+
     /// The machines that the server holds for pods of this namespace.
     pub(crate) async fn machines(&self) -> Vec<Value> {
         let answer = self.installation.admin_json(&["machine", "list"]).await.unwrap();

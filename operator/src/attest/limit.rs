@@ -43,6 +43,13 @@ impl<K: Eq + Hash> Limiter<K> {
         }
         admitted
     }
+
+    /// Whether one by `who` passed so short a while before `now` that another would not. Nothing is counted.
+    pub fn is_full(&self, who: K, now: Instant) -> bool {
+        let full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = full_at.get(&Some(who)).copied().unwrap_or(now).max(now) + self.interval;
+        full.duration_since(now) > self.interval * self.burst
+    }
 }
 
 /// What counts as one address: that of IPv4, and the /64 of IPv6.

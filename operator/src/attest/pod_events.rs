@@ -22,6 +22,8 @@ const AGAIN: Duration = Duration::from_mins(10);
 const REPORTS: (u32, Duration) = (5, Duration::from_secs(10));
 /// Reports of all pods at once, and then one in each interval: what a pod says must not fill the API server.
 const ALL_REPORTS: (u32, Duration) = (300, Duration::from_millis(100));
+/// Those of a namespace's pods: a third of all, so that one namespace leaves room for others, and a tenth in the long run.
+const OF_NAMESPACE: (u32, Duration) = (100, Duration::from_secs(1));
 /// Good news on its way to the API server. Where it is slow, more of it is left out.
 const UNDER_WAY: usize = 32;
 
@@ -32,6 +34,7 @@ pub struct PodEvents {
     refused: Limiter<String>,
     reported: Limiter<(String, ReportReason, u64)>,
     reports: Limiter<String>,
+    of_namespace: Limiter<String>,
     all_reports: Limiter<()>,
     under_way: Arc<Semaphore>,
 }
@@ -45,6 +48,7 @@ impl PodEvents {
             refused: Limiter::new(1, AGAIN),
             reported: Limiter::new(1, AGAIN),
             reports: Limiter::new(REPORTS.0, REPORTS.1),
+            of_namespace: Limiter::new(OF_NAMESPACE.0, OF_NAMESPACE.1),
             all_reports: Limiter::new(ALL_REPORTS.0, ALL_REPORTS.1),
             under_way: Arc::new(Semaphore::new(UNDER_WAY)),
         }
@@ -78,21 +82,36 @@ impl PodEvents {
         });
     }
 
-    /// Whether one more report of this pod may be told; it is counted if so.
+    /// Whether one more report of this pod is taken; it is counted if so.
     pub fn admits_report(&self, pod: &Claimant) -> bool {
+        self.reports.admits(pod.uid.clone(), Instant::now())
+    }
+
+    /// Whether one more report of a pod of this namespace may be told; it is counted if so.
+    pub fn admits_of_namespace(&self, pod: &Claimant) -> bool {
         let now = Instant::now();
-        self.reports.admits(pod.uid.clone(), now) && self.all_reports.admits((), now)
+        self.of_namespace.admits(pod.namespace.clone(), now) && self.all_reports.admits((), now)
+    }
+
+    /// Whether the same was told of this pod not long ago.
+    pub fn was_told(&self, pod: &Claimant, reason: ReportReason, message: &str) -> bool {
+        self.reported.is_full((pod.uid.clone(), reason, gist(reason, message)), Instant::now())
     }
 
     /// Tells what a pod's sidecar reports, unless it was told not long ago.
     pub async fn reported(&self, pod: &Claimant, reason: ReportReason, message: &str) {
-        let mut gist = DefaultHasher::new();
-        reason.gist(message).hash(&mut gist);
-        if !self.reported.admits((pod.uid.clone(), reason, gist.finish()), Instant::now()) {
+        if !self.reported.admits((pod.uid.clone(), reason, gist(reason, message)), Instant::now()) {
             return tracing::debug!(pod = pod.pod, ?reason, "no Event: the same was told not long ago");
         }
         self.events.publish(&reference(pod), "Report", &News::warning(reason_of(reason), plain(message))).await;
     }
+}
+
+/// What makes it another thing to tell.
+fn gist(reason: ReportReason, message: &str) -> u64 {
+    let mut gist = DefaultHasher::new();
+    reason.gist(message).hash(&mut gist);
+    gist.finish()
 }
 
 fn reference(pod: &Claimant) -> ObjectReference {

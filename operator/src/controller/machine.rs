@@ -3,6 +3,7 @@
 pub mod convert;
 pub mod gather;
 pub mod plan;
+pub mod room;
 pub mod status;
 
 use k8s_openapi::jiff::Timestamp;

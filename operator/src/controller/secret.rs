@@ -57,7 +57,10 @@ impl Reconciled for Secret {
 
     fn counters_turned(previous: &SecretStatus, wanted: &SecretStatus) -> bool {
         let total = |status: &SecretStatus| status.pods.as_ref().and_then(|pods| pods.total).unwrap_or_default();
-        (total(previous) == 0) != (total(wanted) == 0)
+        let current = |status: &SecretStatus| status.pods.as_ref().and_then(|pods| pods.current).unwrap_or_default();
+        let [before, after] = [previous, wanted].map(|status| (total(status) > 0, current(status) < total(status)));
+        // Pods come or the last one goes; the first one falls behind, or all serve the newest version again.
+        before != after
     }
 
     fn changes_at(&self, facts: &gather::Facts, status: &SecretStatus) -> [Option<Timestamp>; 2] {

@@ -224,6 +224,26 @@ mod tests {
     }
 
     #[test]
+    fn the_first_pod_that_falls_behind_and_the_last_that_catches_up_are_due_and_those_between_are_not() {
+        let served = |current: i32, total: i32| {
+            serde_json::from_value(json!({"version": 7, "pods": {"total": total, "current": current}})).unwrap()
+        };
+        for (before, after, expected) in [
+            ((5, 5), (4, 5), Worth::DueCounters),
+            ((0, 5), (3, 5), Worth::NotYet),
+            ((3, 5), (4, 5), Worth::NotYet),
+            ((4, 5), (5, 5), Worth::DueCounters),
+            ((5, 5), (6, 6), Worth::NotYet),
+            ((5, 5), (5, 5), Worth::Nothing),
+            ((0, 0), (1, 1), Worth::DueCounters),
+            ((1, 1), (0, 0), Worth::DueCounters),
+        ] {
+            let [before, after] = [before, after].map(|(current, total)| served(current, total));
+            assert_eq!(worth::<Secret>(&before, &after, false, never), expected, "{before:?} {after:?}");
+        }
+    }
+
+    #[test]
     fn what_grants_give_is_written_at_once() {
         let machine = |granted: i32| serde_json::from_value(json!({"grantedSecrets": granted})).unwrap();
         let secret = |grants: i32| serde_json::from_value(json!({"grants": grants})).unwrap();

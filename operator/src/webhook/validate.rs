@@ -31,7 +31,8 @@ use sikkerkey_protocol::kubernetes::ObjectKey;
 use sikkerkey_protocol::sealed::MAX_CIPHERTEXT;
 
 use self::policy::Guarded;
-use crate::controller::machine::convert;
+use crate::controller::machine::gather::gather;
+use crate::controller::machine::{convert, plan};
 use crate::index::Index;
 use crate::tracking;
 
@@ -113,7 +114,7 @@ pub fn validate(
     }
     refuse_too_large(object)?;
     match kind {
-        "Machine" => check::<Machine>(object).and_then(|machine| machine_checks(&machine, namespace)),
+        "Machine" => check::<Machine>(object).and_then(|machine| machine_checks(&machine, namespace, surroundings)),
         "Secret" => check::<Secret>(object).and_then(|secret| {
             refuse_unsealable(&secret)?;
             Ok(secret_warnings(&secret, namespace, surroundings))
@@ -176,13 +177,32 @@ fn refuse_too_large(object: &Value) -> Result<(), Invalid> {
     Ok(())
 }
 
-fn machine_checks(machine: &Machine, namespace: &str) -> Result<Vec<String>, Invalid> {
+fn machine_checks(machine: &Machine, namespace: &str, surroundings: &Surroundings<'_>) -> Result<Vec<String>, Invalid> {
     if let Some(key) = machine.spec.host.as_ref().and_then(|host| host.public_key.as_deref()) {
         key.parse::<PublicKey>().map_err(|error| invalid(format!("spec.host.publicKey: {error}")))?;
     }
     let delivery = machine.spec.delivery();
     convert::delivery(delivery, namespace).map_err(|error| invalid(error.to_string()))?;
-    Ok(idle_in_mode_init(delivery))
+    let mut warnings = idle_in_mode_init(delivery);
+    warnings.extend(lacking(machine, namespace, surroundings));
+    Ok(warnings)
+}
+
+/// What files lack as things stand: Secrets that no Grant covers, fields that a Secret does not have. What follows in the same
+/// breath, as a Grant often does, may change that.
+fn lacking(machine: &Machine, namespace: &str, surroundings: &Surroundings<'_>) -> Vec<String> {
+    // One that is to get its name from the API server is named by no Grant yet.
+    if machine.metadata.name.is_none() {
+        return Vec::new();
+    }
+    let problems = gather(machine, surroundings.index, surroundings.now).problems;
+    let mut sentences: Vec<String> =
+        problems.iter().take(SHOWN).map(|problem| plan::message(problem, namespace)).collect();
+    if problems.len() > SHOWN {
+        sentences
+            .push(format!("{} more files lack something: kubectl describe skm says what.", problems.len() - SHOWN));
+    }
+    sentences
 }
 
 /// What says how files follow changes, where they are written once.

@@ -3,8 +3,23 @@
 //! A `GET` looks and a `POST` changes; there is no other method, and a `POST` without fields has no body. No route
 //! answers a value.
 
+mod audit;
+mod canary;
 mod policy;
+mod schedule;
 mod scope;
+mod secret;
+mod trash;
 
+pub use self::canary::*;
+mod stats;
+mod webhook;
+
+pub use self::audit::*;
 pub use self::policy::*;
+pub use self::schedule::*;
 pub use self::scope::{Scope, UnknownScope};
+pub use self::secret::*;
+pub use self::stats::*;
+pub use self::trash::*;
+pub use self::webhook::*;

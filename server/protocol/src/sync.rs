@@ -4,7 +4,7 @@
 //! client allows, so a change reaches a running pod within a moment and an idle pod makes no traffic. Asking is a poll;
 //! only a value that is delivered counts as a read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,10 @@ pub struct Sync {
     /// What it knows of each secret.
     #[serde(default)]
     pub held: BTreeMap<SecretKey, Held>,
+    /// Those of them that do not stand in its files as it holds them: there was no room, the value does not fit its file's
+    /// format, or the files went. A server that knows no such thing takes all that is held for served.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub not_in_files: BTreeSet<SecretKey>,
     /// How long the server may hold the answer while nothing is new, in seconds; at most [`MAX_WAIT_SECONDS`].
     #[serde(default)]
     pub wait_seconds: u32,
@@ -277,6 +281,6 @@ impl Delivery {
         let inputs = self.files.iter().flat_map(|file| {
             file.inputs.iter().chain(file.pkcs12.as_ref().map(|store| &store.password)).map(|input| &input.secret)
         });
-        inputs.collect::<std::collections::BTreeSet<_>>().into_iter()
+        inputs.collect::<BTreeSet<_>>().into_iter()
     }
 }

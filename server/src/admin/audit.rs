@@ -1,25 +1,64 @@
 //! The audit for a person.
 
 pub(super) mod export;
+pub(super) mod query;
 pub(super) mod verify;
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::Subcommand;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::id::{MachineId, ProjectId, SecretId, VaultId};
 
-use super::Answer;
+use self::query::Query;
+use super::command::absolute;
 use super::execute::Desk;
 use super::table::table;
+use super::{Answer, Request};
 use crate::audit::entry::{Action, Actor, Entry, Severity};
 use crate::model::millis::Millis;
 use crate::policy::window::instant as instant_text;
 use crate::state::State;
 use crate::store::{AuditRow, StoreError};
+
+/// The audit.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Looks for rows, in all of the audit. `--output csv` and `--output jsonl` write out up to 10,000 of them.
+    Query(Box<Query>),
+    /// How checkpoints and anchors stand.
+    Status,
+    /// Makes a checkpoint now.
+    Checkpoint,
+    /// Writes rows to a file that can be checked by itself: `verify-audit --from-export FILE --public-key KEY`.
+    Export {
+        /// From here on: the number of a row, a day (YYYY-MM-DD, in UTC) or RFC 3339; left out: from the first row.
+        #[arg(long)]
+        from: Option<Bound>,
+        /// Up to here: the number of a row, included; or an instant, not included; left out: up to the last row.
+        #[arg(long)]
+        to: Option<Bound>,
+        /// The new file. Made by the server when it runs, for its owner alone.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+impl Audit {
+    pub(super) fn into_request(self) -> anyhow::Result<Request> {
+        Ok(match self {
+            Self::Query(it) => it.into_request(),
+            Self::Status => Request::AuditStatus,
+            Self::Checkpoint => Request::AuditCheckpoint,
+            Self::Export { from, to, out } => Request::AuditExport { from, to, out: absolute(&out)? },
+        })
+    }
+}
 
 /// How many rows are read at a time.
 const PAGE: u32 = 1000;

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{ArgGroup, Subcommand};
-use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, SecretId, VaultId};
+use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, VaultId};
 use sikkerkey_protocol::key::PublicKey;
-use sikkerkey_protocol::secret_text::SecretText;
-use zeroize::Zeroizing;
 
+use super::Request;
 use super::account::Account;
+use super::alert::Alert;
 use super::allowlist::Allowlist;
 use super::application::Application;
-use super::audit::{Bound, instant};
+use super::audit::{Audit, instant};
 use super::canary::Canary;
 use super::co_sign::CoSign;
 use super::enrolment_token::EnrolmentToken;
@@ -22,10 +22,11 @@ use super::grant::Grant;
 use super::member::Member;
 use super::policy::Policy;
 use super::project::Project;
-use super::request::SecretContent;
 use super::sealing_key::SealingKey;
+use super::secret::{Secret, SecretRequest};
+use super::trash::Trash;
 use super::vault::Vault;
-use super::{Request, request};
+use super::webhook::Webhook;
 use crate::model::millis::Millis;
 
 /// What to do.
@@ -72,9 +73,12 @@ pub enum Command {
     /// Keys that values in Git are sealed to.
     #[command(subcommand)]
     SealingKey(SealingKey),
-    /// Secrets whose values a person sets.
+    /// Secrets by hand: their values, versions, names, notes and schedules.
     #[command(subcommand)]
     Secret(Secret),
+    /// What was deleted in the last 30 days.
+    #[command(subcommand)]
+    Trash(Trash),
     /// Lets a namespace that was made anew take over what the server holds of the earlier one of its name.
     Adopt {
         /// The cluster's name.
@@ -114,6 +118,12 @@ pub enum Command {
         #[arg(long, value_parser = instant)]
         to: Option<Millis>,
     },
+    /// Webhooks: web servers that are told what happens in a vault.
+    #[command(subcommand)]
+    Webhook(Webhook),
+    /// Alerts: which actions are told in the server's log, and by webhooks that name none of their own.
+    #[command(subcommand)]
+    Alert(Alert),
     /// Accounts: people, who own vaults and log in.
     #[command(subcommand)]
     Account(Account),
@@ -185,27 +195,6 @@ pub struct Restore {
 pub enum Seal {
     /// Whether the server has its root key, and which one wraps the master key.
     Status,
-}
-
-/// The audit.
-#[derive(Debug, Subcommand)]
-pub enum Audit {
-    /// How checkpoints and anchors stand.
-    Status,
-    /// Makes a checkpoint now.
-    Checkpoint,
-    /// Writes rows to a file that can be checked by itself: `verify-audit --from-export FILE --public-key KEY`.
-    Export {
-        /// From here on: the number of a row, a day (YYYY-MM-DD, in UTC) or RFC 3339; left out: from the first row.
-        #[arg(long)]
-        from: Option<Bound>,
-        /// Up to here: the number of a row, included; or an instant, not included; left out: up to the last row.
-        #[arg(long)]
-        to: Option<Bound>,
-        /// The new file. Made by the server when it runs, for its owner alone.
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
-    },
 }
 
 /// What is checked.
@@ -316,73 +305,6 @@ pub enum Machine {
     List,
 }
 
-/// Secrets.
-#[derive(Debug, Subcommand)]
-pub enum Secret {
-    /// Makes a secret with its first value: one of a file, or a random one.
-    Create {
-        /// The project's id or name.
-        #[arg(long)]
-        project: String,
-        /// What people and programs call it.
-        #[arg(long)]
-        name: String,
-        /// The file with the value, taken as it is; `-` reads standard input.
-        #[arg(long, value_name = "FILE", required_unless_present = "generate")]
-        value_file: Option<PathBuf>,
-        /// Makes a random value.
-        #[arg(long, conflicts_with = "value_file")]
-        generate: bool,
-        /// The fields of a structured value, a JSON object whose values are all strings; left out: it is plain.
-        #[arg(long, value_delimiter = ',', conflicts_with = "generate")]
-        fields: Vec<String>,
-        #[command(flatten)]
-        generator: Generator,
-    },
-    /// Replaces a plain value by a new random one.
-    Rotate {
-        /// Its id.
-        id: SecretId,
-        #[command(flatten)]
-        generator: Generator,
-    },
-    /// Puts a secret into the trash for 30 days. Nobody reads it there.
-    Delete {
-        /// Its id.
-        id: SecretId,
-    },
-    /// Lets a secret be read again that is held since a backup was restored, because its reads are limited and those since
-    /// the backup were not counted.
-    Release {
-        /// Its id.
-        id: SecretId,
-    },
-    /// Sets a value as the next version.
-    Set {
-        /// Its id.
-        id: SecretId,
-        /// The file with the value, taken as it is; `-` reads standard input.
-        #[arg(long, value_name = "FILE")]
-        value_file: PathBuf,
-        /// The fields of a structured value, a JSON object whose values are all strings; left out: those the secret has.
-        #[arg(long, value_delimiter = ',')]
-        fields: Option<Vec<String>>,
-    },
-    /// Lists secrets, without their values.
-    List,
-}
-
-/// How a random value is made.
-#[derive(Clone, Copy, Debug, clap::Args)]
-pub struct Generator {
-    /// How many characters a random value has.
-    #[arg(long, default_value_t = 32)]
-    length: u32,
-    /// Of which characters.
-    #[arg(long, value_enum, default_value_t = request::Characters::Symbols)]
-    charset: request::Characters,
-}
-
 impl Command {
     /// Reads the files that the command names, here where the person is who may read them.
     pub fn into_request(self) -> anyhow::Result<Request> {
@@ -404,22 +326,8 @@ impl Command {
             Self::Machine(Machine::List) => Request::MachineList,
             Self::Machine(Machine::Disable { id }) => Request::MachineEnabled { id, enabled: false },
             Self::Machine(Machine::Enable { id }) => Request::MachineEnabled { id, enabled: true },
-            Self::Secret(Secret::Set { id, value_file, fields }) => {
-                Request::SecretSet { id, value: read_value(&value_file)?, fields }
-            }
-            Self::Secret(Secret::List) => Request::SecretList,
-            Self::Secret(Secret::Create { project, name, value_file, generate: _, fields, generator }) => {
-                let content = match value_file {
-                    Some(file) => SecretContent::Given { value: read_value(&file)?, fields },
-                    None => SecretContent::Made { length: generator.length, charset: generator.charset },
-                };
-                Request::SecretCreate { project, name, content }
-            }
-            Self::Secret(Secret::Rotate { id, generator }) => {
-                Request::SecretRotate { id, length: generator.length, charset: generator.charset }
-            }
-            Self::Secret(Secret::Delete { id }) => Request::SecretDelete { id },
-            Self::Secret(Secret::Release { id }) => Request::SecretRelease { id },
+            Self::Secret(it) => Request::Secret(it.into_request()?),
+            Self::Trash(it) => Request::Secret(SecretRequest::Trash(it)),
             Self::Backup { out } => Request::Backup { out: absolute(&out)? },
             Self::Restore(_) => anyhow::bail!("a server that runs restores nothing: stop it, and give an empty place"),
             Self::Project(it) => Request::Project(it),
@@ -434,11 +342,9 @@ impl Command {
             Self::EnrolmentToken(it) => Request::EnrolmentToken(it),
             Self::Adopt { cluster, namespace, uid } => Request::Adopt { cluster, namespace, uid },
             Self::Audit { limit, machine, command: None } => Request::Audit { limit, machine },
-            Self::Audit { command: Some(Audit::Status), .. } => Request::AuditStatus,
-            Self::Audit { command: Some(Audit::Checkpoint), .. } => Request::AuditCheckpoint,
-            Self::Audit { command: Some(Audit::Export { from, to, out }), .. } => {
-                Request::AuditExport { from, to, out: absolute(&out)? }
-            }
+            Self::Audit { command: Some(it), .. } => it.into_request()?,
+            Self::Webhook(it) => Request::Webhook(it),
+            Self::Alert(it) => Request::Alert(it),
             Self::AuditKey => Request::AuditKey,
             Self::VerifyAudit(it) => Request::VerifyAudit {
                 anchor: it.anchor.as_deref().map(absolute).transpose()?,
@@ -463,20 +369,6 @@ impl Command {
 }
 
 /// The server works in another directory.
-fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+pub(super) fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))
-}
-
-fn read_value(path: &Path) -> anyhow::Result<SecretText> {
-    use std::io::Read as _;
-    // One more than the server takes, so that a value that is too long is refused rather than cut.
-    let longest = u64::try_from(crate::value::MAX_VALUE + 1).unwrap_or(u64::MAX);
-    let mut text = Zeroizing::new(String::with_capacity(crate::value::MAX_VALUE + 1));
-    let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(longest).read_to_string(&mut text)
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(longest).read_to_string(&mut text))
-    };
-    read.with_context(|| format!("cannot read the value from {} as UTF-8 text", path.display()))?;
-    Ok(text.into())
 }

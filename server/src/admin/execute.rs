@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use sikkerkey_protocol::kubernetes::Generator;
 
-use super::audit::{export, verify};
-use super::request::SecretContent;
+use super::audit::{export, query, verify};
 use super::{
-    Answer, Request, account, allowlist, application, audit, backup, canary, co_sign, enrolment_token, explain, grant,
-    keys, listing, member, policy, project, sealing_key, vault,
+    Answer, Request, account, alert, allowlist, application, audit, backup, canary, co_sign, enrolment_token, explain,
+    grant, keys, listing, member, policy, project, sealing_key, secret, vault, webhook,
 };
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
@@ -18,7 +16,7 @@ use crate::clock::{Clock, DatabaseClock, SystemClock};
 use crate::decision::{Context, Decided};
 use crate::engine::{DataPlace, Engine, Options};
 use crate::refusal::Refusal;
-use crate::usecase::admin::{adopt, agent, cluster, machine, secret};
+use crate::usecase::admin::{adopt, agent, cluster, machine};
 use crate::usecase::steps::{Steps, answer};
 use crate::writer::ChangeRequest;
 
@@ -53,6 +51,7 @@ pub(crate) async fn execute(desk: Desk<'_>, request: Request) -> Result<Answer, 
 
 async fn dispatch(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
     match request {
+        Request::Secret(it) => secret::execute(desk, it).await,
         Request::Account(it) => account::execute(desk, it).await,
         Request::Vault(it) => vault::execute(desk, it).await,
         Request::Member(it) => member::execute(desk, it).await,
@@ -64,9 +63,11 @@ async fn dispatch(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         Request::Explain(it) => explain::answer(desk, &it),
         Request::Canary(it) => canary::execute(desk, it).await,
         Request::IpAllowlist(it) => allowlist::execute(desk, it).await,
+        Request::Webhook(it) => webhook::execute(desk, it).await,
+        Request::Alert(it) => alert::execute(desk, it).await,
+        Request::AuditQuery { vault, query, format } => query::answer(desk, vault, &query, format).await,
         Request::SealingKey(it) => sealing_key::execute(desk, it).await,
         Request::EnrolmentToken(it) => enrolment_token::execute(desk, it).await,
-        Request::SecretRelease { id } => backup::release(desk, id).await,
         other => change(desk, other).await,
     }
 }
@@ -117,11 +118,6 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
             Answer::done(done)
         }
         Request::MachineList => state(listing::machines),
-        Request::SecretList => state(listing::secrets),
-        it @ (Request::SecretSet { .. }
-        | Request::SecretCreate { .. }
-        | Request::SecretRotate { .. }
-        | Request::SecretDelete { .. }) => change_secret(desk, it).await?,
         Request::MachineEnabled { id, enabled } => {
             let done = format!("{id} is {}", if enabled { "enabled" } else { "disabled" });
             let what = if enabled { "machine enable" } else { "machine disable" };
@@ -136,6 +132,7 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         }
         Request::Unlock { ip, machine, account } => unlock(desk, ip, machine, account).await?,
         Request::Audit { .. }
+        | Request::Secret(_)
         | Request::Account(_)
         | Request::Vault(_)
         | Request::Member(_)
@@ -149,49 +146,19 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         | Request::IpAllowlist(_)
         | Request::EnrolmentToken(_)
         | Request::SealingKey(_)
+        | Request::Webhook(_)
+        | Request::Alert(_)
+        | Request::AuditQuery { .. }
         | Request::RotateRootKey { .. }
         | Request::RotateProjectKey { .. }
         | Request::SealStatus
         | Request::Backup { .. }
-        | Request::SecretRelease { .. }
         | Request::VerifyAudit { .. }
         | Request::AuditKey
         | Request::AuditStatus
         | Request::AuditCheckpoint
         | Request::AuditExport { .. }
         | Request::Activity { .. } => Answer::done("nothing to change"),
-    })
-}
-
-async fn change_secret(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
-    Ok(match request {
-        Request::SecretSet { id, value, fields } => {
-            let shown = id.clone();
-            let version = through(desk, "secret set", move |it| secret::set(it, &id, value, fields)).await?;
-            Answer::new(json!({ "secretId": shown, "version": version }), format!("{shown} is at version {version}"))
-        }
-        Request::SecretCreate { project, name, content } => {
-            let content = match content {
-                SecretContent::Given { value, fields } => secret::Content::Given(value, fields),
-                SecretContent::Made { length, charset } => {
-                    secret::Content::Made(Generator { length, charset: charset.into() })
-                }
-            };
-            let create = move |it: &Context<'_>| secret::create(it, &project, &name, content);
-            let id = through(desk, "secret create", create).await?;
-            Answer::new(json!({ "secretId": id, "version": 1 }), id.to_string())
-        }
-        Request::SecretRotate { id, length, charset } => {
-            let (shown, generator) = (id.clone(), Generator { length, charset: charset.into() });
-            let version = through(desk, "secret rotate", move |it| secret::rotate(it, &id, generator)).await?;
-            Answer::new(json!({ "secretId": shown, "version": version }), format!("{shown} is at version {version}"))
-        }
-        Request::SecretDelete { id } => {
-            let done = format!("{id} is in the trash for 30 days");
-            through(desk, "secret delete", move |it| secret::delete(it, &id)).await?;
-            Answer::done(done)
-        }
-        _ => Answer::done("nothing to change"),
     })
 }
 

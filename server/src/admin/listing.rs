@@ -8,7 +8,6 @@ use super::table::table;
 use crate::live::World;
 use crate::model::machine::Machine;
 use crate::model::millis::Millis;
-use crate::model::secret::SecretPhase;
 use crate::policy::window::instant;
 
 pub(super) fn clusters(world: &World) -> Answer {
@@ -95,30 +94,6 @@ pub(super) fn machines(world: &World) -> Answer {
     });
     let headings = ["ID", "KIND", "NAME", "FLEET", "NODE", "APPROVAL", "EXPIRES", "LAST-SEEN", "FINGERPRINT"];
     Answer::new(json!({ "machines": json.collect::<Vec<_>>() }), table(headings, &rows))
-}
-
-pub(super) fn secrets(world: &World) -> Answer {
-    let state = &world.state;
-    let mut rows: Vec<[String; 6]> = state
-        .secrets
-        .values()
-        .map(|it| {
-            let project = state.projects.get(&it.project).map(|it| it.name.clone()).unwrap_or_default();
-            let phase = match it.phase {
-                SecretPhase::Active if it.held => "Held since a restore".to_owned(),
-                SecretPhase::Active => "Active".to_owned(),
-                SecretPhase::Retained => "Retained".to_owned(),
-                SecretPhase::Trashed(since) => format!("In the trash since {}", instant(since)),
-            };
-            [it.id.to_string(), project, it.name.clone(), it.version.to_string(), it.field_names.join(","), phase]
-        })
-        .collect();
-    rows.sort_by(|a, b| (&a[1], &a[2], &a[0]).cmp(&(&b[1], &b[2], &b[0])));
-    let json = rows.iter().map(|[id, project, name, version, fields, phase]| {
-        json!({ "secretId": id, "project": project, "name": name, "version": version.parse::<u64>().unwrap_or(0), "fields": fields, "phase": phase })
-    });
-    let headings = ["SECRET", "PROJECT", "NAME", "VERSION", "FIELDS", "PHASE"];
-    Answer::new(json!({ "secrets": json.collect::<Vec<_>>() }), table(headings, &rows))
 }
 
 fn kind(machine: &Machine) -> &'static str {

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, SecretId, VaultId};
-use sikkerkey_protocol::kubernetes::Charset;
-use sikkerkey_protocol::secret_text::{self, SecretText};
+use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, VaultId};
+use sikkerkey_protocol::management::{AuditQuery, ExportFormat};
 
 use super::account::AccountRequest;
+use super::alert::Alert;
 use super::allowlist::Allowlist;
 use super::application::Application;
 use super::audit::Bound;
@@ -20,7 +20,9 @@ use super::member::Member;
 use super::policy::PolicyRequest;
 use super::project::Project;
 use super::sealing_key::SealingKey;
+use super::secret::SecretRequest;
 use super::vault::Vault;
+use super::webhook::Webhook;
 use crate::model::millis::Millis;
 
 /// A command, with the contents of the files it named.
@@ -28,63 +30,18 @@ use crate::model::millis::Millis;
 #[expect(missing_docs, reason = "each is documented at the command of its name")]
 pub enum Request {
     Vault(Vault),
-    ClusterTrust {
-        vault: VaultId,
-        name: String,
-        issuer: String,
-        jwks: String,
-        subject: String,
-    },
+    ClusterTrust { vault: VaultId, name: String, issuer: String, jwks: String, subject: String },
     ClusterList,
-    AgentToken {
-        vault: VaultId,
-        name: String,
-        cluster: Option<String>,
-    },
-    AgentApprove {
-        id: AgentId,
-    },
-    AgentRevoke {
-        id: AgentId,
-    },
+    AgentToken { vault: VaultId, name: String, cluster: Option<String> },
+    AgentApprove { id: AgentId },
+    AgentRevoke { id: AgentId },
     AgentList,
-    MachineBootstrap {
-        vault: VaultId,
-        name: Option<String>,
-    },
-    MachineApprove {
-        id: String,
-    },
-    MachineRevoke {
-        id: String,
-    },
+    MachineBootstrap { vault: VaultId, name: Option<String> },
+    MachineApprove { id: String },
+    MachineRevoke { id: String },
     MachineList,
-    SecretSet {
-        id: SecretId,
-        #[serde(serialize_with = "secret_text::serialize")]
-        value: SecretText,
-        fields: Option<Vec<String>>,
-    },
-    SecretList,
-    SecretCreate {
-        project: String,
-        name: String,
-        content: SecretContent,
-    },
-    SecretRotate {
-        id: SecretId,
-        length: u32,
-        charset: Characters,
-    },
-    SecretDelete {
-        id: SecretId,
-    },
-    SecretRelease {
-        id: SecretId,
-    },
-    Backup {
-        out: PathBuf,
-    },
+    Backup { out: PathBuf },
+    Secret(SecretRequest),
     Project(Project),
     Application(Application),
     Grant(Grant),
@@ -95,92 +52,22 @@ pub enum Request {
     IpAllowlist(Allowlist),
     SealingKey(SealingKey),
     EnrolmentToken(EnrolmentToken),
-    MachineEnabled {
-        id: MachineId,
-        enabled: bool,
-    },
+    MachineEnabled { id: MachineId, enabled: bool },
     Account(AccountRequest),
     Member(Member),
-    Adopt {
-        cluster: String,
-        namespace: Option<String>,
-        uid: Option<String>,
-    },
-    Audit {
-        limit: u32,
-        machine: Option<MachineId>,
-    },
-    VerifyAudit {
-        anchor: Option<PathBuf>,
-        archive: Option<PathBuf>,
-    },
+    Adopt { cluster: String, namespace: Option<String>, uid: Option<String> },
+    Audit { limit: u32, machine: Option<MachineId> },
+    VerifyAudit { anchor: Option<PathBuf>, archive: Option<PathBuf> },
+    AuditQuery { vault: Option<VaultId>, query: Box<AuditQuery>, format: Option<ExportFormat> },
+    Webhook(Webhook),
+    Alert(Alert),
     AuditKey,
     AuditStatus,
     AuditCheckpoint,
-    AuditExport {
-        from: Option<Bound>,
-        to: Option<Bound>,
-        out: PathBuf,
-    },
-    Activity {
-        from: Option<Millis>,
-        to: Option<Millis>,
-    },
-    Unlock {
-        ip: Option<IpAddr>,
-        machine: Option<MachineId>,
-        account: Option<String>,
-    },
-    RotateRootKey {
-        file: Option<PathBuf>,
-        command: Option<String>,
-    },
-    RotateProjectKey {
-        project: Option<ProjectId>,
-    },
+    AuditExport { from: Option<Bound>, to: Option<Bound>, out: PathBuf },
+    Activity { from: Option<Millis>, to: Option<Millis> },
+    Unlock { ip: Option<IpAddr>, machine: Option<MachineId>, account: Option<String> },
+    RotateRootKey { file: Option<PathBuf>, command: Option<String> },
+    RotateProjectKey { project: Option<ProjectId> },
     SealStatus,
-}
-
-/// Where a secret's first value comes from.
-#[derive(Debug, Serialize, Deserialize)]
-pub enum SecretContent {
-    /// A file.
-    Given {
-        /// What is in it.
-        #[serde(serialize_with = "secret_text::serialize")]
-        value: SecretText,
-        /// The names of its fields; none for a plain one.
-        fields: Vec<String>,
-    },
-    /// Chance.
-    Made {
-        /// How many characters.
-        length: u32,
-        /// Which.
-        charset: Characters,
-    },
-}
-
-/// Of which characters a random value is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-pub enum Characters {
-    /// Letters, digits and signs that rarely break where a value is pasted.
-    Symbols,
-    /// Letters and digits.
-    Alphanumeric,
-    /// Digits.
-    Numbers,
-    /// A random UUID; the length does not matter.
-    Uuid,
-}
-
-impl From<Characters> for Charset {
-    fn from(it: Characters) -> Self {
-        match it {
-            Characters::Symbols => Self::Symbols,
-            Characters::Alphanumeric => Self::Alphanumeric,
-            Characters::Numbers => Self::Numeric,
-            Characters::Uuid => Self::Uuid,
-        }
-    }
 }

@@ -2,17 +2,13 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HOST};
 use http::{Request, Uri};
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::client::conn::http1::handshake;
-use hyper_util::rt::TokioIo;
-use rustls::crypto::ring::default_provider;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::RootCertStore;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -20,6 +16,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::AnchorError;
+use crate::https;
 
 /// How long one try may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -74,21 +71,16 @@ impl Webhook {
         if url.0.scheme_str() != Some("https") {
             return Ok(Self { url, tls: None });
         }
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        Self::trusting(url, roots)
+        Self::trusting(url, https::system_roots())
     }
 
     fn trusting(url: WebhookUrl, roots: RootCertStore) -> Result<Self, AnchorError> {
         if roots.is_empty() {
             return Err(AnchorError::NoRoots(url.to_string()));
         }
-        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| AnchorError::Connect(url.to_string(), std::io::Error::other(error)))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self { url, tls: Some(TlsConnector::from(Arc::new(config))) })
+        let tls = https::connector(roots)
+            .map_err(|error| AnchorError::Connect(url.to_string(), std::io::Error::other(error)))?;
+        Ok(Self { url, tls: Some(tls) })
     }
 
     pub(super) async fn post(&self, line: &str) -> Result<(), AnchorError> {
@@ -117,9 +109,7 @@ impl Webhook {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         line: &str,
     ) -> Result<(), AnchorError> {
-        let failed = |error| AnchorError::Http(self.url.to_string(), error);
         let uri = &self.url.0;
-        let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(failed)?;
         let path = uri.path_and_query().map_or("/", |it| it.as_str());
         let authority = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
         let request = Request::post(path)
@@ -127,17 +117,8 @@ impl Webhook {
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(format!("{line}\n"))))
             .map_err(|error| AnchorError::Connect(self.url.to_string(), std::io::Error::other(error)))?;
-        // The connection works only while somebody polls it, and ends with this exchange.
-        tokio::pin!(connection);
-        let response = sender.send_request(request);
-        tokio::pin!(response);
-        let response = tokio::select! {
-            response = &mut response => response,
-            // The answer may have come with the end; if it did not, this says why.
-            _ = &mut connection => response.await,
-        };
-        let response = response.map_err(failed)?;
-        let status = response.status();
+        let status =
+            https::exchange(stream, request).await.map_err(|error| AnchorError::Http(self.url.to_string(), error))?;
         if status.is_success() { Ok(()) } else { Err(AnchorError::Refused(self.url.to_string(), status.as_u16())) }
     }
 }
@@ -150,8 +131,11 @@ impl fmt::Debug for Webhook {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use rcgen::{CertificateParams, KeyPair};
     use rustls::ServerConfig;
+    use rustls::crypto::ring::default_provider;
     use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;

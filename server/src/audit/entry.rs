@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::id::{AgentId, FleetId, MachineId, ProjectId, SecretId, VaultId};
+pub use sikkerkey_protocol::management::Severity;
 
 /// Who did it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,8 +26,9 @@ pub enum Actor {
 }
 
 /// What was done or tried: the names of the public protocol, and what this server adds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Action {
     SecretRead,
@@ -88,6 +91,19 @@ pub enum Action {
     PolicyUnbind,
     SealingKeyCreate,
     ObjectRewind,
+    SecretRename,
+    SecretNoteUpdate,
+    SecretScheduleUpdate,
+    SecretRestore,
+    SecretPurge,
+    ProjectUnfreeze,
+    WebhookCreate,
+    WebhookUpdate,
+    WebhookDelete,
+    WebhookTest,
+    WebhookDisable,
+    WebhookDrop,
+    AlertUpdate,
     AccountLogin,
     AccountLoginRefused,
     AccountLogout,
@@ -101,19 +117,23 @@ pub enum Action {
     MemberRemove,
 }
 
-/// How much it matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Severity {
-    Info,
-    Low,
-    Medium,
-    High,
-    Critical,
-}
-
 impl Action {
+    /// Every action.
+    pub fn all() -> &'static [Self] {
+        Self::value_variants()
+    }
+
+    /// Its name, as it stands in the audit.
+    pub fn name(self) -> String {
+        // No variant is skipped, so each has one.
+        self.to_possible_value().map(|it| it.get_name().to_owned()).unwrap_or_default()
+    }
+
+    /// The action of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        <Self as ValueEnum>::from_str(name, false).ok()
+    }
+
     /// How much it matters.
     pub fn severity(self) -> Severity {
         match self {
@@ -122,6 +142,7 @@ impl Action {
             | Self::VoucherIssue
             | Self::PodGone
             | Self::ServerStart
+            | Self::WebhookTest
             | Self::ManagementRead
             | Self::AccountLogout
             | Self::AuditArchive => Severity::Info,
@@ -130,6 +151,9 @@ impl Action {
             | Self::SecretCreate
             | Self::SecretUpdate
             | Self::SecretRotate
+            | Self::SecretRename
+            | Self::SecretNoteUpdate
+            | Self::SecretScheduleUpdate
             | Self::FleetApply
             | Self::PolicyApply
             | Self::ProjectCreate
@@ -139,6 +163,7 @@ impl Action {
             | Self::SecondFactorAsk
             | Self::MachineUpdate => Severity::Low,
             Self::SecretReadDenied
+            | Self::SecretRestore
             | Self::GrantApply
             | Self::GrantDelete
             | Self::FleetDelete
@@ -160,10 +185,13 @@ impl Action {
             | Self::CoSignDeny
             | Self::SecretRotationDue
             | Self::PolicyProtect
+            | Self::WebhookCreate
+            | Self::WebhookUpdate
             | Self::AccountLoginRefused
             | Self::SessionRevoke
             | Self::ManagementDenied => Severity::Medium,
             Self::SecretDelete
+            | Self::SecretPurge
             | Self::PolicyDelete
             | Self::PolicyUnprotect
             | Self::PolicyUnbind
@@ -179,6 +207,10 @@ impl Action {
             | Self::ObjectRewind
             | Self::ProjectKeyRotate
             | Self::SecretRelease
+            | Self::WebhookDelete
+            | Self::WebhookDisable
+            | Self::WebhookDrop
+            | Self::AlertUpdate
             | Self::PasswordChange
             | Self::SecondFactorAdd
             | Self::SecondFactorRemove
@@ -186,7 +218,7 @@ impl Action {
             | Self::MemberAdd
             | Self::MemberRemove
             | Self::AccountUpdate => Severity::High,
-            Self::CanaryTriggered | Self::ServerRestore => Severity::Critical,
+            Self::CanaryTriggered | Self::ProjectUnfreeze | Self::ServerRestore => Severity::Critical,
         }
     }
 }
@@ -239,5 +271,32 @@ impl Entry {
             denial: None,
             detail: String::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/audit/actions.txt");
+
+    #[test]
+    fn every_action_has_the_name_that_is_stored_and_the_severity_of_the_committed_table() {
+        let mut actions = Action::all().to_vec();
+        actions.sort_by_key(|it| it.name());
+        let mut table = String::new();
+        for action in actions {
+            let name = action.name();
+            assert_eq!(serde_json::to_value(action).unwrap(), name);
+            assert_eq!(Action::named(&name), Some(action));
+            writeln!(table, "{name} {}", action.severity().as_str()).unwrap();
+        }
+        assert_eq!(Action::named("secret_stolen"), None);
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(GOLDEN, &table).unwrap();
+        }
+        assert_eq!(table, std::fs::read_to_string(GOLDEN).unwrap(), "UPDATE_GOLDEN=1 writes it anew");
     }
 }

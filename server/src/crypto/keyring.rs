@@ -1,5 +1,7 @@
 //! The keys that follow from the master key, and what they are used for.
 
+use std::collections::BTreeMap;
+
 use hkdf::Hkdf;
 use sha2::Sha256;
 use sikkerkey_protocol::id::{ProjectId, SecretId, VaultId};
@@ -19,13 +21,15 @@ use super::totp::Seed;
 use crate::entropy::{self, Entropy};
 use crate::model::project::Project;
 use crate::model::sealing_key::SealingKey;
-use crate::model::version::Sealed;
+use crate::model::version::{Sealed, Version};
+use crate::value::{self, Value, ValueError};
 
 /// The keys that follow from the master key, and that key itself, to be wrapped by another root key.
 pub struct Keyring {
     master: Master,
     wrap: Key,
     sealing: Key,
+    webhooks: Key,
     rows: MacKey,
     audit: MacKey,
     audit_signer: MachineKey,
@@ -34,6 +38,17 @@ pub struct Keyring {
     second_factors: Key,
     recovery_codes: MacKey,
     half_logins: MacKey,
+}
+
+/// Why a version is not sealed anew.
+#[derive(Debug, thiserror::Error)]
+pub enum ResealError {
+    /// It does not open, or cannot be sealed.
+    #[error("cannot seal the value anew")]
+    Crypto(#[from] CryptoError),
+    /// The new texts do not fit.
+    #[error(transparent)]
+    Value(#[from] ValueError),
 }
 
 impl Keyring {
@@ -50,6 +65,7 @@ impl Keyring {
         Self {
             wrap: derive("wrap project keys"),
             sealing: derive("wrap sealing keys"),
+            webhooks: derive("wrap webhook secrets"),
             rows: MacKey::new(derive("authenticate rows")),
             audit: MacKey::new(derive("chain the audit")),
             audit_signer: MachineKey::from_seed(&derive("audit checkpoint signing")),
@@ -94,6 +110,27 @@ impl Keyring {
     pub fn sealing_key(&self, key: &SealingKey) -> Result<SealingPrivateKey, CryptoError> {
         let place = Place::SealingKey(&key.vault, &key.id);
         envelope::open_key(&self.sealing, place, &key.wrapped_key).map(SealingPrivateKey::from_bytes)
+    }
+
+    /// A new secret of a webhook, wrapped for `id`, and the secret itself: 64 hex digits.
+    pub fn new_webhook_secret(
+        &self,
+        vault: &VaultId,
+        id: &str,
+        entropy: &dyn Entropy,
+    ) -> Result<(Vec<u8>, SecretText), CryptoError> {
+        let secret = entropy::text(entropy, b"0123456789abcdef", 64);
+        let wrapped = envelope::seal(&self.webhooks, Place::WebhookSecret(vault, id), secret.as_bytes(), entropy)?;
+        Ok((wrapped, secret.into()))
+    }
+
+    /// The secret of a webhook.
+    pub fn webhook_secret(&self, vault: &VaultId, id: &str, wrapped: &[u8]) -> Result<SecretText, CryptoError> {
+        let mut bytes = envelope::open(&self.webhooks, Place::WebhookSecret(vault, id), wrapped)?;
+        String::from_utf8(std::mem::take(&mut *bytes)).map(SecretText::new).map_err(|error| {
+            error.into_bytes().zeroize();
+            CryptoError::Open
+        })
     }
 
     /// Takes a version's data key from under the key that `from` holds to under the one that `to` holds: the same project
@@ -155,6 +192,23 @@ impl Keyring {
             error.into_bytes().zeroize();
             CryptoError::Open
         })
+    }
+
+    /// Seals what stands in one version anew as another of the same secret, under a fresh data key, with other texts in some
+    /// of its fields. The value does not leave. `held` has these fields and no others, or it does not open.
+    pub fn reseal(
+        &self,
+        project: &Project,
+        held: &Version,
+        as_version: u64,
+        replaced: &BTreeMap<String, SecretText>,
+        entropy: &dyn Entropy,
+    ) -> Result<Sealed, ResealError> {
+        let text = self.unseal(project, &held.secret, held.version, &held.sealed)?;
+        // Names of fields stand beside what is sealed, and could have been changed there.
+        let value = Value::parse(text, held.field_names.clone()).map_err(|_| CryptoError::Open)?;
+        let text = if replaced.is_empty() { value.text } else { value::replace(&value, replaced)?.text };
+        Ok(self.seal(project, &held.secret, as_version, &text, entropy)?)
     }
 
     /// What was sealed, for tests to look at.

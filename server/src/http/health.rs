@@ -19,7 +19,7 @@ pub(super) fn routes() -> [Route; 3] {
     [
         Route::new(Verb::Get, "/healthz", Signer::Nobody, || async { "ok\n" }),
         Route::new(Verb::Get, "/readyz", Signer::Nobody, ready),
-        Route::new(Verb::Get, "/metrics", Signer::Nobody, metrics).answers_text("application/openmetrics-text"),
+        Route::new(Verb::Get, "/metrics", Signer::Nobody, metrics).answers_text(&["application/openmetrics-text"]),
     ]
 }
 

@@ -1,11 +1,22 @@
 //! Routes of the management plane: ids in the path, and a body where there are fields.
 
+mod alerts;
+mod audit;
+mod canary;
 mod explain;
 mod policy;
+mod schedule;
+mod secret;
+mod stats;
+mod trash;
+mod webhooks;
+
+use std::future::ready;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
+use axum::response::{IntoResponse as _, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 use sikkerkey_protocol::management::Scope;
@@ -23,7 +34,17 @@ use crate::usecase::source::Source;
 
 /// The routes.
 pub(super) fn routes() -> Vec<Route> {
-    policy::routes().into_iter().chain(explain::routes()).collect()
+    let mut routes = Vec::from(policy::routes());
+    routes.extend(explain::routes());
+    routes.extend(secret::routes());
+    routes.extend(schedule::routes());
+    routes.extend(canary::routes());
+    routes.extend(trash::routes());
+    routes.extend(audit::routes());
+    routes.extend(stats::routes());
+    routes.extend(alerts::routes());
+    routes.extend(webhooks::routes());
+    routes
 }
 
 /// A use case whose route has `N` ids in its path and no body.
@@ -51,6 +72,87 @@ where
     A: Serialize + JsonSchema + Send + 'static,
     D: Fn(&Context<'_>, &Manager<'_>, [&str; N], B) -> Decided<A> + Copy + Send + Sync + 'static,
 {
+    fetched(scope, what, parse, |_, _, body| ready(Ok(body)), decide)
+}
+
+/// A route with a body, of which `fetch` makes what the use case takes: with what stands in the database alone. It is told
+/// the ids of the path. What it brings is nothing that is answered: the use case looks whether it may be.
+fn fetched<const N: usize, B, C, A, F, W, D>(
+    scope: impl Into<Option<Scope>>,
+    what: &'static str,
+    parse: fn(&[u8]) -> Result<B, Refusal>,
+    fetch: F,
+    decide: D,
+) -> Route
+where
+    B: JsonSchema + Send + 'static,
+    C: Send + 'static,
+    A: Serialize + JsonSchema + Send + 'static,
+    F: Fn(App, Vec<String>, B) -> W + Copy + Send + Sync + 'static,
+    W: Future<Output = Result<C, Refusal>> + Send,
+    D: Fn(&Context<'_>, &Manager<'_>, [&str; N], C) -> Decided<A> + Copy + Send + Sync + 'static,
+{
+    whole(scope, what, parse, fetch, decide, |_, answer: A| ready(ok(Ok(answer)))).answers::<A>()
+}
+
+/// A route whose use case decides what is looked for, or done, once it is written down that somebody asked: `act` does it,
+/// beside the writer.
+fn acting<const N: usize, B, W, A, D, F, R>(
+    scope: impl Into<Option<Scope>>,
+    what: &'static str,
+    parse: fn(&[u8]) -> Result<B, Refusal>,
+    decide: D,
+    act: F,
+) -> Route
+where
+    B: JsonSchema + Send + 'static,
+    W: Send + 'static,
+    A: Serialize + JsonSchema + Send + 'static,
+    D: Fn(&Context<'_>, &Manager<'_>, [&str; N], B) -> Decided<W> + Copy + Send + Sync + 'static,
+    F: Fn(App, W) -> R + Copy + Send + Sync + 'static,
+    R: Future<Output = Result<A, Refusal>> + Send + 'static,
+{
+    done(scope, what, parse, decide, move |app, wanted| async move { ok(act(app, wanted).await) }).answers::<A>()
+}
+
+/// A route whose answer `act` makes as a whole.
+fn done<const N: usize, B, W, D, F, R>(
+    scope: impl Into<Option<Scope>>,
+    what: &'static str,
+    parse: fn(&[u8]) -> Result<B, Refusal>,
+    decide: D,
+    act: F,
+) -> Route
+where
+    B: JsonSchema + Send + 'static,
+    W: Send + 'static,
+    D: Fn(&Context<'_>, &Manager<'_>, [&str; N], B) -> Decided<W> + Copy + Send + Sync + 'static,
+    F: Fn(App, W) -> R + Copy + Send + Sync + 'static,
+    R: Future<Output = Response> + Send + 'static,
+{
+    whole(scope, what, parse, |_, _, body| ready(Ok(body)), decide, act)
+}
+
+/// The way of every request: it is verified, let in, read, completed by `fetch`, decided where no other change can come
+/// between, and answered by `act`.
+fn whole<const N: usize, B, C, W, F, G, D, H, R>(
+    scope: impl Into<Option<Scope>>,
+    what: &'static str,
+    parse: fn(&[u8]) -> Result<B, Refusal>,
+    fetch: F,
+    decide: D,
+    act: H,
+) -> Route
+where
+    B: JsonSchema + Send + 'static,
+    C: Send + 'static,
+    W: Send + 'static,
+    F: Fn(App, Vec<String>, B) -> G + Copy + Send + Sync + 'static,
+    G: Future<Output = Result<C, Refusal>> + Send,
+    D: Fn(&Context<'_>, &Manager<'_>, [&str; N], C) -> Decided<W> + Copy + Send + Sync + 'static,
+    H: Fn(App, W) -> R + Copy + Send + Sync + 'static,
+    R: Future<Output = Response> + Send + 'static,
+{
     let scope = scope.into();
     let (verb, path) = match what.split_once(' ') {
         Some(("GET", path)) => (Verb::Get, path),
@@ -63,29 +165,33 @@ where
             Ok(verified) => verified,
             Err(response) => return response,
         };
-        // Whoever may not is told that, and audited, whatever the body is.
-        let body = match parse(verified.body()) {
-            Err(refusal) if may(&app, verified.signer(), verified.source(), scope) => {
-                return signed::malformed(&app, verified.source(), refusal);
-            }
-            body => body,
+        // Whoever may not is told that, and audited, whatever the body is; nothing is fetched for them.
+        let asked = match may(&app, verified.signer(), verified.source(), scope) {
+            Ok(()) => match parse(verified.body()) {
+                Ok(body) => fetch(app.clone(), ids.clone(), body).await,
+                Err(refusal) => return signed::malformed(&app, verified.source(), refusal),
+            },
+            Err(refusal) => Err(refusal),
         };
         let decide = move |context: &Context<'_>, agent: &Agent, source: Source| {
             let manager = Manager::admit(agent, source, scope)?;
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
             let ids = <[&str; N]>::try_from(ids).map_err(|_| Refusal::new(RefusalKind::NotFound, "no such route"))?;
-            decide(context, &manager, ids, body?)
+            decide(context, &manager, ids, asked?)
         };
-        ok(agent::change(&app, verified, what, decide).await)
+        match agent::change(&app, verified, what, decide).await {
+            Ok(wanted) => act(app, wanted).await,
+            Err(refusal) => refusal.into_response(),
+        }
     };
-    Route::new(verb, path, Signer::Manager(scope), handler).takes::<B>().answers::<A>()
+    Route::new(verb, path, Signer::Manager(scope), handler).takes::<B>()
 }
 
 /// Whether an agent gets in, as things are.
-fn may(app: &App, agent: &Agent, source: Source, scope: Option<Scope>) -> bool {
+fn may(app: &App, agent: &Agent, source: Source, scope: Option<Scope>) -> Result<(), Refusal> {
     let world = app.live.read();
-    authenticate::may_manage(&world.state, agent, app.clock.now()).is_ok()
-        && Manager::admit(agent, source, scope).is_ok()
+    authenticate::may_manage(&world.state, agent, app.clock.now())?;
+    Manager::admit(agent, source, scope).map(drop)
 }
 
 /// What stands in `target` where `pattern` has an id: as it stood on the wire. No id has a character that would be escaped,

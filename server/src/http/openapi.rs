@@ -124,7 +124,10 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, verb: &str) -> Valu
     };
     let success = match route.answers {
         Content::Json(schema) => json!({ "application/json": { "schema": schema(generator) } }),
-        Content::Text(media_type) => json!({ media_type: { "schema": { "type": "string" } } }),
+        Content::Text(media_types) => {
+            let text = |it: &&str| ((*it).to_owned(), json!({ "schema": { "type": "string" } }));
+            Value::Object(media_types.iter().map(text).collect())
+        }
     };
     let mut responses: Map<String, Value> = REFUSALS
         .iter()

@@ -52,8 +52,8 @@ pub enum Signer {
 pub enum Content {
     /// JSON of this schema.
     Json(SchemaOf),
-    /// A text of this media type.
-    Text(&'static str),
+    /// A text of one of these media types.
+    Text(&'static [&'static str]),
 }
 
 /// Makes the schema of a type, and of the types in it.
@@ -70,7 +70,7 @@ impl Route {
             Verb::Get => get(handler),
             Verb::Post => post(handler),
         };
-        Self { verb, path, signer, takes: None, answers: Content::Text("text/plain"), handler }
+        Self { verb, path, signer, takes: None, answers: Content::Text(&["text/plain"]), handler }
     }
 
     /// Its requests carry a `T`.
@@ -97,10 +97,10 @@ impl Route {
         Self { answers: Content::Json(schema_of::<T>), ..self }
     }
 
-    /// Its 200 carries a text of this media type.
+    /// Its 200 carries a text of one of these media types.
     #[must_use]
-    pub fn answers_text(self, media_type: &'static str) -> Self {
-        Self { answers: Content::Text(media_type), ..self }
+    pub fn answers_text(self, media_types: &'static [&'static str]) -> Self {
+        Self { answers: Content::Text(media_types), ..self }
     }
 }
 

@@ -19,6 +19,7 @@ fn deliver(ledger: &mut Ledger, at: i64, version: u64) {
         grantee: &grantee,
         secret: &secret,
         version,
+        in_files: false,
         now: Millis(at),
         counted: Counted { by_pod: true, by_day: true, rotate_after: Some(1), is_compared: true },
         at_once: true,

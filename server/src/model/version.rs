@@ -25,6 +25,17 @@ pub struct Version {
     pub sealed: Arc<Sealed>,
 }
 
+/// That a version is kept, without what is sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its number.
+    pub version: u64,
+    /// When it was made.
+    pub time: Millis,
+    /// Names of its fields; empty for a plain value.
+    pub field_names: Vec<String>,
+}
+
 /// A data key wrapped by the project's key, and the value under that data key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed {

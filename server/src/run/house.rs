@@ -14,7 +14,9 @@ use crate::app::App;
 use crate::audit::entry::Actor;
 use crate::clock::Anchor;
 use crate::engine::Engine;
+use crate::usecase::webhook::progress::Rules;
 use crate::usecase::{archive, housekeeping};
+use crate::webhook::courier::Courier;
 use crate::writer::ChangeRequest;
 
 /// How often values that are due are renewed and what has no use any more is forgotten.
@@ -26,13 +28,15 @@ const ARCHIVING: Duration = Duration::from_mins(30);
 pub(super) type Retention = (u64, PathBuf);
 
 /// Starts what goes on until `stopped` turns true.
-pub(super) fn keep(
+pub(super) async fn keep(
     engine: &Engine,
     retention: Option<Retention>,
     tasks: &mut JoinSet<anyhow::Result<()>>,
     stopped: &watch::Receiver<bool>,
-) {
+) -> anyhow::Result<()> {
     let app = &engine.app;
+    let (courier, webhooks_stopped) = (Courier::new(app.clone(), Rules::default()).await?, stopped.clone());
+    tasks.spawn(always(async move { courier.run(webhooks_stopped).await }));
     tasks.spawn(always(keep_house(app.clone(), stopped.clone())));
     tasks.spawn(always(until(stopped.clone(), engine.follow().run())));
     if let Some(keeper) = app.checkpoints.get().map(Arc::clone) {
@@ -42,6 +46,7 @@ pub(super) fn keep(
     if let Some((days, directory)) = retention {
         tasks.spawn(always(retain(app.clone(), days, directory, stopped.clone())));
     }
+    Ok(())
 }
 
 async fn keep_house(app: App, mut stopped: watch::Receiver<bool>) {

@@ -40,6 +40,9 @@ impl State {
             EntityKind::Allowlist => self.allowlists.get(&parsed(id)?).cloned().map(Entity::Allowlist),
             EntityKind::EnrolmentToken => self.enrolment_tokens.get(id).cloned().map(Entity::EnrolmentToken),
             EntityKind::SealingKey => self.sealing_keys.get(id).cloned().map(Entity::SealingKey),
+            EntityKind::Webhook => self.webhooks.get(id).cloned().map(Entity::Webhook),
+            EntityKind::WebhookProgress => self.webhook_progress.get(id).cloned().map(Entity::WebhookProgress),
+            EntityKind::Alerts => self.alerts.get(&parsed(id)?).cloned().map(Entity::Alerts),
             EntityKind::Credential => self.credentials.get(id).cloned().map(Entity::Credential),
             EntityKind::Session => self.sessions.get(id).cloned().map(Entity::Session),
             EntityKind::Member => self.vault_members.get(id).cloned().map(Entity::Member),
@@ -54,7 +57,7 @@ impl State {
             Change::Remove(key) if key.kind == EntityKind::Secret => (Some(key.clone()), parsed(&key.id)),
             Change::Remove(key) => (Some(key.clone()), None),
             Change::PutVersion(version) => (None, Some(version.secret.clone())),
-            Change::WrapMaster(_) => (None, None),
+            Change::ForgetVersion(..) | Change::WrapMaster(_) => (None, None),
         };
         let entity = key.map(|key| {
             let entity = self.entity(&key).map(Box::new);
@@ -124,6 +127,10 @@ mod tests {
                 rotation: None,
                 due_by_reads: None,
                 bindings: 0,
+                schedule: None,
+                note: None,
+                taken_over: false,
+                history: <_>::default(),
                 sealing: None,
                 phase: if version == 2 { SecretPhase::Retained } else { SecretPhase::Active },
                 held: false,

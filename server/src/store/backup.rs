@@ -67,7 +67,7 @@ struct Table {
     columns: &'static [Column],
 }
 
-const TABLES: [Table; 8] = [
+const TABLES: [Table; 9] = [
     Table { name: "meta", keys: 1, columns: &[Text("name"), Text("value")] },
     Table { name: "entity", keys: 2, columns: &[Text("kind"), Text("id"), Text("doc"), Integer("seq"), Bytes("mac")] },
     Table {
@@ -91,6 +91,11 @@ const TABLES: [Table; 8] = [
         name: "activity",
         keys: 2,
         columns: &[Integer("minute"), Text("kind"), Integer("count"), Text("first_of"), Text("last_of")],
+    },
+    Table {
+        name: "reads",
+        keys: 2,
+        columns: &[Text("vault"), Integer("hour"), Integer("delivered"), Integer("denied")],
     },
     Table { name: "audit", keys: 1, columns: &[Integer("seq"), Integer("time"), Text("entry"), Bytes("hash")] },
 ];
@@ -417,7 +422,7 @@ impl Transaction<'_> {
                     rows_of_epoch.entities.insert(key.clone(), None);
                     live::forget(&mut world.ledger, key);
                 }
-                Change::PutVersion(_) | Change::WrapMaster(_) => {}
+                Change::PutVersion(_) | Change::ForgetVersion(..) | Change::WrapMaster(_) => {}
             }
             world.state.apply(change);
         }

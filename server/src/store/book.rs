@@ -18,6 +18,9 @@ use crate::model::{Entity, EntityKey, EntityKind};
 
 /// How long a row of the log is kept, in milliseconds. A server that was away for longer reads everything anew.
 const LOG_LIFE: i64 = 10 * 60_000;
+/// How long counts of reads are kept, in hours.
+const READS_LIFE: i64 = 3 * 366 * 24;
+const HOUR: i64 = 3_600_000;
 
 /// What this server knows of the rows in the database.
 pub(super) struct Book {
@@ -37,6 +40,7 @@ pub(super) struct Page {
     pub(super) delivered: String,
     pub(super) activity: String,
     pub(super) audit: String,
+    pub(super) reads: String,
     pub(super) head: String,
     pub(super) log: Option<LogRow>,
     /// In their order.
@@ -52,6 +56,8 @@ pub(super) enum Rarely {
     RemoveEntities,
     RemoveVersions,
     PutVersions,
+    /// Single ones that are kept no longer. After [`Rarely::PutVersions`]: a group may make one and forget it.
+    ForgetVersions,
     RemoveTallies,
     RemoveDelivered,
     RemoveLastSeen,
@@ -67,6 +73,8 @@ pub(super) enum Rarely {
     ForgetNonces,
     /// Rows of the log from before this instant.
     ForgetLog,
+    /// Counts of reads of before this hour.
+    ForgetReads,
 }
 
 /// The parameter of a [`Rarely`].
@@ -173,7 +181,11 @@ impl Book {
             let mac = self.change(&mut next, key, entity.as_ref(), seq, (&mut entities, &mut removed))?;
             macs.push((key.clone(), mac));
         }
-        let versions: Vec<_> = rows.versions.iter().map(version_row).collect::<Result<_, _>>()?;
+        // A secret that is made and removed in one group leaves nothing.
+        let is_gone =
+            |it: &&Version| removed.iter().any(|key| key.kind == EntityKind::Secret && key.id == it.secret.as_str());
+        let versions = rows.versions.iter().filter(|it| !is_gone(it)).map(version_row);
+        let versions: Vec<_> = versions.collect::<Result<_, _>>()?;
         if let Some(last) = rows.audit.last() {
             next.audit = ChainHead { seq: last.seq, hash: last.hash };
         }
@@ -186,7 +198,8 @@ impl Book {
             Some((secret, reader.to_string(), serde_json::to_string(tally.as_ref()?).ok()?))
         });
         let delivered = dirty.delivered.iter();
-        let delivered = delivered.filter_map(|((machine, secret), version)| Some((machine, secret, (*version)?)));
+        let delivered =
+            delivered.filter_map(|((machine, secret), version)| Some((machine, secret, version.as_ref()?.stored())));
         let activity = dirty.activity.iter();
         let activity = activity.map(|(key, it)| (key.minute, key.kind.as_str(), it.count, &it.first, &it.last));
         let audit = rows.audit.iter().map(|row| (row.seq, row.time, &row.entry, hex(&row.hash)));
@@ -201,6 +214,7 @@ impl Book {
             (Rarely::RemoveEntities, some_json(&removed_pairs)?),
             (Rarely::RemoveVersions, some_json(&removed_of(EntityKind::Secret).collect::<Vec<_>>())?),
             (Rarely::PutVersions, some_json(&versions)?),
+            (Rarely::ForgetVersions, some_json(&rows.forgotten)?),
             (Rarely::RemoveTallies, some_json(&tallies_gone.collect::<Vec<_>>())?),
             (Rarely::RemoveDelivered, some_json(&delivered_gone.map(|(key, _)| key).collect::<Vec<_>>())?),
             (Rarely::RemoveLastSeen, some_json(&removed_of(EntityKind::Machine).collect::<Vec<_>>())?),
@@ -214,6 +228,7 @@ impl Book {
             (Rarely::DropAudit, audit_base),
             (Rarely::ForgetNonces, purge),
             (Rarely::ForgetLog, purge.filter(|_| self.is_shared).map(|_| time - LOG_LIFE)),
+            (Rarely::ForgetReads, purge.map(|_| time.div_euclid(HOUR) - READS_LIFE)),
         ];
         let texts = texts.into_iter().filter_map(|(what, text)| Some((what, Argument::Text(text?))));
         let integers = integers.into_iter().filter_map(|(what, number)| Some((what, Argument::Integer(number?))));
@@ -223,6 +238,7 @@ impl Book {
             delivered: json(&delivered.collect::<Vec<_>>())?,
             activity: json(&activity.collect::<Vec<_>>())?,
             audit: json(&audit.collect::<Vec<_>>())?,
+            reads: json(&rows.reads)?,
             head: next.encode(self.keyring.rows()).map_err(StoreError::Encode)?,
             log: None,
             rare,

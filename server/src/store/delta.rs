@@ -4,6 +4,7 @@
 //! before it have changed, whoever wrote them. The text of a [`Delta`] carries a MAC that binds it to its place, so
 //! whoever can only write the database cannot make one.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::id::{MachineId, SecretId};
 
 use super::{StoreError, book};
-use crate::ledger::{Dirty, Seen, Stored, Tally};
+use crate::ledger::{Dirty, Holding, Seen, Stored, Tally};
 use crate::model::millis::Millis;
 use crate::model::version::{Sealed, Version};
 use crate::model::{Change, EntityKey};
@@ -50,6 +51,10 @@ pub(super) struct Delta {
     tallies: Vec<(SecretId, String, Option<Tally>)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     delivered: Vec<(MachineId, SecretId, Option<u64>)>,
+    /// Those of `delivered` that stand in no file yet, by their places. Beside them, so that a server of an earlier release
+    /// can follow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    not_in_files: Vec<usize>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     last_seen: Vec<(MachineId, Millis, Option<IpAddr>)>,
 }
@@ -73,13 +78,17 @@ impl Delta {
     ) -> Self {
         let tallies = dirty.tallies.iter();
         let delivered = dirty.delivered.iter();
+        let not_in_files = delivered.clone().enumerate().filter(|(_, (_, it))| it.is_some_and(|it| !it.in_files));
         Self {
             after: None,
             entities,
             removed,
             versions,
             tallies: tallies.map(|((secret, reader), it)| (secret.clone(), reader.to_string(), it.clone())).collect(),
-            delivered: delivered.map(|((machine, secret), it)| (machine.clone(), secret.clone(), *it)).collect(),
+            not_in_files: not_in_files.map(|(place, _)| place).collect(),
+            delivered: delivered
+                .map(|((machine, secret), it)| (machine.clone(), secret.clone(), it.map(|it| it.version)))
+                .collect(),
             last_seen: last_seen.iter().map(|(machine, it)| (machine.clone(), it.at, it.address)).collect(),
         }
     }
@@ -102,7 +111,11 @@ impl Delta {
             let reader = reader.parse().map_err(|_| tampered(secret.as_str()))?;
             ledger.push(Stored::Tally(secret, reader, tally));
         }
-        ledger.extend(self.delivered.into_iter().map(|(machine, secret, it)| Stored::Delivered(machine, secret, it)));
+        let not_in_files: HashSet<usize> = self.not_in_files.into_iter().collect();
+        ledger.extend(self.delivered.into_iter().enumerate().map(|(place, (machine, secret, version))| {
+            let in_files = !not_in_files.contains(&place);
+            Stored::Delivered(machine, secret, version.map(|version| Holding { version, in_files }))
+        }));
         let seen = self.last_seen.into_iter();
         ledger.extend(seen.map(|(machine, at, address)| Stored::LastSeen(machine, Seen { at, address })));
         Ok(Foreign { changes, ledger })

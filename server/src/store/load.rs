@@ -8,7 +8,7 @@ use super::head::Head;
 use super::row::{Bind, Row};
 use super::{Backend, ChainHead, StoreError, meta};
 use crate::audit::entry::{Action, Entry};
-use crate::ledger::{Seen, Stored};
+use crate::ledger::{Holding, Seen, Stored};
 use crate::live::World;
 use crate::model::Change;
 use crate::model::machine::Grantee;
@@ -91,7 +91,7 @@ impl Backend {
             world.ledger.restore(Stored::Delivered(
                 machine.parse().map_err(tampered)?,
                 secret.parse().map_err(tampered)?,
-                Some(row.count(2)?),
+                Some(Holding::restored(row.integer(2)?)),
             ));
         }
         for row in self.rows("select machine, time, address from last_seen").await? {

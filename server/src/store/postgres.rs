@@ -54,6 +54,11 @@ const SAVE: &str = "with
     records as (insert into audit (seq, time, entry, hash)
         select (value ->> 0)::bigint, (value ->> 1)::bigint, value ->> 2, decode(value ->> 3, 'hex')
         from json_array_elements($4::json)),
+    counts as (insert into reads (vault, hour, delivered, denied)
+        select value ->> 0, (value ->> 1)::bigint, (value ->> 2)::bigint, (value ->> 3)::bigint
+        from json_array_elements($11::json)
+        on conflict (vault, hour) do update
+            set delivered = reads.delivered + excluded.delivered, denied = reads.denied + excluded.denied),
     followers as (insert into log (seq, prev, time, body, mac) values ($6, $7, $8, $9, decode($10, 'hex')))
     update meta set value = $5 where name = 'head'";
 
@@ -181,6 +186,7 @@ impl Postgres {
             .bind(log.map(|it| it.time))
             .bind(log.map(|it| &it.body))
             .bind(log.map(|it| &it.mac))
+            .bind(&page.reads)
             .execute(&mut *connection)
             .await?;
         if tell {
@@ -281,6 +287,10 @@ fn rarely(what: Rarely) -> &'static str {
     from json_array_elements($1::json)
     on conflict (secret, version) do update set wrapped_key = excluded.wrapped_key, ciphertext = excluded.ciphertext"
         }
+        Rarely::ForgetVersions => {
+            "delete from version where (secret, version) in
+    (select value ->> 0, (value ->> 1)::bigint from json_array_elements($1::json))"
+        }
         Rarely::RemoveTallies => {
             "delete from tally where (secret, reader) in
     (select value ->> 0, value ->> 1 from json_array_elements($1::json))"
@@ -307,6 +317,7 @@ fn rarely(what: Rarely) -> &'static str {
         Rarely::DropAudit => "delete from audit where seq <= $1",
         Rarely::ForgetNonces => "delete from nonce where expiry <= $1",
         Rarely::ForgetLog => "delete from log where time < $1",
+        Rarely::ForgetReads => "delete from reads where hour < $1",
     }
 }
 

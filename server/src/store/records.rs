@@ -1,8 +1,10 @@
 //! Looking at what was written, beside the writer.
 
+use std::net::IpAddr;
 use std::path::Path;
 
-use sikkerkey_protocol::id::{MachineId, ProjectId, SecretId};
+use sikkerkey_protocol::id::{MachineId, ProjectId, SecretId, VaultId};
+use sqlx::AssertSqlSafe;
 use tokio::sync::Mutex;
 
 use super::head::Head;
@@ -10,6 +12,7 @@ use super::postgres::Postgres;
 use super::row::{Bind, Row};
 use super::sqlite::Sqlite;
 use super::{AuditRow, Backend, ChainHead, StoreError, base, load, meta};
+use crate::audit::entry::Action;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::master::WrappedMaster;
 use crate::crypto::root_key::RootKey;
@@ -17,7 +20,7 @@ use crate::crypto::row_mac::MacKey;
 use crate::ledger::{Activity, ActivityKey, ActivityKind};
 use crate::model::machine::Grantee;
 use crate::model::millis::Millis;
-use crate::model::version::Version;
+use crate::model::version::{Kept, Version};
 
 /// Which reads and denials are looked for.
 #[derive(Clone, Debug)]
@@ -26,6 +29,40 @@ pub struct ReadFilter {
     pub reader: Option<Grantee>,
     /// Only of these secrets; none: of any.
     pub secrets: Option<Vec<SecretId>>,
+}
+
+/// Which rows are looked for. What is none restricts nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowFilter {
+    /// Of this vault.
+    pub vault: Option<VaultId>,
+    /// Of one of these projects.
+    pub projects: Option<Vec<ProjectId>>,
+    /// With one of these actions.
+    pub actions: Option<Vec<Action>>,
+    /// From this address.
+    pub source_ip: Option<IpAddr>,
+    /// With this somewhere in its JSON, where capitals of ASCII are small ones.
+    pub text: Option<String>,
+}
+
+/// In which order rows are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Order {
+    NewestFirst,
+    OldestFirst,
+}
+
+/// Reads of one vault in one hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HourOfReads {
+    /// Hours since the epoch.
+    pub hour: i64,
+    /// Values that were delivered.
+    pub delivered: u64,
+    /// Reads that were denied.
+    pub denied: u64,
 }
 
 /// A view of the audit that cannot write.
@@ -109,6 +146,83 @@ impl Records {
         self.rows(sql, &binds).await
     }
 
+    /// Rows among those after `lower` up to `upper`, `limit` at most. Every row between the two is looked at.
+    pub async fn matching(
+        &self,
+        filter: &RowFilter,
+        (lower, upper): (u64, u64),
+        order: Order,
+        limit: u32,
+    ) -> Result<Vec<AuditRow>, StoreError> {
+        let wanted = match &*self.backend.lock().await {
+            Backend::Sqlite(_) => {
+                "($3 is null or entry ->> '$.vault' = $3)
+                 and ($4 is null or entry ->> '$.project' in (select value from json_each($4)))
+                 and ($5 is null or entry ->> '$.action' in (select value from json_each($5)))
+                 and ($6 is null or entry ->> '$.source_ip' = $6)
+                 and ($7 is null or instr(lower(entry), $7) > 0)"
+            }
+            Backend::Postgres(_) => {
+                r#"($3::text is null or entry::json ->> 'vault' = $3)
+                 and ($4::text is null or entry::json ->> 'project' in (select json_array_elements_text($4::json)))
+                 and ($5::text is null or entry::json ->> 'action' in (select json_array_elements_text($5::json)))
+                 and ($6::text is null or entry::json ->> 'source_ip' = $6)
+                 and ($7::text is null or strpos(lower(entry collate "C"), $7) > 0)"#
+            }
+        };
+        let direction = match order {
+            Order::NewestFirst => "desc",
+            Order::OldestFirst => "asc",
+        };
+        let sql = format!(
+            "select seq, time, entry, hash from audit where seq > $1 and seq <= $2 and {wanted}
+             order by seq {direction} limit $8"
+        );
+        let list = |it: Option<serde_json::Result<String>>| it.transpose().map_err(StoreError::Encode);
+        let projects = list(filter.projects.as_ref().map(serde_json::to_string))?;
+        let actions = list(filter.actions.as_ref().map(serde_json::to_string))?;
+        let address = filter.source_ip.map(|it| it.to_string());
+        let [lower, upper] = [lower, upper].map(|seq| i64::try_from(seq).unwrap_or(i64::MAX));
+        let binds = [
+            Bind::Integer(lower),
+            Bind::Integer(upper),
+            Bind::OptionalText(filter.vault.as_ref().map(VaultId::as_str)),
+            Bind::OptionalText(projects.as_deref()),
+            Bind::OptionalText(actions.as_deref()),
+            Bind::OptionalText(address.as_deref()),
+            Bind::OptionalText(filter.text.as_deref()),
+            Bind::Integer(limit.into()),
+        ];
+        let rows = self.backend.lock().await.fetch(AssertSqlSafe(sql), &binds).await.map_err(StoreError::Read)?;
+        rows.iter().map(row).collect()
+    }
+
+    /// Reads of a vault in the hours from `from` to before `to`, oldest first. An hour without any has none.
+    pub async fn hours_of_reads(&self, vault: &VaultId, from: i64, to: i64) -> Result<Vec<HourOfReads>, StoreError> {
+        let sql =
+            "select hour, delivered, denied from reads where vault = $1 and hour >= $2 and hour < $3 order by hour";
+        let binds = [Bind::Text(vault.as_str()), Bind::Integer(from), Bind::Integer(to)];
+        let rows = self.backend.lock().await.fetch(sql, &binds).await.map_err(StoreError::Read)?;
+        let hour =
+            |row: &Row| Ok(HourOfReads { hour: row.integer(0)?, delivered: row.count(1)?, denied: row.count(2)? });
+        rows.iter().map(hour).collect()
+    }
+
+    /// Since when reads are counted by the hour; none: since ever.
+    pub async fn reads_counted_since(&self) -> Result<Option<Millis>, StoreError> {
+        Ok(self.meta("reads counted since").await?.and_then(|it| it.parse().ok()).map(Millis))
+    }
+
+    /// Whether several servers may use it at the same time.
+    pub async fn is_shared(&self) -> bool {
+        matches!(&*self.backend.lock().await, Backend::Postgres(_))
+    }
+
+    /// Another view of the same data. Whoever looks through one holds up nobody who looks through another.
+    pub async fn another(&self) -> Result<Self, StoreError> {
+        Ok(Self::new(self.again().await?))
+    }
+
     /// Those of the data in a directory, beside a server that runs there or not.
     pub async fn beside(directory: &Path) -> Result<Self, StoreError> {
         Ok(Self::new(Backend::Sqlite(Sqlite::read_only(directory).await?)))
@@ -168,6 +282,30 @@ impl Records {
              where project = $1 order by secret, version";
         let rows = self.backend.lock().await.fetch(sql, &[Bind::Text(project.as_str())]).await;
         rows.map_err(StoreError::Read)?.iter().map(load::version).collect()
+    }
+
+    /// The versions of a secret that are kept, newest first.
+    pub async fn kept(&self, secret: &SecretId) -> Result<Vec<Kept>, StoreError> {
+        let sql = "select version, time, field_names from version where secret = $1 order by version desc";
+        let rows = self.backend.lock().await.fetch(sql, &[Bind::Text(secret.as_str())]).await;
+        let tampered = || StoreError::Tampered(format!("a version of {secret}"));
+        let kept = |row: &Row| {
+            Ok(Kept {
+                version: row.count(0)?,
+                time: Millis(row.integer(1)?),
+                field_names: serde_json::from_str(&row.text(2)?).map_err(|_| tampered())?,
+            })
+        };
+        rows.map_err(StoreError::Read)?.iter().map(kept).collect()
+    }
+
+    /// One version of a secret, as it is sealed.
+    pub async fn version(&self, secret: &SecretId, number: u64) -> Result<Option<Version>, StoreError> {
+        let sql = "select secret, version, vault, project, time, field_names, wrapped_key, ciphertext from version
+             where secret = $1 and version = $2";
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        let rows = self.backend.lock().await.fetch(sql, &[Bind::Text(secret.as_str()), Bind::Integer(number)]).await;
+        rows.map_err(StoreError::Read)?.first().map(load::version).transpose()
     }
 
     /// Up to `limit` rows after `seq`, oldest first.

@@ -36,6 +36,10 @@ const SAVE: &str = "
         on conflict (minute, kind) do update set count = count + excluded.count, last_of = excluded.last_of;
     insert into audit (seq, time, entry, hash)
         select value ->> 0, value ->> 1, value ->> 2, unhex(value ->> 3) from json_each(?);
+    insert into reads (vault, hour, delivered, denied)
+        select value ->> 0, value ->> 1, value ->> 2, value ->> 3 from json_each(?) where true
+        on conflict (vault, hour) do update
+            set delivered = delivered + excluded.delivered, denied = denied + excluded.denied;
     update meta set value = ? where name = 'head';
     commit";
 
@@ -116,6 +120,7 @@ impl Sqlite {
             .bind(page.delivered.clone())
             .bind(page.activity.clone())
             .bind(page.audit.clone())
+            .bind(page.reads.clone())
             .bind(page.head.clone())
             .execute(&mut self.connection)
             .await?;
@@ -159,6 +164,9 @@ fn rarely(what: Rarely) -> &'static str {
     from json_each(?1) where true
     on conflict (secret, version) do update set wrapped_key = excluded.wrapped_key, ciphertext = excluded.ciphertext"
         }
+        Rarely::ForgetVersions => {
+            "delete from version where (secret, version) in (select value ->> 0, value ->> 1 from json_each(?1))"
+        }
         Rarely::RemoveTallies => {
             "delete from tally where (secret, reader) in (select value ->> 0, value ->> 1 from json_each(?1))"
         }
@@ -190,6 +198,7 @@ fn rarely(what: Rarely) -> &'static str {
         Rarely::ForgetNonces => "delete from nonce where expiry <= ?1",
         // Nobody follows.
         Rarely::ForgetLog => "select ?1",
+        Rarely::ForgetReads => "delete from reads where hour < ?1",
     }
 }
 

@@ -48,7 +48,7 @@ fn check_email(email: &str) -> Result<(), Refusal> {
     if parts.is_some() && plain { Ok(()) } else { Err(invalid(format!("{email} is not an e-mail address"))) }
 }
 
-fn find_vault<'a>(context: &Context<'a>, id: &VaultId) -> Result<&'a Vault, Refusal> {
+pub(crate) fn find_vault<'a>(context: &Context<'a>, id: &VaultId) -> Result<&'a Vault, Refusal> {
     context.state.vaults.get(id).ok_or_else(|| not_found(format!("there is no vault {id}: vault list shows them")))
 }
 

@@ -8,7 +8,7 @@ use crate::ledger::ActivityKind;
 use crate::model::machine::Machine;
 use crate::refusal::Refusal;
 use crate::verify::Verified;
-use crate::writer::{Claim, ReadRequest, Standing};
+use crate::writer::{Claim, Files, ReadRequest, Standing};
 
 /// Burns the nonce, looks at the machine's standing and counts the request.
 pub(super) async fn admit(
@@ -24,6 +24,7 @@ pub(super) async fn admit(
         standing: Standing::Whole,
         attempts: Vec::new(),
         activity: Some(activity),
+        files: Files::None,
     };
     app.writer.read(request).await?;
     Ok((machine, source))

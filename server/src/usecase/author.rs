@@ -29,6 +29,15 @@ impl Author<'_> {
         Entry { vault: Some(vault.clone()), source_ip, detail, ..Entry::new(action, actor) }
     }
 
+    /// Who it is in the audit.
+    pub(crate) fn actor(&self) -> Actor {
+        match self {
+            Self::Person => Actor::Administrator,
+            Self::Agent(agent, _) => Actor::Agent(agent.id.clone()),
+            Self::SignedIn(it) => Actor::Person(it.account.id.clone()),
+        }
+    }
+
     /// Whether it is a person, be it at the server or in a browser.
     pub(crate) fn is_person(&self) -> bool {
         matches!(self, Self::Person | Self::SignedIn(_))

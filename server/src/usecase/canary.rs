@@ -1,17 +1,100 @@
-//! What happens when a canary is read.
+//! Canaries: how they are set up, and what happens when one is read.
 
 use std::collections::BTreeSet;
 
 use sikkerkey_protocol::id::{ProjectId, SecretId};
+use sikkerkey_protocol::kubernetes::{Charset, Generator};
 
+use super::author::Author;
+use super::secret::{self, Content, Wanted, about};
 use super::source::Source;
-use super::steps::describe;
+use super::steps::{Steps, describe};
 use crate::audit::entry::{Action, Actor, Entry};
-use crate::model::canary::Canary;
+use crate::decision::Context;
+use crate::model::canary::{Canary, Trip};
 use crate::model::machine::{Grantee, Machine};
+use crate::model::millis::Millis;
 use crate::model::project::Project;
-use crate::model::{Change, Entity};
+use crate::model::secret::Secret;
+use crate::model::{Change, Entity, EntityKind};
+use crate::refusal::Refusal;
 use crate::state::State;
+
+/// How long the value of a canary is: nobody types it, and it looks like what one steals.
+const BAIT_LENGTH: u32 = 64;
+
+/// What a canary is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Trap {
+    pub(crate) armed: bool,
+    /// See [`Canary::freeze_project`].
+    pub(crate) freeze_project: bool,
+    /// See [`Canary::freeze_related`].
+    pub(crate) freeze_related: bool,
+}
+
+impl Trap {
+    pub(crate) fn of(it: &Canary) -> Self {
+        Self { armed: it.armed, freeze_project: it.freeze_project, freeze_related: it.freeze_related }
+    }
+}
+
+/// Makes a secret whose value means nothing, and a canary of it.
+pub(crate) fn plant(
+    context: &Context<'_>,
+    author: Author<'_>,
+    project: &Project,
+    name: String,
+    trap: Trap,
+) -> Result<(Secret, Canary, Steps), Refusal> {
+    let first = Content::Made(Generator { length: BAIT_LENGTH, charset: Charset::Symbols });
+    let (secret, mut steps) = secret::create(context, author, project, Wanted { name, note: None, first })?;
+    let (canary, more) = set(author, &secret, None, trap);
+    steps.changes.extend(more.changes);
+    steps.audit.extend(more.audit);
+    Ok((secret, canary, steps))
+}
+
+/// Makes a secret a canary, or changes what one does. How often it was sprung stays.
+pub(crate) fn set(author: Author<'_>, secret: &Secret, old: Option<&Canary>, trap: Trap) -> (Canary, Steps) {
+    let Trap { armed, freeze_project, freeze_related } = trap;
+    let canary = Canary {
+        secret: secret.id.clone(),
+        vault: secret.vault.clone(),
+        project: secret.project.clone(),
+        armed,
+        freeze_project,
+        freeze_related,
+        trips: old.map_or(0, |it| it.trips),
+        last_trip: old.and_then(|it| it.last_trip.clone()),
+    };
+    let mut steps = Steps::default();
+    if old != Some(&canary) {
+        let does = match (freeze_project, freeze_related) {
+            (true, true) => "freezes its project and those that share machines with it",
+            (true, false) => "freezes its project",
+            (false, true) => "freezes the projects that share machines with its own",
+            (false, false) => "is only told",
+        };
+        let detail = if armed {
+            format!("{} is an armed canary: a read of it {does}", secret.name)
+        } else {
+            format!("{} is a canary that is not armed: a read of it does nothing", secret.name)
+        };
+        steps.audit.push(about(author, Action::CanaryUpdate, secret, detail));
+        steps.put(Entity::Canary(canary.clone()));
+    }
+    (canary, steps)
+}
+
+/// Makes a canary an ordinary secret again. What it froze stays frozen.
+pub(crate) fn remove(author: Author<'_>, secret: &Secret) -> Steps {
+    let mut steps = Steps::default();
+    let detail = format!("{} is no canary any more", secret.name);
+    steps.audit.push(about(author, Action::CanaryUpdate, secret, detail));
+    steps.remove(EntityKind::Canary, &secret.id);
+    steps
+}
 
 /// What springs with a read of `secret`, if it is an armed canary: the projects that freeze, and the row that says so.
 /// It goes into the transaction of the read, so that whoever holds the value finds the project frozen already.
@@ -20,8 +103,9 @@ pub(crate) fn spring(
     machine: &Machine,
     source: Source,
     secret: &SecretId,
+    now: Millis,
 ) -> Option<(Vec<Change>, Entry)> {
-    let canary = state.canaries.get(secret)?;
+    let canary = state.canaries.get(secret).filter(|it| it.armed)?;
     let caught: Vec<&Project> = caught(state, canary)
         .iter()
         .filter_map(|id| state.projects.get(id))
@@ -41,8 +125,10 @@ pub(crate) fn spring(
         detail: format!("canary {name} was read by {}: {froze}", describe(machine)),
         ..Entry::new(Action::CanaryTriggered, Actor::Machine(machine.id.clone()))
     };
+    let last_trip = Some(Trip { at: now, machine: machine.id.clone(), address: source.address });
+    let sprung = Canary { trips: canary.trips + 1, last_trip, ..canary.clone() };
     let changes = caught.iter().map(|it| Change::put(Entity::Project(Project { frozen: true, ..(*it).clone() })));
-    Some((changes.collect(), entry))
+    Some((changes.chain([Change::put(Entity::Canary(sprung))]).collect(), entry))
 }
 
 /// The projects that a canary freezes, whether or not they are frozen already.

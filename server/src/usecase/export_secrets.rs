@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::model::machine::Machine;
 use crate::refusal::Refusal;
 use crate::verify::Verified;
-use crate::writer::{Attempt, Claim, Outcome, ReadRequest, Standing};
+use crate::writer::{Attempt, Claim, Files, Outcome, ReadRequest, Standing};
 
 /// Reads every value that the machine is granted. A denied one is left out: one secret never fails the whole export. Only
 /// when everything that is selected is frozen, which is what a frozen project that is asked for by its id looks like, the
@@ -49,6 +49,7 @@ pub async fn export_secrets(
         standing: Standing::Whole,
         attempts,
         activity: None,
+        files: Files::None,
     };
     let receipt = app.writer.read(request).await?;
     let (asked, mut denied_as_frozen) = (granted.len(), 0);

@@ -7,8 +7,16 @@
 //!
 //! A person with a session reaches the vaults in which the account has a role, and may there what the role says.
 
+pub mod alerts;
+pub mod audit;
+pub mod canary;
 pub mod explain;
 pub mod policy;
+pub mod schedule;
+pub mod secret;
+pub mod stats;
+pub mod trash;
+pub mod webhook;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -122,6 +130,11 @@ impl<'a> Manager<'a> {
             steps.audit.push(self.looked(project, detail()));
         }
         steps
+    }
+
+    /// The row of a request that only looks at what belongs to the vault as a whole.
+    fn looked_at_vault(&self, detail: String) -> Entry {
+        self.author().entry(Action::ManagementRead, self.vault, detail)
     }
 
     /// The row of a request that only looks.

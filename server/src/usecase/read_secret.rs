@@ -11,7 +11,7 @@ use crate::model::machine::Machine;
 use crate::model::secret::SecretPhase;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::verify::Verified;
-use crate::writer::{Attempt, Claim, Outcome, ReadRequest, Standing};
+use crate::writer::{Attempt, Claim, Files, Outcome, ReadRequest, Standing};
 
 /// Reads one value. `id` is what the client wrote.
 pub async fn read_secret(app: &App, request: Verified<Arc<Machine>>, id: &str) -> Result<SecretText, Refusal> {
@@ -30,6 +30,7 @@ pub async fn read_secret(app: &App, request: Verified<Arc<Machine>>, id: &str) -
         standing: Standing::Each,
         attempts: vec![attempt],
         activity: None,
+        files: Files::None,
     };
     let receipt = app.writer.read(request).await?;
     match receipt.outcomes.into_iter().next() {

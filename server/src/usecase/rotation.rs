@@ -1,13 +1,13 @@
 //! When a secret's value is replaced: by the clock, and by reads.
 
-use crate::audit::entry::{Action, Entry};
+use crate::audit::entry::{Action, Actor, Entry};
 use crate::decision::Context;
 use crate::model::Entity;
 use crate::model::millis::Millis;
 use crate::model::project::Project;
 use crate::model::secret::{Secret, ValueOrigin};
 use crate::refusal::Refusal;
-use crate::usecase::new_version;
+use crate::usecase::new_version::{self, Cause};
 use crate::usecase::steps::{Steps, by_server};
 use crate::value;
 
@@ -29,8 +29,9 @@ impl Schedule {
         let every = rotation.and_then(|it| it.every_seconds).map(|it| made.plus_seconds(it));
         // A version made at or after the instant has been replaced already: going back and forth rotates nothing.
         let older_than = rotation.and_then(|it| it.older_than).map(Millis).filter(|it| made < *it);
+        let scheduled = secret.active_schedule().map(|it| made.max(it.since).plus_seconds(it.every_seconds));
         let by_reads = secret.due_by_reads.map(|it| it.max(after_pause(secret, made)));
-        Self { next: every.into_iter().chain(older_than).chain(by_reads).min() }
+        Self { next: every.into_iter().chain(older_than).chain(scheduled).chain(by_reads).min() }
     }
 
     pub(crate) fn is_due(self, now: Millis) -> bool {
@@ -40,7 +41,7 @@ impl Schedule {
 
 /// A person is told at once that a value is due; what the server makes itself can wait, unless it is the first rotation.
 fn after_pause(secret: &Secret, made: Millis) -> Millis {
-    if secret.recipe.is_some() && secret.version > 1 { made.plus_seconds(PAUSE_SECONDS) } else { made }
+    if secret.is_made_here() && secret.version > 1 { made.plus_seconds(PAUSE_SECONDS) } else { made }
 }
 
 /// What follows when a read was the last that the policy allows one version: a new one, in the same transaction, or the
@@ -54,7 +55,7 @@ pub(crate) fn reads_are_used_up(context: &Context<'_>, secret: &Secret, reads: u
     secret.due_by_reads = Some(context.now);
     let project = context.state.projects.get(&secret.project);
     let why = format!("it was read {reads} times");
-    let may_be_now = secret.recipe.is_some() && Schedule::of(&secret).is_due(context.now);
+    let may_be_now = secret.is_made_here() && Schedule::of(&secret).is_due(context.now);
     if let Some(project) = project.filter(|_| may_be_now) {
         renew(context, project, &secret, &why, &mut steps)?;
     } else {
@@ -73,10 +74,19 @@ pub(crate) fn renew(
     why: &str,
     steps: &mut Steps,
 ) -> Result<(), Refusal> {
-    let Some(recipe) = &secret.recipe else { return Ok(()) };
-    let made = value::make(recipe, context.entropy);
-    let mut secret = secret.clone();
-    new_version::add(context, project, &mut secret, made, ValueOrigin::Generated, steps)?;
+    let mut renewed = secret.clone();
+    let cause = Cause { origin: ValueOrigin::Generated, by: Actor::System };
+    match (secret.active_schedule(), &secret.recipe) {
+        (Some(it), _) => {
+            new_version::generate(context, project, &mut renewed, (&it.generator, &it.fields), cause, steps)?;
+        }
+        (None, Some(recipe)) => {
+            let made = value::make(recipe, context.entropy);
+            new_version::add(context, project, &mut renewed, made, cause, steps)?;
+        }
+        (None, None) => return Ok(()),
+    }
+    let secret = renewed;
     let detail = format!("{}, version {}: {why}", secret.name, secret.version);
     steps.audit.push(about(Action::SecretRotate, &secret, detail));
     Ok(())

@@ -29,7 +29,7 @@ use crate::policy::{self, Verdict};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::authenticate;
 use crate::verify::Verified;
-use crate::writer::{Attempt, Claim, Committed, Outcome, ReadRequest, Standing};
+use crate::writer::{Attempt, Claim, Committed, Files, Outcome, ReadRequest, Standing};
 
 /// Changes come in bursts (a secret, then its grant): this long after the first, all of them are looked at together.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -43,6 +43,8 @@ struct View {
     fresh: Vec<(SecretKey, Fresh)>,
     /// All that it should have, new or not.
     delivers: BTreeSet<SecretKey>,
+    /// What it says of its files that is not known yet.
+    said: Vec<(SecretId, u64, bool)>,
     expires_at: Option<Millis>,
     /// When time alone may change what this says.
     until: Option<Millis>,
@@ -63,7 +65,7 @@ pub async fn sync(app: &App, request: Verified<Arc<Machine>>, mut sync: Sync) ->
     let mut view = match look(app, &machine, source, &sync) {
         Ok(view) => view,
         Err(refusal) => {
-            admit(app, &machine, source, claim).await?;
+            admit(app, &machine, source, claim, Vec::new()).await?;
             return Err(refusal);
         }
     };
@@ -74,7 +76,7 @@ pub async fn sync(app: &App, request: Verified<Arc<Machine>>, mut sync: Sync) ->
     // It may say to hold thousands that nobody delivers to it, and thousands may wait.
     sync.held.retain(|key, _| view.delivers.contains(key));
     let deadline = Instant::now() + wait;
-    let held = Claim::Held(admit(app, &machine, source, claim).await?);
+    let held = Claim::Held(admit(app, &machine, source, claim, std::mem::take(&mut view.said)).await?);
     let Ok(_place) = app.waiting.try_acquire() else {
         let mut answer = deliver(app, &machine, source, &sync, view, held).await?;
         answer.next_sync_millis = NO_PLACE_MILLIS + spread(&machine, NO_PLACE_MILLIS);
@@ -102,8 +104,14 @@ fn topics(app: &App, machine: &Machine) -> Vec<Topic> {
     topics
 }
 
-/// Burns the nonce.
-async fn admit(app: &App, machine: &Arc<Machine>, source: Source, claim: Claim) -> Result<Committed, Refusal> {
+/// Burns the nonce, and notes what the machine says of its files.
+async fn admit(
+    app: &App,
+    machine: &Arc<Machine>,
+    source: Source,
+    claim: Claim,
+    said: Vec<(SecretId, u64, bool)>,
+) -> Result<Committed, Refusal> {
     let request = ReadRequest {
         claim,
         machine: Arc::clone(machine),
@@ -111,6 +119,7 @@ async fn admit(app: &App, machine: &Arc<Machine>, source: Source, claim: Claim) 
         standing: Standing::Each,
         attempts: Vec::new(),
         activity: Some(ActivityKind::Sync),
+        files: Files::Said(said),
     };
     Ok(app.writer.read(request).await?.committed)
 }
@@ -146,11 +155,14 @@ async fn deliver(
     });
     let attempts: Vec<Attempt> = attempts.collect();
     let activity = matches!(claim, Claim::Fresh(_)).then_some(ActivityKind::Sync);
+    // What it said when it began to wait is noted already.
+    let said = if activity.is_some() { view.said } else { Vec::new() };
     let receipt = if attempts.is_empty() && activity.is_none() {
         None
     } else {
         let machine = Arc::clone(machine);
-        let request = ReadRequest { claim, machine, source, standing: Standing::Each, attempts, activity };
+        let files = Files::Said(said);
+        let request = ReadRequest { claim, machine, source, standing: Standing::Each, attempts, activity, files };
         Some(app.writer.read(request).await?)
     };
     let mut secrets = BTreeMap::new();
@@ -219,7 +231,7 @@ fn look(app: &App, machine: &Machine, source: Source, sync: &Sync) -> Result<Vie
         return Err(Refusal::new(RefusalKind::Forbidden, text));
     };
     let mut until = machine.expires_at;
-    let mut fresh = Vec::new();
+    let (mut fresh, mut said) = (Vec::new(), Vec::new());
     for key in delivery.secrets() {
         let object = ObjectKey { namespace: key.namespace.clone(), name: key.name.clone() };
         let held = sync.held.get(key);
@@ -229,6 +241,7 @@ fn look(app: &App, machine: &Machine, source: Source, sync: &Sync) -> Result<Vie
                 (held != Some(&Held::Denied(denial.reason))).then_some(Fresh::Unknown)
             }
             Some(secret) => {
+                said.extend(of_files(&world, machine, secret, held, !sync.not_in_files.contains(key)));
                 let (is_news, change) = compare(&world, now, source, machine, secret, held);
                 until = until.into_iter().chain(change).min();
                 is_news.then(|| Fresh::Known(secret.id.clone()))
@@ -241,9 +254,28 @@ fn look(app: &App, machine: &Machine, source: Source, sync: &Sync) -> Result<Vie
         delivery: (sync.delivery_revision.as_ref() != Some(revision)).then(|| Arc::clone(delivery)),
         fresh,
         delivers: delivery.secrets().cloned().collect(),
+        said,
         expires_at: machine.expires_at,
         until: until.filter(|it| *it > now),
     })
+}
+
+/// What a sidecar says of a secret in its files, if that is not known: the version that it holds stands there or does not; or
+/// none of it does, because it was denied.
+fn of_files(
+    world: &World,
+    machine: &Machine,
+    secret: &Secret,
+    held: Option<&Held>,
+    in_files: bool,
+) -> Option<(SecretId, u64, bool)> {
+    let known = world.ledger.holding(&machine.id, &secret.id)?;
+    let speaks_of_it = match held? {
+        Held::Version { id, version } => *id == secret.id && *version == known.version,
+        // One that was denied may stay in files, and may have stood in none.
+        Held::Denied(_) => !in_files,
+    };
+    (speaks_of_it && known.in_files != in_files).then(|| (secret.id.clone(), known.version, in_files))
 }
 
 /// Whether a secret stands otherwise than the sidecar has it, and when that may change by time alone.

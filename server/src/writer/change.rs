@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use sikkerkey_protocol::id::VaultId;
 use tokio::sync::oneshot;
 
 use super::group::{Group, Job, Nonce};
@@ -10,6 +11,7 @@ use crate::audit::entry::{Action, Actor, Entry};
 use crate::decision::{Context, Decided};
 use crate::model::spend::Spend;
 use crate::refusal::{Refusal, RefusalKind};
+use crate::state::State;
 
 /// The longest text of a refusal in the audit, in characters.
 const LONGEST: usize = 1000;
@@ -44,6 +46,16 @@ impl<T> ChangeJob<T> {
     }
 }
 
+/// The vault of whoever asks: what he is refused is seen where the rest of what he does is.
+fn vault_of(state: &State, actor: &Actor) -> Option<VaultId> {
+    match actor {
+        Actor::Machine(id) => state.machines.get(id).map(|it| it.vault.clone()),
+        Actor::Agent(id) => state.agents.get(id).map(|it| it.vault.clone()),
+        // A person reaches several.
+        Actor::Administrator | Actor::System | Actor::Anonymous | Actor::Person(_) => None,
+    }
+}
+
 impl<T: Send + 'static> Job for ChangeJob<T> {
     fn spend(&self) -> Option<&Spend> {
         self.spend.as_ref()
@@ -51,6 +63,7 @@ impl<T: Send + 'static> Job for ChangeJob<T> {
 
     fn perform(&mut self, group: &mut Group<'_>, nonce: Nonce) {
         let Some(request) = self.request.take() else { return };
+        let vault = vault_of(&group.world.state, &request.actor);
         let refused = |refusal: &Refusal| {
             let action = if refusal.kind == RefusalKind::Unauthenticated {
                 Action::AuthFailure
@@ -61,6 +74,7 @@ impl<T: Send + 'static> Job for ChangeJob<T> {
             if let Actor::Machine(id) = &request.actor {
                 entry.machine = Some(id.clone());
             }
+            entry.vault.clone_from(&vault);
             entry.source_ip = request.source_ip;
             entry.denial = refusal.denial;
             // What was sent is repeated in some of them, and the audit keeps everything for ever.

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use sikkerkey_protocol::id::SecretId;
+
 use crate::audit::entry::Entry;
 use crate::bell::{self, Topic};
 use crate::crypto::keyring::Keyring;
@@ -73,6 +75,7 @@ pub(super) struct Done {
     /// The last thing that happened to each entity: its value, or none for removed.
     pub(super) entities: HashMap<EntityKey, Option<Entity>>,
     pub(super) versions: Vec<Version>,
+    pub(super) forgotten: Vec<(SecretId, u64)>,
     pub(super) master: Option<WrappedMaster>,
     pub(super) audit: Vec<Entry>,
     /// Rows of the audit up to this one are to be dropped.
@@ -118,6 +121,7 @@ impl Group<'_> {
                 live::forget(&mut self.world.ledger, key);
             }
             Change::PutVersion(version) => self.done.versions.push(version.clone()),
+            Change::ForgetVersion(secret, version) => self.done.forgotten.push((secret.clone(), *version)),
             Change::WrapMaster(master) => self.done.master = Some(master.clone()),
         }
         self.done.undo.push(self.world.state.apply_with_undo(change));

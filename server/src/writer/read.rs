@@ -35,6 +35,17 @@ pub struct ReadRequest {
     pub attempts: Vec<Attempt>,
     /// Counted once, when the nonce is burnt.
     pub activity: Option<ActivityKind>,
+    /// What becomes of what is delivered.
+    pub files: Files,
+}
+
+/// What becomes of what is delivered.
+pub enum Files {
+    /// Whoever asks uses it.
+    None,
+    /// Whoever asks writes it into files, and says when it stands there. What it says now: which secrets, in which versions,
+    /// and whether they do.
+    Said(Vec<(SecretId, u64, bool)>),
 }
 
 /// What a machine hears that may not ask for anything at the moment: it is disabled, suspended, not approved. One whose
@@ -162,17 +173,29 @@ fn perform(group: &mut Group<'_>, nonce: Nonce, request: ReadRequest) -> Result<
     if let Some(kind) = request.activity {
         group.ledger().record_activity(kind, now, format!("{} from {}", machine.id, source.address));
     }
-    Ok(read_all(group, &machine, source, request.attempts))
+    let in_files = matches!(request.files, Files::None);
+    if let Files::Said(said) = &request.files {
+        for (secret, version, in_files) in said {
+            group.ledger().record_files(&machine.id, secret, *version, *in_files);
+        }
+    }
+    Ok(read_all(group, &machine, source, request.attempts, in_files))
 }
 
 /// Reads canaries before everything else that is asked for at once, so that nothing else leaves the projects they freeze.
-fn read_all(group: &mut Group<'_>, machine: &Machine, source: Source, attempts: Vec<Attempt>) -> Vec<Outcome> {
+fn read_all(
+    group: &mut Group<'_>,
+    machine: &Machine,
+    source: Source,
+    attempts: Vec<Attempt>,
+    in_files: bool,
+) -> Vec<Outcome> {
     let mut order: Vec<(usize, Attempt)> = attempts.into_iter().enumerate().collect();
     let canaries = &group.world.state.canaries;
     if order.len() > 1 && !canaries.is_empty() {
         order.sort_by_key(|(_, it)| !matches!(it, Attempt::Known(id, _) if canaries.contains_key(id)));
     }
-    let outcomes = order.into_iter().map(|(place, attempt)| (place, read(group, machine, source, attempt)));
+    let outcomes = order.into_iter().map(|(place, attempt)| (place, read(group, machine, source, attempt, in_files)));
     let mut outcomes: Vec<(usize, Outcome)> = outcomes.collect();
     outcomes.sort_by_key(|(place, _)| *place);
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
@@ -187,7 +210,7 @@ fn current(group: &Group<'_>, request: &ReadRequest) -> Result<Arc<Machine>, Ref
     machine.cloned().ok_or_else(authenticate::unknown)
 }
 
-fn read(group: &mut Group<'_>, machine: &Machine, source: Source, attempt: Attempt) -> Outcome {
+fn read(group: &mut Group<'_>, machine: &Machine, source: Source, attempt: Attempt, in_files: bool) -> Outcome {
     let now = group.now;
     let (id, withheld) = match attempt {
         Attempt::Known(id, withheld) => (id, withheld),
@@ -202,7 +225,8 @@ fn read(group: &mut Group<'_>, machine: &Machine, source: Source, attempt: Attem
     };
     let world = &mut *group.world;
     let Some(secret) = world.state.secrets.get(&id) else {
-        return read(group, machine, source, Attempt::Unknown { namespace: None, name: id.to_string() });
+        let attempt = Attempt::Unknown { namespace: None, name: id.to_string() };
+        return read(group, machine, source, attempt, in_files);
     };
     let mut entry = entry(Action::SecretRead, machine, source, &secret.name);
     entry.secret = Some(id.clone());
@@ -240,6 +264,7 @@ fn read(group: &mut Group<'_>, machine: &Machine, source: Source, attempt: Attem
         grantee: &grantee,
         secret: &id,
         version,
+        in_files,
         now,
         counted,
         at_once: counted.is_compared || group.means.is_shared,
@@ -249,7 +274,7 @@ fn read(group: &mut Group<'_>, machine: &Machine, source: Source, attempt: Attem
     if let Some(after) = counted.rotate_after {
         rotate(group, &id, version, after);
     }
-    if let Some((changes, entry)) = canary::spring(&group.world.state, machine, source, &id) {
+    if let Some((changes, entry)) = canary::spring(&group.world.state, machine, source, &id, now) {
         for change in changes {
             group.change(change);
         }

@@ -1,17 +1,19 @@
 //! The task itself.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use sikkerkey_protocol::id::VaultId;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::group::{Done, Group, Job, Means, Nonce};
 use super::nonces::Nonces;
-use super::{QUEUE, Writer};
+use super::{QUEUE, Writer, alert};
 use crate::audit::chain;
+use crate::audit::entry::{Action, Entry};
 use crate::bell::Bell;
 use crate::clock::{Anchor, Clock};
 use crate::crypto::keyring::Keyring;
@@ -21,8 +23,9 @@ use crate::ledger::ActivityKind;
 use crate::live::Live;
 use crate::lockout::Lockout;
 use crate::metrics::Metrics;
+use crate::model::millis::Millis;
 use crate::model::spend::{LIFE_SECONDS, Spend};
-use crate::store::{Begun, ChainHead, Rows, Store, StoreError};
+use crate::store::{Begun, ChainHead, ReadsOfHour, Rows, Store, StoreError};
 
 /// The weight at which a group is full: a thousand pods that start at once ask for a hundred values each.
 const WEIGHT: usize = 2048;
@@ -38,6 +41,7 @@ const SHARED_PURGE: i64 = 30;
 const ROUND: Duration = Duration::from_secs(15);
 /// How often some of them are stored: all at once would hold up the reads.
 const LATE: Duration = Duration::from_millis(100);
+const HOUR: i64 = 3_600_000;
 
 /// What the task works with.
 pub struct Parts {
@@ -249,6 +253,7 @@ impl WriterTask {
         }
         if committed {
             self.parts.bell.ring(&done.topics);
+            alert::tell(&self.parts.live, &done.audit);
         }
         fatal
     }
@@ -327,8 +332,10 @@ impl WriterTask {
         parts.metrics.decide_seconds.observe(deciding.elapsed().as_secs_f64());
         rows.audit = chain::append(parts.keyring.audit(), parts.store.audit_head(), now, &done.audit)
             .map_err(StoreError::Encode)?;
+        rows.reads = reads(&done.audit, now);
         rows.entities = std::mem::take(&mut done.entities);
         rows.versions = std::mem::take(&mut done.versions);
+        rows.forgotten = std::mem::take(&mut done.forgotten);
         rows.master = done.master.take();
         rows.audit_base = done.audit_base;
         let as_of = rows.audit.last().map_or(parts.store.audit_head().seq, |row| row.seq);
@@ -360,4 +367,19 @@ impl WriterTask {
         }
         Ok(())
     }
+}
+
+/// How many reads and denials these rows of the audit tell of, by vault.
+fn reads(audit: &[Entry], now: Millis) -> Vec<ReadsOfHour> {
+    let hour = now.0.div_euclid(HOUR);
+    let mut counts: BTreeMap<&VaultId, (u64, u64)> = BTreeMap::new();
+    for entry in audit {
+        let Some(vault) = &entry.vault else { continue };
+        match entry.action {
+            Action::SecretRead => counts.entry(vault).or_default().0 += 1,
+            Action::SecretReadDenied => counts.entry(vault).or_default().1 += 1,
+            _ => {}
+        }
+    }
+    counts.into_iter().map(|(vault, (delivered, denied))| (vault.clone(), hour, delivered, denied)).collect()
 }

@@ -32,8 +32,11 @@ async fn trapped(freeze_related: bool) -> Server {
             secret: "sk_trap".parse().unwrap(),
             vault: "vault_v".parse().unwrap(),
             project: "proj_shop".parse().unwrap(),
+            armed: true,
             freeze_project: true,
             freeze_related,
+            trips: 0,
+            last_trip: None,
         }))
         .await;
     server
@@ -159,7 +162,7 @@ fn held(synced: serde_json::Value) -> String {
         News::Denied { .. } => None,
     });
     let held = held.collect();
-    let sync = Sync { delivery_revision: Some(synced.delivery_revision), held, wait_seconds: 20 };
+    let sync = Sync { delivery_revision: Some(synced.delivery_revision), held, wait_seconds: 20, ..Sync::default() };
     serde_json::to_string(&sync).unwrap()
 }
 

@@ -358,9 +358,9 @@ async fn values_that_are_set_while_a_project_gets_new_keys_are_all_readable() {
         }
     }
     let set = setter.await.unwrap();
-    // Each version is read from the disk and opened for this.
+    // Each version that is kept is read from the disk and opened for this.
     let last = admin(&data, &["rotate-project-key", "--project", "proj_shop"]).await.unwrap();
-    assert_eq!(last["projects"][0]["versions"], set);
+    assert!(set > 100 && last["projects"][0]["versions"] == 100, "{set} {last}");
     drop(ended);
     socket.await.unwrap().unwrap();
     let server = server.restart().await.unwrap();

@@ -22,7 +22,7 @@ async fn a_suspended_pod_hears_the_same_of_what_there_is_and_what_there_is_not_a
     server.put(Entity::Fleet(Fleet { suspended: true, subject: subject.clone(), ..fleet() })).await;
     let pod = Client::pod();
     let sync = async |held: BTreeMap<_, _>| -> Synced {
-        let request = Sync { delivery_revision: Some("rev2".into()), held, wait_seconds: 0 };
+        let request = Sync { delivery_revision: Some("rev2".into()), held, ..Sync::default() };
         let answer = server.call(&pod, &request).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         serde_json::from_slice(&answer.body).unwrap()

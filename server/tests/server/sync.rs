@@ -65,6 +65,56 @@ async fn a_first_sync_brings_the_delivery_and_every_value() {
     assert_eq!(server.audit().await.len(), rows);
 }
 
+/// Whether the version that the pod was delivered last stands in its files, by the server's knowledge; and which that is.
+fn in_files(server: &Server) -> Option<(u64, bool)> {
+    let world = server.engine.app.live.read();
+    let holding = world.ledger.holding(&uuid(0x11).parse().unwrap(), &"sk_db".parse().unwrap())?;
+    Some((holding.version, holding.in_files))
+}
+
+#[tokio::test]
+async fn what_a_pod_was_delivered_is_served_once_it_says_so_and_not_while_it_stands_in_no_file() {
+    let server = Server::new().await;
+    server.post(&Client::pod(), PATH, "{}").await;
+    assert_eq!(in_files(&server), Some((1, false)), "delivered, and nothing more");
+    let lacking = |version: u64| {
+        let mut body: Value = serde_json::from_str(&holding(version, 0)).unwrap();
+        body["notInFiles"] = json!(["shop/db"]);
+        body.to_string()
+    };
+    for (body, expected) in [
+        (lacking(1), (1, false)),
+        (holding(1, 0), (1, true)),
+        (holding(1, 0), (1, true)),
+        // Its files went.
+        (lacking(1), (1, false)),
+        (holding(1, 0), (1, true)),
+    ] {
+        assert_eq!(server.post(&Client::pod(), PATH, &body).await.status, 200);
+        assert_eq!(in_files(&server), Some(expected), "{body}");
+    }
+    let server = server.restart().await.unwrap();
+    assert_eq!(in_files(&server), Some((1, true)));
+
+    let secret = server.engine.app.live.read().state.secrets[&"sk_db".parse().unwrap()].clone();
+    server.apply(server.version(&secret, "second")).await.unwrap();
+    // Of a version that it does not hold any more it says nothing.
+    server.post(&Client::pod(), PATH, &holding(1, 0)).await;
+    assert_eq!(in_files(&server), Some((2, false)));
+    server.post(&Client::pod(), PATH, &lacking(1)).await;
+    let server = server.restart().await.unwrap();
+    assert_eq!(in_files(&server), Some((2, false)));
+    let task = waiting(&server, holding(2, 55)).await;
+    assert_eq!(in_files(&server), Some((2, true)), "before it waits");
+    server.engine.stop_waiting();
+    answer(task).await;
+
+    // Whoever writes no files has what it reads.
+    server.get(&Client::host(), "/v1/secret/sk_db").await;
+    let host = server.engine.app.live.read().ledger.holding(&uuid(0x12).parse().unwrap(), &"sk_db".parse().unwrap());
+    assert!(host.unwrap().in_files);
+}
+
 #[tokio::test]
 async fn a_new_version_reaches_a_sidecar_that_waits() {
     let server = Server::new().await;

@@ -195,6 +195,17 @@ pub fn render(file: &File, sources: &[Source<'_>], password: Option<Source<'_>>)
     }
 }
 
+/// The bytes that `file`, which has passed [`check`], has at least, whatever the values of its secrets are.
+pub fn least(file: &File) -> usize {
+    match file.format {
+        // A value may be empty.
+        Format::Raw => 0,
+        // Its names stand there in any case.
+        Format::DotEnv | Format::Json | Format::Yaml | Format::Properties | Format::Ini | Format::Pkcs12 => 1,
+        Format::Template => template::least(file),
+    }
+}
+
 /// What is wrong with `file` whatever the values of its secrets are.
 pub fn check(file: &File) -> Result<(), FileError> {
     match file.format {

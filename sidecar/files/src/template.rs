@@ -84,6 +84,11 @@ pub(crate) fn check(file: &File) -> Result<(), FileError> {
     inspect::inspect(source, &inputs).map_err(FileError::Template)
 }
 
+/// The bytes that it has at least. `file` has passed [`check`].
+pub(crate) fn least(file: &File) -> usize {
+    file.template.as_deref().map_or(0, inspect::literal)
+}
+
 fn syntax() -> SyntaxConfig {
     // Fails only for delimiters that contradict each other, and these are the default ones.
     SyntaxConfig::builder().keep_trailing_newline(true).build().unwrap_or_default()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sikkerkey_protocol::Call;
 use sikkerkey_protocol::denial::DenialReason;
-use sikkerkey_protocol::sync::{ChangeAction, File, Format, Input, OnChange, OnDenied, Pkcs12, Sync};
+use sikkerkey_protocol::sync::{ChangeAction, File, Format, Held, Input, OnChange, OnDenied, Pkcs12, Sync};
 use sikkerkey_sidecar::status::Board;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -211,6 +211,20 @@ async fn a_value_that_does_not_fit_its_format_takes_no_working_file_away() {
                 space, which is not read back: use format JSON or YAML";
     peer.change(|world| world.set("a", 2, "two "));
     eventually("the state says why", || pod.state().message == said).await;
+    // The server hears that the version it has delivered is in no file, and that the one before was.
+    let told = |version: u64, missing: bool| {
+        let expected = (Some(version), missing);
+        let says = |ask: &Sync| {
+            let held = match ask.held.get(&key("a")) {
+                Some(Held::Version { version, .. }) => Some(*version),
+                _ => None,
+            };
+            (held, ask.not_in_files.contains(&key("a")))
+        };
+        peer.world().asked.last().is_some_and(|ask| says(ask) == expected)
+    };
+    eventually("the server is told", || told(2, true)).await;
+    assert!(peer.world().asked.iter().any(|ask| !ask.held.is_empty() && ask.not_in_files.is_empty()));
     // Nor does a restart.
     pod.kill().await;
     pod.start();
@@ -227,6 +241,7 @@ async fn a_value_that_does_not_fit_its_format_takes_no_working_file_away() {
     assert!(!pod.state().ready);
     peer.change(|world| world.set("a", 4, "four"));
     pod.has("config.ini", "[secrets]\na = four\n").await;
+    eventually("the server is told", || told(4, false)).await;
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ use sikkerkey_crds::reference::SecretFieldRef;
 use sikkerkey_protocol::kubernetes::{ApplyMachine, ObjectMeta};
 use sikkerkey_protocol::{kubernetes as wire, sync};
 
+use super::room;
+
 /// A value that cannot be converted: its field and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {what}")]
@@ -59,6 +61,8 @@ pub fn delivery(delivery: &Delivery, own: &str) -> Result<sync::Delivery, Invali
         Ok(sync::OnChange { debounce_millis: millis(on_change.debounce()), action: change_action(notice)? })
     });
     let files = delivery.files().iter().enumerate();
+    let files = files.map(|(index, one)| file(one, index, own)).collect::<Result<Vec<_>, _>>()?;
+    room::check(&files, delivery.size_limit()).map_err(|error| InvalidSpec::new("spec.delivery.sizeLimit", error))?;
     Ok(sync::Delivery {
         on_revoked: match delivery.on_revoked() {
             OnRevoked::Remove => sync::OnDenied::Remove,
@@ -68,7 +72,7 @@ pub fn delivery(delivery: &Delivery, own: &str) -> Result<sync::Delivery, Invali
         on_closed: sync::OnDenied::Remove,
         max_staleness_seconds: delivery.max_staleness().as_secs(),
         on_change: on_change.transpose()?,
-        files: files.map(|(index, one)| file(one, index, own)).collect::<Result<_, _>>()?,
+        files,
     })
 }
 

@@ -53,7 +53,8 @@ fn reason(problem: &FileProblem) -> Reason {
     }
 }
 
-fn message(problem: &FileProblem, own: &str) -> String {
+/// The sentence about it.
+pub fn message(problem: &FileProblem, own: &str) -> String {
     match problem {
         FileProblem::NotGranted { path, secret } => {
             let shown = if secret.namespace == own { secret.name.clone() } else { secret.to_string() };

@@ -164,6 +164,44 @@ fn a_machine_whose_files_are_written_once_is_told_what_has_no_effect() {
 }
 
 #[test]
+fn a_machine_is_told_which_files_no_grant_covers() {
+    let with = |name: &str, files: Value| {
+        let mut machine =
+            object("Machine", json!({"workload": {"serviceAccountNames": ["web"]}, "delivery": {"files": files}}));
+        machine["metadata"]["name"] = name.into();
+        verdict_at("Machine", &machine, None).unwrap()
+    };
+    let file = |secret: &str| json!({"path": secret, "secretRefs": [{"name": secret}]});
+    assert_eq!(with("web", json!([file("db"), file("key")])), Vec::<String>::new());
+    let lacks = |name: &str, namespace: &str| {
+        let shown = if namespace == "shop" { name.to_owned() } else { format!("{namespace}/{name}") };
+        format!(
+            "File {name} needs Secret {shown}, which is not granted to this Machine: add it to a Grant in namespace {namespace}."
+        )
+    };
+    assert_eq!(with("web", json!([file("db"), file("none")])), [lacks("none", "shop")]);
+    assert_eq!(with("other", json!([file("db")])), [lacks("db", "shop")]);
+    let elsewhere = json!([{"path": "t", "secretRefs": [{"name": "t", "namespace": "pay"}]}]);
+    assert_eq!(with("web", elsewhere), [lacks("t", "pay")]);
+    let optional = json!([{"path": "none", "optional": true, "secretRefs": [{"name": "none"}]}]);
+    assert_eq!(with("web", optional), Vec::<String>::new());
+    let said = with("web", (0..8).map(|n| file(&format!("n{n}"))).collect());
+    assert_eq!(said.len(), 6);
+    assert_eq!(said[5], "3 more files lack something: kubectl describe skm says what.");
+}
+
+#[test]
+fn files_that_cannot_fit_their_volume_are_refused() {
+    let files: Value =
+        (0..16).map(|n| json!({"path": format!("f{n}"), "format": "JSON", "secretRefs": [{"name": "db"}]})).collect();
+    let spec = |limit: &str| json!({"workload": {"serviceAccountNames": ["web"]}, "delivery": {"sizeLimit": limit, "files": files}});
+    let refused = "spec.delivery.sizeLimit: 64Ki has no room for the files: whatever the values are, they take 68Ki at least, as \
+                   each takes whole pages of 4Ki. Raise it, or write fewer files";
+    assert_eq!(verdict("Machine", spec("64Ki")), Err(("InvalidSpec", refused.to_owned())));
+    assert!(verdict("Machine", spec("68Ki")).is_ok());
+}
+
+#[test]
 fn an_object_beyond_128_kib_is_refused_but_not_for_what_its_author_did_not_write() {
     let filler = "x".repeat(130 * 1024);
     let mut large = object("Secret", json!({"source": {"external": {}}}));
@@ -349,7 +387,8 @@ fn a_template_that_no_value_could_save_is_refused_with_its_line() {
         }]);
         verdict("Machine", json!({"workload": {"serviceAccountNames": ["web"]}, "delivery": {"files": files}}))
     };
-    assert_eq!(machine("{{ db.username }}:{{ db.password | urlencode }}@{{ key }}"), Ok(vec![]));
+    let admitted = machine("{{ db.username }}:{{ db.password | urlencode }}@{{ key }}").unwrap();
+    assert!(admitted.iter().all(|it| it.contains("not granted")), "{admitted:?}");
     for (template, message) in [
         (
             "a: b\nc: {{ db.username",

@@ -87,3 +87,40 @@ proptest! {
 fn parts() -> impl Strategy<Value = Vec<Vec<u8>>> {
     prop::collection::vec(prop::collection::vec(0u8..2, 0..3), 0..3)
 }
+
+#[test]
+fn what_is_sealed_anew_has_a_data_key_of_its_own_and_opens_only_as_the_version_it_is() {
+    let keyring = keyring(1);
+    let project = project(&keyring, "vault_v", "proj_p");
+    let id = secret("sk_a");
+    let text = SecretText::new(r#"{"user":"u","password":"old"}"#.into());
+    let sealed = keyring.seal(&project, &id, 1, &text, &SystemEntropy).unwrap();
+    let held = Version {
+        vault: project.vault.clone(),
+        project: project.id.clone(),
+        secret: id.clone(),
+        version: 1,
+        time: crate::model::millis::Millis(0),
+        field_names: vec!["user".into(), "password".into()],
+        sealed: sealed.into(),
+    };
+    let again = keyring.reseal(&project, &held, 2, &BTreeMap::new(), &SystemEntropy).unwrap();
+    assert_eq!(keyring.open(&project, &id, 2, &again).unwrap().expose(), text.expose());
+    assert!(keyring.open(&project, &id, 1, &again).is_err());
+    let data_key = |version, sealed: &Sealed| {
+        let place = Place::DataKey(&project.vault, &project.id, &id, version);
+        *envelope::open_key(&keyring.project_key(&project).unwrap(), place, &sealed.wrapped_key).unwrap()
+    };
+    assert_ne!(data_key(1, &held.sealed), data_key(2, &again));
+
+    let replaced = BTreeMap::from([("password".to_owned(), SecretText::new("new".into()))]);
+    let other = keyring.reseal(&project, &held, 2, &replaced, &SystemEntropy).unwrap();
+    assert_eq!(keyring.open(&project, &id, 2, &other).unwrap().expose(), r#"{"user":"u","password":"new"}"#);
+    // Fields that somebody changed beside what is sealed.
+    let changed = Version { field_names: vec!["user".into()], ..held.clone() };
+    let refused = keyring.reseal(&project, &changed, 2, &BTreeMap::new(), &SystemEntropy);
+    assert!(matches!(refused, Err(ResealError::Crypto(CryptoError::Open))));
+    let unknown = BTreeMap::from([("token".to_owned(), SecretText::new("new".into()))]);
+    let refused = keyring.reseal(&project, &held, 2, &unknown, &SystemEntropy);
+    assert!(matches!(refused, Err(ResealError::Value(ValueError::NoSuchField(_)))));
+}

@@ -1,50 +1,52 @@
-//! Arming canaries.
+//! Canaries of a person.
 
 use sikkerkey_protocol::id::SecretId;
 
-use super::{by_person, not_found, secret};
-use crate::audit::entry::{Action, Entry};
+use super::{not_found, project, secret};
 use crate::decision::{Context, Decided};
 use crate::model::canary::Canary;
 use crate::model::secret::Secret;
-use crate::model::{Entity, EntityKind};
-use crate::usecase::steps::Steps;
+use crate::refusal::Refusal;
+use crate::usecase::author::Author;
+use crate::usecase::canary::{self, Trap};
+
+/// Makes a canary with a value of its own.
+pub fn plant(
+    context: &Context<'_>,
+    project: &str,
+    name: String,
+    freeze_project: bool,
+    freeze_related: bool,
+) -> Decided<SecretId> {
+    let trap = Trap { armed: true, freeze_project, freeze_related };
+    let (secret, _, steps) = canary::plant(context, Author::Person, project::find(context, project)?, name, trap)?;
+    Ok(steps.decide(move |_| secret.id))
+}
 
 /// Arms a secret as a canary, or changes what it does.
 pub fn arm(context: &Context<'_>, id: &SecretId, freeze_project: bool, freeze_related: bool) -> Decided<()> {
     let secret = secret::find(context, id)?;
-    let canary = Canary {
-        secret: id.clone(),
-        vault: secret.vault.clone(),
-        project: secret.project.clone(),
-        freeze_project,
-        freeze_related,
-    };
-    let mut steps = Steps::default();
-    if context.state.canaries.get(id) != Some(&canary) {
-        let does = match (freeze_project, freeze_related) {
-            (true, true) => "freezes its project and those that share machines with it",
-            (true, false) => "freezes its project",
-            (false, true) => "freezes the projects that share machines with its own",
-            (false, false) => "is only told",
-        };
-        steps.audit.push(about(secret, format!("{} is an armed canary: a read of it {does}", secret.name)));
-        steps.put(Entity::Canary(canary));
-    }
+    let trap = Trap { armed: true, freeze_project, freeze_related };
+    let (_, steps) = canary::set(Author::Person, secret, context.state.canaries.get(id), trap);
+    Ok(steps.decide(|_| ()))
+}
+
+/// Switches a canary on or off, which stays what it is.
+pub fn set_armed(context: &Context<'_>, id: &SecretId, armed: bool) -> Decided<()> {
+    let (secret, old) = find(context, id)?;
+    let (_, steps) = canary::set(Author::Person, secret, Some(old), Trap { armed, ..Trap::of(old) });
     Ok(steps.decide(|_| ()))
 }
 
 /// Makes a canary an ordinary secret again. What it froze stays frozen.
 pub fn disarm(context: &Context<'_>, id: &SecretId) -> Decided<()> {
-    let armed = context.state.canaries.get(id).and_then(|it| context.state.secrets.get(&it.secret));
-    let secret = armed.ok_or_else(|| not_found(format!("{id} is no armed canary: canary list shows them")))?;
-    let mut steps = Steps::default();
-    steps.audit.push(about(secret, format!("{} is no canary any more", secret.name)));
-    steps.remove(EntityKind::Canary, id);
+    let (secret, _) = find(context, id)?;
+    let steps = canary::remove(Author::Person, secret);
     Ok(steps.decide(|_| ()))
 }
 
-fn about(secret: &Secret, detail: String) -> Entry {
-    let entry = by_person(Action::CanaryUpdate, Some(&secret.vault), detail);
-    Entry { project: Some(secret.project.clone()), secret: Some(secret.id.clone()), ..entry }
+fn find<'a>(context: &Context<'a>, id: &SecretId) -> Result<(&'a Secret, &'a Canary), Refusal> {
+    let state = context.state;
+    let canary = state.canaries.get(id).and_then(|it| Some((state.secrets.get(&it.secret)?, it)));
+    canary.ok_or_else(|| not_found(format!("{id} is no canary: canary list shows them")))
 }

@@ -10,6 +10,8 @@ use crate::model::membership::Membership;
 use crate::model::project::Project;
 use crate::model::{Entity, EntityKind};
 use crate::refusal::{Refusal, RefusalKind};
+use crate::usecase::author::Author;
+use crate::usecase::freeze;
 use crate::usecase::fresh_id::fresh_id;
 use crate::usecase::steps::{Steps, describe};
 
@@ -55,12 +57,8 @@ pub fn create(context: &Context<'_>, vault: &VaultId, name: &str) -> Decided<Pro
 /// Freezes a project, or lets it answer again. A canary in it stays armed.
 pub fn set_frozen(context: &Context<'_>, project: &str, frozen: bool) -> Decided<ProjectId> {
     let project = find(context, project)?;
-    let mut steps = Steps::default();
-    if project.frozen != frozen {
-        let detail = format!("project {} {}", project.name, if frozen { "frozen" } else { "unfrozen" });
-        steps.audit.push(about(Action::ProjectUpdate, project, detail));
-        steps.put(Entity::Project(Project { frozen, ..project.clone() }));
-    }
+    let author = Author::Person;
+    let steps = if frozen { freeze::freeze(author, project) } else { freeze::unfreeze(author, project) };
     let id = project.id.clone();
     Ok(steps.decide(move |_| id))
 }

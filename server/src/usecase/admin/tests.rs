@@ -234,11 +234,12 @@ fn what_an_object_stands_for_is_changed_there() {
     let held = bench.state.grants.keys().next().unwrap().clone();
     let edit = "Secret shop/db of cluster prod stands for it: edit or delete that object";
     refused(bench.run(|it| secret::delete(it, &managed)), RefusalKind::Conflict, None, edit);
-    let generator = sikkerkey_protocol::kubernetes::Generator {
-        length: 32,
-        charset: sikkerkey_protocol::kubernetes::Charset::Alphanumeric,
-    };
-    refused(bench.run(|it| secret::rotate(it, &managed, generator)), RefusalKind::Conflict, None, edit);
+    refused(
+        bench.run(|it| secret::rotate(it, &managed, secret::Rotate::default(), false)),
+        RefusalKind::Conflict,
+        None,
+        edit,
+    );
     refused(bench.run(|it| policy::bind(it, &managed, None)), RefusalKind::Conflict, None, edit);
     let text = "Grant shop/web-db of cluster prod says so: delete it there";
     refused(bench.run(|it| grant::delete(it, &held)), RefusalKind::Conflict, None, text);
@@ -268,6 +269,7 @@ fn a_secret_is_made_renewed_and_put_away() {
     let wrong = bench.run(|it| secret::create(it, "ci", "bad", given(r#"{"user":1}"#, &["user"])));
     refused(wrong, RefusalKind::Invalid, None, "a structured value is a JSON object whose values are all strings");
     let generator = || Generator { length: 40, charset: Charset::Alphanumeric };
+    let how = |length| secret::Rotate { length: Some(length), charset: Some(Charset::Alphanumeric), fields: vec![] };
     let made = bench.run(|it| secret::create(it, "ci", "made", secret::Content::Made(generator()))).unwrap();
     let open = |bench: &Bench, id| {
         let secret: &crate::model::secret::Secret = &bench.state.secrets[id];
@@ -277,15 +279,12 @@ fn a_secret_is_made_renewed_and_put_away() {
     };
     let first = open(&bench, &made);
     assert_eq!((first.len(), open(&bench, &id)), (40, "hunter2".to_owned()));
-    assert_eq!(bench.run(|it| secret::rotate(it, &made, generator())).unwrap(), 2);
+    assert_eq!(bench.run(|it| secret::rotate(it, &made, how(40), false)).unwrap(), 2);
     assert_ne!(open(&bench, &made), first);
-    let text = format!(
-        "conn has fields, of which a random value would be wrong for some: give the whole value with secret set {structured}"
-    );
-    refused(bench.run(|it| secret::rotate(it, &structured, generator())), RefusalKind::Conflict, None, &text);
-    let short = Generator { length: 7, charset: Charset::Symbols };
-    let text = "generate.length is from 8 to 1024, not 7";
-    refused(bench.run(|it| secret::rotate(it, &made, short)), RefusalKind::Invalid, None, text);
+    let text = "conn has fields, of which a random value would be wrong for some: name those with --field, or give --all-fields";
+    refused(bench.run(|it| secret::rotate(it, &structured, how(40), false)), RefusalKind::Conflict, None, text);
+    let text = "length is from 1 to 1024, not 0";
+    refused(bench.run(|it| secret::rotate(it, &made, how(0), false)), RefusalKind::Invalid, None, text);
     bench.run(|it| secret::delete(it, &id)).unwrap();
     assert_eq!(bench.actions(), [Action::SecretDelete]);
     // The name is free again; the one in the trash is another.

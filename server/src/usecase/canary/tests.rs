@@ -40,10 +40,11 @@ impl Yard {
     fn springs(&self) -> Option<(BTreeSet<String>, Entry)> {
         let state = &self.bench.state;
         let host = &state.machines[&self.hosts[0]];
-        let (changes, entry) = spring(state, host, source(), &self.secrets[0])?;
-        let frozen = changes.into_iter().map(|change| match change {
+        let (changes, entry) = spring(state, host, source(), &self.secrets[0], self.bench.now)?;
+        let frozen = changes.into_iter().filter_map(|change| match change {
             Change::Put(it) => match *it {
-                Entity::Project(it) if it.frozen => it.name,
+                Entity::Project(it) if it.frozen => Some(it.name),
+                Entity::Canary(it) if it.trips == 1 => None,
                 other => panic!("{other:?}"),
             },
             other => panic!("{other:?}"),

@@ -97,3 +97,136 @@ fn an_agent_that_ended_is_forgotten_after_an_hour() {
     bench.run(run).unwrap();
     assert!(bench.state.agents.is_empty());
 }
+
+mod by_hand {
+    use sikkerkey_protocol::id::SecretId;
+    use sikkerkey_protocol::secret_text::SecretText;
+
+    use super::*;
+    use crate::model::secret::Secret;
+    use crate::model::{Change, Entity};
+    use crate::usecase::admin::{project, secret};
+
+    fn made(bench: &mut Bench, name: &str, content: secret::Content) -> SecretId {
+        bench.run(|it| secret::create(it, "ci", name, content)).unwrap()
+    }
+
+    fn bench() -> Bench {
+        let mut bench = Bench::new();
+        let vault = "vault_v".parse().unwrap();
+        bench.run(|it| project::create(it, &vault, "ci")).unwrap();
+        bench
+    }
+
+    fn given(text: &str, fields: &[&str]) -> secret::Content {
+        secret::Content::Given(SecretText::new(text.into()), fields.iter().map(|it| (*it).to_owned()).collect())
+    }
+
+    fn time(bench: &mut Bench, id: &SecretId, every: u64, fields: &[&str]) {
+        let fields = fields.iter().map(|it| (*it).to_owned()).collect();
+        let how = secret::Rotate { fields, ..Default::default() };
+        bench.run(|it| secret::time(it, id, secret::Timing::Set(every, how))).unwrap();
+    }
+
+    #[test]
+    fn while_the_clock_stands_nothing_is_renewed_and_nothing_purged() {
+        let mut bench = bench();
+        let id = made(&mut bench, "db", given("x", &[]));
+        time(&mut bench, &id, 300, &[]);
+        let old = made(&mut bench, "old", given("x", &[]));
+        bench.run(|it| secret::delete(it, &old)).unwrap();
+        for _ in 0..10 {
+            bench.run(run).unwrap();
+            assert_eq!(bench.changes, 0);
+        }
+        // After a leap of a year all of it is done in one round, and once.
+        bench.now = bench.now.plus_seconds(366 * 86_400);
+        bench.run(run).unwrap();
+        assert_eq!(bench.actions(), [Action::SecretRotate, Action::SecretDelete]);
+        assert_eq!(bench.state.secrets[&id].version, 2);
+        bench.run(run).unwrap();
+        assert_eq!(bench.changes, 0);
+        // And a clock that goes back brings nothing about.
+        bench.now.0 -= 366 * 86_400 * 1000;
+        bench.run(run).unwrap();
+        assert_eq!((bench.changes, bench.state.secrets[&id].version), (0, 2));
+    }
+
+    #[test]
+    fn a_value_that_does_not_open_holds_up_none_of_the_others() {
+        let mut bench = bench();
+        let damaged = made(&mut bench, "a", given(r#"{"user":"u","password":"p"}"#, &["user", "password"]));
+        let sound = made(&mut bench, "b", given("x", &[]));
+        time(&mut bench, &damaged, 300, &["password"]);
+        time(&mut bench, &sound, 300, &[]);
+        let other = bench.state.value(&sound).unwrap().clone();
+        let held: Secret = bench.state.secrets[&damaged].clone();
+        bench.state.apply(Change::PutVersion(crate::model::version::Version {
+            vault: held.vault.clone(),
+            project: held.project.clone(),
+            secret: damaged.clone(),
+            version: 1,
+            time: bench.now,
+            field_names: held.field_names.clone(),
+            sealed: other,
+        }));
+        bench.now = bench.now.plus_seconds(300);
+        bench.run(run).unwrap();
+        assert_eq!((bench.state.secrets[&damaged].version, bench.state.secrets[&sound].version), (1, 2));
+        // All fields need nothing of what is there.
+        let how = secret::Rotate::default();
+        bench.run(|it| secret::time(it, &damaged, secret::Timing::Set(300, how))).unwrap();
+        bench.run(run).unwrap();
+        assert_eq!(bench.state.secrets[&damaged].version, 2);
+    }
+
+    #[test]
+    fn secrets_that_end_together_leave_a_grant_that_named_them_all_with_what_is_left() {
+        let mut bench = bench();
+        let ids: Vec<SecretId> = ["a", "b", "c"].map(|name| made(&mut bench, name, given("x", &[]))).into();
+        let grant = |id: &str, secrets: &[SecretId]| {
+            Entity::Grant(crate::model::grant::Grant {
+                id: id.into(),
+                vault: "vault_v".parse().unwrap(),
+                project: bench.state.secrets[&ids[0]].project.clone(),
+                grantee: crate::model::machine::Grantee::Machine(
+                    "00000000-0000-4000-8000-000000000001".parse().unwrap(),
+                ),
+                secrets: secrets.to_vec(),
+                expires_at: None,
+                managed: None,
+            })
+        };
+        let (all, two) = (grant("all", &ids), grant("two", &ids[..2]));
+        bench.put(all);
+        bench.put(two);
+        for id in &ids[..2] {
+            bench.run(|it| secret::delete(it, id)).unwrap();
+        }
+        bench.now = bench.now.plus_seconds(30 * 86_400);
+        bench.run(run).unwrap();
+        assert_eq!(bench.state.grants.keys().collect::<Vec<_>>(), ["all"]);
+        assert_eq!(bench.state.grants["all"].secrets, ids[2..]);
+    }
+
+    #[test]
+    fn rows_of_an_earlier_release_mean_what_they_meant() {
+        let mut bench = bench();
+        let id = made(&mut bench, "db", given("x", &[]));
+        let mut row = serde_json::to_value(&bench.state.secrets[&id]).unwrap();
+        for new in ["history", "note", "schedule"] {
+            row.as_object_mut().unwrap().remove(new);
+        }
+        let old: Secret = serde_json::from_value(row).unwrap();
+        assert_eq!((&old.history, &old.note, &old.schedule), (&<_>::default(), &None, &None));
+        assert_eq!(serde_json::from_value::<Secret>(serde_json::to_value(&old).unwrap()).unwrap(), old);
+        let canary = serde_json::json!({
+            "secret": id, "vault": "vault_v", "project": old.project, "freeze_project": true, "freeze_related": false,
+        });
+        let canary: crate::model::canary::Canary = serde_json::from_value(canary).unwrap();
+        assert!(canary.armed && canary.trips == 0 && canary.last_trip.is_none());
+        bench.put(Entity::Secret(old));
+        assert_eq!(bench.run(|it| secret::set(it, &id, SecretText::new("y".into()), None)).unwrap(), 2);
+        assert_eq!(bench.state.secrets[&id].history.versions.len(), 1);
+    }
+}

@@ -11,6 +11,7 @@ use super::scope::{Scope, asker, check_identity, invalid};
 use super::standing;
 use crate::app::App;
 use crate::audit::entry::{Action, Entry};
+use crate::audit::words;
 use crate::decision::{Context, Decided};
 use crate::model::agent::Agent;
 use crate::model::fleet::Fleet;
@@ -211,28 +212,7 @@ fn is_of_the_reader(reader: Option<&Fleet>, entry: &Entry, known: Option<&Secret
 
 /// What is told of a denial when what the server said is none of the asker's business.
 fn in_general(denial: Option<DenialReason>) -> &'static str {
-    match denial {
-        Some(DenialReason::NotGranted) => "it asked for a secret that is not granted to it",
-        Some(DenialReason::GrantExpired) => "its grant has ended",
-        Some(DenialReason::MachineSuspended) => "it is suspended or disabled",
-        Some(DenialReason::MachineNotApproved) => "it is not approved",
-        Some(DenialReason::MachineExpired) => "its identity has ended",
-        Some(DenialReason::OutsideTimeWindow) => "the policy's window was closed",
-        Some(DenialReason::AddressNotAllowed) => "its address is in none of the policy's ranges",
-        Some(DenialReason::RateCapReached) => "the policy's cap was reached",
-        Some(DenialReason::CoSignMissing) => "a second machine had not approved it",
-        Some(DenialReason::CoSignRefused) => "a second machine refused it",
-        Some(DenialReason::ReleaseMissing) => {
-            "the secret was restored from a backup and waits for a person to release it"
-        }
-        Some(DenialReason::PolicyEnded) => "the policy's last day or last read is past",
-        Some(DenialReason::PolicyMissing) => "the secret's policy is not in force",
-        Some(DenialReason::ProjectFrozen) => "the secret's project is frozen",
-        Some(DenialReason::AccountNotActive) => "the account that owns its vault is not active",
-        Some(DenialReason::LockedOut) => "it has failed to authenticate too often",
-        Some(DenialReason::ValueMissing) => "the secret has no value yet",
-        Some(DenialReason::Other) | None => "it was denied",
-    }
+    denial.map_or(words::DENIED, words::denial)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::policy::window::instant;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::fence;
 use crate::usecase::fresh_id::fresh_id;
-use crate::usecase::new_version;
+use crate::usecase::new_version::{self, Cause};
 use crate::usecase::rotation::Schedule;
 use crate::usecase::source::Source;
 use crate::usecase::steps::Steps;
@@ -78,6 +78,7 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
     if let Some(sealing) = &mut secret.sealing {
         sealing.is_source = false;
     }
+    secret.taken_over = matches!(origin, Origin::Supplied(..) | Origin::Kept);
     let lost = is_lost(&secret, expected, context.now);
     let renewed = match origin {
         Origin::Generated(recipe) => {
@@ -123,9 +124,12 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
     };
     let rotated = renewed.is_some() && secret.version > 0 && secret.recipe.is_some();
     match renewed {
-        Some((value, from)) => new_version::add(context, &project, &mut secret, value, from, &mut steps)?,
+        Some((value, origin)) => {
+            let cause = Cause { origin, by: scope.author().actor() };
+            new_version::add(context, &project, &mut secret, value, cause, &mut steps)?;
+        }
         None if old == Some(&secret) => {}
-        None => steps.put(Entity::Secret(secret.clone())),
+        None => steps.put(Entity::Secret(touched(&scope, &mut secret))),
     }
     let unbound = old.and_then(|it| it.policy.clone()).filter(|_| secret.policy.is_none());
     if old != Some(&secret) {
@@ -144,6 +148,11 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
         }
     }
     Ok(steps.decide(move |context| SecretState { unbound, ..standing::of_secret(context, &secret) }))
+}
+
+fn touched(scope: &Scope<'_>, secret: &mut Secret) -> Secret {
+    secret.touch(scope.context.now, scope.author().actor());
+    secret.clone()
 }
 
 fn origin(scope: &Scope<'_>, object: &ObjectKey, source: SecretSource) -> Result<Origin, Refusal> {
@@ -206,7 +215,7 @@ fn is_lost(secret: &Secret, expected: Option<ExpectedVersion>, now: Millis) -> b
 }
 
 fn new_secret(context: &Context<'_>, project: &Project, name: &str) -> Result<Secret, Refusal> {
-    Ok(Secret::without_value(fresh_id("sk_", context)?, project, name.to_owned()))
+    Ok(Secret::without_value(fresh_id("sk_", context)?, project, name.to_owned(), context.now))
 }
 
 fn differs(context: &Context<'_>, project: &Project, secret: &Secret, value: &Value) -> Result<bool, Refusal> {

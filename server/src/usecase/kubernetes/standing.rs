@@ -4,15 +4,19 @@ use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::kubernetes::{Awaited, GrantState, MachineState, PolicyState, SecretState, Usage, WindowState};
 
 use crate::decision::Context;
+use crate::ledger::Holding;
 use crate::model::fleet::{Fleet, FleetSubject};
 use crate::model::grant::Grant;
-use crate::model::machine::Grantee;
+use crate::model::machine::{Grantee, Machine};
 use crate::model::millis::Millis;
 use crate::model::policy::Policy;
 use crate::model::secret::{Secret, SecretPhase, ValueOrigin};
 use crate::policy;
 use crate::usecase::co_sign;
 use crate::usecase::rotation::Schedule;
+
+/// How long a new pod may take to write its files before it counts as one that has not.
+const WRITING_SECONDS: u64 = 10;
 
 pub(super) fn of_machine(context: &Context<'_>, fleet: &Fleet) -> MachineState {
     let (state, now) = (context.state, context.now);
@@ -53,9 +57,11 @@ pub(super) fn of_secret(context: &Context<'_>, secret: &Secret) -> SecretState {
             Grantee::Machine(machine) => state.machines.get(machine).into_iter().collect(),
         };
         for machine in machines.iter().filter(|it| it.is_live(now)) {
-            if let Some(version) = context.ledger.delivered(&machine.id, &secret.id) {
+            if let Some(holding) =
+                context.ledger.holding(&machine.id, &secret.id).filter(|it| counts(machine, *it, now))
+            {
                 total += 1;
-                current += u32::from(version == secret.version);
+                current += u32::from(holding.version == secret.version && holding.in_files);
             }
         }
     }
@@ -66,7 +72,7 @@ pub(super) fn of_secret(context: &Context<'_>, secret: &Secret) -> SecretState {
         version: secret.version,
         version_time: secret.version_time.map(|it| it.0),
         next_rotation: schedule.next.map(|it| it.0),
-        rotation_due_since: schedule.next.filter(|_| secret.recipe.is_none() && schedule.is_due(now)).map(|it| it.0),
+        rotation_due_since: schedule.next.filter(|_| !secret.is_made_here() && schedule.is_due(now)).map(|it| it.0),
         field_names: secret.field_names.clone(),
         taken_from: match &secret.origin {
             Some(ValueOrigin::Taken(from)) => Some(from.clone()),
@@ -78,6 +84,12 @@ pub(super) fn of_secret(context: &Context<'_>, secret: &Secret) -> SecretState {
         pods_total: total,
         pods_current: current,
     }
+}
+
+/// Whether a machine counts among those that serve a secret, or should: one that has just begun has a while to write its
+/// files. Where pods come and go all the time, some would always be behind.
+fn counts(machine: &Machine, holding: Holding, now: Millis) -> bool {
+    holding.in_files || machine.created_at.plus_seconds(WRITING_SECONDS) <= now
 }
 
 pub(super) fn of_grant(context: &Context<'_>, grant: &Grant, missing: Vec<String>) -> GrantState {

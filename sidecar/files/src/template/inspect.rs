@@ -43,6 +43,16 @@ pub(super) fn inspect(source: &str, inputs: &BTreeMap<&str, &Input>) -> Result<(
     }
 }
 
+/// The bytes of a good `source` that are written whatever the values are: its text outside of every tag.
+pub(super) fn literal(source: &str) -> usize {
+    let Ok(Stmt::Template(tree)) = parse(source, "", syntax()) else { return 0 };
+    let text = tree.children.iter().map(|statement| match statement {
+        Stmt::EmitRaw(text) => text.raw.len(),
+        _ => 0,
+    });
+    text.sum()
+}
+
 /// The text of an error of syntax is made of the source alone.
 fn syntax_error(error: &minijinja::Error, source: &str) -> TemplateError {
     let problem = Problem::Syntax(format!("syntax error: {}", error.detail().unwrap_or("it is not understood")));

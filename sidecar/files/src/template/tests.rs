@@ -249,6 +249,23 @@ fn what_only_the_values_can_tell_is_not_refused_beforehand() {
 }
 
 #[test]
+fn a_file_is_never_shorter_than_it_is_said_to_be_at_least() {
+    for (template, value, least) in [
+        ("", "", 0),
+        ("{{ db }}", "", 0),
+        ("a={{ db }}\n", "", 3),
+        ("{# none #}{% if db %}some{% endif %}!", "", 1),
+        ("{% set a %}captured{% endset %}{{ db }}", "", 0),
+        ("{% raw %}{{ }}{% endraw %}", "", 5),
+        ("  {%- if db %}x{% endif -%}  .", "", 1),
+    ] {
+        let given = [plain("db", value)];
+        assert_eq!(super::least(&file(template, &given)), least, "{template}");
+        assert!(rendered(template, &given).unwrap().len() >= least, "{template}");
+    }
+}
+
+#[test]
 fn an_input_needs_a_name_that_a_template_can_use() {
     let names = |given: &[Given]| checked("x", given).unwrap_err();
     assert_eq!(

@@ -1,3 +1,4 @@
+use sikkerkey_protocol::enrolment::Registered;
 use sikkerkey_protocol::error_body::ErrorCode;
 use sikkerkey_protocol::kubernetes::{ApplyMachine, IssueVoucher, ObjectKey, PodIdentity, Subject};
 
@@ -160,4 +161,44 @@ fn a_pod_that_a_person_revoked_does_not_come_back_until_it_is_another_pod() {
     let text = "pod pod-1 is gone: it gets no identity any more";
     refused(bench.voucher(pod("pod-1"), 2), RefusalKind::Forbidden, Some(ErrorCode::PodGone), text);
     bench.enrol("pod-2", 3);
+}
+
+#[test]
+fn a_secret_counts_the_pods_that_have_it_in_their_files_and_gives_a_new_one_a_while() {
+    use crate::ledger::{Counted, Delivered};
+
+    let mut bench = ready();
+    bench.apply_secret(generated("db")).unwrap();
+    bench.apply_grant(grant("web-reads-db", "web", &["db"])).unwrap();
+    let (id, pods) = (bench.secret("db").id.clone(), [bench.enrol("pod-1", 1), bench.enrol("pod-2", 2)]);
+    let deliver = |bench: &mut Bench, pod: &Registered, version| {
+        let grantee = bench.machine(pod).unwrap().grantee();
+        bench.ledger.record_delivery(Delivered {
+            machine: &pod.machine_id,
+            grantee: &grantee,
+            secret: &id,
+            version,
+            in_files: false,
+            now: bench.now,
+            counted: Counted::default(),
+            at_once: false,
+        });
+    };
+    let served = |bench: &mut Bench| {
+        let state = &bench.inventory("prod").secrets[0].state;
+        (state.pods_current, state.pods_total)
+    };
+    assert_eq!(served(&mut bench), (0, 0));
+    for pod in &pods {
+        deliver(&mut bench, pod, 1);
+    }
+    assert_eq!(served(&mut bench), (0, 0), "they are writing");
+    bench.ledger.record_files(&pods[0].machine_id, &id, 1, true);
+    assert_eq!(served(&mut bench), (1, 1));
+    bench.now = bench.now.plus_seconds(10);
+    assert_eq!(served(&mut bench), (1, 2), "one cannot");
+    bench.ledger.record_files(&pods[1].machine_id, &id, 1, true);
+    assert_eq!(served(&mut bench), (2, 2));
+    bench.ledger.record_files(&pods[1].machine_id, &id, 1, false);
+    assert_eq!(served(&mut bench), (1, 2), "its files went");
 }

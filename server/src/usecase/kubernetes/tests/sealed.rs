@@ -256,7 +256,7 @@ fn another_source_in_between_brings_no_older_value_back() {
     let (old, now) = (bench.now, bench.now.plus_seconds(60));
     let id = apply(&mut bench, sealer.seal("sealed", now)).unwrap().secret_id;
     let value = || SecretText::new("by hand".into());
-    let text = "the value of db stands sealed in its Secret object: seal another and apply that, or change its source to external";
+    let text = "the value of db stands sealed in Secret shop/db of cluster prod: seal another and apply that, or change its source to external";
     refused(bench.run(|it| secret::set(it, &id, value(), None)), RefusalKind::Conflict, None, text);
 
     apply(&mut bench, SecretSource::External { fields: vec![] }).unwrap();

@@ -149,6 +149,17 @@ fn a_supplied_value_makes_a_version_when_it_differs() {
     assert_eq!(bench.apply_secret(supplied("db", "one", &[])).unwrap().version, 1);
     assert_eq!((bench.changes, bench.audit.len()), (0, 0));
     assert_eq!(bench.apply_secret(supplied("db", "two", &[])).unwrap().version, 2);
+    let id = bench.secret("db").id.clone();
+    let text = "the value of db is taken over from a Kubernetes Secret, as Secret shop/db of cluster prod says: change it \
+                there, or change its source to external";
+    let agent = Bench::agent("prod");
+    let set = bench.run(|it| {
+        let author = crate::usecase::author::Author::Agent(&agent, source());
+        let by_hand = SecretText::new("three".into());
+        let (secret, steps) = crate::usecase::secret::set(it, author, &it.state.secrets[&id], by_hand, None)?;
+        Ok(steps.decide(move |_| secret.version))
+    });
+    refused(set, RefusalKind::Conflict, None, text);
     assert_eq!(bench.value("db"), "two");
     let state = bench.apply_secret(supplied("db", r#"{"a":"1"}"#, &["a"])).unwrap();
     assert_eq!((state.version, state.field_names), (3, vec!["a".to_owned()]));
@@ -277,7 +288,7 @@ fn an_external_secret_waits_for_a_person() {
         bench.run(|it| set(it, &made, text("x"), None)),
         RefusalKind::Conflict,
         None,
-        "the server makes the values of db itself: rotate it, or change its source to external",
+        "the server makes the values of db, as Secret shop/db of cluster prod says: rotate it there, or change its source to external",
     );
 }
 

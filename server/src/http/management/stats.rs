@@ -1,0 +1,36 @@
+//! Counts of a vault.
+
+use sikkerkey_protocol::management::{ReadsOverTimeQuery, Scope};
+
+use super::audit::or_nothing;
+use super::{Route, acting, nothing};
+use crate::usecase::management::stats;
+
+pub(super) fn routes() -> [Route; 3] {
+    [
+        acting(
+            Scope::AuditRead,
+            "GET /v1/ai/stats",
+            nothing,
+            |context, manager, ids, ()| stats::stats(context, manager, ids),
+            stats::with_reads,
+        )
+        .takes_nothing(),
+        acting(
+            Scope::AuditRead,
+            "POST /v1/ai/stats/reads-over-time",
+            or_nothing,
+            stats::reads_over_time,
+            stats::count_reads,
+        )
+        .may_take::<ReadsOverTimeQuery>(),
+        acting(
+            Scope::AuditRead,
+            "GET /v1/ai/usage",
+            nothing,
+            |context, manager, ids, ()| stats::usage(context, manager, ids),
+            stats::with_rows,
+        )
+        .takes_nothing(),
+    ]
+}

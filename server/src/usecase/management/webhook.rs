@@ -1,0 +1,118 @@
+//! Webhooks of a vault. A webhook tells of the whole vault, so an agent with a list of projects has none.
+
+use sikkerkey_protocol::management::{
+    CreateWebhook, UpdateWebhook, WebhookDeleted, WebhookList, WebhookSecret, WebhookTested, WebhookView,
+};
+
+use super::{Manager, not_found};
+use crate::app::App;
+use crate::decision::{Context, Decided};
+use crate::model::webhook::Webhook;
+use crate::refusal::{Refusal, RefusalKind};
+use crate::usecase::steps::Steps;
+use crate::usecase::webhook::{self, Trial, view};
+use crate::webhook::sender::Delivery;
+
+/// The webhooks.
+pub fn list(_: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<WebhookList> {
+    sees_all(manager)?;
+    let mut steps = Steps::default();
+    steps.audit.push(manager.looked_at_vault("the webhooks".to_owned()));
+    let vault = manager.vault.clone();
+    Ok(steps.decide(move |context| {
+        let webhooks = context.state.webhooks_of(&vault);
+        WebhookList { webhooks: webhooks.into_iter().map(|it| view(context.state, it, context.now)).collect() }
+    }))
+}
+
+/// One webhook.
+pub fn get(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1]) -> Decided<WebhookView> {
+    let webhook = find(context, manager, id)?.clone();
+    let mut steps = Steps::default();
+    steps.audit.push(manager.looked_at_vault(format!("webhook {id}")));
+    Ok(steps.decide(move |context| view(context.state, &webhook, context.now)))
+}
+
+/// Makes a webhook. Its secret is shown this once.
+#[expect(clippy::needless_pass_by_value, reason = "a route hands its request over")]
+pub fn create(
+    context: &Context<'_>,
+    manager: &Manager<'_>,
+    []: [&str; 0],
+    wanted: CreateWebhook,
+) -> Decided<WebhookSecret> {
+    sees_all(manager)?;
+    let (webhook, signing_secret, steps) = webhook::create(context, manager.author(), manager.vault, &wanted)?;
+    Ok(steps
+        .decide(move |context| WebhookSecret { webhook: view(context.state, &webhook, context.now), signing_secret }))
+}
+
+/// Changes a webhook.
+#[expect(clippy::needless_pass_by_value, reason = "a route hands its request over")]
+pub fn update(
+    context: &Context<'_>,
+    manager: &Manager<'_>,
+    [id]: [&str; 1],
+    wanted: UpdateWebhook,
+) -> Decided<WebhookView> {
+    let webhook = find(context, manager, id)?;
+    let (webhook, steps) = webhook::update(context, manager.author(), webhook, &wanted)?;
+    Ok(steps.decide(move |context| view(context.state, &webhook, context.now)))
+}
+
+/// Gives a webhook another secret, which is shown this once.
+pub fn rotate_secret(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1]) -> Decided<WebhookSecret> {
+    let webhook = find(context, manager, id)?;
+    let (webhook, signing_secret, steps) = webhook::rotate_secret(context, manager.author(), webhook)?;
+    Ok(steps
+        .decide(move |context| WebhookSecret { webhook: view(context.state, &webhook, context.now), signing_secret }))
+}
+
+/// Removes a webhook.
+pub fn delete(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1]) -> Decided<WebhookDeleted> {
+    let (deleted, steps) = webhook::delete(manager.author(), find(context, manager, id)?);
+    Ok(steps.decide(move |_| deleted))
+}
+
+/// Tries a webhook. The delivery is sent by [`send`].
+pub fn test(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1]) -> Decided<Trial> {
+    let (trial, steps) = webhook::test(context, manager.author(), find(context, manager, id)?)?;
+    Ok(steps.decide(move |_| trial))
+}
+
+/// Sends the delivery that tries a webhook.
+pub async fn send(app: App, trial: Trial) -> Result<WebhookTested, Refusal> {
+    Ok(tried(&app, &trial).await)
+}
+
+/// What comes of the delivery that tries a webhook.
+pub(crate) async fn tried(app: &App, trial: &Trial) -> WebhookTested {
+    let Trial { to, event, secrets } = trial;
+    let began = app.clock.steady();
+    let delivery = Delivery { to, event, secret: &secrets.present, previous: secrets.previous.as_ref() };
+    let sent = app.webhooks.send(&delivery).await;
+    let took = app.clock.steady().saturating_sub(began);
+    WebhookTested {
+        delivered: sent.is_ok(),
+        delivery_id: event.id.clone(),
+        status: sent.as_ref().map_or_else(|it| it.status(), |it| Some(*it)),
+        error: sent.err().map(|it| it.to_string()),
+        duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+fn find<'s>(context: &Context<'s>, manager: &Manager<'_>, id: &str) -> Result<&'s Webhook, Refusal> {
+    sees_all(manager)?;
+    let webhook = context.state.webhooks.get(id).filter(|it| it.vault == *manager.vault);
+    webhook.ok_or_else(|| not_found("this vault has no webhook of that id"))
+}
+
+/// What tells of the whole vault is nothing for who sees a part of it.
+pub(super) fn sees_all(manager: &Manager<'_>) -> Result<(), Refusal> {
+    if manager.projects.is_none() {
+        return Ok(());
+    }
+    let text = "this agent may look at some projects only, and webhooks and alerts tell of the whole vault: use one without a \
+                list of projects";
+    Err(Refusal::new(RefusalKind::Forbidden, text))
+}
