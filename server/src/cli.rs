@@ -55,6 +55,10 @@ pub struct Serve {
     /// The certificate's key in PEM. Read again when it changes.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
+    /// The authority of the certificate that clients see, in PEM, where their systems do not know it. The commands with
+    /// which hosts begin carry it, and the scripts leave it beside the identity. Read again when it changes.
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
     /// A proxy whose X-Forwarded-For is believed. May be given several times.
     #[arg(long = "trusted-proxy", value_name = "CIDR")]
     pub trusted_proxies: Vec<IpNet>,

@@ -14,6 +14,7 @@ use super::alert::Alert;
 use super::allowlist::Allowlist;
 use super::application::Application;
 use super::audit::{Audit, instant};
+use super::bootstrap::Bootstrap;
 use super::canary::Canary;
 use super::co_sign::CoSign;
 use super::enrolment_token::EnrolmentToken;
@@ -272,15 +273,8 @@ pub enum Agent {
 /// Machines.
 #[derive(Debug, Subcommand)]
 pub enum Machine {
-    /// Prints a one-time token with which a host registers, good for 10 minutes.
-    Bootstrap {
-        /// The vault.
-        #[arg(long)]
-        vault: VaultId,
-        /// The machine's name; left out: its host name.
-        #[arg(long)]
-        name: Option<String>,
-    },
+    /// Prints the command with which a host begins, good once and for 10 minutes.
+    Bootstrap(Bootstrap),
     /// Approves a machine, or the fleet of a Machine object.
     Approve {
         /// Its id.
@@ -320,7 +314,7 @@ impl Command {
             Self::Agent(Agent::Approve { id }) => Request::AgentApprove { id },
             Self::Agent(Agent::Revoke { id }) => Request::AgentRevoke { id },
             Self::Agent(Agent::List) => Request::AgentList,
-            Self::Machine(Machine::Bootstrap { vault, name }) => Request::MachineBootstrap { vault, name },
+            Self::Machine(Machine::Bootstrap(it)) => Request::MachineBootstrap(it),
             Self::Machine(Machine::Approve { id }) => Request::MachineApprove { id },
             Self::Machine(Machine::Revoke { id }) => Request::MachineRevoke { id },
             Self::Machine(Machine::List) => Request::MachineList,

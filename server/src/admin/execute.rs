@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::audit::{export, query, verify};
 use super::{
-    Answer, Request, account, alert, allowlist, application, audit, backup, canary, co_sign, enrolment_token, explain,
-    grant, keys, listing, member, policy, project, sealing_key, secret, vault, webhook,
+    Answer, Request, account, alert, allowlist, application, audit, backup, bootstrap, canary, co_sign,
+    enrolment_token, explain, grant, keys, listing, member, policy, project, sealing_key, secret, vault, webhook,
 };
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
@@ -58,6 +58,7 @@ async fn dispatch(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         Request::Project(it) => project::execute(desk, it).await,
         Request::Application(it) => application::execute(desk, it).await,
         Request::Grant(it) => grant::execute(desk, it).await,
+        Request::MachineBootstrap(it) => bootstrap::execute(desk, it).await,
         Request::Policy(it) => policy::execute(desk, it).await,
         Request::CoSignList => Ok(co_sign::list(desk)),
         Request::Explain(it) => explain::answer(desk, &it),
@@ -104,9 +105,6 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
             Answer::done(done)
         }
         Request::AgentList => state(listing::agents),
-        Request::MachineBootstrap { vault, name } => {
-            Answer::token(through(desk, "machine bootstrap", move |it| machine::bootstrap(it, &vault, name)).await?)
-        }
         Request::MachineApprove { id } => {
             let done = format!("{id} is approved");
             through(desk, "machine approve", move |it| machine::approve(it, &id)).await?;
@@ -139,6 +137,7 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         | Request::Project(_)
         | Request::Application(_)
         | Request::Grant(_)
+        | Request::MachineBootstrap(_)
         | Request::Policy(_)
         | Request::CoSignList
         | Request::Explain(_)

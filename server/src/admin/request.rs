@@ -12,6 +12,7 @@ use super::alert::Alert;
 use super::allowlist::Allowlist;
 use super::application::Application;
 use super::audit::Bound;
+use super::bootstrap::Bootstrap;
 use super::canary::Canary;
 use super::enrolment_token::EnrolmentToken;
 use super::explain::Explain;
@@ -36,7 +37,7 @@ pub enum Request {
     AgentApprove { id: AgentId },
     AgentRevoke { id: AgentId },
     AgentList,
-    MachineBootstrap { vault: VaultId, name: Option<String> },
+    MachineBootstrap(Bootstrap),
     MachineApprove { id: String },
     MachineRevoke { id: String },
     MachineList,

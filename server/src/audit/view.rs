@@ -14,11 +14,11 @@ pub fn parse(row: &AuditRow) -> Option<Entry> {
 /// A row as it is told.
 pub fn tell(row: &AuditRow, entry: Entry) -> AuditEntry {
     let kind = actor_kind(&entry.actor);
-    let (mut machine, mut agent, mut user) = (entry.machine, None, None);
+    let (mut machine, mut agent, mut person) = (entry.machine, None, None);
     match entry.actor {
         Actor::Machine(id) => machine = machine.or(Some(id)),
         Actor::Agent(id) => agent = Some(id),
-        Actor::Person(id) => user = Some(id),
+        Actor::Person(id) => person = Some(id),
         Actor::Administrator | Actor::System | Actor::Anonymous => {}
     }
     AuditEntry {
@@ -26,7 +26,7 @@ pub fn tell(row: &AuditRow, entry: Entry) -> AuditEntry {
         action: entry.action.name(),
         severity: entry.action.severity(),
         actor_kind: kind,
-        user_id: user,
+        user_id: person,
         machine_id: machine,
         ai_agent_id: agent,
         project_id: entry.project,

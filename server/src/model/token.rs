@@ -44,8 +44,14 @@ impl Token {
 pub enum TokenPurpose {
     /// A host registers; a person approves its key afterwards.
     Host {
-        /// The machine's name; none: its host name.
+        /// The machine's name; none: its host name, or that of its object.
         name: Option<String>,
+        /// The `Machine` object of a host that it is for.
+        #[serde(default)]
+        fleet: Option<FleetId>,
+        /// Of a temporary machine: how long it lasts from its approval on, in seconds.
+        #[serde(default)]
+        lifetime_seconds: Option<u64>,
     },
     /// One key of one pod becomes a machine of a fleet.
     Pod {
@@ -84,7 +90,7 @@ mod tests {
             hash: "ab12".into(),
             vault: "vault_v".parse().unwrap(),
             expires_at: Millis(1_792_204_561_123),
-            purpose: TokenPurpose::Host { name: None },
+            purpose: TokenPurpose::Host { name: None, fleet: None, lifetime_seconds: None },
             used: None,
             in_order,
         };

@@ -21,12 +21,12 @@ pub(crate) enum Author<'a> {
 impl Author<'_> {
     /// A row for the audit by this author.
     pub(crate) fn entry(&self, action: Action, vault: &VaultId, detail: String) -> Entry {
-        let (actor, source_ip) = match self {
-            Self::Person => (Actor::Administrator, None),
-            Self::Agent(agent, source) => (Actor::Agent(agent.id.clone()), Some(source.address)),
-            Self::SignedIn(it) => (Actor::Person(it.account.id.clone()), Some(it.source.address)),
+        let source_ip = match self {
+            Self::Person => None,
+            Self::Agent(_, source) => Some(source.address),
+            Self::SignedIn(it) => Some(it.source.address),
         };
-        Entry { vault: Some(vault.clone()), source_ip, detail, ..Entry::new(action, actor) }
+        Entry { vault: Some(vault.clone()), source_ip, detail, ..Entry::new(action, self.actor()) }
     }
 
     /// Who it is in the audit.

@@ -1,5 +1,7 @@
 //! A one-time token becomes a machine.
 
+mod host;
+
 use sikkerkey_protocol::canonical::{Purpose, possession, sha256_hex};
 use sikkerkey_protocol::enrolment::{Register, Registered};
 use sikkerkey_protocol::id::FleetId;
@@ -19,8 +21,6 @@ use crate::model::fleet::FleetSubject;
 use crate::model::machine::{Machine, PodOf};
 use crate::model::token::{Token, TokenPurpose, Used};
 use crate::refusal::{Refusal, RefusalKind};
-
-const MAX_NAME: usize = 255;
 
 /// Registers a machine. The same token with the same key gives the same answer for as long as the token would have been
 /// good: an answer that was lost on its way locks nobody out.
@@ -53,10 +53,13 @@ pub fn register(context: &Context<'_>, source: Source, request: Register) -> Dec
                 None => pod_registers(context, source, token, fleet, pod),
             }
         }
-        TokenPurpose::Host { name } => match again(context, token, &request.public_key)? {
-            Some(registered) => Ok(answer(move |_| registered)),
-            None => host_registers(context, source, token, name.as_ref(), &request),
-        },
+        TokenPurpose::Host { name, fleet, lifetime_seconds } => {
+            if let Some(registered) = again(context, token, &request.public_key)? {
+                return Ok(answer(move |_| registered));
+            }
+            let wanted = host::Wanted { name: name.as_ref(), fleet: fleet.as_ref(), lifetime: *lifetime_seconds };
+            host::registers(context, source, token, &wanted, &request)
+        }
         TokenPurpose::Agent { .. } => {
             Err(unauthenticated("the token is for an agent: register it at /v1/ai-bootstrap/register"))
         }
@@ -133,68 +136,6 @@ fn pod_registers(
     );
     steps.audit.push(Entry { machine: Some(machine.id.clone()), detail, ..entry });
     Ok(finish(context, token, machine, steps))
-}
-
-fn host_registers(
-    context: &Context<'_>,
-    source: Source,
-    token: &Token,
-    name: Option<&String>,
-    request: &Register,
-) -> Decided<Registered> {
-    let plain = |text: &&String| {
-        !text.is_empty() && text.len() <= MAX_NAME && text.chars().all(|it| !it.is_control() && it != '\u{202e}')
-    };
-    let hostname = request.hostname.as_ref().filter(plain).cloned();
-    let Some(name) = name.or(hostname.as_ref()).cloned() else {
-        let text = "hostname must be from 1 to 255 printable characters: the token names no machine";
-        return Err(Refusal::new(RefusalKind::Invalid, text));
-    };
-    require_free_name(context, token, &name)?;
-    require_unused(context.state, &request.public_key)?;
-    let machine = Machine {
-        id: fresh_uuid(context)?,
-        vault: token.vault.clone(),
-        name,
-        public_key: request.public_key,
-        approval: Approval::Pending,
-        enabled: true,
-        expires_at: None,
-        created_at: context.now,
-        fleet: None,
-        pod: None,
-        hostname,
-        enrolled_by: None,
-        approved_by_person: false,
-        host: None,
-    };
-    let mut steps = Steps::default();
-    steps.audit.push(Entry {
-        vault: Some(machine.vault.clone()),
-        machine: Some(machine.id.clone()),
-        source_ip: Some(source.address),
-        detail: format!("{}, waits for approval, key {}", describe(&machine), machine.public_key.fingerprint()),
-        ..Entry::new(Action::MachineRegister, Actor::Machine(machine.id.clone()))
-    });
-    Ok(finish(context, token, machine, steps))
-}
-
-/// Two hosts of one name could not be told apart by those who approve and revoke.
-fn require_free_name(context: &Context<'_>, token: &Token, name: &str) -> Result<(), Refusal> {
-    // Ephemeral machines come and go under whatever name they have: nobody approves one.
-    let same = |it: &&std::sync::Arc<Machine>| {
-        it.vault == token.vault && it.pod.is_none() && it.enrolled_by.is_none() && it.name == name
-    };
-    match context.state.machines.values().find(same) {
-        None => Ok(()),
-        Some(held) => {
-            let text = format!(
-                "the vault has a machine {name} already: revoke it first with sikkerkey-server admin machine revoke {}, or choose another name",
-                held.id
-            );
-            Err(Refusal::new(RefusalKind::Conflict, text))
-        }
-    }
 }
 
 fn finish(

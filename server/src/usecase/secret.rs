@@ -329,8 +329,8 @@ fn may_set(context: &Context<'_>, author: Author<'_>, secret: &Secret) -> Result
     if let Some(schedule) = secret.active_schedule() {
         let how = match author {
             Author::Person => format!("admin secret schedule pause {}", secret.id),
-            Author::SignedIn(_) => "on the page of the secret".to_owned(),
             Author::Agent(..) => "POST /v1/ai/dynamic-secrets/{id}/update".to_owned(),
+            Author::SignedIn(_) => "pause it where its schedule is shown".to_owned(),
         };
         return Err(conflict(format!(
             "{} gets a random value every {} seconds, which would replace this one: pause its schedule first ({how})",

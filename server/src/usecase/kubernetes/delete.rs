@@ -64,7 +64,12 @@ fn remove_fleet(scope: &Scope<'_>, fleet: &Fleet, steps: &mut Steps) {
         steps.remove(EntityKind::Grant, &grant.id);
     }
     for token in state.tokens.values() {
-        if matches!(&token.purpose, TokenPurpose::Pod { fleet: it, .. } if *it == fleet.id) {
+        let of = match &token.purpose {
+            TokenPurpose::Pod { fleet, .. } => Some(fleet),
+            TokenPurpose::Host { fleet, .. } => fleet.as_ref(),
+            TokenPurpose::Agent { .. } => None,
+        };
+        if of == Some(&fleet.id) {
             steps.remove(EntityKind::Token, &token.id());
         }
     }
