@@ -12,6 +12,7 @@ mod answer;
 mod application;
 mod audit;
 mod backup;
+mod bootstrap;
 mod canary;
 mod co_sign;
 mod command;

@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::passwords::Passwords;
 use crate::rates::Rates;
 use crate::store::Records;
+use crate::tls::Authority;
 use crate::verify::Verifier;
 use crate::webhook::sender::Sender;
 use crate::writer::Writer;
@@ -67,6 +68,8 @@ pub struct Parts {
     pub proxies: TrustedProxies,
     /// The server's public origin, without a trailing slash.
     pub public_url: String,
+    /// The authority that hosts need to be told of in order to trust the server.
+    pub authority: Option<Arc<Authority>>,
     /// Places for sidecars that wait for news.
     pub waiting: Semaphore,
     /// Makes checkpoints of the audit, in a server that serves.
@@ -93,6 +96,11 @@ impl App {
             entropy: &*self.entropy,
             public_url: &self.public_url,
         }
+    }
+
+    /// The authority that hosts need to be told of in order to trust the server, in PEM.
+    pub fn authority(&self) -> Option<String> {
+        self.authority.as_ref().map(|it| it.pem().as_ref().to_owned())
     }
 
     /// Ends when the server is about to.

@@ -55,6 +55,10 @@ pub struct Serve {
     /// The certificate's key in PEM. Read again when it changes.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
+    /// The authority of the certificate that clients see, in PEM, where their systems do not know it. The commands with
+    /// which hosts begin carry it, and the scripts leave it beside the identity. Read again when it changes.
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
     /// A proxy whose X-Forwarded-For is believed. May be given several times.
     #[arg(long = "trusted-proxy", value_name = "CIDR")]
     pub trusted_proxies: Vec<IpNet>,
@@ -125,8 +129,12 @@ mod tests {
     use super::*;
 
     /// Arguments that sound like a secret and take an id: what they name is no secret.
-    const IDS: [&str; 3] =
-        ["admin enrolment-token create --secrets", "admin explain --secret", "admin grant create --secrets"];
+    const IDS: [&str; 4] = [
+        "admin enrolment-token create --secrets",
+        "admin explain --secret",
+        "admin grant create --secrets",
+        "admin grant set --secrets",
+    ];
 
     /// Every argument of a command and of those below it that takes a value, with what stands for the value.
     fn arguments(path: &str, command: &clap::Command, all: &mut Vec<(String, String)>) {

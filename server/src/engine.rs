@@ -27,6 +27,7 @@ use crate::metrics::Metrics;
 use crate::passwords::Passwords;
 use crate::rates::{Rate, Rates};
 use crate::store::{DataDirectory, Database, Store, StoreError};
+use crate::tls::Authority;
 use crate::verify::Verifier;
 use crate::webhook::sender::Sender;
 use crate::writer::{self, Writer, WriterTask};
@@ -71,6 +72,8 @@ pub struct Options {
     pub root_key: Source,
     /// The server's public origin, without a trailing slash.
     pub public_url: String,
+    /// The authority that hosts need to be told of in order to trust the server.
+    pub authority: Option<Arc<Authority>>,
     /// Proxies whose word about the client is taken.
     pub proxies: Vec<IpNet>,
     /// Addresses that stand for many clients.
@@ -96,6 +99,7 @@ impl Options {
             place,
             root_key,
             public_url: String::new(),
+            authority: None,
             proxies: Vec::new(),
             shared_addresses: Vec::new(),
             max_group: writer::MAX_GROUP,
@@ -180,6 +184,7 @@ impl Engine {
             metrics,
             proxies: TrustedProxies::new(options.proxies),
             public_url: options.public_url,
+            authority: options.authority,
             waiting: Semaphore::new(WAITING),
             checkpoints: OnceLock::new(),
             webhooks: options.webhooks,

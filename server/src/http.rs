@@ -7,6 +7,7 @@ pub mod account;
 pub mod admin;
 pub mod agent;
 pub mod body;
+mod bootstrap;
 pub mod client_address;
 
 mod health;
@@ -47,6 +48,7 @@ pub fn routes() -> Vec<Route> {
     routes.extend(management::routes());
     routes.extend(account::routes());
     routes.push(sealing_key::route());
+    routes.extend(bootstrap::routes());
     routes.extend(health::routes());
     routes.push(openapi::route());
     routes

@@ -10,6 +10,7 @@ pub mod archive;
 pub mod audit;
 pub mod authenticate;
 pub(crate) mod author;
+pub mod bootstrap;
 pub(crate) mod canary;
 pub mod co_sign;
 pub mod enrol;

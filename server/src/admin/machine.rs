@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
-use sikkerkey_protocol::id::{MachineId, ProjectId, VaultId};
+use sikkerkey_protocol::id::{MachineId, ProjectId};
 use sikkerkey_protocol::kubernetes::Approval;
 use sikkerkey_protocol::management::{
     Guardrails, MachineApproval, MachineChanged, MachineDetail, MachineList, MachineRow, NameHistory,
@@ -10,6 +10,7 @@ use sikkerkey_protocol::management::{
 use sikkerkey_protocol::policy::{Day, TimeWindow};
 
 use super::Answer;
+use super::bootstrap::{self, Bootstrap};
 use super::duration::duration;
 use super::execute::{Desk, looking, through};
 use super::table::table;
@@ -24,15 +25,8 @@ use crate::usecase::machine::view::{Viewer, history};
 /// Machines.
 #[derive(Debug, Subcommand, Serialize, Deserialize)]
 pub enum Machine {
-    /// Prints a one-time token with which a host registers, good for 10 minutes.
-    Bootstrap {
-        /// The vault.
-        #[arg(long)]
-        vault: VaultId,
-        /// The machine's name; left out: its host name.
-        #[arg(long)]
-        name: Option<String>,
-    },
+    /// Prints the command with which a host begins, good once and for 10 minutes.
+    Bootstrap(Bootstrap),
     /// Approves a machine's key, or the fleet of a Machine object. A machine whose place it takes is revoked with that.
     Approve {
         /// Its id.
@@ -148,9 +142,7 @@ fn day(text: &str) -> Result<Day, String> {
 
 pub(super) async fn execute(desk: Desk<'_>, command: Machine) -> Result<Answer, Refusal> {
     Ok(match command {
-        Machine::Bootstrap { vault, name } => {
-            Answer::token(through(desk, "machine bootstrap", move |it| machine::bootstrap(it, &vault, name)).await?)
-        }
+        Machine::Bootstrap(it) => bootstrap::execute(desk, it).await?,
         Machine::Approve { id, fingerprint, preview } => {
             let approve = move |it: &Context<'_>| machine::approve_compared(it, &id, fingerprint.as_deref(), preview);
             approved(&through(desk, "machine approve", approve).await?)

@@ -202,7 +202,7 @@ impl Bench {
         let key = key(n);
         let public_key = key.public_key();
         let proof = Some(key.sign(&possession(Purpose::Register, token, &public_key)));
-        let request = Register { token: SecretText::new(token.into()), public_key, proof, hostname: None };
+        let request = Register { token: SecretText::new(token.into()), public_key, proof, hostname: None, os: None };
         self.run(|it| super::register::register(it, source(), request))
     }
 

@@ -162,7 +162,7 @@ fn one_time_token() -> Token {
         hash: "ab".repeat(32),
         vault: "vault_v".parse().unwrap(),
         expires_at: Millis(START).plus_seconds(600),
-        purpose: TokenPurpose::Host { name: None },
+        purpose: TokenPurpose::Host { name: None, fleet: None, lifetime_seconds: None },
         used: None,
         in_order: true,
     }
