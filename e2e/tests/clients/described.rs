@@ -89,7 +89,7 @@ async fn every_route_keeps_to_its_description() {
     let signers = json!({
         "machines": signer(&machine(&team, 1).await, 1),
         "operators": signer(&agent(&team, 2, &["--cluster", "prod"]).await, 2),
-        "management": signer(&agent(&team, 3, &[]).await, 3),
+        "management": signer(&agent(&team, 3, &["--scope", "all"]).await, 3),
     });
     let ids = json!({
         "vault": team.vault, "project": team.shop, "secret": team.plain, "machine": machine(&team, 4).await,
