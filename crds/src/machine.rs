@@ -80,7 +80,7 @@ pub struct MachineSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workload: Option<Workload>,
     /// One machine outside the cluster. Give exactly one of `workload` and `host`. Empty (`{}`): the host enrols with a
-    /// one-time token of `sikkerkey-server admin machine bootstrap`.
+    /// one-time command of `kubectl sikkerkey bootstrap`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<Host>,
     /// Whether a person must approve the machine before it may read: `Automatic` or `Manual`. Absent: `Automatic` for

@@ -17,8 +17,6 @@ pub const MACHINE_LABEL: &str = "sikkerkey.com/machine";
 pub const CONTAINERS_ANNOTATION: &str = "sikkerkey.com/containers";
 /// Annotation of a pod, written by the webhook: `VERSION,MACHINE-UID`. Attestation compares with the uid.
 pub const INJECTED_ANNOTATION: &str = "sikkerkey.com/injected";
-/// Annotation of a host Machine, `SHA256,INSTANT` of its one-time token.
-pub const BOOTSTRAP_ANNOTATION: &str = "sikkerkey.com/bootstrap";
 /// Finalizer of the four kinds: the object is gone when the access is gone.
 pub const FINALIZER: &str = "sikkerkey.com/cleanup";
 

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What a person asks about objects of sikkerkey.com. Never stored: create it with `--dry-run=server`, and read `answer`;
-/// `kubectl sikkerkey explain` and `kubectl sikkerkey audit` do.
+/// `kubectl sikkerkey explain`, `audit` and `bootstrap` do.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "sikkerkey.com",
@@ -28,14 +28,22 @@ use crate::{
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(transform = check("has(self.explain) != has(self.audit)", "ask exactly one of explain and audit"))]
+#[schemars(transform = check(
+    "[has(self.explain), has(self.audit), has(self.bootstrap)].exists_one(given, given)",
+    "ask exactly one of explain, audit and bootstrap"
+))]
 pub struct QuestionSpec {
-    /// May this Machine read this Secret, and if not, why? Give exactly one of explain and audit.
+    /// May this Machine read this Secret, and if not, why? Give exactly one of explain, audit and bootstrap.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<ExplainQuestion>,
-    /// Who read what an object of this namespace is about, and who was refused? Give exactly one of explain and audit.
+    /// Who read what an object of this namespace is about, and who was refused? Give exactly one of explain, audit and
+    /// bootstrap.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit: Option<AuditQuestion>,
+    /// What does a host need that is to enrol as a Machine of this namespace? The server learns the hash of a one-time token,
+    /// which is good for 10 minutes from then on. Give exactly one of explain, audit and bootstrap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bootstrap: Option<BootstrapQuestion>,
 }
 
 /// What is asked.
@@ -45,13 +53,19 @@ pub enum Asked<'a> {
     Explain(&'a ExplainQuestion),
     /// Who read?
     Audit(&'a AuditQuestion),
+    /// What does a host need?
+    Bootstrap(&'a BootstrapQuestion),
 }
 
 impl QuestionSpec {
     /// What is asked.
     pub fn asked(&self) -> Result<Asked<'_>, NotExactlyOne> {
-        let given = [self.explain.as_ref().map(Asked::Explain), self.audit.as_ref().map(Asked::Audit)];
-        exactly_one("spec", &["explain", "audit"], given)
+        let given = [
+            self.explain.as_ref().map(Asked::Explain),
+            self.audit.as_ref().map(Asked::Audit),
+            self.bootstrap.as_ref().map(Asked::Bootstrap),
+        ];
+        exactly_one("spec", &["explain", "audit", "bootstrap"], given)
     }
 }
 
@@ -105,6 +119,22 @@ pub struct AuditQuestion {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 50))]
     pub limit: Option<i32>,
+}
+
+/// What does a host need that is to enrol as a Machine of this namespace?
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BootstrapQuestion {
+    /// Name of the Machine (skm), which has `spec.host`.
+    #[schemars(transform = shape::name)]
+    pub name: String,
+    /// Uid of the object, which whoever may get it knows.
+    #[schemars(length(min = 1, max = 64))]
+    pub uid: String,
+    /// Lower-case hex of the SHA-256 of the token: 64 lower-case hex digits that are nobody else's. The token itself stays with
+    /// whoever asks, and passes neither the API server nor the operator.
+    #[schemars(length(max = 64), regex(pattern = r"^[0-9a-f]{64}$"))]
+    pub token_hash: String,
 }
 
 /// One of the four kinds.
@@ -170,7 +200,7 @@ mod tests {
         assert!(matches!(read(json!({"explain": explain})).unwrap().asked(), Ok(Asked::Explain(_))));
         for spec in [json!({}), json!({"audit": audit, "explain": explain})] {
             let refusal = read(spec).unwrap().asked().unwrap_err().to_string();
-            assert_eq!(refusal, "spec: give exactly one of explain, audit");
+            assert_eq!(refusal, "spec: give exactly one of explain, audit, bootstrap");
         }
         let mut slip = explain;
         slip["adress"] = json!("10.0.0.1");

@@ -30,6 +30,11 @@ const ASK: &str = "sikkerkey-ask";
 const AUDIT: &str = "sikkerkey-audit";
 /// The verb, on one of the four kinds, that lets a person ask who read what an object is about. `get` is needed as well.
 pub const AUDIT_VERB: &str = "audit";
+/// Name of the role that may ask for the command with which a host begins.
+const BOOTSTRAP: &str = "sikkerkey-bootstrap";
+/// The verb, on machines, that lets a person ask for that command. `get` is needed as well. It gives no secret: what registers
+/// waits for approval.
+pub const BOOTSTRAP_VERB: &str = "bootstrap";
 /// Plurals of the four kinds.
 const PLURALS: [&str; 4] = ["machines", "secrets", "grants", "accesspolicies"];
 
@@ -150,7 +155,7 @@ pub fn access(options: &ManifestOptions) -> Vec<Value> {
 
 /// For people. That somebody may ask gives them nothing: what they hear they may `get`. Who read what, with pods and addresses,
 /// is more than an object tells, and a verb of its own: `admin` has it.
-fn asking() -> [Value; 2] {
+fn asking() -> [Value; 3] {
     let role = |name: &str, to: &[&str], rules: Value| {
         let to = to.iter().map(|role| (format!("rbac.authorization.k8s.io/aggregate-to-{role}"), json!("true")));
         let mut labels = labels();
@@ -164,6 +169,7 @@ fn asking() -> [Value; 2] {
     [
         role(ASK, &["view", "edit", "admin"], json!([rule(GROUP, &["questions".to_owned()], &["create"])])),
         role(AUDIT, &["admin"], json!([rule(GROUP, &PLURALS.map(str::to_owned), &[AUDIT_VERB])])),
+        role(BOOTSTRAP, &["admin"], json!([rule(GROUP, &["machines".to_owned()], &[BOOTSTRAP_VERB])])),
     ]
 }
 

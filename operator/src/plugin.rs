@@ -5,6 +5,7 @@
 //! server knows is asked by way of the API server as well ([`question`]).
 
 mod audit;
+mod bootstrap;
 mod cluster;
 mod cosign;
 mod doctor;
@@ -23,6 +24,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use self::audit::{AuditError, AuditOptions};
+use self::bootstrap::{BootstrapError, BootstrapOptions};
 use self::cluster::ClusterError;
 use self::cosign::{CosignError, CosignOptions};
 use self::doctor::DoctorOptions;
@@ -49,6 +51,8 @@ enum PluginCommand {
     Explain(Box<ExplainOptions>),
     /// Tell who last read what an object is about, and who was refused, newest first; exits with 2 if it could not look
     Audit(AuditOptions),
+    /// Print the command with which the host of a Machine begins; exits with 2 if there is none
+    Bootstrap(BootstrapOptions),
     /// List the reads that wait for the approval of this machine, approve and deny them, where a policy names it
     #[command(disable_help_flag = true)]
     Cosign(CosignOptions),
@@ -90,6 +94,9 @@ pub enum PluginError {
     /// Nobody tells who read.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// There is no command.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
     /// Nobody signs.
     #[error(transparent)]
     Cosign(#[from] CosignError),
@@ -135,6 +142,14 @@ pub async fn run(plugin: &Plugin) -> Result<ExitCode, PluginError> {
             let text = match options.output {
                 Output::Json => json(&told)?,
                 Output::Text => told.text(now, colour),
+            };
+            (text, ExitCode::SUCCESS)
+        }
+        PluginCommand::Bootstrap(options) => {
+            let begun = bootstrap::begun(options).await?;
+            let text = match options.output {
+                Output::Json => json(&begun)?,
+                Output::Text => begun.text(now, colour),
             };
             (text, ExitCode::SUCCESS)
         }

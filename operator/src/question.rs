@@ -36,7 +36,7 @@ use sikkerkey_protocol::Call;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use self::ask::{AuditAsk, ExplainAsk};
+use self::ask::{AuditAsk, BootstrapAsk, ExplainAsk};
 use self::refusal::Refusal;
 use crate::attest::limit::Limiter;
 use crate::index::Index;
@@ -139,6 +139,12 @@ impl Questions {
                 let call = ask.call(&self.index)?;
                 let told = ask::seen_by(self.call(&call).await?, sight);
                 bounded(&told)
+            }
+            Asked::Bootstrap(asked) => {
+                let ask = BootstrapAsk::of(asked, namespace, asked_by);
+                self.permitted(person, &ask.rights()).await?;
+                let call = ask.call(&self.index)?;
+                bounded(&self.call(&call).await?)
             }
             Asked::Audit(asked) => {
                 let ask = AuditAsk::of(asked, namespace, asked_by);

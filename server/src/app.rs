@@ -8,16 +8,20 @@ use crate::anchor::Keeper;
 use crate::bell::Bell;
 use crate::clock::Clock;
 use crate::crypto::keyring::Keyring;
+use crate::decision::Context;
 use crate::entropy::Entropy;
 use crate::floods::Floods;
 use crate::health::Health;
 use crate::http::body::Memory;
 use crate::http::client_address::TrustedProxies;
-use crate::live::Live;
+use crate::live::{Live, World};
 use crate::lockout::Lockout;
+use crate::lockout::people::People;
 use crate::metrics::Metrics;
+use crate::passwords::Passwords;
 use crate::rates::Rates;
 use crate::store::Records;
+use crate::tls::Authority;
 use crate::verify::Verifier;
 use crate::webhook::sender::Sender;
 use crate::writer::Writer;
@@ -36,6 +40,10 @@ pub struct Parts {
     pub keyring: Arc<Keyring>,
     /// Who failed to authenticate too often.
     pub lockout: Arc<Lockout>,
+    /// Who failed to log in too often.
+    pub people: People,
+    /// Hashes passwords.
+    pub passwords: Passwords,
     /// Verifies signatures.
     pub verifier: Verifier,
     /// How often each signer has asked lately.
@@ -60,6 +68,8 @@ pub struct Parts {
     pub proxies: TrustedProxies,
     /// The server's public origin, without a trailing slash.
     pub public_url: String,
+    /// The authority that hosts need to be told of in order to trust the server.
+    pub authority: Option<Arc<Authority>>,
     /// Places for sidecars that wait for news.
     pub waiting: Semaphore,
     /// Makes checkpoints of the audit, in a server that serves.
@@ -74,6 +84,23 @@ impl App {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
+    }
+
+    /// What a use case looks at that is only tried: what is decided here may be another's by the time it is written.
+    pub fn context<'a>(&'a self, world: &'a World) -> Context<'a> {
+        Context {
+            state: &world.state,
+            ledger: &world.ledger,
+            now: self.clock.now(),
+            keyring: &self.keyring,
+            entropy: &*self.entropy,
+            public_url: &self.public_url,
+        }
+    }
+
+    /// The authority that hosts need to be told of in order to trust the server, in PEM.
+    pub fn authority(&self) -> Option<String> {
+        self.authority.as_ref().map(|it| it.pem().as_ref().to_owned())
     }
 
     /// Ends when the server is about to.

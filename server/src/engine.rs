@@ -22,9 +22,12 @@ use crate::http::body::Memory;
 use crate::http::client_address::TrustedProxies;
 use crate::live::Live;
 use crate::lockout::Lockout;
+use crate::lockout::people::People;
 use crate::metrics::Metrics;
+use crate::passwords::Passwords;
 use crate::rates::{Rate, Rates};
 use crate::store::{DataDirectory, Database, Store, StoreError};
+use crate::tls::Authority;
 use crate::verify::Verifier;
 use crate::webhook::sender::Sender;
 use crate::writer::{self, Writer, WriterTask};
@@ -69,6 +72,8 @@ pub struct Options {
     pub root_key: Source,
     /// The server's public origin, without a trailing slash.
     pub public_url: String,
+    /// The authority that hosts need to be told of in order to trust the server.
+    pub authority: Option<Arc<Authority>>,
     /// Proxies whose word about the client is taken.
     pub proxies: Vec<IpNet>,
     /// Addresses that stand for many clients.
@@ -94,6 +99,7 @@ impl Options {
             place,
             root_key,
             public_url: String::new(),
+            authority: None,
             proxies: Vec::new(),
             shared_addresses: Vec::new(),
             max_group: writer::MAX_GROUP,
@@ -131,6 +137,8 @@ impl Engine {
         drop(root);
         let keyring = store.keyring();
         let records = database.records().await?;
+        let people = People::new(options.shared_addresses.clone());
+        let passwords = Passwords::new(Arc::clone(&keyring), Arc::clone(&options.entropy));
         let lockout = Arc::new(Lockout::new(options.shared_addresses));
         for (machine, address) in loaded.world.ledger.last_addresses() {
             lockout.succeeded(address, machine.as_str());
@@ -162,6 +170,8 @@ impl Engine {
             writer,
             keyring,
             lockout,
+            people,
+            passwords,
             verifier,
             rates,
             bodies: Memory::default(),
@@ -174,6 +184,7 @@ impl Engine {
             metrics,
             proxies: TrustedProxies::new(options.proxies),
             public_url: options.public_url,
+            authority: options.authority,
             waiting: Semaphore::new(WAITING),
             checkpoints: OnceLock::new(),
             webhooks: options.webhooks,

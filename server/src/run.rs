@@ -28,7 +28,7 @@ use crate::http::listener::{self, Limits};
 use crate::http::sealed::Door;
 use crate::metrics::Metrics;
 use crate::rates::Rate;
-use crate::tls::Certificate;
+use crate::tls::{Authority, Certificate};
 use crate::webhook::sender::Sender;
 
 /// How long the last checkpoint may take.
@@ -55,6 +55,7 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
         (Some(cert), Some(key)) => Some(Arc::new(Certificate::read(cert, key)?)),
         _ => None,
     };
+    let authority = arguments.tls_ca.as_deref().map(Authority::read).transpose()?.map(Arc::new);
     let listener =
         TcpListener::bind(arguments.listen).await.with_context(|| format!("cannot listen on {}", arguments.listen))?;
     let address = listener.local_addr().context("the listener has no address")?;
@@ -67,6 +68,7 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
         place,
         root_key,
         public_url: arguments.public_url.trim_end_matches('/').to_owned(),
+        authority: authority.clone(),
         proxies: arguments.trusted_proxies,
         shared_addresses: arguments.shared_addresses,
         max_group: arguments.max_group,
@@ -98,6 +100,9 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
     tasks.spawn(always(listener::serve(listener, tls, door.router(), limits, metrics, stopped.clone())));
     if let Some(certificate) = certificate {
         tasks.spawn(always(certificate.follow(stopped.clone())));
+    }
+    if let Some(authority) = authority {
+        tasks.spawn(always(authority.follow(stopped.clone())));
     }
     if let Some(data_dir) = &arguments.data_dir {
         // Before it is said that the server listens: whoever then finds no socket would take the data for nobody's.

@@ -3,6 +3,7 @@
 //! [`State`] is a value: [`State::apply`] takes it from one state to the next, nothing else changes it, and nothing in it
 //! does I/O. The writer owns the only one that changes; request handlers look at it behind a lock they hold for moments.
 
+mod account;
 mod co_sign;
 mod people;
 mod sealing_key;
@@ -23,16 +24,19 @@ use crate::model::application::Application;
 use crate::model::canary::Canary;
 use crate::model::cluster::{Cluster, GonePod, SpentLogin};
 use crate::model::co_sign::CoSignRequest;
+use crate::model::credential::Credential;
 use crate::model::enrolment::EnrolmentToken;
 use crate::model::fleet::Fleet;
 use crate::model::grant::Grant;
 use crate::model::machine::{Grantee, Machine};
 use crate::model::managed::Managed;
+use crate::model::member::Member;
 use crate::model::membership::Membership;
 use crate::model::policy::Policy;
 use crate::model::project::Project;
 use crate::model::sealing_key::SealingKey;
 use crate::model::secret::{Secret, SecretPhase};
+use crate::model::session::Session;
 use crate::model::token::Token;
 use crate::model::version::Sealed;
 use crate::model::webhook::{Alerts, Progress, Webhook};
@@ -85,6 +89,12 @@ pub struct State {
     pub webhook_progress: HashMap<String, Progress>,
     /// By vault.
     pub alerts: HashMap<VaultId, Alerts>,
+    /// By account.
+    pub credentials: HashMap<String, Credential>,
+    /// By id.
+    pub sessions: HashMap<String, Session>,
+    /// By [`Member::id`].
+    pub vault_members: BTreeMap<String, Member>,
     /// The newest version of each secret that has one.
     values: HashMap<SecretId, Arc<Sealed>>,
 
@@ -95,8 +105,8 @@ pub struct State {
     /// The ids of the grants, in their order. Looked at by every read, and almost always of one.
     granted: HashMap<Grantee, BTreeMap<SecretId, Vec<String>>>,
     machines_of_fleet: HashMap<FleetId, HashSet<MachineId>>,
-    machines_of_pod: HashMap<(String, String), HashSet<MachineId>>,
-    machines_of_key: HashMap<PublicKey, HashSet<MachineId>>,
+    machines_of_pod: HashMap<(String, String), Vec<MachineId>>,
+    machines_of_key: HashMap<[u8; 32], Vec<MachineId>>,
     grantees_of_secret: HashMap<SecretId, BTreeSet<Grantee>>,
     secrets_of_policy: HashMap<(ProjectId, String), BTreeSet<SecretId>>,
     memberships: HashMap<MachineId, BTreeMap<ProjectId, Membership>>,
@@ -105,6 +115,8 @@ pub struct State {
     enrolment_token_of_hash: HashMap<String, String>,
     co_sign_of_request: HashMap<String, String>,
     co_signs_of_policy: HashMap<String, BTreeSet<String>>,
+    session_of_hash: HashMap<String, String>,
+    sessions_of_account: HashMap<String, BTreeSet<String>>,
 }
 
 impl State {
@@ -213,7 +225,7 @@ impl State {
 
     /// The machines that sign with this key, of which there is at most one.
     pub fn machines_with_key(&self, key: &PublicKey) -> impl Iterator<Item = &Arc<Machine>> {
-        self.machines_of_key.get(key).into_iter().flatten().filter_map(|id| self.machines.get(id))
+        self.machines_of_key.get(key.as_bytes()).into_iter().flatten().filter_map(|id| self.machines.get(id))
     }
 
     /// The machines of a fleet.
@@ -255,9 +267,9 @@ impl State {
                 }
                 if let Some(pod) = &it.pod {
                     let key = (pod.cluster.clone(), pod.pod.uid.clone());
-                    self.machines_of_pod.entry(key).or_default().insert(it.id.clone());
+                    add_member(&mut self.machines_of_pod, key, &it.id);
                 }
-                self.machines_of_key.entry(it.public_key).or_default().insert(it.id.clone());
+                add_member(&mut self.machines_of_key, *it.public_key.as_bytes(), &it.id);
                 self.machines.insert(it.id.clone(), Arc::new(it));
             }
             Entity::Secret(it) => {
@@ -307,6 +319,9 @@ impl State {
             Entity::Webhook(it) => drop(self.webhooks.insert(id, it)),
             Entity::WebhookProgress(it) => drop(self.webhook_progress.insert(id, it)),
             Entity::Alerts(it) => drop(self.alerts.insert(it.vault.clone(), it)),
+            Entity::Credential(it) => drop(self.credentials.insert(id, it)),
+            Entity::Session(it) => self.put_session(it),
+            Entity::Member(it) => drop(self.vault_members.insert(id, it)),
         }
     }
 
@@ -370,6 +385,9 @@ impl State {
             EntityKind::Webhook => drop(self.webhooks.remove(id)),
             EntityKind::WebhookProgress => drop(self.webhook_progress.remove(id)),
             EntityKind::Alerts => drop(parsed(id).and_then(|id: VaultId| self.alerts.remove(&id))),
+            EntityKind::Credential => drop(self.credentials.remove(id)),
+            EntityKind::Session => self.remove_session(id),
+            EntityKind::Member => drop(self.vault_members.remove(id)),
         }
     }
 
@@ -386,20 +404,10 @@ impl State {
                 self.machines_of_fleet.remove(fleet);
             }
         }
-        if let Some(machines) = self.machines_of_key.get_mut(&gone.public_key) {
-            machines.remove(&gone.id);
-            if machines.is_empty() {
-                self.machines_of_key.remove(&gone.public_key);
-            }
-        }
+        remove_member(&mut self.machines_of_key, gone.public_key.as_bytes(), &gone.id);
         if let Some(pod) = &gone.pod {
             let key = (pod.cluster.clone(), pod.pod.uid.clone());
-            if let Some(machines) = self.machines_of_pod.get_mut(&key) {
-                machines.remove(&gone.id);
-                if machines.is_empty() {
-                    self.machines_of_pod.remove(&key);
-                }
-            }
+            remove_member(&mut self.machines_of_pod, &key, &gone.id);
         }
     }
 
@@ -419,6 +427,23 @@ impl State {
         if granted.is_empty() {
             self.granted.remove(&gone.grantee);
         }
+    }
+}
+
+/// Members that are almost always one: a vector of it is a fraction of a set.
+fn add_member<K: Eq + std::hash::Hash, V: Clone + PartialEq>(map: &mut HashMap<K, Vec<V>>, key: K, member: &V) {
+    let members = map.entry(key).or_default();
+    if !members.contains(member) {
+        members.reserve_exact(1);
+        members.push(member.clone());
+    }
+}
+
+fn remove_member<K: Eq + std::hash::Hash, V: PartialEq>(map: &mut HashMap<K, Vec<V>>, key: &K, member: &V) {
+    let Some(members) = map.get_mut(key) else { return };
+    members.retain(|it| it != member);
+    if members.is_empty() {
+        map.remove(key);
     }
 }
 

@@ -1,5 +1,7 @@
 //! The server's certificate, taken anew when its files change.
 
+mod authority;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -11,6 +13,8 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::watch;
+
+pub use self::authority::Authority;
 
 /// How often the files are looked at. A Secret volume follows within a minute or two anyway.
 const LOOK: Duration = Duration::from_secs(10);
@@ -30,6 +34,12 @@ pub enum TlsError {
     /// The two do not fit.
     #[error("the key in {0} does not fit the certificate")]
     Mismatch(PathBuf, #[source] rustls::Error),
+    /// A certificate is no authority's.
+    #[error("a certificate in {0} cannot be trusted as an authority")]
+    Authority(PathBuf, #[source] rustls::Error),
+    /// More than a command can carry.
+    #[error("{0} holds more than {1} bytes of certificates: give the authority of this server alone")]
+    TooLarge(PathBuf, usize),
     /// The TLS library refuses its own defaults.
     #[error("cannot set up TLS")]
     Setup(#[source] rustls::Error),

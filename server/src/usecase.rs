@@ -1,5 +1,6 @@
 //! What the server does, one operation a file. Nothing here knows HTTP or SQL.
 
+pub mod account;
 pub mod admin;
 mod admit;
 pub mod agent_register;
@@ -7,6 +8,7 @@ pub mod archive;
 pub mod audit;
 pub mod authenticate;
 pub(crate) mod author;
+pub mod bootstrap;
 pub(crate) mod canary;
 pub mod co_sign;
 pub mod enrol;

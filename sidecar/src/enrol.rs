@@ -114,6 +114,7 @@ pub async fn enrol(client: &mut Client, doorway: &Doorway) -> Result<Identity, E
         proof: Some(prove(&key, Purpose::Register, attested.voucher.expose())),
         token: attested.voucher,
         hostname: None,
+        os: None,
     };
     let mut answer = client.call(&server, &register, PATIENCE).await;
     if answer.as_ref().is_err_and(CallError::is_answer_lost) {

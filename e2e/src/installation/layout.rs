@@ -93,6 +93,7 @@ impl Layout {
             .args(["--root-key-file", &root_key.display().to_string()])
             .args(["--tls-cert", &certificate.0.display().to_string()])
             .args(["--tls-key", &certificate.1.display().to_string()])
+            .args(["--tls-ca", &directory.join("ca.crt").display().to_string()])
             .env("SIKKERKEY_LOG", self.log)
     }
 }

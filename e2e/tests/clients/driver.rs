@@ -36,9 +36,14 @@ pub(crate) struct Driver {
 impl Driver {
     /// Starts it with `home` as its `SIKKERKEY_HOME` and nothing else of this environment.
     pub(crate) fn start(python: &Path, home: &Path, environment: &[(&str, &str)]) -> Self {
+        Self::start_in(&[], python, home, environment)
+    }
+
+    /// The same somewhere else: `enter` stands before the program's name.
+    pub(crate) fn start_in(enter: &[String], python: &Path, home: &Path, environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new("setpriv");
         // Killed with the thread that starts it, however that ends.
-        command.args(["--pdeathsig", "KILL", "--"]).arg(python).args(["-u", "-B", SCRIPT]);
+        command.args(["--pdeathsig", "KILL", "--"]).args(enter).arg(python).args(["-u", "-B", SCRIPT]);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("SIKKERKEY_HOME", home);
         command.envs(environment.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("setpriv, of util-linux, runs");

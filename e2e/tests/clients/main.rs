@@ -14,6 +14,8 @@
 
 mod described;
 mod driver;
+mod hosts;
+mod network;
 mod python;
 mod reading;
 mod refused;

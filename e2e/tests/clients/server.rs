@@ -16,6 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::BOUND;
+use crate::network::Network;
 
 static PROGRAM: LazyLock<PathBuf> =
     LazyLock::new(|| cargo::build_workspace().expect("it builds").program("sikkerkey-server").expect("a server"));
@@ -27,6 +28,8 @@ pub(crate) struct Server {
     /// By which clients reach it.
     pub(crate) url: String,
     listen: String,
+    /// Before its program's name.
+    enter: Vec<String>,
     process: Option<Child>,
 }
 
@@ -38,7 +41,14 @@ impl Server {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         // As the clients demand it: https, or the name localhost.
         let url = format!("{scheme}://localhost:{port}");
-        Self { place, url, listen: format!("127.0.0.1:{port}"), process: None }
+        Self { place, url, listen: format!("127.0.0.1:{port}"), enter: Vec::new(), process: None }
+    }
+
+    /// One for https that does not run yet, in a network of its own.
+    pub(crate) fn in_network(network: &Network) -> Self {
+        let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let listen = format!("{}:8443", Network::SERVER);
+        Self { place, url: format!("https://{listen}"), listen, enter: network.server(), process: None }
     }
 
     /// A server that runs, and answers without TLS.
@@ -52,7 +62,8 @@ impl Server {
     pub(crate) async fn run(&mut self, arguments: &[&str]) {
         let log = self.place.path().join("server.log");
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(&*PROGRAM).args(["serve", "--listen", &self.listen]);
+        command.args(["--pdeathsig", "KILL", "--"]).args(&self.enter).arg(&*PROGRAM);
+        command.args(["serve", "--listen", &self.listen]);
         command.args(["--public-url", &self.url, "--data-dir"]).arg(self.data()).args(arguments);
         command.env_remove("SIKKERKEY_LOG").stdin(Stdio::null()).stdout(Stdio::null());
         let mut process = command.stderr(File::create(&log).unwrap()).kill_on_drop(true).spawn().unwrap();

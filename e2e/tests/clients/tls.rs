@@ -21,7 +21,11 @@ pub(crate) struct Secured {
 }
 
 pub(crate) fn secured() -> Secured {
-    let server = Server::new("https");
+    secure(Server::new("https"), "localhost")
+}
+
+/// Gives a server a certificate of an authority of its own, for a name or an address.
+pub(crate) fn secure(server: Server, name: &str) -> Secured {
     let mut params = CertificateParams::default();
     // With rcgen's own name for both, the certificate would be taken for its own issuer.
     params.distinguished_name.push(DnType::CommonName, "authority");
@@ -29,7 +33,7 @@ pub(crate) fn secured() -> Secured {
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     params.use_authority_key_identifier_extension = true;
     let certificate = params.signed_by(&key, &authority).unwrap();
     let trusted = server.file("ca.crt", &authority.pem());

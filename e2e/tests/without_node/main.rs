@@ -9,6 +9,7 @@
     reason = "a test's helpers fail the test, and looking into JSON that is not there gives null"
 )]
 
+mod begun;
 mod consent;
 mod delivery;
 mod explain;

@@ -35,7 +35,7 @@ spec: {machineRef: {name: web}, secretRefs: [{name: db}, {name: nowhere}]}
 ";
 
 /// The administrator's file, made to speak as somebody without rights.
-fn powerless(administrator: &Path, test: &str) -> std::path::PathBuf {
+pub(crate) fn powerless(administrator: &Path, test: &str) -> std::path::PathBuf {
     let mut config: serde_yaml::Value = serde_yaml::from_str(&std::fs::read_to_string(administrator).unwrap()).unwrap();
     config["users"][0]["user"]["as"] = "nobody".into();
     let path = administrator.with_file_name(format!("powerless-{test}.kubeconfig"));

@@ -178,7 +178,6 @@ pub async fn watch(client: Client, feeds: Feeds, metrics: Metrics) {
 mod tests {
     use kube::{Resource, ResourceExt};
     use serde_json::json;
-    use sikkerkey_crds::names::BOOTSTRAP_ANNOTATION;
 
     use super::*;
 
@@ -189,7 +188,7 @@ mod tests {
             "finalizers": ["sikkerkey.com/cleanup"], "creationTimestamp": "2026-01-01T00:00:00Z",
             "labels": {"app": "web"}, "managedFields": [{"manager": "kubectl"}],
             "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "x"}],
-            "annotations": {BOOTSTRAP_ANNOTATION: "now", "argocd.argoproj.io/tracking-id": "shop"},
+            "annotations": {"argocd.argoproj.io/tracking-id": "shop"},
         });
         let machine = json!({
             "apiVersion": "sikkerkey.com/v1alpha1", "kind": "Machine", "metadata": metadata,
@@ -200,7 +199,6 @@ mod tests {
         let expected = json!({
             "name": "web", "namespace": "shop", "uid": "u", "resourceVersion": "7", "generation": 2,
             "finalizers": ["sikkerkey.com/cleanup"], "creationTimestamp": "2026-01-01T00:00:00Z",
-            "annotations": {BOOTSTRAP_ANNOTATION: "now"},
         });
         assert_eq!(serde_json::to_value(kept.meta()).unwrap(), expected);
         let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata});

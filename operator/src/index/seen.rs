@@ -15,7 +15,7 @@ use sikkerkey_crds::crd::Kind;
 use sikkerkey_crds::grant::Grant;
 use sikkerkey_crds::machine::Machine;
 use sikkerkey_crds::received::Received;
-use sikkerkey_crds::{names, secret};
+use sikkerkey_crds::secret;
 
 use super::Index;
 use super::references::{Resource, Target};
@@ -36,10 +36,7 @@ pub(super) fn slim(resource: Resource, meta: &mut ObjectMeta) {
     meta.managed_fields = None;
     meta.labels = meta.labels.take().filter(|_| resource == Resource::Namespace);
     meta.owner_references = None;
-    if let Some(annotations) = &mut meta.annotations {
-        annotations.retain(|name, _| name == names::BOOTSTRAP_ANNOTATION);
-    }
-    meta.annotations = meta.annotations.take().filter(|annotations| !annotations.is_empty());
+    meta.annotations = None;
 }
 
 impl<K: Kind> KubeResource for Seen<K> {
@@ -82,7 +79,6 @@ impl<K: Kind> KubeResource for Seen<K> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asks {
     is: Is,
-    bootstrap: Option<String>,
 }
 
 /// What others look at: a change of it makes a pass over them necessary. Counters are not among it.
@@ -110,8 +106,7 @@ impl Is {
 
 impl Asks {
     fn of(meta: &ObjectMeta) -> Self {
-        let annotations = meta.annotations.as_ref();
-        Self { is: Is::of(meta), bootstrap: annotations.and_then(|all| all.get(names::BOOTSTRAP_ANNOTATION)).cloned() }
+        Self { is: Is::of(meta) }
     }
 }
 

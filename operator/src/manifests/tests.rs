@@ -37,6 +37,7 @@ fn every_object_is_exactly_what_the_api_knows() {
             "RoleBinding",
             "ClusterRole",
             "ClusterRole",
+            "ClusterRole",
             "MutatingWebhookConfiguration",
             "ValidatingWebhookConfiguration"
         ]
@@ -46,8 +47,8 @@ fn every_object_is_exactly_what_the_api_knows() {
     typed::<ClusterRoleBinding>(&objects[2]);
     typed::<Role>(&objects[3]);
     typed::<RoleBinding>(&objects[4]);
-    let mutating: MutatingWebhookConfiguration = typed(&objects[7]);
-    let validating: ValidatingWebhookConfiguration = typed(&objects[8]);
+    let mutating: MutatingWebhookConfiguration = typed(&objects[8]);
+    let validating: ValidatingWebhookConfiguration = typed(&objects[9]);
     let configs = mutating.webhooks.unwrap().into_iter().map(|webhook| webhook.client_config);
     let configs: Vec<_> = configs.map(|config| (config.url.unwrap(), config.ca_bundle)).collect();
     let urls = ["mutate-pods", "answer-questions"].map(|path| format!("https://10.0.0.7:9443/{path}"));
@@ -112,7 +113,7 @@ fn the_operator_has_these_rights_and_no_other() {
 #[test]
 fn who_may_look_may_ask_and_who_administers_a_namespace_sees_who_read() {
     let objects = objects(&options()).unwrap();
-    let roles: Vec<ClusterRole> = objects[5..7].iter().map(typed).collect();
+    let roles: Vec<ClusterRole> = objects[5..8].iter().map(typed).collect();
     let lines = roles.into_iter().map(|role| {
         let labels = role.metadata.labels.unwrap();
         let to = labels.keys().filter_map(|key| key.strip_prefix("rbac.authorization.k8s.io/aggregate-to-"));
@@ -127,6 +128,7 @@ fn who_may_look_may_ask_and_who_administers_a_namespace_sees_who_read() {
         [
             "sikkerkey-ask: create on questions, to admin,edit,view",
             "sikkerkey-audit: audit on machines,secrets,grants,accesspolicies, to admin",
+            "sikkerkey-bootstrap: bootstrap on machines, to admin",
         ]
     );
 }
@@ -155,7 +157,7 @@ fn core_secrets_are_read_and_deleted_by_name_where_that_is_asked_for_and_in_a_ro
 fn a_service_is_named_with_its_port() {
     let service = |given: &str| {
         let options = ManifestOptions { webhook_url: None, webhook_service: Some(given.into()), ..options() };
-        objects(&options).map(|objects| objects[7]["webhooks"][0]["clientConfig"]["service"].clone())
+        objects(&options).map(|objects| objects[8]["webhooks"][0]["clientConfig"]["service"].clone())
     };
     let expected =
         |port: u16| json!({"namespace": "sikkerkey-system", "name": "op", "path": "/mutate-pods", "port": port});
@@ -195,9 +197,9 @@ fn both_webhooks_are_called_for_the_namespaces_that_are_managed_and_for_no_other
         ),
     ] {
         let objects = objects(&ManifestOptions { namespace_selector: selector, ..options() }).unwrap();
-        typed::<MutatingWebhookConfiguration>(&objects[7]);
-        typed::<ValidatingWebhookConfiguration>(&objects[8]);
-        let found = [7, 8].map(|index: usize| objects[index]["webhooks"][0]["namespaceSelector"].clone());
+        typed::<MutatingWebhookConfiguration>(&objects[8]);
+        typed::<ValidatingWebhookConfiguration>(&objects[9]);
+        let found = [8, 9].map(|index: usize| objects[index]["webhooks"][0]["namespaceSelector"].clone());
         assert_eq!(found, [expected.clone(), expected]);
     }
 }

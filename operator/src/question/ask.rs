@@ -7,15 +7,17 @@ use sikkerkey_crds::access_policy::AccessPolicy;
 use sikkerkey_crds::crd::Kind as _;
 use sikkerkey_crds::grant::Grant;
 use sikkerkey_crds::machine::Machine;
-use sikkerkey_crds::question::{AskedKind, AskedObject, AuditQuestion, ExplainQuestion};
+use sikkerkey_crds::question::{AskedKind, AskedObject, AuditQuestion, BootstrapQuestion, ExplainQuestion};
 use sikkerkey_crds::secret::Secret;
 use sikkerkey_protocol::explain::{Rule, RuleSays};
-use sikkerkey_protocol::kubernetes::{AuditOf, ExplainRead, Kind, ObjectIdentity, ObjectKey, ReadExplained};
+use sikkerkey_protocol::kubernetes::{
+    AuditOf, BootstrapHost, ExplainRead, Kind, ObjectIdentity, ObjectKey, ReadExplained,
+};
 
 use super::refusal::Refusal;
 use super::rights::{Right, Sight};
 use crate::index::Index;
-use crate::manifests::AUDIT_VERB;
+use crate::manifests::{AUDIT_VERB, BOOTSTRAP_VERB};
 
 /// How many reads and denials are told when nobody says.
 const LIMIT: i32 = 20;
@@ -25,6 +27,9 @@ pub(super) struct ExplainAsk(ExplainRead);
 
 /// Who read what an object is about?
 pub(super) struct AuditAsk(AuditOf);
+
+/// What does the host of a Machine need?
+pub(super) struct BootstrapAsk(BootstrapHost);
 
 /// What a person may see beyond what they ask about.
 pub(super) struct Further {
@@ -126,6 +131,25 @@ impl AuditAsk {
     /// The question for the server.
     pub(super) fn call(self, index: &Index) -> Result<AuditOf, Refusal> {
         check(index, self.0.kind, &self.0.object)?;
+        Ok(self.0)
+    }
+}
+
+impl BootstrapAsk {
+    pub(super) fn of(asked: &BootstrapQuestion, namespace: &str, asked_by: String) -> Self {
+        let key = ObjectKey { namespace: namespace.to_owned(), name: asked.name.clone() };
+        let machine = ObjectIdentity { key, uid: asked.uid.clone() };
+        Self(BootstrapHost { machine, token_hash: asked.token_hash.clone(), asked_by })
+    }
+
+    /// Without these nothing is answered.
+    pub(super) fn rights(&self) -> [Right; 2] {
+        ["get", BOOTSTRAP_VERB].map(|verb| right(verb, Kind::Machine, &self.0.machine.key))
+    }
+
+    /// The question for the server.
+    pub(super) fn call(self, index: &Index) -> Result<BootstrapHost, Refusal> {
+        check(index, Kind::Machine, &self.0.machine)?;
         Ok(self.0)
     }
 }

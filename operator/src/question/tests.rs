@@ -156,6 +156,23 @@ async fn who_read_what_is_a_right_of_its_own() {
     assert_eq!(Rig::new(&[GET, AUDIT]).refusal("jane", audit("db", "db-uid")).await.1, ASKED);
 }
 
+#[tokio::test]
+async fn a_command_for_a_host_is_a_right_of_its_own_and_only_a_hash_passes() {
+    const GET: &str = "jane get machines/web in shop";
+    const BOOTSTRAP: &str = "jane bootstrap machines/web in shop";
+    let asked = |uid: &str| json!({"bootstrap": {"name": "web", "uid": uid, "tokenHash": "ab".repeat(32)}});
+    let told = Rig::new(&[GET]).refusal("jane", asked("web-uid")).await;
+    let text = "you may not bootstrap skm/web: ask for the verb bootstrap on machines.sikkerkey.com in namespace shop";
+    assert_eq!(told, (403, "NotAllowed", text.to_owned()));
+    assert_eq!(Rig::new(&[BOOTSTRAP]).refusal("jane", asked("web-uid")).await.1, "NotAllowed");
+    let rig = Rig::new(&[GET, BOOTSTRAP]);
+    assert_eq!(rig.refusal("jane", asked("web-uid")).await.1, ASKED);
+    assert_eq!(rig.refusal("jane", asked("guessed")).await.1, "NotFound");
+    let mut slip = asked("web-uid");
+    slip["bootstrap"]["token"] = json!("ab");
+    assert_eq!(rig.refusal("jane", slip).await.1, "InvalidQuestion", "a token is never taken");
+}
+
 /// Whoever reaches the listener may claim to be the API server, and anybody.
 #[tokio::test]
 async fn whoever_does_not_know_an_objects_uid_does_not_learn_whether_it_exists() {
@@ -194,8 +211,8 @@ async fn what_is_no_question_is_named() {
     let mut address = explain("web-uid");
     address["explain"]["address"] = json!("10.0.0");
     for (spec, text) in [
-        (json!({}), "spec: give exactly one of explain, audit"),
-        (both, "spec: give exactly one of explain, audit"),
+        (json!({}), "spec: give exactly one of explain, audit, bootstrap"),
+        (both, "spec: give exactly one of explain, audit, bootstrap"),
         (slip, "unknown field `adress`"),
         (address, "spec.explain.address is no address, such as 10.1.2.3 or 2001:db8::1"),
     ] {

@@ -22,7 +22,7 @@ use sikkerkey_crds::access_policy::AccessPolicy;
 use sikkerkey_crds::crd::Kind;
 use sikkerkey_crds::grant::Grant;
 use sikkerkey_crds::machine::{Delivery, DeliveryMode, Machine};
-use sikkerkey_crds::names::{BOOTSTRAP_ANNOTATION, PREFIX};
+use sikkerkey_crds::names::PREFIX;
 use sikkerkey_crds::reason::Reason;
 use sikkerkey_crds::secret::{OnTaken, Secret};
 use sikkerkey_crds::unknown::unknown_and_null;
@@ -150,12 +150,11 @@ fn refuse_unknown_keys(kind: &str, object: &Value, old: Option<&Value>) -> Resul
         let before = old.and_then(|old| old.pointer(pointer));
         for key in object.pointer(pointer).and_then(Value::as_object).into_iter().flat_map(serde_json::Map::keys) {
             let stood_before = before.is_some_and(|before| before.get(key).is_some());
-            let known = kind == "Machine" && pointer.ends_with("annotations") && key == BOOTSTRAP_ANNOTATION;
-            if key.starts_with(PREFIX) && !known && !stood_before {
+            if key.starts_with(PREFIX) && !stood_before {
                 let message = match kind {
-                    "Machine" => format!(
-                        "{key} has no meaning on a Machine: the one annotation is {BOOTSTRAP_ANNOTATION}; pods are labelled, not Machines"
-                    ),
+                    "Machine" => {
+                        format!("{key} has no meaning on a Machine: remove it; pods are labelled, not Machines")
+                    }
                     _ => format!("{key} has no meaning on this kind: remove it"),
                 };
                 return Err(Invalid { reason: Reason::UnknownAnnotation, message });

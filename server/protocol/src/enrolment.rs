@@ -65,6 +65,9 @@ pub struct Register {
     /// The host's own name, for people to recognise it. Ignored for pods, whose name the cluster vouches for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
+    /// The host's operating system as it calls itself, for people to recognise it. Ignored for pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os: Option<String>,
 }
 
 /// A machine as its owner learns of it.

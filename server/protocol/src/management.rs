@@ -9,13 +9,12 @@ mod policy;
 mod schedule;
 mod scope;
 mod secret;
-mod trash;
-
-pub use self::canary::*;
 mod stats;
+mod trash;
 mod webhook;
 
 pub use self::audit::*;
+pub use self::canary::*;
 pub use self::policy::*;
 pub use self::schedule::*;
 pub use self::scope::{Scope, UnknownScope};

@@ -9,22 +9,25 @@ use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, VaultId};
 use sikkerkey_protocol::key::PublicKey;
 
 use super::Request;
+use super::account::Account;
 use super::alert::Alert;
 use super::allowlist::Allowlist;
 use super::application::Application;
 use super::audit::{Audit, instant};
+use super::bootstrap::Bootstrap;
 use super::canary::Canary;
 use super::co_sign::CoSign;
 use super::enrolment_token::EnrolmentToken;
 use super::explain::Explain;
 use super::grant::Grant;
+use super::member::Member;
 use super::policy::Policy;
 use super::project::Project;
 use super::sealing_key::SealingKey;
 use super::secret::{Secret, SecretRequest};
 use super::trash::Trash;
+use super::vault::Vault;
 use super::webhook::Webhook;
-use crate::model::account::Standing;
 use crate::model::millis::Millis;
 
 /// What to do.
@@ -122,17 +125,23 @@ pub enum Command {
     /// Alerts: which actions are told in the server's log, and by webhooks that name none of their own.
     #[command(subcommand)]
     Alert(Alert),
-    /// Accounts: the owners of vaults.
+    /// Accounts: people, who own vaults and log in.
     #[command(subcommand)]
     Account(Account),
+    /// Members: what people may do in vaults that are not theirs.
+    #[command(subcommand)]
+    Member(Member),
     /// Ends a lockout.
     Unlock {
         /// Of an address.
-        #[arg(long, required_unless_present = "machine")]
+        #[arg(long, required_unless_present_any = ["machine", "account"])]
         ip: Option<IpAddr>,
         /// Of a machine.
         #[arg(long)]
         machine: Option<MachineId>,
+        /// Of an account, by e-mail address.
+        #[arg(long, value_name = "EMAIL")]
+        account: Option<String>,
     },
     /// Wraps the master key by another root key, at once and while the server runs. The next start needs the new one.
     #[command(group(ArgGroup::new("new").required(true)))]
@@ -207,22 +216,6 @@ pub struct VerifyAudit {
     pub public_key: Option<PublicKey>,
 }
 
-/// Vaults.
-#[derive(Debug, Subcommand)]
-pub enum Vault {
-    /// Makes a vault, and its owner's account when there is none.
-    Create {
-        /// What people call it.
-        #[arg(long)]
-        name: String,
-        /// The owner's e-mail address.
-        #[arg(long)]
-        owner: String,
-    },
-    /// Lists the vaults.
-    List,
-}
-
 /// Clusters.
 #[derive(Debug, Subcommand)]
 pub enum Cluster {
@@ -280,15 +273,8 @@ pub enum Agent {
 /// Machines.
 #[derive(Debug, Subcommand)]
 pub enum Machine {
-    /// Prints a one-time token with which a host registers, good for 10 minutes.
-    Bootstrap {
-        /// The vault.
-        #[arg(long)]
-        vault: VaultId,
-        /// The machine's name; left out: its host name.
-        #[arg(long)]
-        name: Option<String>,
-    },
+    /// Prints the command with which a host begins, good once and for 10 minutes.
+    Bootstrap(Bootstrap),
     /// Approves a machine, or the fleet of a Machine object.
     Approve {
         /// Its id.
@@ -313,39 +299,11 @@ pub enum Machine {
     List,
 }
 
-/// Accounts.
-#[derive(Debug, Subcommand)]
-pub enum Account {
-    /// Refuses everything to the machines of its vaults, for good.
-    Ban {
-        /// Its e-mail address.
-        email: String,
-    },
-    /// Refuses everything to the machines of its vaults, until its owner is known.
-    Unverify {
-        /// Its e-mail address.
-        email: String,
-    },
-    /// Lists the accounts.
-    List,
-    /// Refuses everything to the machines of its vaults, until it is activated.
-    Suspend {
-        /// Its e-mail address.
-        email: String,
-    },
-    /// Ends a suspension or a ban, or says that the owner is known.
-    Activate {
-        /// Its e-mail address.
-        email: String,
-    },
-}
-
 impl Command {
     /// Reads the files that the command names, here where the person is who may read them.
     pub fn into_request(self) -> anyhow::Result<Request> {
         Ok(match self {
-            Self::Vault(Vault::Create { name, owner }) => Request::VaultCreate { name, owner },
-            Self::Vault(Vault::List) => Request::VaultList,
+            Self::Vault(it) => Request::Vault(it),
             Self::Cluster(Cluster::Trust { vault, name, issuer, jwks_file, subject }) => {
                 let jwks = std::fs::read_to_string(&jwks_file)
                     .with_context(|| format!("cannot read the cluster's keys from {}", jwks_file.display()))?;
@@ -356,7 +314,7 @@ impl Command {
             Self::Agent(Agent::Approve { id }) => Request::AgentApprove { id },
             Self::Agent(Agent::Revoke { id }) => Request::AgentRevoke { id },
             Self::Agent(Agent::List) => Request::AgentList,
-            Self::Machine(Machine::Bootstrap { vault, name }) => Request::MachineBootstrap { vault, name },
+            Self::Machine(Machine::Bootstrap(it)) => Request::MachineBootstrap(it),
             Self::Machine(Machine::Approve { id }) => Request::MachineApprove { id },
             Self::Machine(Machine::Revoke { id }) => Request::MachineRevoke { id },
             Self::Machine(Machine::List) => Request::MachineList,
@@ -387,18 +345,9 @@ impl Command {
                 archive: it.archive.as_deref().map(absolute).transpose()?,
             },
             Self::Activity { from, to } => Request::Activity { from, to },
-            Self::Account(Account::Suspend { email }) => {
-                Request::AccountStanding { email, standing: Standing::Suspended }
-            }
-            Self::Account(Account::Activate { email }) => {
-                Request::AccountStanding { email, standing: Standing::Active }
-            }
-            Self::Account(Account::Ban { email }) => Request::AccountStanding { email, standing: Standing::Banned },
-            Self::Account(Account::Unverify { email }) => {
-                Request::AccountStanding { email, standing: Standing::PendingVerification }
-            }
-            Self::Account(Account::List) => Request::AccountList,
-            Self::Unlock { ip, machine } => Request::Unlock { ip, machine },
+            Self::Account(it) => Request::Account(it.into_request()?),
+            Self::Member(it) => Request::Member(it),
+            Self::Unlock { ip, machine, account } => Request::Unlock { ip, machine, account },
             Self::RotateRootKey { new_root_key_file, new_root_key_command } => Request::RotateRootKey {
                 // The server stands elsewhere.
                 file: new_root_key_file

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::audit::{export, query, verify};
 use super::{
-    Answer, Request, alert, allowlist, application, audit, backup, canary, co_sign, enrolment_token, explain, grant,
-    keys, listing, policy, project, sealing_key, secret, webhook,
+    Answer, Request, account, alert, allowlist, application, audit, backup, bootstrap, canary, co_sign,
+    enrolment_token, explain, grant, keys, listing, member, policy, project, sealing_key, secret, vault, webhook,
 };
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
@@ -16,7 +16,7 @@ use crate::clock::{Clock, DatabaseClock, SystemClock};
 use crate::decision::{Context, Decided};
 use crate::engine::{DataPlace, Engine, Options};
 use crate::refusal::Refusal;
-use crate::usecase::admin::{account, adopt, agent, cluster, machine, vault};
+use crate::usecase::admin::{adopt, agent, cluster, machine};
 use crate::usecase::steps::{Steps, answer};
 use crate::writer::ChangeRequest;
 
@@ -52,9 +52,13 @@ pub(crate) async fn execute(desk: Desk<'_>, request: Request) -> Result<Answer, 
 async fn dispatch(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
     match request {
         Request::Secret(it) => secret::execute(desk, it).await,
+        Request::Account(it) => account::execute(desk, it).await,
+        Request::Vault(it) => vault::execute(desk, it).await,
+        Request::Member(it) => member::execute(desk, it).await,
         Request::Project(it) => project::execute(desk, it).await,
         Request::Application(it) => application::execute(desk, it).await,
         Request::Grant(it) => grant::execute(desk, it).await,
+        Request::MachineBootstrap(it) => bootstrap::execute(desk, it).await,
         Request::Policy(it) => policy::execute(desk, it).await,
         Request::CoSignList => Ok(co_sign::list(desk)),
         Request::Explain(it) => explain::answer(desk, &it),
@@ -80,11 +84,6 @@ pub(crate) fn while_sealed(request: &Request, missing: String) -> Result<Answer,
 async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
     let state = |list: fn(&crate::live::World) -> Answer| list(&desk.app.live.read());
     Ok(match request {
-        Request::VaultCreate { name, owner } => {
-            let id = through(desk, "vault create", move |it| vault::create(it, &name, &owner)).await?;
-            Answer::new(json!({ "vaultId": id }), id.to_string())
-        }
-        Request::VaultList => state(listing::vaults),
         Request::ClusterTrust { vault, name, issuer, jwks, subject } => {
             let done = format!("cluster {name} is trusted: its operator logs in as {subject}");
             let trust = cluster::Trust { vault, name, issuer, jwks, subject };
@@ -106,9 +105,6 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
             Answer::done(done)
         }
         Request::AgentList => state(listing::agents),
-        Request::MachineBootstrap { vault, name } => {
-            Answer::token(through(desk, "machine bootstrap", move |it| machine::bootstrap(it, &vault, name)).await?)
-        }
         Request::MachineApprove { id } => {
             let done = format!("{id} is approved");
             through(desk, "machine approve", move |it| machine::approve(it, &id)).await?;
@@ -126,24 +122,22 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
             through(desk, what, move |it| machine::set_enabled(it, &id, enabled)).await?;
             Answer::done(done)
         }
-        Request::AccountList => state(listing::accounts),
         Request::Adopt { cluster, namespace, uid } => {
             let adopted =
                 through(desk, "adopt", move |it| adopt::adopt(it, &cluster, namespace.as_deref(), uid.as_deref()))
                     .await?;
             Answer::new(json!({ "adopted": adopted }), format!("adopted: {adopted}"))
         }
-        Request::AccountStanding { email, standing } => {
-            let done = format!("account {email}: {standing:?}");
-            through(desk, "account", move |it| account::set_standing(it, &email, standing)).await?;
-            Answer::done(done)
-        }
-        Request::Unlock { ip, machine } => unlock(desk, ip, machine).await?,
+        Request::Unlock { ip, machine, account } => unlock(desk, ip, machine, account).await?,
         Request::Audit { .. }
         | Request::Secret(_)
+        | Request::Account(_)
+        | Request::Vault(_)
+        | Request::Member(_)
         | Request::Project(_)
         | Request::Application(_)
         | Request::Grant(_)
+        | Request::MachineBootstrap(_)
         | Request::Policy(_)
         | Request::CoSignList
         | Request::Explain(_)
@@ -171,14 +165,17 @@ async fn unlock(
     desk: Desk<'_>,
     ip: Option<std::net::IpAddr>,
     machine: Option<sikkerkey_protocol::id::MachineId>,
+    account: Option<String>,
 ) -> Result<Answer, Refusal> {
     if !desk.serves {
         return Ok(Answer::done("no server runs here, and locks end with the server: nothing is locked"));
     }
     let lockout = &desk.app.lockout;
-    let lifted =
-        ip.map_or(0, |it| lockout.lift_address(it)) + machine.as_ref().map_or(0, |it| lockout.lift_signer(it.as_str()));
-    let whom = ip.map(|it| it.to_string()).into_iter().chain(machine.as_ref().map(ToString::to_string));
+    let people = &desk.app.people;
+    let lifted = ip.map_or(0, |it| lockout.lift_address(it) + people.lift_address(it))
+        + machine.as_ref().map_or(0, |it| lockout.lift_signer(it.as_str()))
+        + account.as_ref().map_or(0, |it| people.lift_account(it));
+    let whom = ip.map(|it| it.to_string()).into_iter().chain(machine.as_ref().map(ToString::to_string)).chain(account);
     let detail = format!("{}: {lifted} locks lifted", whom.collect::<Vec<_>>().join(" "));
     let text = detail.clone();
     through(desk, "unlock", move |_| {

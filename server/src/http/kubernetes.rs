@@ -1,6 +1,7 @@
 //! The operator's routes, and those with which agents and machines begin.
 
 mod audit;
+mod bootstrap;
 
 use sikkerkey_protocol::enrolment::Register;
 use sikkerkey_protocol::kubernetes::{
@@ -34,6 +35,7 @@ pub fn routes() -> Vec<Route> {
         agent::call::<GonePods>(pods::gone),
         agent::call::<ExplainRead>(explain::explain),
         audit::route(),
+        bootstrap::route(),
     ]
 }
 

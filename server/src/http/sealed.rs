@@ -11,8 +11,9 @@ use axum::response::{IntoResponse, Response};
 use sikkerkey_protocol::error_body::ErrorCode;
 use tower_service::Service as _;
 
-use super::refusal;
+use super::{bootstrap, refusal};
 use crate::app::App;
+use crate::refusal::{Refusal, RefusalKind};
 
 /// When a client is told to come again, in seconds.
 const RETRY_SECONDS: u64 = 5;
@@ -69,12 +70,19 @@ impl Door {
         if path == "/healthz" {
             return "ok\n".into_response();
         }
+        let sealed = "the server is sealed until it has its root key: try again later";
+        let refusal =
+            Refusal { retry_after_seconds: Some(RETRY_SECONDS), ..Refusal::new(RefusalKind::Unavailable, sealed) };
+        // It is piped into a shell.
+        if let Some(script) = bootstrap::not_yet(path, &refusal) {
+            return script;
+        }
         // What is missing is told to whoever watches the server, and no client; SDK routes carry nothing but the text.
         let (text, code) = if path == "/readyz" {
             (self.text(), None)
         } else {
             let code = path.starts_with("/v1/ai/").then_some(ErrorCode::Sealed);
-            ("the server is sealed until it has its root key: try again later".to_owned(), code)
+            (sealed.to_owned(), code)
         };
         let mut response = refusal::body(StatusCode::SERVICE_UNAVAILABLE, text, code);
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));

@@ -97,6 +97,11 @@ pub fn source(app: &App, parts: &Parts) -> Source {
 
 /// Answers that the address is locked out.
 pub fn locked(app: &App, source: Source, lock: &Lock) -> Response {
+    lockout(app, source, lock).into_response()
+}
+
+/// Counts a request of an address that is locked out, and says so.
+pub fn lockout(app: &App, source: Source, lock: &Lock) -> Refusal {
     let now = app.clock.now();
     app.floods.count(ActivityKind::LockedOut, now, &source.address.to_string());
     let seconds = u64::try_from((lock.until.0 - now.0 + 999) / 1000).unwrap_or(1).max(1);
@@ -106,7 +111,7 @@ pub fn locked(app: &App, source: Source, lock: &Lock) -> Response {
     )
     .denial(DenialReason::LockedOut);
     refusal.retry_after_seconds = Some(seconds);
-    refusal.into_response()
+    refusal
 }
 
 /// Counts and answers a request that no route understands.
@@ -118,12 +123,17 @@ pub fn malformed(app: &App, source: Source, refusal: Refusal) -> Response {
 /// Audits a refusal and answers it. Beyond a few a minute from one address it is counted instead, so that nobody grows
 /// the disk without having signed anything.
 pub async fn refuse(app: &App, source: Source, actor: Actor, refusal: Refusal) -> Response {
+    refused(app, source, actor, refusal).await.into_response()
+}
+
+/// [`refuse`], before it is answered.
+pub async fn refused(app: &App, source: Source, actor: Actor, refusal: Refusal) -> Refusal {
     let now = app.clock.now();
     if app.lockout.may_audit(now, source.address) {
-        audit_refusal(app, source, actor, refusal).await.into_response()
+        audit_refusal(app, source, actor, refusal).await
     } else {
         app.floods.count(ActivityKind::Unauthenticated, now, &source.address.to_string());
-        refusal.into_response()
+        refusal
     }
 }
 

@@ -23,11 +23,13 @@ pub enum ActivityKind {
     Overloaded,
     /// Public sealing keys that were fetched.
     SealingKey,
+    /// Scripts with which hosts begin that were fetched.
+    BootstrapScript,
 }
 
 impl ActivityKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::List,
         Self::Poll,
         Self::Sync,
@@ -37,6 +39,7 @@ impl ActivityKind {
         Self::Overloaded,
         Self::Malformed,
         Self::SealingKey,
+        Self::BootstrapScript,
     ];
 
     /// The kind of that name.
@@ -56,6 +59,7 @@ impl ActivityKind {
             Self::RateLimited => "rate_limited",
             Self::Overloaded => "overloaded",
             Self::SealingKey => "sealing_key",
+            Self::BootstrapScript => "bootstrap_script",
         }
     }
 }

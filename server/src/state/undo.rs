@@ -43,6 +43,9 @@ impl State {
             EntityKind::Webhook => self.webhooks.get(id).cloned().map(Entity::Webhook),
             EntityKind::WebhookProgress => self.webhook_progress.get(id).cloned().map(Entity::WebhookProgress),
             EntityKind::Alerts => self.alerts.get(&parsed(id)?).cloned().map(Entity::Alerts),
+            EntityKind::Credential => self.credentials.get(id).cloned().map(Entity::Credential),
+            EntityKind::Session => self.sessions.get(id).cloned().map(Entity::Session),
+            EntityKind::Member => self.vault_members.get(id).cloned().map(Entity::Member),
         }
     }
 

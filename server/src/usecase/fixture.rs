@@ -128,8 +128,8 @@ impl Bench {
         let decision = decide(&self.context())?;
         // What is only forgotten, because it has ended by itself, needs no row; everything else does.
         let forgets = |kind| {
-            use EntityKind::{Agent, EnrolmentToken, GonePod, SpentLogin, Token};
-            matches!(kind, Token | SpentLogin | Agent | GonePod | EnrolmentToken)
+            use EntityKind::{Agent, EnrolmentToken, GonePod, Session, SpentLogin, Token};
+            matches!(kind, Token | SpentLogin | Agent | GonePod | EnrolmentToken | Session)
         };
         // How far a webhook was told is no news to anybody either.
         let notes = |it: &Change| matches!(it, Change::Put(entity) if matches!(**entity, Entity::WebhookProgress(_)));
@@ -201,7 +201,7 @@ impl Bench {
         let key = key(n);
         let public_key = key.public_key();
         let proof = Some(key.sign(&possession(Purpose::Register, token, &public_key)));
-        let request = Register { token: SecretText::new(token.into()), public_key, proof, hostname: None };
+        let request = Register { token: SecretText::new(token.into()), public_key, proof, hostname: None, os: None };
         self.run(|it| super::register::register(it, source(), request))
     }
 

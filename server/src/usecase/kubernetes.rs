@@ -6,6 +6,7 @@
 //! without a person's word.
 
 pub mod audit;
+pub mod bootstrap;
 pub mod delete;
 pub mod explain;
 pub mod grant;

@@ -1,8 +1,9 @@
 //! A one-time token becomes a machine.
 
+mod host;
+
 use sikkerkey_protocol::canonical::{Purpose, possession, sha256_hex};
 use sikkerkey_protocol::enrolment::{Register, Registered};
-use sikkerkey_protocol::id::FleetId;
 use sikkerkey_protocol::key::PublicKey;
 use sikkerkey_protocol::kubernetes::Approval;
 
@@ -16,11 +17,11 @@ use crate::audit::entry::{Action, Actor, Entry};
 use crate::decision::{Context, Decided};
 use crate::model::Entity;
 use crate::model::fleet::FleetSubject;
-use crate::model::machine::{Machine, PodOf};
-use crate::model::token::{Token, TokenPurpose, Used};
+use crate::model::machine::Machine;
+use crate::model::token::{Token, TokenPurpose, Used, Voucher};
 use crate::refusal::{Refusal, RefusalKind};
 
-const MAX_NAME: usize = 255;
+const REVOKED_SINCE: &str = "the token was used, and its machine is revoked since: ask for a new one";
 
 /// Registers a machine. The same token with the same key gives the same answer for as long as the token would have been
 /// good: an answer that was lost on its way locks nobody out.
@@ -41,26 +42,44 @@ pub fn register(context: &Context<'_>, source: Source, request: Register) -> Dec
         })?;
     }
     match &token.purpose {
-        TokenPurpose::Pod { fleet, pod, public_key } => {
-            if *public_key != request.public_key {
-                return Err(unauthenticated("the voucher is for another key: attest the key that registers"));
-            }
-            if request.proof.is_none() {
-                return Err(unauthenticated("a voucher needs a proof of possession of its key"));
-            }
+        TokenPurpose::Pod(voucher) => {
+            require_own_voucher(&voucher.public_key, &request)?;
+            // One that an earlier release spent.
             match again(context, token, &request.public_key)? {
                 Some(registered) => Ok(answer(move |_| registered)),
-                None => pod_registers(context, source, token, fleet, pod),
+                None => pod_registers(context, source, token, voucher),
             }
         }
-        TokenPurpose::Host { name } => match again(context, token, &request.public_key)? {
-            Some(registered) => Ok(answer(move |_| registered)),
-            None => host_registers(context, source, token, name.as_ref(), &request),
-        },
+        TokenPurpose::Host { name, fleet, lifetime_seconds } => {
+            if let Some(registered) = again(context, token, &request.public_key)? {
+                return Ok(answer(move |_| registered));
+            }
+            let wanted = host::Wanted { name: name.as_ref(), fleet: fleet.as_ref(), lifetime: *lifetime_seconds };
+            host::registers(context, source, token, &wanted, &request)
+        }
+        TokenPurpose::SpentByPod { machine } => {
+            let Some(machine) = context.state.machines.get(machine) else {
+                return Err(unauthenticated(REVOKED_SINCE));
+            };
+            require_own_voucher(&machine.public_key, &request)?;
+            let registered = registered(context, machine);
+            Ok(answer(move |_| registered))
+        }
         TokenPurpose::Agent { .. } => {
             Err(unauthenticated("the token is for an agent: register it at /v1/ai-bootstrap/register"))
         }
     }
+}
+
+/// A voucher is worth something to the key that it was issued for, and only with a proof of that.
+fn require_own_voucher(key: &PublicKey, request: &Register) -> Result<(), Refusal> {
+    if *key != request.public_key {
+        return Err(unauthenticated("the voucher is for another key: attest the key that registers"));
+    }
+    if request.proof.is_none() {
+        return Err(unauthenticated("a voucher needs a proof of possession of its key"));
+    }
+    Ok(())
 }
 
 /// What was answered before, when the token was used by the same key.
@@ -75,20 +94,12 @@ fn again(context: &Context<'_>, token: &Token, key: &PublicKey) -> Result<Option
         .filter(|it| context.state.machines.get(&it.machine_id).is_some_and(|machine| machine.public_key == *key));
     match held {
         Some(registered) => Ok(Some(registered.clone())),
-        None => Err(unauthenticated("the token was used, and its machine is revoked since: ask for a new one")),
+        None => Err(unauthenticated(REVOKED_SINCE)),
     }
 }
 
-fn pod_registers(
-    context: &Context<'_>,
-    source: Source,
-    token: &Token,
-    fleet: &FleetId,
-    pod: &PodOf,
-) -> Decided<Registered> {
-    let TokenPurpose::Pod { public_key, .. } = &token.purpose else {
-        return Err(unauthenticated("the token is not a voucher"));
-    };
+fn pod_registers(context: &Context<'_>, source: Source, token: &Token, voucher: &Voucher) -> Decided<Registered> {
+    let Voucher { fleet, pod, public_key } = voucher;
     let Some(fleet) = context.state.fleets.get(fleet) else {
         return Err(unauthenticated("the Machine that the voucher is for is gone: apply it again, and attest again"));
     };
@@ -135,85 +146,34 @@ fn pod_registers(
     Ok(finish(context, token, machine, steps))
 }
 
-fn host_registers(
-    context: &Context<'_>,
-    source: Source,
-    token: &Token,
-    name: Option<&String>,
-    request: &Register,
-) -> Decided<Registered> {
-    let plain = |text: &&String| {
-        !text.is_empty() && text.len() <= MAX_NAME && text.chars().all(|it| !it.is_control() && it != '\u{202e}')
-    };
-    let hostname = request.hostname.as_ref().filter(plain).cloned();
-    let Some(name) = name.or(hostname.as_ref()).cloned() else {
-        let text = "hostname must be from 1 to 255 printable characters: the token names no machine";
-        return Err(Refusal::new(RefusalKind::Invalid, text));
-    };
-    require_free_name(context, token, &name)?;
-    require_unused(context.state, &request.public_key)?;
-    let machine = Machine {
-        id: fresh_uuid(context)?,
-        vault: token.vault.clone(),
-        name,
-        public_key: request.public_key,
-        approval: Approval::Pending,
-        enabled: true,
-        expires_at: None,
-        created_at: context.now,
-        fleet: None,
-        pod: None,
-        hostname,
-        enrolled_by: None,
-        approved_by_person: false,
-        host: None,
-    };
-    let mut steps = Steps::default();
-    steps.audit.push(Entry {
-        vault: Some(machine.vault.clone()),
-        machine: Some(machine.id.clone()),
-        source_ip: Some(source.address),
-        detail: format!("{}, waits for approval, key {}", describe(&machine), machine.public_key.fingerprint()),
-        ..Entry::new(Action::MachineRegister, Actor::Machine(machine.id.clone()))
-    });
-    Ok(finish(context, token, machine, steps))
-}
-
-/// Two hosts of one name could not be told apart by those who approve and revoke.
-fn require_free_name(context: &Context<'_>, token: &Token, name: &str) -> Result<(), Refusal> {
-    // Ephemeral machines come and go under whatever name they have: nobody approves one.
-    let same = |it: &&std::sync::Arc<Machine>| {
-        it.vault == token.vault && it.pod.is_none() && it.enrolled_by.is_none() && it.name == name
-    };
-    match context.state.machines.values().find(same) {
-        None => Ok(()),
-        Some(held) => {
-            let text = format!(
-                "the vault has a machine {name} already: revoke it first with sikkerkey-server admin machine revoke {}, or choose another name",
-                held.id
-            );
-            Err(Refusal::new(RefusalKind::Conflict, text))
-        }
-    }
-}
-
 fn finish(
     context: &Context<'_>,
     token: &Token,
     machine: Machine,
     mut steps: Steps,
 ) -> crate::decision::Decision<Registered> {
-    let registered = Registered {
+    let registered = registered(context, &machine);
+    // Pods are many, and what the token says of one its machine says as well.
+    let spent = if machine.pod.is_some() {
+        Token { purpose: TokenPurpose::SpentByPod { machine: machine.id.clone() }, ..token.clone() }
+    } else {
+        let used = Used { public_key: machine.public_key, registered: Some(registered.clone()) };
+        Token { used: Some(Box::new(used)), ..token.clone() }
+    };
+    steps.put(Entity::Machine(machine));
+    steps.put(Entity::Token(spent));
+    steps.decide(move |_| registered)
+}
+
+/// What a machine that has just registered is answered.
+fn registered(context: &Context<'_>, machine: &Machine) -> Registered {
+    Registered {
         machine_id: machine.id.clone(),
         machine_name: machine.name.clone(),
         vault_id: machine.vault.clone(),
         api_url: context.public_url.to_owned(),
         expires_at: machine.expires_at.map_or(0, |it| it.0),
-    };
-    let used = Used { public_key: machine.public_key, registered: Some(registered.clone()) };
-    steps.put(Entity::Machine(machine));
-    steps.put(Entity::Token(Token { used: Some(used), ..token.clone() }));
-    steps.decide(move |_| registered)
+    }
 }
 
 fn unauthenticated(text: &str) -> Refusal {

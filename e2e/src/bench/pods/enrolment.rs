@@ -186,6 +186,7 @@ impl OnePod {
             proof: Some(prove(Purpose::Register, attested.voucher.expose())),
             token: attested.voucher,
             hostname: None,
+            os: None,
         };
         let registered = peer.call(&register, None).await?;
         let mut holdings = Holdings::default();

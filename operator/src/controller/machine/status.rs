@@ -107,15 +107,16 @@ fn ready(
         _ if is_host && state.machine_id.is_none() => Some(Verdict::fails(
             Reason::AwaitingBootstrap,
             format!(
-                "No host has enrolled yet: sikkerkey-server admin machine bootstrap --vault VAULT --name {name} prints a \
-                 one-time token for it, good for 10 minutes. Then set spec.host.publicKey to the key it registered."
+                "No host has enrolled yet: kubectl sikkerkey bootstrap {name} prints a command for it, good for 10 minutes."
             ),
         )),
         Approval::Pending => Some(Verdict::fails(
             Reason::AwaitingApproval,
             match &state.fingerprint {
                 Some(fingerprint) if is_host => format!(
-                    "Key {fingerprint} waits for approval: compare it on the host, then set spec.host.publicKey to that key."
+                    "Key {fingerprint} waits for approval: compare it on the host, then set spec.host.publicKey to that key, or \
+                     sikkerkey-server admin machine approve {}.",
+                    state.machine_id.as_deref().unwrap_or("ID")
                 ),
                 _ if is_host => "The host waits for approval: set spec.host.publicKey to its key.".to_owned(),
                 _ => format!(

@@ -322,14 +322,14 @@ fn a_secret_and_a_grant_are_told_what_the_policy_that_is_there_makes_of_them() {
 #[test]
 fn a_key_with_our_prefix_that_means_nothing_is_refused() {
     let mut machine = object("Machine", json!({"host": {}}));
-    machine["metadata"]["annotations"] = json!({"sikkerkey.com/bootstrap": "h,t", "example.com/x": "y"});
+    machine["metadata"]["annotations"] = json!({"example.com/x": "y"});
     assert_eq!(verdict_at("Machine", &machine, None), Ok(vec![]));
     machine["metadata"]["labels"] = json!({"sikkerkey.com/machine": "x"});
     let refusal = verdict_at("Machine", &machine, None).unwrap_err();
     assert_eq!(refusal.0, "UnknownAnnotation");
     assert!(refusal.1.starts_with("sikkerkey.com/machine has no meaning on a Machine"), "{}", refusal.1);
     let mut secret = object("Secret", json!({"source": {"external": {}}}));
-    secret["metadata"]["annotations"] = json!({"sikkerkey.com/bootstrap": "h,t"});
+    secret["metadata"]["annotations"] = json!({"sikkerkey.com/note": "x"});
     assert_eq!(verdict_at("Secret", &secret, None).unwrap_err().0, "UnknownAnnotation");
 }
 

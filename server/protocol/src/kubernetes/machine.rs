@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ObjectMeta;
+use super::{ObjectIdentity, ObjectMeta};
 use crate::Call;
 use crate::key::PublicKey;
 use crate::sync::Delivery;
@@ -85,4 +85,39 @@ pub struct MachineState {
 impl Call for ApplyMachine {
     const PATH: &'static str = "/v1/ai/kubernetes/machines/apply";
     type Answer = MachineState;
+}
+
+/// Makes a one-time token known with which the host of a `Machine` registers. The token itself stays with the person who
+/// asks: only its hash comes here. Good for ten minutes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct BootstrapHost {
+    /// Which `Machine`; it has to be for a host.
+    pub machine: ObjectIdentity,
+    /// Lower-case hex of the SHA-256 of the token, whose text is 64 lower-case hex digits.
+    pub token_hash: String,
+    /// Who asks, for the audit.
+    pub asked_by: String,
+}
+
+/// What the command for the host needs besides the token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct HostBootstrap {
+    /// The server's public origin, without a trailing slash.
+    pub url: String,
+    /// The authority that hosts need to be told of in order to trust it, in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
+    /// When the token ends, in Unix milliseconds.
+    pub expires_at: i64,
+    /// Whether the object names the key that the host has to have.
+    pub is_pinned: bool,
+}
+
+impl Call for BootstrapHost {
+    const PATH: &'static str = "/v1/ai/kubernetes/machines/bootstrap";
+    type Answer = HostBootstrap;
 }

@@ -1,10 +1,12 @@
 //! Machines and fleets.
 
+use std::fmt::Write as _;
+
 use sikkerkey_protocol::id::{FleetId, MachineId, VaultId};
 use sikkerkey_protocol::kubernetes::Approval;
 use sikkerkey_protocol::secret_text::SecretText;
 
-use super::{TOKEN_SECONDS, by_person, check_name, conflict, find_vault, not_found};
+use super::{TOKEN_SECONDS, by_person, check_name, conflict, find_vault, invalid, not_found};
 use crate::audit::entry::Action;
 use crate::decision::{Context, Decided};
 use crate::model::Entity;
@@ -40,8 +42,33 @@ pub fn set_enabled(context: &Context<'_>, id: &MachineId, enabled: bool) -> Deci
     Ok(steps.decide(|_| ()))
 }
 
+/// How long a temporary machine may be let in for, in seconds: from an hour to 12 months.
+const TEMPORARY: std::ops::RangeInclusive<u64> = 3600..=366 * 24 * 3600;
+
 /// Makes a one-time token with which a host registers. A person approves its key afterwards.
 pub fn bootstrap(context: &Context<'_>, vault: &VaultId, name: Option<String>) -> Decided<(SecretText, Millis)> {
+    host_token(context, vault, name, None)
+}
+
+/// The same for a machine that is let in for a time only, which begins when it is approved.
+pub fn bootstrap_temporary(
+    context: &Context<'_>,
+    vault: &VaultId,
+    name: Option<String>,
+    lifetime_seconds: u64,
+) -> Decided<(SecretText, Millis)> {
+    if !TEMPORARY.contains(&lifetime_seconds) {
+        return Err(invalid("a temporary machine lasts from 1 hour to 12 months (366d)".to_owned()));
+    }
+    host_token(context, vault, name, Some(lifetime_seconds))
+}
+
+fn host_token(
+    context: &Context<'_>,
+    vault: &VaultId,
+    name: Option<String>,
+    lifetime_seconds: Option<u64>,
+) -> Decided<(SecretText, Millis)> {
     find_vault(context, vault)?;
     if let Some(name) = &name {
         check_name("the name", name)?;
@@ -49,9 +76,13 @@ pub fn bootstrap(context: &Context<'_>, vault: &VaultId, name: Option<String>) -
     let (text, hash) = fresh_token("", context);
     let expires_at = context.now.plus_seconds(TOKEN_SECONDS);
     let mut steps = Steps::default();
-    let detail = format!("for machine {}", name.as_deref().unwrap_or("(its host name)"));
+    let mut detail = format!("for machine {}", name.as_deref().unwrap_or("(its host name)"));
+    if let Some(seconds) = lifetime_seconds {
+        // Writing to a String does not fail.
+        let _ = write!(detail, ", temporary, for {seconds} s");
+    }
     steps.audit.push(by_person(Action::BootstrapTokenCreate, Some(vault), detail));
-    let purpose = TokenPurpose::Host { name };
+    let purpose = TokenPurpose::Host { name, fleet: None, lifetime_seconds };
     steps.put(Entity::Token(Token { hash, vault: vault.clone(), expires_at, purpose, used: None, in_order: true }));
     Ok(steps.decide(move |_| (text, expires_at)))
 }

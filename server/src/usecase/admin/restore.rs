@@ -11,6 +11,7 @@ use super::by_person;
 use crate::audit::entry::Action;
 use crate::model::agent::Agent;
 use crate::model::cluster::Cluster;
+use crate::model::credential::Credential;
 use crate::model::machine::{Grantee, Machine};
 use crate::model::membership::Membership;
 use crate::model::policy::Policy;
@@ -72,6 +73,13 @@ pub fn begin(it: &Reopened<'_>, file: &str) -> Beginning<Outcome> {
     for secret in state.secrets.values().filter(|it| !it.held && is_limited(state, it)) {
         steps.put(Entity::Secret(Secret { held: true, ..secret.clone() }));
         outcome.secrets_held += 1;
+    }
+    // Who was logged out since is logged out, and a recovery code that was used since is used.
+    for session in state.sessions.keys() {
+        steps.remove(EntityKind::Session, session);
+    }
+    for credential in state.credentials.values().filter(|it| !it.recovery_codes.is_empty()) {
+        steps.put(Entity::Credential(Credential { recovery_codes: Vec::new(), ..credential.clone() }));
     }
     // Who approved may have been revoked since, and what was approved may be others' business now.
     for key in state.co_signs.keys() {

@@ -74,8 +74,8 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
         steps.audit.push(scope.entry(Action::FleetApply, Some(&fleet.project), detail));
         steps.put(Entity::Fleet(fleet.clone()));
     }
-    if let FleetSubject::Host { public_key: Some(key), lifetime_seconds } = &fleet.subject {
-        pin(&scope, &fleet, *key, *lifetime_seconds, &mut steps)?;
+    if let FleetSubject::Host { public_key: Some(key), .. } = &fleet.subject {
+        pin(&scope, old, &fleet, *key, &mut steps)?;
     }
     Ok(steps.decide(move |context| standing::of_machine(context, &fleet)))
 }
@@ -126,12 +126,12 @@ fn subject(subject: &Subject) -> Result<FleetSubject, Refusal> {
     })
 }
 
-/// What a person decided stays decided; otherwise the object says whether a person is asked.
+/// What a person decided stays decided; otherwise the object says whether a person is asked. Of a host, a person is asked
+/// about each key.
 fn approval(request: &ApplyMachine, old: Option<&Fleet>) -> Approval {
-    let pinned = matches!(request.subject, Subject::Host { public_key: Some(_), .. });
     match old.map(|it| it.approval) {
         Some(Approval::Denied) => Approval::Denied,
-        _ if pinned => Approval::Approved,
+        _ if matches!(request.subject, Subject::Host { .. }) => Approval::Approved,
         Some(Approval::Approved) => Approval::Approved,
         _ if request.manual_approval => Approval::Pending,
         _ => Approval::Approved,
@@ -141,12 +141,19 @@ fn approval(request: &ApplyMachine, old: Option<&Fleet>) -> Approval {
 /// A host whose key stands in its object is a machine at once, and no other key is.
 fn pin(
     scope: &Scope<'_>,
+    old: Option<&Fleet>,
     fleet: &Fleet,
     key: PublicKey,
-    lifetime: Option<u64>,
     steps: &mut Steps,
 ) -> Result<(), Refusal> {
     let state = scope.context.state;
+    let lifetime = match &fleet.subject {
+        FleetSubject::Host { lifetime_seconds, .. } => *lifetime_seconds,
+        FleetSubject::Workload { .. } => None,
+    };
+    // A key that its object has named all the time may wait for a person since: after a restore.
+    let named = |it: &Fleet| matches!(&it.subject, FleetSubject::Host { public_key: Some(it), .. } if *it == key);
+    let is_news = !old.is_some_and(named);
     let waiting = match key_owner(state, &key) {
         None => None,
         Some(KeyOwner::Fleet(id)) if id == fleet.id => None,
@@ -170,7 +177,7 @@ fn pin(
     let machine = match waiting {
         Some(held) => Machine {
             name: fleet.managed.object.key.to_string(),
-            approval: if held.fleet.is_some() { held.approval } else { Approval::Approved },
+            approval: if is_news { Approval::Approved } else { held.approval },
             expires_at: lifetime.map(|it| held.created_at.plus_seconds(it)),
             fleet: Some(fleet.id.clone()),
             // A person who approves it afterwards, by its id, vouches for it; its key in an object does not.
@@ -210,6 +217,9 @@ fn taken() -> Refusal {
 
 fn describe(fleet: &Fleet) -> String {
     let approval = match fleet.approval {
+        Approval::Approved if matches!(fleet.subject, FleetSubject::Host { public_key: None, .. }) => {
+            "a person approves its key"
+        }
         Approval::Approved => "approved",
         Approval::Pending => "waits for approval",
         Approval::Denied => "denied",

@@ -1,7 +1,9 @@
 //! How the objects stand: what the operator copies into their status.
 
 use sikkerkey_protocol::denial::DenialReason;
-use sikkerkey_protocol::kubernetes::{Awaited, GrantState, MachineState, PolicyState, SecretState, Usage, WindowState};
+use sikkerkey_protocol::kubernetes::{
+    Approval, Awaited, GrantState, MachineState, PolicyState, SecretState, Usage, WindowState,
+};
 
 use crate::decision::Context;
 use crate::ledger::Holding;
@@ -27,9 +29,17 @@ pub(super) fn of_machine(context: &Context<'_>, fleet: &Fleet) -> MachineState {
         .filter(|it| state.grants_for(&who, &it.id).any(|grant| is_in_force(grant, now)))
         .count();
     let machines: Vec<_> = state.machines_in(&fleet.id).collect();
+    // A key that waits is what somebody has to look at; the one before it goes on meanwhile.
     let host = match fleet.subject {
-        FleetSubject::Host { .. } => machines.first(),
+        FleetSubject::Host { .. } => machines.iter().max_by_key(|it| (it.approval == Approval::Pending, it.created_at)),
         FleetSubject::Workload { .. } => None,
+    };
+    let approval = match (&fleet.subject, host) {
+        (FleetSubject::Host { .. }, Some(host)) if fleet.approval == Approval::Approved => host.approval,
+        (FleetSubject::Host { public_key: None, .. }, None) if fleet.approval == Approval::Approved => {
+            Approval::Pending
+        }
+        _ => fleet.approval,
     };
     let machine_id = match fleet.subject {
         FleetSubject::Workload { .. } => Some(fleet.id.to_string()),
@@ -37,7 +47,7 @@ pub(super) fn of_machine(context: &Context<'_>, fleet: &Fleet) -> MachineState {
     };
     MachineState {
         machine_id,
-        approval: fleet.approval,
+        approval,
         suspended: fleet.suspended,
         alive: count(machines.iter().filter(|it| it.is_live(now))),
         granted_secrets: u32::try_from(granted).unwrap_or(u32::MAX),

@@ -1,6 +1,7 @@
 mod applying;
 mod deleting;
 mod grants;
+mod hosts;
 mod login;
 mod machines;
 mod pods;

@@ -28,6 +28,7 @@ fn host(token: &SecretText, n: u8, hostname: Option<&str>) -> Register {
         public_key: key(n).public_key(),
         proof: None,
         hostname: hostname.map(str::to_owned),
+        os: Some("Linux 6.1 x86_64".into()),
     }
 }
 
@@ -85,7 +86,7 @@ fn a_voucher_is_worth_nothing_without_its_key() {
     let voucher = bench.voucher(pod("pod-1"), 1).unwrap().voucher;
     let token = voucher.expose();
     let public_key = key(1).public_key();
-    let with = |proof| Register { token: SecretText::new(token.into()), public_key, proof, hostname: None };
+    let with = |proof| Register { token: SecretText::new(token.into()), public_key, proof, hostname: None, os: None };
     let none = bench.run(|it| register(it, source(), with(None)));
     refused_text(none, "a voucher needs a proof of possession of its key");
     let foreign = key(2).sign(&possession(Purpose::Register, token, &public_key));
@@ -140,16 +141,9 @@ fn a_host_waits_for_a_person_under_a_name_of_its_own() {
     assert_eq!((registered.machine_name.as_str(), registered.expires_at), ("nas", 0));
     assert_eq!(bench.machine(&registered).unwrap().approval, Approval::Pending);
 
-    let token = host_token(&mut bench, Some("nas"));
-    refused(
-        bench.run(|it| register(it, source(), host(&token, 2, None))),
-        RefusalKind::Conflict,
-        None,
-        &format!(
-            "the vault has a machine nas already: revoke it first with sikkerkey-server admin machine revoke {}, or choose another name",
-            registered.machine_id
-        ),
-    );
+    let first_contact = bench.machine(&registered).unwrap().host.clone().unwrap().first_contact.unwrap();
+    assert_eq!((first_contact.at, first_contact.address), (bench.now, source().address));
+    assert_eq!(first_contact.os.as_deref(), Some("Linux 6.1 x86_64"));
     let token = host_token(&mut bench, Some("nas2"));
     refused(
         bench.run(|it| register(it, source(), host(&token, 1, None))),
@@ -177,4 +171,46 @@ fn a_token_is_good_for_what_it_was_made_for() {
         bench.run(|it| register(it, source(), host(&SecretText::new("0".repeat(64)), 1, Some("nas")))),
         "the token is not known here, or ended some time ago: ask for a new one",
     );
+}
+
+#[test]
+fn a_host_that_begins_again_waits_and_the_one_before_it_goes_on_until_then() {
+    let mut bench = Bench::new();
+    let mut begins = |n: u8| {
+        let token = host_token(&mut bench, Some("nas"));
+        let registered = bench.run(|it| register(it, source(), host(&token, n, None))).unwrap();
+        if n == 1 {
+            bench.run(|it| machine::approve(it, registered.machine_id.as_str())).unwrap();
+        }
+        bench.now = bench.now.plus_seconds(1);
+        registered.machine_id
+    };
+    let [first, second, third] = [1, 2, 3].map(&mut begins);
+    let of = |id| bench.state.machines[id].clone();
+    let replaces = |id| of(id).host.as_ref().and_then(|it| it.replaces.clone());
+    assert_eq!((of(&first).approval, replaces(&first)), (Approval::Approved, None));
+    // The approved one, however many wait for its place.
+    assert_eq!((of(&second).approval, replaces(&second)), (Approval::Pending, Some(first.clone())));
+    assert_eq!((of(&third).approval, replaces(&third)), (Approval::Pending, Some(first.clone())));
+    assert!(bench.audit[0].detail.contains(&format!("waits for approval, in the place of machine {first}")));
+}
+
+#[test]
+fn a_temporary_machine_lasts_from_its_approval_on() {
+    let mut bench = Bench::new();
+    let vault = "vault_v".parse().unwrap();
+    for seconds in [3599, 366 * 86_400 + 1] {
+        refused(
+            bench.run(|it| machine::bootstrap_temporary(it, &vault, None, seconds)),
+            RefusalKind::Invalid,
+            None,
+            "a temporary machine lasts from 1 hour to 12 months (366d)",
+        );
+    }
+    let (token, _) = bench.run(|it| machine::bootstrap_temporary(it, &vault, None, 3600)).unwrap();
+    assert_eq!(bench.audit[0].detail, "for machine (its host name), temporary, for 3600 s");
+    let registered = bench.run(|it| register(it, source(), host(&token, 1, Some("guest")))).unwrap();
+    let machine = bench.machine(&registered).unwrap();
+    assert_eq!((machine.expires_at, registered.expires_at), (None, 0));
+    assert_eq!(machine.host.as_ref().unwrap().temporary.as_ref().unwrap().lifetime_seconds, 3600);
 }

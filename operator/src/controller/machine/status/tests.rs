@@ -64,15 +64,15 @@ fn ready_tells_how_the_server_stands_to_the_machine() {
             json!({"machineId": null, "approval": "Pending"}),
             ConditionStatus::False,
             "AwaitingBootstrap",
-            "No host has enrolled yet: sikkerkey-server admin machine bootstrap --vault VAULT --name web prints a one-time token \
-             for it, good for 10 minutes. Then set spec.host.publicKey to the key it registered.",
+            "No host has enrolled yet: kubectl sikkerkey bootstrap web prints a command for it, good for 10 minutes.",
         ),
         (
             &host,
             json!({"approval": "Pending", "fingerprint": "SHA256:ab"}),
             ConditionStatus::False,
             "AwaitingApproval",
-            "Key SHA256:ab waits for approval: compare it on the host, then set spec.host.publicKey to that key.",
+            "Key SHA256:ab waits for approval: compare it on the host, then set spec.host.publicKey to that key, or \
+             sikkerkey-server admin machine approve 67e55044-10b1-426f-9247-bb680e5fe0c8.",
         ),
         (
             &pinned,

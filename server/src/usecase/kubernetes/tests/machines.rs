@@ -6,7 +6,7 @@ use crate::refusal::RefusalKind;
 use crate::usecase::admin::machine as admin;
 use crate::usecase::fixture::*;
 
-fn host(name: &str, n: Option<u8>) -> ApplyMachine {
+pub(super) fn host(name: &str, n: Option<u8>) -> ApplyMachine {
     let public_key = n.map(|n| key(n).public_key());
     ApplyMachine {
         manual_approval: n.is_none(),

@@ -1,0 +1,1 @@
+throw 'sikkerkey: it''s over: ask for "another" $(command) `now` \ %s’’'
