@@ -142,10 +142,10 @@ async fn taken_over(definitions: &str) {
 
 #[tokio::test]
 async fn what_was_written_under_the_first_definitions_is_taken_over_and_can_be_handed_back() {
-    taken_over(FIRST).await;
+    Box::pin(taken_over(FIRST)).await;
 }
 
 #[tokio::test]
 async fn what_was_written_under_the_definitions_of_version_0_1_0_is_taken_over_and_can_be_handed_back() {
-    taken_over(V0_1_0).await;
+    Box::pin(taken_over(V0_1_0)).await;
 }
