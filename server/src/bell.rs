@@ -139,10 +139,13 @@ fn topics_of(state: &State, entity: &Entity) -> Option<Topic> {
         | Entity::Canary(_)
         | Entity::EnrolmentToken(_)
         | Entity::SealingKey(_)
+        | Entity::AgentTrust(_)
         | Entity::Webhook(_)
         | Entity::WebhookProgress(_)
-        | Entity::Alerts(_) => None,
-        Entity::Credential(_) | Entity::Session(_) | Entity::Member(_) => None,
+        | Entity::Alerts(_)
+        | Entity::Credential(_)
+        | Entity::Session(_)
+        | Entity::Member(_) => None,
     }
 }
 
