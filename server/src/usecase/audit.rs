@@ -156,6 +156,7 @@ impl Search {
             || match &entry.actor {
                 Actor::Machine(id) => has(id.as_str()),
                 Actor::Agent(id) => has(id.as_str()),
+                Actor::Person(id) => has(id),
                 _ => false,
             }
     }

@@ -115,11 +115,11 @@ impl Courier {
                 _ = tick.tick() => {}
                 changed = head.changed() => if changed.is_err() { break },
                 Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
-                    note(&mut known, ended.context("telling a webhook panicked")?);
+                    note(&mut known, &ended.context("telling a webhook panicked")?);
                 }
             }
             while let Some(ended) = tasks.try_join_next() {
-                note(&mut known, ended.context("telling a webhook panicked")?);
+                note(&mut known, &ended.context("telling a webhook panicked")?);
             }
             let upper = head.borrow_and_update().seq;
             tokio::select! {
@@ -142,7 +142,7 @@ impl Courier {
         self.0.is_ending.store(true, Ordering::Relaxed);
         let rest = async {
             while let Some(ended) = tasks.join_next().await {
-                note(&mut known, ended.context("telling a webhook panicked")?);
+                note(&mut known, &ended.context("telling a webhook panicked")?);
             }
             anyhow::Ok(())
         };
@@ -160,7 +160,7 @@ impl Courier {
 }
 
 /// What a task that told a webhook leaves.
-fn note(known: &mut HashMap<String, Known>, ended: Ended) {
+fn note(known: &mut HashMap<String, Known>, ended: &Ended) {
     if let Some(it) = known.get_mut(&ended.id) {
         it.is_busy = false;
         it.scanned = it.scanned.max(ended.scanned);
