@@ -5,6 +5,7 @@
 //! changes something is audited.
 
 mod account;
+mod agent;
 mod alert;
 mod allowlist;
 mod answer;
@@ -15,12 +16,14 @@ mod bootstrap;
 mod canary;
 mod co_sign;
 mod command;
+mod duration;
 mod enrolment_token;
 pub(crate) mod execute;
 mod explain;
 mod grant;
 mod keys;
 mod listing;
+mod machine;
 mod member;
 mod policy;
 mod project;

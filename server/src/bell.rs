@@ -139,6 +139,7 @@ fn topics_of(state: &State, entity: &Entity) -> Option<Topic> {
         | Entity::Canary(_)
         | Entity::EnrolmentToken(_)
         | Entity::SealingKey(_)
+        | Entity::AgentTrust(_)
         | Entity::Webhook(_)
         | Entity::WebhookProgress(_)
         | Entity::Alerts(_)

@@ -18,7 +18,7 @@ use sikkerkey_protocol::key::PublicKey;
 use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
 
 use crate::model::account::{Account, Vault};
-use crate::model::agent::Agent;
+use crate::model::agent::{Agent, AgentTrust};
 use crate::model::allowlist::Allowlist;
 use crate::model::application::Application;
 use crate::model::canary::Canary;
@@ -83,6 +83,8 @@ pub struct State {
     pub enrolment_tokens: HashMap<String, EnrolmentToken>,
     /// By id.
     pub sealing_keys: BTreeMap<String, SealingKey>,
+    /// By [`AgentTrust::id`].
+    pub agent_trusts: BTreeMap<String, AgentTrust>,
     /// By id.
     pub webhooks: BTreeMap<String, Webhook>,
     /// By the id of their webhooks.
@@ -316,6 +318,7 @@ impl State {
             Entity::Allowlist(it) => drop(self.allowlists.insert(it.vault.clone(), it)),
             Entity::EnrolmentToken(it) => self.put_enrolment_token(it),
             Entity::SealingKey(it) => drop(self.sealing_keys.insert(id, it)),
+            Entity::AgentTrust(it) => drop(self.agent_trusts.insert(id, it)),
             Entity::Webhook(it) => drop(self.webhooks.insert(id, it)),
             Entity::WebhookProgress(it) => drop(self.webhook_progress.insert(id, it)),
             Entity::Alerts(it) => drop(self.alerts.insert(it.vault.clone(), it)),
@@ -382,6 +385,7 @@ impl State {
             EntityKind::Allowlist => drop(parsed(id).and_then(|id: VaultId| self.allowlists.remove(&id))),
             EntityKind::EnrolmentToken => self.remove_enrolment_token(id),
             EntityKind::SealingKey => drop(self.sealing_keys.remove(id)),
+            EntityKind::AgentTrust => drop(self.agent_trusts.remove(id)),
             EntityKind::Webhook => drop(self.webhooks.remove(id)),
             EntityKind::WebhookProgress => drop(self.webhook_progress.remove(id)),
             EntityKind::Alerts => drop(parsed(id).and_then(|id: VaultId| self.alerts.remove(&id))),

@@ -5,21 +5,22 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{ArgGroup, Subcommand};
-use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, VaultId};
+use sikkerkey_protocol::id::{MachineId, ProjectId, VaultId};
 use sikkerkey_protocol::key::PublicKey;
 
 use super::Request;
 use super::account::Account;
+use super::agent::Agent;
 use super::alert::Alert;
 use super::allowlist::Allowlist;
 use super::application::Application;
 use super::audit::{Audit, instant};
-use super::bootstrap::Bootstrap;
 use super::canary::Canary;
 use super::co_sign::CoSign;
 use super::enrolment_token::EnrolmentToken;
 use super::explain::Explain;
 use super::grant::Grant;
+use super::machine::Machine;
 use super::member::Member;
 use super::policy::Policy;
 use super::project::Project;
@@ -241,64 +242,6 @@ pub enum Cluster {
     List,
 }
 
-/// Agents.
-#[derive(Debug, Subcommand)]
-pub enum Agent {
-    /// Prints a one-time token with which an agent registers, good for 10 minutes.
-    Token {
-        /// The vault.
-        #[arg(long)]
-        vault: VaultId,
-        /// What people call the agent.
-        #[arg(long)]
-        name: String,
-        /// The cluster it is going to speak for.
-        #[arg(long)]
-        cluster: Option<String>,
-    },
-    /// Approves an agent that has registered.
-    Approve {
-        /// Its id.
-        id: AgentId,
-    },
-    /// Takes an agent its identity.
-    Revoke {
-        /// Its id.
-        id: AgentId,
-    },
-    /// Lists the agents.
-    List,
-}
-
-/// Machines.
-#[derive(Debug, Subcommand)]
-pub enum Machine {
-    /// Prints the command with which a host begins, good once and for 10 minutes.
-    Bootstrap(Bootstrap),
-    /// Approves a machine, or the fleet of a Machine object.
-    Approve {
-        /// Its id.
-        id: String,
-    },
-    /// Takes a machine its identity and its grants, or denies the fleet of a Machine object.
-    Revoke {
-        /// Its id.
-        id: String,
-    },
-    /// Switches a machine off: it is refused until it is enabled, and keeps its grants.
-    Disable {
-        /// Its id.
-        id: MachineId,
-    },
-    /// Switches a machine on again.
-    Enable {
-        /// Its id.
-        id: MachineId,
-    },
-    /// Lists machines and fleets.
-    List,
-}
-
 impl Command {
     /// Reads the files that the command names, here where the person is who may read them.
     pub fn into_request(self) -> anyhow::Result<Request> {
@@ -310,16 +253,8 @@ impl Command {
                 Request::ClusterTrust { vault, name, issuer, jwks, subject }
             }
             Self::Cluster(Cluster::List) => Request::ClusterList,
-            Self::Agent(Agent::Token { vault, name, cluster }) => Request::AgentToken { vault, name, cluster },
-            Self::Agent(Agent::Approve { id }) => Request::AgentApprove { id },
-            Self::Agent(Agent::Revoke { id }) => Request::AgentRevoke { id },
-            Self::Agent(Agent::List) => Request::AgentList,
-            Self::Machine(Machine::Bootstrap(it)) => Request::MachineBootstrap(it),
-            Self::Machine(Machine::Approve { id }) => Request::MachineApprove { id },
-            Self::Machine(Machine::Revoke { id }) => Request::MachineRevoke { id },
-            Self::Machine(Machine::List) => Request::MachineList,
-            Self::Machine(Machine::Disable { id }) => Request::MachineEnabled { id, enabled: false },
-            Self::Machine(Machine::Enable { id }) => Request::MachineEnabled { id, enabled: true },
+            Self::Agent(it) => Request::Agent(it.with_files()?),
+            Self::Machine(it) => Request::Machine(it),
             Self::Secret(it) => Request::Secret(it.into_request()?),
             Self::Trash(it) => Request::Secret(SecretRequest::Trash(it)),
             Self::Backup { out } => Request::Backup { out: absolute(&out)? },

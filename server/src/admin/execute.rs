@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::audit::{export, query, verify};
 use super::{
-    Answer, Request, account, alert, allowlist, application, audit, backup, bootstrap, canary, co_sign,
-    enrolment_token, explain, grant, keys, listing, member, policy, project, sealing_key, secret, vault, webhook,
+    Answer, Request, account, agent, alert, allowlist, application, audit, backup, canary, co_sign, enrolment_token,
+    explain, grant, keys, listing, machine, member, policy, project, sealing_key, secret, vault, webhook,
 };
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
@@ -16,7 +16,7 @@ use crate::clock::{Clock, DatabaseClock, SystemClock};
 use crate::decision::{Context, Decided};
 use crate::engine::{DataPlace, Engine, Options};
 use crate::refusal::Refusal;
-use crate::usecase::admin::{adopt, agent, cluster, machine};
+use crate::usecase::admin::{adopt, cluster};
 use crate::usecase::steps::{Steps, answer};
 use crate::writer::ChangeRequest;
 
@@ -51,6 +51,8 @@ pub(crate) async fn execute(desk: Desk<'_>, request: Request) -> Result<Answer, 
 
 async fn dispatch(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
     match request {
+        Request::Agent(it) => agent::execute(desk, it).await,
+        Request::Machine(it) => machine::execute(desk, it).await,
         Request::Secret(it) => secret::execute(desk, it).await,
         Request::Account(it) => account::execute(desk, it).await,
         Request::Vault(it) => vault::execute(desk, it).await,
@@ -58,7 +60,6 @@ async fn dispatch(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         Request::Project(it) => project::execute(desk, it).await,
         Request::Application(it) => application::execute(desk, it).await,
         Request::Grant(it) => grant::execute(desk, it).await,
-        Request::MachineBootstrap(it) => bootstrap::execute(desk, it).await,
         Request::Policy(it) => policy::execute(desk, it).await,
         Request::CoSignList => Ok(co_sign::list(desk)),
         Request::Explain(it) => explain::answer(desk, &it),
@@ -91,37 +92,6 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
             Answer::done(done)
         }
         Request::ClusterList => state(listing::clusters),
-        Request::AgentToken { vault, name, cluster } => {
-            Answer::token(through(desk, "agent token", move |it| agent::token(it, &vault, name, cluster)).await?)
-        }
-        Request::AgentApprove { id } => {
-            let done = format!("agent {id} is approved");
-            through(desk, "agent approve", move |it| agent::approve(it, &id)).await?;
-            Answer::done(done)
-        }
-        Request::AgentRevoke { id } => {
-            let done = format!("agent {id} is revoked");
-            through(desk, "agent revoke", move |it| agent::revoke(it, &id)).await?;
-            Answer::done(done)
-        }
-        Request::AgentList => state(listing::agents),
-        Request::MachineApprove { id } => {
-            let done = format!("{id} is approved");
-            through(desk, "machine approve", move |it| machine::approve(it, &id)).await?;
-            Answer::done(done)
-        }
-        Request::MachineRevoke { id } => {
-            let done = format!("{id} is revoked");
-            through(desk, "machine revoke", move |it| machine::revoke(it, &id)).await?;
-            Answer::done(done)
-        }
-        Request::MachineList => state(listing::machines),
-        Request::MachineEnabled { id, enabled } => {
-            let done = format!("{id} is {}", if enabled { "enabled" } else { "disabled" });
-            let what = if enabled { "machine enable" } else { "machine disable" };
-            through(desk, what, move |it| machine::set_enabled(it, &id, enabled)).await?;
-            Answer::done(done)
-        }
         Request::Adopt { cluster, namespace, uid } => {
             let adopted =
                 through(desk, "adopt", move |it| adopt::adopt(it, &cluster, namespace.as_deref(), uid.as_deref()))
@@ -131,13 +101,14 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
         Request::Unlock { ip, machine, account } => unlock(desk, ip, machine, account).await?,
         Request::Audit { .. }
         | Request::Secret(_)
+        | Request::Agent(_)
+        | Request::Machine(_)
         | Request::Account(_)
         | Request::Vault(_)
         | Request::Member(_)
         | Request::Project(_)
         | Request::Application(_)
         | Request::Grant(_)
-        | Request::MachineBootstrap(_)
         | Request::Policy(_)
         | Request::CoSignList
         | Request::Explain(_)
@@ -196,6 +167,20 @@ pub(super) async fn through<T: Send + 'static>(
     let request =
         ChangeRequest { spend: None, actor: Actor::Administrator, source_ip: None, what, decide: Box::new(decide) };
     desk.app.writer.change(request).await
+}
+
+/// Looks at what the server knows now.
+pub(super) fn looking<T>(desk: Desk<'_>, look: impl FnOnce(&Context<'_>) -> T) -> T {
+    let app = desk.app;
+    let world = app.live.read();
+    look(&Context {
+        state: &world.state,
+        ledger: &world.ledger,
+        now: app.clock.now(),
+        keyring: &app.keyring,
+        entropy: &*app.entropy,
+        public_url: &app.public_url,
+    })
 }
 
 /// Executes a command beside the data: with embedded data when no server runs, and the lock on the directory keeps one

@@ -4,19 +4,20 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, VaultId};
+use sikkerkey_protocol::id::{MachineId, ProjectId, VaultId};
 use sikkerkey_protocol::management::{AuditQuery, ExportFormat};
 
 use super::account::AccountRequest;
+use super::agent::Agent;
 use super::alert::Alert;
 use super::allowlist::Allowlist;
 use super::application::Application;
 use super::audit::Bound;
-use super::bootstrap::Bootstrap;
 use super::canary::Canary;
 use super::enrolment_token::EnrolmentToken;
 use super::explain::Explain;
 use super::grant::Grant;
+use super::machine::Machine;
 use super::member::Member;
 use super::policy::PolicyRequest;
 use super::project::Project;
@@ -33,14 +34,8 @@ pub enum Request {
     Vault(Vault),
     ClusterTrust { vault: VaultId, name: String, issuer: String, jwks: String, subject: String },
     ClusterList,
-    AgentToken { vault: VaultId, name: String, cluster: Option<String> },
-    AgentApprove { id: AgentId },
-    AgentRevoke { id: AgentId },
-    AgentList,
-    MachineBootstrap(Bootstrap),
-    MachineApprove { id: String },
-    MachineRevoke { id: String },
-    MachineList,
+    Agent(Agent),
+    Machine(Machine),
     Backup { out: PathBuf },
     Secret(SecretRequest),
     Project(Project),
@@ -53,7 +48,6 @@ pub enum Request {
     IpAllowlist(Allowlist),
     SealingKey(SealingKey),
     EnrolmentToken(EnrolmentToken),
-    MachineEnabled { id: MachineId, enabled: bool },
     Account(AccountRequest),
     Member(Member),
     Adopt { cluster: String, namespace: Option<String>, uid: Option<String> },

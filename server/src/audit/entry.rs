@@ -115,6 +115,13 @@ pub enum Action {
     SessionRevoke,
     MemberAdd,
     MemberRemove,
+    MachineDeny,
+    MachineRename,
+    MachineExtend,
+    ProjectDelete,
+    AgentUpdate,
+    AgentDeny,
+    AgentTrust,
 }
 
 impl Action {
@@ -161,6 +168,7 @@ impl Action {
             | Self::CoSignRequest
             | Self::AccountLogin
             | Self::SecondFactorAsk
+            | Self::MachineRename
             | Self::MachineUpdate => Severity::Low,
             Self::SecretReadDenied
             | Self::SecretRestore
@@ -183,6 +191,10 @@ impl Action {
             | Self::EnrolmentTokenRevoke
             | Self::CoSignApprove
             | Self::CoSignDeny
+            | Self::MachineDeny
+            | Self::MachineExtend
+            | Self::AgentDeny
+            | Self::AgentUpdate
             | Self::SecretRotationDue
             | Self::PolicyProtect
             | Self::WebhookCreate
@@ -198,6 +210,8 @@ impl Action {
             | Self::AuthFailure
             | Self::LockoutStart
             | Self::ClusterTrust
+            | Self::AgentTrust
+            | Self::ProjectDelete
             | Self::NamespaceAdopt
             | Self::ProjectUpdate
             | Self::CanaryUpdate

@@ -38,6 +38,15 @@ impl Author<'_> {
         }
     }
 
+    /// Who it is, for people.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Person => "an administrator".to_owned(),
+            Self::Agent(agent, _) => format!("agent {:?} ({})", agent.name, agent.id),
+            Self::SignedIn(it) => it.account.email.clone(),
+        }
+    }
+
     /// Whether it is a person, be it at the server or in a browser.
     pub(crate) fn is_person(&self) -> bool {
         matches!(self, Self::Person | Self::SignedIn(_))

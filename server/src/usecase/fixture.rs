@@ -109,6 +109,7 @@ impl Bench {
             projects: None,
             created_at: None,
             earlier_names: Vec::new(),
+            workload: None,
         }
     }
 

@@ -7,16 +7,25 @@
 //!
 //! A person with a session reaches the vaults in which the account has a role, and may there what the role says.
 
+pub mod agent;
 pub mod alerts;
+pub mod allowlist;
 pub mod audit;
 pub mod canary;
+pub mod enrolment;
 pub mod explain;
+pub mod machine;
+pub mod member;
+#[cfg(test)]
+pub(super) mod office;
 pub mod policy;
+pub mod project;
 pub mod schedule;
 pub mod secret;
 pub mod stats;
 pub mod trash;
 pub mod webhook;
+mod whole_vault;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

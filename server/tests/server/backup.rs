@@ -186,6 +186,7 @@ fn enrolment_token() -> EnrolmentToken {
         hostname_pattern: None,
         name_pattern: None,
         revoked_at: None,
+        revoked_because: None,
     }
 }
 

@@ -43,6 +43,7 @@ mod nonsense;
 mod outcomes;
 mod overload;
 mod parsers;
+mod people;
 mod policy_replicas;
 mod process;
 mod questions;

@@ -9,7 +9,7 @@ use sikkerkey_protocol::kubernetes::Approval;
 
 use super::by_person;
 use crate::audit::entry::Action;
-use crate::model::agent::Agent;
+use crate::model::agent::{Agent, AgentTrust};
 use crate::model::cluster::Cluster;
 use crate::model::credential::Credential;
 use crate::model::machine::{Grantee, Machine};
@@ -29,7 +29,7 @@ pub struct Outcome {
     pub machines_removed: usize,
     /// Hosts that wait for approval.
     pub machines_pending: usize,
-    /// Agents that logged in by a cluster's token, which are gone.
+    /// Agents that logged in by a token of a cluster or of another issuer, which are gone.
     pub agents_removed: usize,
     /// Agents that wait for approval.
     pub agents_pending: usize,
@@ -53,6 +53,9 @@ pub fn begin(it: &Reopened<'_>, file: &str) -> Beginning<Outcome> {
     let nonce_floor = it.now.seconds().saturating_add(SKEW_SECONDS);
     for cluster in state.clusters.values() {
         steps.put(Entity::Cluster(Cluster { logins_after: Some(nonce_floor), ..cluster.clone() }));
+    }
+    for trust in state.agent_trusts.values() {
+        steps.put(Entity::AgentTrust(AgentTrust { logins_after: Some(nonce_floor), ..trust.clone() }));
     }
     for token in state.tokens.values() {
         steps.remove(EntityKind::Token, &token.id());
@@ -138,7 +141,7 @@ fn machines(state: &State, steps: &mut Steps, outcome: &mut Outcome) {
 
 fn agents(state: &State, steps: &mut Steps, outcome: &mut Outcome) {
     for agent in state.agents.values() {
-        if agent.pod.is_some() {
+        if agent.pod.is_some() || agent.workload.is_some() {
             steps.remove(EntityKind::Agent, &agent.id);
             outcome.agents_removed += 1;
         } else if agent.approved {
