@@ -407,6 +407,12 @@ async fn what_is_no_request_of_a_page_is_told_what_is_wrong_with_it() {
     let answer = browser.post(&server, "/v1/account/password", &body).await;
     let text = "the current password is another one: nothing was changed";
     assert_eq!((answer.status.as_u16(), answer.error().as_str()), (403, text));
+    // Guessing the password of an open session is guessing.
+    for _ in 0..4 {
+        assert_eq!(browser.post(&server, "/v1/account/password", &body).await.status, 403);
+    }
+    assert_eq!(browser.post(&server, "/v1/account/password", &body).await.status, 429);
+    assert_eq!(browser.post(&server, "/v1/account/step-up", &json!({ "password": PASSWORD })).await.status, 429);
     let none = browser.post(&server, "/v1/account/sessions/00000000-0000-4000-8000-000000000001/revoke", &Value::Null);
     assert_eq!(none.await.error(), "this account has no session of that id");
 }

@@ -104,7 +104,7 @@ async fn members_of_a_vault_are_added_given_another_role_and_removed() {
     let data = directory.path();
     TestDatabase::make(data).await;
     // A server that has run once: from then on there are data.
-    drop(Process::start(data, "info").await);
+    Process::start(data, "info").await.child.kill().await.unwrap();
     let vault = done(data, &["vault", "create", "--name", "shop", "--owner", "team@example.com"], "").await;
     let vault = vault["vaultId"].as_str().unwrap();
     done(data, &["account", "create", "jane@example.com"], "gazing at goats").await;
@@ -130,7 +130,7 @@ async fn what_is_refused_ends_with_one_and_what_is_no_command_with_two() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path();
     TestDatabase::make(data).await;
-    drop(Process::start(data, "info").await);
+    Process::start(data, "info").await.child.kill().await.unwrap();
     for (arguments, input, text) in [
         (&["account", "create", "jane@example.com"][..], "short", "the password has fewer than 12 characters"),
         (&["account", "create", "jane"][..], "gazing at goats", "jane is not an e-mail address"),

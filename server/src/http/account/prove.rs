@@ -108,11 +108,14 @@ pub(super) async fn step_up(State(app): State<App>, request: Request<Body>) -> R
 async fn try_step_up(app: &App, request: Request<Body>) -> Result<Response, Response> {
     let (person, body) = filled::<StepUp>(app, request).await?;
     let (claim, proof) = again(app, &person, body.password).await?;
-    let source = person.source();
+    let (source, knows_password) = (person.source(), proof != Proof::Wrong);
     let request = sessions::StepUp { proof, code: body.code };
     let decide = move |context: &Context<'_>, person: &Person<'_>| sessions::step_up(context, person, &request);
     let done = session::change(app, person, "POST /v1/account/step-up", decide).await;
-    counted(app, source, &claim, done.as_ref().err()).await;
+    let is_wrong_code = |it: &Refusal| it.kind == RefusalKind::Unauthenticated;
+    if !knows_password || done.as_ref().is_err_and(is_wrong_code) {
+        failed(app, source, &claim).await;
+    }
     Ok(renewed(app, done))
 }
 
@@ -127,6 +130,7 @@ async fn try_change_password(app: &App, request: Request<Body>) -> Result<Respon
     let new = Password::new(&body.new_password, &person.account().email);
     let new = new.map_err(|it| signed::malformed(app, source, it))?;
     let (claim, proof) = again(app, &person, body.current_password).await?;
+    let knows_password = proof != Proof::Wrong;
     // A wrong one is not worth another hash.
     let hash = match proof {
         Proof::Right { .. } => app.passwords.hash(new).await.map_err(|it| busy(app, source, it))?,
@@ -134,7 +138,9 @@ async fn try_change_password(app: &App, request: Request<Body>) -> Result<Respon
     };
     let decide = move |context: &Context<'_>, person: &Person<'_>| password::change(context, person, &proof, hash);
     let done = session::change(app, person, "POST /v1/account/password", decide).await;
-    counted(app, source, &claim, done.as_ref().err()).await;
+    if !knows_password {
+        failed(app, source, &claim).await;
+    }
     Ok(renewed(app, done))
 }
 
@@ -229,7 +235,9 @@ async fn proven<A: Send + 'static>(
             Err(refusal)
         }
     };
-    counted(app, source, claim, done.as_ref().err()).await;
+    if done.as_ref().is_err_and(|it| it.kind == RefusalKind::Unauthenticated) {
+        failed(app, source, claim).await;
+    }
     done.map_err(IntoResponse::into_response)
 }
 
@@ -247,14 +255,8 @@ async fn refused(app: &App, source: Source, actor: Actor, account: Option<&Accou
     write(app, source, entry).await;
 }
 
-/// Counts what was refused because it proved nothing.
-async fn counted(app: &App, source: Source, claim: &Claim, refusal: Option<&Refusal>) {
-    let proves_nothing = |it: &Refusal| {
-        it.kind == RefusalKind::Unauthenticated || it.kind == RefusalKind::Forbidden && it.denial.is_none()
-    };
-    if !refusal.is_some_and(proves_nothing) {
-        return;
-    }
+/// Counts a request that proved nothing.
+async fn failed(app: &App, source: Source, claim: &Claim) {
     let now = app.clock.now();
     for lock in app.people.failed(now, claim) {
         app.metrics.lockouts.get_or_create(&LockLabel { what: LockKind::Pair }).inc();
