@@ -4,6 +4,8 @@
 //! server runs, the command opens the data itself. Either way the same use cases run through the same writer, and what
 //! changes something is audited.
 
+mod account;
+mod agent;
 mod alert;
 mod allowlist;
 mod answer;
@@ -14,12 +16,15 @@ mod bootstrap;
 mod canary;
 mod co_sign;
 mod command;
+mod duration;
 mod enrolment_token;
 pub(crate) mod execute;
 mod explain;
 mod grant;
 mod keys;
 mod listing;
+mod machine;
+mod member;
 mod policy;
 mod project;
 mod request;
@@ -28,6 +33,7 @@ mod secret;
 pub(crate) mod socket;
 mod table;
 mod trash;
+mod vault;
 mod webhook;
 
 use std::path::PathBuf;
@@ -45,8 +51,13 @@ use crate::engine::DataPlace;
 /// The name of the socket in the data directory.
 pub const SOCKET: &str = "admin.sock";
 
+/// What a script may rely on.
+const EXIT_STATUS: &str = "Exit status: 0 done; 1 refused or failed, with the reason on standard error; 2 the command \
+line is wrong, and nothing was tried.";
+
 /// Arguments of `sikkerkey-server admin`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_STATUS)]
 pub struct Arguments {
     /// The server's data directory.
     #[arg(long, value_name = "DIR")]

@@ -8,14 +8,17 @@ use crate::anchor::Keeper;
 use crate::bell::Bell;
 use crate::clock::Clock;
 use crate::crypto::keyring::Keyring;
+use crate::decision::Context;
 use crate::entropy::Entropy;
 use crate::floods::Floods;
 use crate::health::Health;
 use crate::http::body::Memory;
 use crate::http::client_address::TrustedProxies;
-use crate::live::Live;
+use crate::live::{Live, World};
 use crate::lockout::Lockout;
+use crate::lockout::people::People;
 use crate::metrics::Metrics;
+use crate::passwords::Passwords;
 use crate::rates::Rates;
 use crate::store::Records;
 use crate::tls::Authority;
@@ -37,6 +40,10 @@ pub struct Parts {
     pub keyring: Arc<Keyring>,
     /// Who failed to authenticate too often.
     pub lockout: Arc<Lockout>,
+    /// Who failed to log in too often.
+    pub people: People,
+    /// Hashes passwords.
+    pub passwords: Passwords,
     /// Verifies signatures.
     pub verifier: Verifier,
     /// How often each signer has asked lately.
@@ -82,6 +89,18 @@ impl App {
     /// The authority that hosts need to be told of in order to trust the server, in PEM.
     pub fn authority(&self) -> Option<String> {
         self.authority.as_ref().map(|it| it.pem().as_ref().to_owned())
+    }
+
+    /// What a use case looks at that is only tried: what is decided here may be another's by the time it is written.
+    pub fn context<'a>(&'a self, world: &'a World) -> Context<'a> {
+        Context {
+            state: &world.state,
+            ledger: &world.ledger,
+            now: self.clock.now(),
+            keyring: &self.keyring,
+            entropy: &*self.entropy,
+            public_url: &self.public_url,
+        }
     }
 
     /// Ends when the server is about to.

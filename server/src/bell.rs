@@ -113,7 +113,8 @@ fn removed(state: &State, key: &EntityKey) -> Vec<Topic> {
         | EntityKind::GonePod
         | EntityKind::SpentLogin
         | EntityKind::Agent
-        | EntityKind::EnrolmentToken => Vec::new(),
+        | EntityKind::EnrolmentToken
+        | EntityKind::Session => Vec::new(),
         _ => state.entity(key).iter().filter_map(|it| topics_of(state, it)).collect(),
     }
 }
@@ -138,9 +139,11 @@ fn topics_of(state: &State, entity: &Entity) -> Option<Topic> {
         | Entity::Canary(_)
         | Entity::EnrolmentToken(_)
         | Entity::SealingKey(_)
+        | Entity::AgentTrust(_)
         | Entity::Webhook(_)
         | Entity::WebhookProgress(_)
         | Entity::Alerts(_) => None,
+        Entity::Credential(_) | Entity::Session(_) | Entity::Member(_) => None,
     }
 }
 

@@ -124,7 +124,50 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
+
+    /// Arguments that sound like a secret and take an id: what they name is no secret.
+    const IDS: [&str; 3] =
+        ["admin enrolment-token create --secrets", "admin explain --secret", "admin grant create --secrets"];
+
+    /// Every argument of a command and of those below it that takes a value, with what stands for the value.
+    fn arguments(path: &str, command: &clap::Command, all: &mut Vec<(String, String)>) {
+        for argument in command.get_arguments().filter(|it| it.get_action().takes_values()) {
+            let value = argument.get_value_names().unwrap_or_default().first().map(ToString::to_string);
+            all.push((format!("{path} --{}", argument.get_id()).replace('_', "-"), value.unwrap_or_default()));
+        }
+        for below in command.get_subcommands() {
+            let path = format!("{path} {}", below.get_name());
+            arguments(path.trim_start(), below, all);
+        }
+    }
+
+    /// Other users of the host see the command line of every process.
+    #[test]
+    fn no_secret_is_typed_into_the_command_line() {
+        let mut all = Vec::new();
+        arguments("", &Cli::command(), &mut all);
+        assert!(all.len() > 50, "the walk finds the commands");
+        let sounds_secret = |it: &str| {
+            let name = it.rsplit(" --").next().unwrap();
+            ["password", "token", "secret", "value", "code", "passphrase", "private"]
+                .iter()
+                .any(|word| name.contains(word))
+        };
+        let found: Vec<_> = all.iter().filter(|(path, value)| sounds_secret(path) && value != "FILE").collect();
+        let named: Vec<_> = found.iter().map(|(path, _)| path.as_str()).collect();
+        let unexpected: Vec<_> = named.iter().filter(|it| !IDS.contains(it)).collect();
+        assert!(unexpected.is_empty(), "these take a secret from the command line: {unexpected:?}");
+        assert!(all.iter().any(|(path, value)| path == "admin account create --password-file" && value == "FILE"));
+    }
+
+    #[test]
+    fn what_a_script_may_rely_on_stands_in_the_help() {
+        let help = Cli::command().find_subcommand_mut("admin").unwrap().render_long_help().to_string();
+        assert!(help.contains("Exit status: 0 done; 1 refused or failed"), "{help}");
+    }
 
     #[test]
     fn a_group_has_at_least_one_request() {

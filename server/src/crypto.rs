@@ -6,6 +6,9 @@
 //! its own, wrapped by the project's ([`envelope`]). The private halves of vaults' sealing keys are wrapped by a key of their
 //! own, which follows from the master key as well: changing the root key or a project's leaves them readable.
 //!
+//! What people log in with hangs on the master key as well: passwords are hashed with a pepper ([`password`]), seeds of
+//! second factors are sealed ([`totp`]), recovery codes are kept as MACs.
+//!
 //! # What changing keys protects from
 //!
 //! * **The root key** (`rotate-root-key`): the same master key is wrapped anew. From then on a stolen old root key opens
@@ -21,8 +24,10 @@
 pub mod envelope;
 pub mod keyring;
 pub mod master;
+pub mod password;
 pub mod root_key;
 pub mod row_mac;
+pub mod totp;
 pub mod withheld;
 
 /// What can go wrong. Says nothing about keys or values.

@@ -22,7 +22,9 @@ use crate::http::body::Memory;
 use crate::http::client_address::TrustedProxies;
 use crate::live::Live;
 use crate::lockout::Lockout;
+use crate::lockout::people::People;
 use crate::metrics::Metrics;
+use crate::passwords::Passwords;
 use crate::rates::{Rate, Rates};
 use crate::store::{DataDirectory, Database, Store, StoreError};
 use crate::tls::Authority;
@@ -135,6 +137,8 @@ impl Engine {
         drop(root);
         let keyring = store.keyring();
         let records = database.records().await?;
+        let people = People::new(options.shared_addresses.clone());
+        let passwords = Passwords::new(Arc::clone(&keyring), Arc::clone(&options.entropy));
         let lockout = Arc::new(Lockout::new(options.shared_addresses));
         for (machine, address) in loaded.world.ledger.last_addresses() {
             lockout.succeeded(address, machine.as_str());
@@ -166,6 +170,8 @@ impl Engine {
             writer,
             keyring,
             lockout,
+            people,
+            passwords,
             verifier,
             rates,
             bodies: Memory::default(),

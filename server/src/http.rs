@@ -3,6 +3,7 @@
 //! A handler parses, calls a use case and prints. It never touches the store. Success is exactly 200; every other
 //! answer is `{"error": "…"}`, mapped in one place ([`refusal`]).
 
+pub mod account;
 pub mod admin;
 pub mod agent;
 pub mod body;
@@ -45,6 +46,7 @@ pub fn routes() -> Vec<Route> {
     let mut routes = machine::routes();
     routes.extend(kubernetes::routes());
     routes.extend(management::routes());
+    routes.extend(account::routes());
     routes.push(sealing_key::route());
     routes.extend(bootstrap::routes());
     routes.extend(health::routes());

@@ -69,6 +69,7 @@ pub mod lockout;
 pub mod metrics;
 pub mod model;
 pub mod oidc;
+pub mod passwords;
 pub mod policy;
 pub mod rates;
 pub mod refusal;

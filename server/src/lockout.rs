@@ -10,6 +10,8 @@
 //! one gateway may have earned, does not shut out who has authenticated from there; and where an address is known to be
 //! shared, not even the pair is locked.
 
+pub mod people;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;

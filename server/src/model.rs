@@ -10,17 +10,20 @@ pub mod application;
 pub mod canary;
 pub mod cluster;
 pub mod co_sign;
+pub mod credential;
 pub mod enrolment;
 pub mod fleet;
 pub mod grant;
 pub mod machine;
 pub mod managed;
+pub mod member;
 pub mod membership;
 pub mod millis;
 pub mod policy;
 pub mod project;
 pub mod sealing_key;
 pub mod secret;
+pub mod session;
 pub mod spend;
 pub mod token;
 pub mod version;
@@ -55,9 +58,13 @@ pub enum Entity {
     Allowlist(allowlist::Allowlist),
     EnrolmentToken(enrolment::EnrolmentToken),
     SealingKey(sealing_key::SealingKey),
+    AgentTrust(agent::AgentTrust),
     Webhook(webhook::Webhook),
     WebhookProgress(webhook::Progress),
     Alerts(webhook::Alerts),
+    Credential(credential::Credential),
+    Session(session::Session),
+    Member(member::Member),
 }
 
 /// The kind of an [`Entity`]: the first half of its key.
@@ -84,9 +91,13 @@ pub enum EntityKind {
     Allowlist,
     EnrolmentToken,
     SealingKey,
+    AgentTrust,
     Webhook,
     WebhookProgress,
     Alerts,
+    Credential,
+    Session,
+    Member,
 }
 
 /// Kind and id of an [`Entity`].
@@ -129,9 +140,13 @@ impl Entity {
             Self::Allowlist(it) => (EntityKind::Allowlist, it.vault.to_string()),
             Self::EnrolmentToken(it) => (EntityKind::EnrolmentToken, it.id.clone()),
             Self::SealingKey(it) => (EntityKind::SealingKey, it.id.clone()),
+            Self::AgentTrust(it) => (EntityKind::AgentTrust, agent::AgentTrust::id(&it.vault, &it.name)),
             Self::Webhook(it) => (EntityKind::Webhook, it.id.clone()),
             Self::WebhookProgress(it) => (EntityKind::WebhookProgress, it.webhook.clone()),
             Self::Alerts(it) => (EntityKind::Alerts, it.vault.to_string()),
+            Self::Credential(it) => (EntityKind::Credential, it.account.clone()),
+            Self::Session(it) => (EntityKind::Session, it.id.clone()),
+            Self::Member(it) => (EntityKind::Member, member::Member::id(&it.vault, &it.account)),
         };
         EntityKey { kind, id }
     }

@@ -1,7 +1,11 @@
-//! Tokens of a cluster's service accounts, checked against the keys that a person told the server to trust.
+//! Tokens of a cluster's service accounts, and of workloads elsewhere, checked against the keys that a person told the
+//! server to trust.
 //!
 //! Which cluster a token is of follows from the key that verifies it. What the token says of itself is looked at only
-//! afterwards, and must then agree with what was written down for that cluster.
+//! afterwards, and must then agree with what was written down for that cluster. The same holds for workloads, but that one
+//! issuer signs for many: which trust is meant follows from the token's subject and audience as well ([`workload`]).
+
+pub mod workload;
 
 use jsonwebtoken::jwk::{Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -9,6 +13,8 @@ use serde::Deserialize;
 
 use crate::model::cluster::Cluster;
 use crate::model::millis::Millis;
+
+pub use self::workload::verify_workload;
 
 /// How far two clocks may be apart, in seconds.
 const LEEWAY: i64 = 60;
@@ -90,6 +96,52 @@ enum Audience {
     Many(Vec<String>),
 }
 
+impl Audience {
+    /// One audience alone: a token that others accept as well is a token that others could bring.
+    fn is_only(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => one == audience,
+            Self::Many(many) => matches!(many.as_slice(), [one] if one == audience),
+        }
+    }
+}
+
+/// What a token says of its time, in Unix seconds.
+struct Times {
+    issued: i64,
+    begins: Option<i64>,
+    ends: i64,
+}
+
+impl Times {
+    fn check(&self, logins_after: Option<i64>, now: Millis) -> Result<(), TokenError> {
+        let now = now.seconds();
+        if self.ends.saturating_add(LEEWAY) <= now {
+            return Err(TokenError::Expired);
+        }
+        if self.begins.unwrap_or(self.issued).max(self.issued) > now.saturating_add(LEEWAY) {
+            return Err(TokenError::NotYet);
+        }
+        if logins_after.is_some_and(|it| self.issued <= it) {
+            return Err(TokenError::BeforeRestore);
+        }
+        if self.ends.saturating_sub(self.issued) > LONGEST {
+            return Err(TokenError::TooLong);
+        }
+        Ok(())
+    }
+}
+
+/// The key by which a token says it is signed, and how.
+fn named_key(token: &str) -> Result<(String, Algorithm), TokenError> {
+    if token.len() > MAX_TOKEN {
+        return Err(TokenError::Malformed);
+    }
+    let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
+    let kid = header.kid.filter(|_| matches!(header.alg, Algorithm::RS256 | Algorithm::ES256));
+    Ok((kid.ok_or(TokenError::Algorithm)?, header.alg))
+}
+
 #[derive(Deserialize)]
 struct Kubernetes {
     namespace: String,
@@ -108,15 +160,10 @@ pub fn verify<'a>(
     audience: &str,
     now: Millis,
 ) -> Result<Verified<'a>, TokenError> {
-    if token.len() > MAX_TOKEN {
-        return Err(TokenError::Malformed);
-    }
-    let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
-    let kid = header.kid.as_deref().filter(|_| matches!(header.alg, Algorithm::RS256 | Algorithm::ES256));
-    let kid = kid.ok_or(TokenError::Algorithm)?;
+    let (kid, algorithm) = named_key(token)?;
     let (cluster, claims) = clusters
-        .flat_map(|cluster| keys(cluster, kid, header.alg).into_iter().map(move |key| (cluster, key)))
-        .find_map(|(cluster, key)| verified(token, &key, header.alg).map(|claims| (cluster, claims)))
+        .flat_map(|cluster| keys(&cluster.jwks, &kid, algorithm).into_iter().map(move |key| (cluster, key)))
+        .find_map(|(cluster, key)| verified(token, &key, algorithm).map(|claims| (cluster, claims)))
         .ok_or(TokenError::UnknownKey)?;
     let claims: Claims = serde_json::from_value(claims).map_err(|_| TokenError::Claims)?;
 
@@ -126,27 +173,10 @@ pub fn verify<'a>(
     if claims.sub != cluster.subject {
         return Err(TokenError::Subject(cluster.subject.clone()));
     }
-    // One audience alone: a token that others accept as well is a token that others could bring.
-    let only = match &claims.aud {
-        Audience::One(one) => one == audience,
-        Audience::Many(many) => matches!(many.as_slice(), [one] if one == audience),
-    };
-    if !only {
+    if !claims.aud.is_only(audience) {
         return Err(TokenError::Audience(audience.to_owned()));
     }
-    let now = now.seconds();
-    if claims.exp.saturating_add(LEEWAY) <= now {
-        return Err(TokenError::Expired);
-    }
-    if claims.nbf.unwrap_or(claims.iat).max(claims.iat) > now.saturating_add(LEEWAY) {
-        return Err(TokenError::NotYet);
-    }
-    if cluster.logins_after.is_some_and(|it| claims.iat <= it) {
-        return Err(TokenError::BeforeRestore);
-    }
-    if claims.exp.saturating_sub(claims.iat) > LONGEST {
-        return Err(TokenError::TooLong);
-    }
+    Times { issued: claims.iat, begins: claims.nbf, ends: claims.exp }.check(cluster.logins_after, now)?;
     let (namespace, pod) = match claims.kubernetes {
         Some(Kubernetes { namespace, pod: Some(pod) }) => (namespace, pod.name),
         _ => return Err(TokenError::NotBound),
@@ -187,8 +217,8 @@ pub fn thumbprints(jwks: &str) -> Result<Vec<String>, JwksError> {
     if thumbprints.is_empty() { Err(JwksError::NoKey) } else { Ok(thumbprints) }
 }
 
-fn keys(cluster: &Cluster, kid: &str, algorithm: Algorithm) -> Vec<DecodingKey> {
-    let Ok(set) = serde_json::from_str::<JwkSet>(&cluster.jwks) else { return Vec::new() };
+fn keys(jwks: &str, kid: &str, algorithm: Algorithm) -> Vec<DecodingKey> {
+    let Ok(set) = serde_json::from_str::<JwkSet>(jwks) else { return Vec::new() };
     let named = set.keys.iter().filter(|it| it.common.key_id.as_deref() == Some(kid));
     named.filter_map(|it| decoding_key(it, algorithm)).collect()
 }

@@ -3,6 +3,7 @@
 //! [`State`] is a value: [`State::apply`] takes it from one state to the next, nothing else changes it, and nothing in it
 //! does I/O. The writer owns the only one that changes; request handlers look at it behind a lock they hold for moments.
 
+mod account;
 mod co_sign;
 mod people;
 mod sealing_key;
@@ -17,22 +18,25 @@ use sikkerkey_protocol::key::PublicKey;
 use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
 
 use crate::model::account::{Account, Vault};
-use crate::model::agent::Agent;
+use crate::model::agent::{Agent, AgentTrust};
 use crate::model::allowlist::Allowlist;
 use crate::model::application::Application;
 use crate::model::canary::Canary;
 use crate::model::cluster::{Cluster, GonePod, SpentLogin};
 use crate::model::co_sign::CoSignRequest;
+use crate::model::credential::Credential;
 use crate::model::enrolment::EnrolmentToken;
 use crate::model::fleet::Fleet;
 use crate::model::grant::Grant;
 use crate::model::machine::{Grantee, Machine};
 use crate::model::managed::Managed;
+use crate::model::member::Member;
 use crate::model::membership::Membership;
 use crate::model::policy::Policy;
 use crate::model::project::Project;
 use crate::model::sealing_key::SealingKey;
 use crate::model::secret::{Secret, SecretPhase};
+use crate::model::session::Session;
 use crate::model::token::Token;
 use crate::model::version::Sealed;
 use crate::model::webhook::{Alerts, Progress, Webhook};
@@ -79,12 +83,20 @@ pub struct State {
     pub enrolment_tokens: HashMap<String, EnrolmentToken>,
     /// By id.
     pub sealing_keys: BTreeMap<String, SealingKey>,
+    /// By [`AgentTrust::id`].
+    pub agent_trusts: BTreeMap<String, AgentTrust>,
     /// By id.
     pub webhooks: BTreeMap<String, Webhook>,
     /// By the id of their webhooks.
     pub webhook_progress: HashMap<String, Progress>,
     /// By vault.
     pub alerts: HashMap<VaultId, Alerts>,
+    /// By account.
+    pub credentials: HashMap<String, Credential>,
+    /// By id.
+    pub sessions: HashMap<String, Session>,
+    /// By [`Member::id`].
+    pub vault_members: BTreeMap<String, Member>,
     /// The newest version of each secret that has one.
     values: HashMap<SecretId, Arc<Sealed>>,
 
@@ -105,6 +117,8 @@ pub struct State {
     enrolment_token_of_hash: HashMap<String, String>,
     co_sign_of_request: HashMap<String, String>,
     co_signs_of_policy: HashMap<String, BTreeSet<String>>,
+    session_of_hash: HashMap<String, String>,
+    sessions_of_account: HashMap<String, BTreeSet<String>>,
 }
 
 impl State {
@@ -304,9 +318,13 @@ impl State {
             Entity::Allowlist(it) => drop(self.allowlists.insert(it.vault.clone(), it)),
             Entity::EnrolmentToken(it) => self.put_enrolment_token(it),
             Entity::SealingKey(it) => drop(self.sealing_keys.insert(id, it)),
+            Entity::AgentTrust(it) => drop(self.agent_trusts.insert(id, it)),
             Entity::Webhook(it) => drop(self.webhooks.insert(id, it)),
             Entity::WebhookProgress(it) => drop(self.webhook_progress.insert(id, it)),
             Entity::Alerts(it) => drop(self.alerts.insert(it.vault.clone(), it)),
+            Entity::Credential(it) => drop(self.credentials.insert(id, it)),
+            Entity::Session(it) => self.put_session(it),
+            Entity::Member(it) => drop(self.vault_members.insert(id, it)),
         }
     }
 
@@ -367,9 +385,13 @@ impl State {
             EntityKind::Allowlist => drop(parsed(id).and_then(|id: VaultId| self.allowlists.remove(&id))),
             EntityKind::EnrolmentToken => self.remove_enrolment_token(id),
             EntityKind::SealingKey => drop(self.sealing_keys.remove(id)),
+            EntityKind::AgentTrust => drop(self.agent_trusts.remove(id)),
             EntityKind::Webhook => drop(self.webhooks.remove(id)),
             EntityKind::WebhookProgress => drop(self.webhook_progress.remove(id)),
             EntityKind::Alerts => drop(parsed(id).and_then(|id: VaultId| self.alerts.remove(&id))),
+            EntityKind::Credential => drop(self.credentials.remove(id)),
+            EntityKind::Session => self.remove_session(id),
+            EntityKind::Member => drop(self.vault_members.remove(id)),
         }
     }
 

@@ -1,8 +1,11 @@
 //! What the server does, one operation a file. Nothing here knows HTTP or SQL.
 
+pub mod account;
 pub mod admin;
 mod admit;
+pub mod agent;
 pub mod agent_register;
+pub mod allowlist;
 pub mod archive;
 pub mod audit;
 pub mod authenticate;
@@ -11,6 +14,7 @@ pub mod bootstrap;
 pub(crate) mod canary;
 pub mod co_sign;
 pub mod enrol;
+pub mod enrolment;
 pub mod explain;
 pub mod export_secrets;
 pub(crate) mod fence;
@@ -22,11 +26,14 @@ pub mod housekeeping;
 pub mod key_owner;
 pub mod kubernetes;
 pub mod list_secrets;
+pub mod machine;
 pub(crate) mod managed;
 pub mod management;
+pub mod member;
 mod new_version;
 pub(crate) mod policy;
 pub mod poll_secrets;
+pub mod project;
 pub mod read_secret;
 pub mod reading;
 pub mod register;

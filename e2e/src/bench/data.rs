@@ -71,8 +71,16 @@ impl Filler<'_> {
         let vault = VAULT.parse()?;
         let id = PROJECT.parse()?;
         let wrapped_key = self.engine.app.keyring.new_project_key(&vault, &id, &SystemEntropy)?;
-        let project =
-            Project { id, vault: vault.clone(), name: "bench".into(), namespace: None, frozen: false, wrapped_key };
+        let project = Project {
+            id,
+            vault: vault.clone(),
+            name: "bench".into(),
+            namespace: None,
+            frozen: false,
+            description: String::new(),
+            created_at: None,
+            wrapped_key,
+        };
         let account = Account { id: "bench".into(), email: "bench@example.com".into(), standing: Standing::Active };
         let owner = Vault { id: vault, account: account.id.clone(), name: "bench".into() };
         let first = [Entity::Account(account), Entity::Vault(owner), Entity::Project(project.clone())];

@@ -117,7 +117,16 @@ fn open(time: Duration) -> Result<Duration> {
     let keyring = Keyring::new(Master::generate(&SystemEntropy));
     let (vault, id) = ("vault_bench".parse()?, "proj_bench".parse()?);
     let wrapped_key = keyring.new_project_key(&vault, &id, &SystemEntropy)?;
-    let project = Project { id, vault, name: "bench".into(), namespace: None, frozen: false, wrapped_key };
+    let project = Project {
+        id,
+        vault,
+        name: "bench".into(),
+        namespace: None,
+        frozen: false,
+        description: String::new(),
+        created_at: None,
+        wrapped_key,
+    };
     let secret = secret_id(0).parse()?;
     let sealed = keyring.seal(&project, &secret, 1, &SecretText::new("x".repeat(VALUE)), &SystemEntropy)?;
     timed(time, ClockId::ThreadCPUTime, || {

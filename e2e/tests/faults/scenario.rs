@@ -214,7 +214,9 @@ async fn at_the_server(installation: &Installation, namespace: &str) -> Result<B
         .collect();
     for machine in list("machine", "machines").await? {
         let Some(name) = own(&machine["name"]) else { continue };
-        found.insert(format!("server: {} {name} {}", text(&machine["kind"]), text(&machine["approval"])));
+        let is_suspended = machine["kind"] == "fleet" && machine["enabled"] == false;
+        let standing = if is_suspended { "Suspended".to_owned() } else { text(&machine["approval"]) };
+        found.insert(format!("server: {} {name} {standing}", text(&machine["kind"])));
     }
     for grant in list("grant", "grants").await? {
         let (Some(name), machine) = (own(&grant["object"]), own(&grant["machine"])) else { continue };

@@ -241,7 +241,7 @@ impl<'a> Team<'a> {
         let all = answer.as_array().or_else(|| answer.get("machines").and_then(Value::as_array)).cloned().unwrap();
         let prefix = format!("{}/", self.namespace);
         all.into_iter()
-            .filter(|it| it["kind"] == "pod" && it["name"].as_str().is_some_and(|name| name.starts_with(&prefix)))
+            .filter(|it| it["kind"] == "ephemeral" && it["name"].as_str().is_some_and(|name| name.starts_with(&prefix)))
             .collect()
     }
 

@@ -21,6 +21,7 @@
 //!   SDKs refuse any other.
 //! * A sealed value opens only as what it was sealed for (`sealed`, a feature: sidecars do without); its randomness is an argument as well.
 
+pub mod account;
 pub mod bootstrap;
 pub mod canonical;
 pub mod co_sign;

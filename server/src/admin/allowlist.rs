@@ -35,6 +35,16 @@ pub enum Allowlist {
         /// The entry.
         cidr: String,
     },
+    /// Changes what an entry is called.
+    Label {
+        /// The vault.
+        #[arg(long)]
+        vault: VaultId,
+        /// The entry.
+        cidr: String,
+        /// What people are to call it.
+        label: String,
+    },
     /// Switches one entry on.
     Enable {
         /// The vault.
@@ -76,6 +86,10 @@ pub(super) async fn execute(desk: Desk<'_>, command: Allowlist) -> Result<Answer
         Allowlist::Remove { vault, cidr } => {
             let remove = move |it: &Context<'_>| allowlist::remove(it, &vault, &cidr);
             (through(desk, "ip-allowlist remove", remove).await?, "is off the list")
+        }
+        Allowlist::Label { vault, cidr, label } => {
+            let change = move |it: &Context<'_>| allowlist::label(it, &vault, &cidr, &label);
+            (through(desk, "ip-allowlist label", change).await?, "has its label")
         }
         Allowlist::Enable { vault, cidr } => {
             let enable = move |it: &Context<'_>| allowlist::set_entry(it, &vault, &cidr, true);

@@ -21,6 +21,11 @@ impl Answer {
         Self { json, text: text.into() }
     }
 
+    /// An object of the wire for a program.
+    pub(super) fn of(it: &impl Serialize, text: impl Into<String>) -> Self {
+        Self { json: serde_json::to_value(it).unwrap_or_default(), text: text.into() }
+    }
+
     /// Something is done, and there is nothing to tell but that.
     pub(super) fn done(text: impl Into<String>) -> Self {
         let text = text.into();

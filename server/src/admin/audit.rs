@@ -203,6 +203,7 @@ fn line(state: &State, row: &AuditRow) -> Result<Line, String> {
         Actor::Administrator => ("administrator", None),
         Actor::System => ("system", None),
         Actor::Anonymous => ("anonymous", None),
+        Actor::Person(id) => ("user", Some(id.clone())),
     };
     let id = match &entry.actor {
         Actor::Machine(id) => Some(entry.machine.clone().unwrap_or_else(|| id.clone())),

@@ -5,27 +5,30 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{ArgGroup, Subcommand};
-use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, VaultId};
+use sikkerkey_protocol::id::{MachineId, ProjectId, VaultId};
 use sikkerkey_protocol::key::PublicKey;
 
 use super::Request;
+use super::account::Account;
+use super::agent::Agent;
 use super::alert::Alert;
 use super::allowlist::Allowlist;
 use super::application::Application;
 use super::audit::{Audit, instant};
-use super::bootstrap::Bootstrap;
 use super::canary::Canary;
 use super::co_sign::CoSign;
 use super::enrolment_token::EnrolmentToken;
 use super::explain::Explain;
 use super::grant::Grant;
+use super::machine::Machine;
+use super::member::Member;
 use super::policy::Policy;
 use super::project::Project;
 use super::sealing_key::SealingKey;
 use super::secret::{Secret, SecretRequest};
 use super::trash::Trash;
+use super::vault::Vault;
 use super::webhook::Webhook;
-use crate::model::account::Standing;
 use crate::model::millis::Millis;
 
 /// What to do.
@@ -123,17 +126,23 @@ pub enum Command {
     /// Alerts: which actions are told in the server's log, and by webhooks that name none of their own.
     #[command(subcommand)]
     Alert(Alert),
-    /// Accounts: the owners of vaults.
+    /// Accounts: people, who own vaults and log in.
     #[command(subcommand)]
     Account(Account),
+    /// Members: what people may do in vaults that are not theirs.
+    #[command(subcommand)]
+    Member(Member),
     /// Ends a lockout.
     Unlock {
         /// Of an address.
-        #[arg(long, required_unless_present = "machine")]
+        #[arg(long, required_unless_present_any = ["machine", "account"])]
         ip: Option<IpAddr>,
         /// Of a machine.
         #[arg(long)]
         machine: Option<MachineId>,
+        /// Of an account, by e-mail address.
+        #[arg(long, value_name = "EMAIL")]
+        account: Option<String>,
     },
     /// Wraps the master key by another root key, at once and while the server runs. The next start needs the new one.
     #[command(group(ArgGroup::new("new").required(true)))]
@@ -208,22 +217,6 @@ pub struct VerifyAudit {
     pub public_key: Option<PublicKey>,
 }
 
-/// Vaults.
-#[derive(Debug, Subcommand)]
-pub enum Vault {
-    /// Makes a vault, and its owner's account when there is none.
-    Create {
-        /// What people call it.
-        #[arg(long)]
-        name: String,
-        /// The owner's e-mail address.
-        #[arg(long)]
-        owner: String,
-    },
-    /// Lists the vaults.
-    List,
-}
-
 /// Clusters.
 #[derive(Debug, Subcommand)]
 pub enum Cluster {
@@ -249,113 +242,19 @@ pub enum Cluster {
     List,
 }
 
-/// Agents.
-#[derive(Debug, Subcommand)]
-pub enum Agent {
-    /// Prints a one-time token with which an agent registers, good for 10 minutes.
-    Token {
-        /// The vault.
-        #[arg(long)]
-        vault: VaultId,
-        /// What people call the agent.
-        #[arg(long)]
-        name: String,
-        /// The cluster it is going to speak for.
-        #[arg(long)]
-        cluster: Option<String>,
-    },
-    /// Approves an agent that has registered.
-    Approve {
-        /// Its id.
-        id: AgentId,
-    },
-    /// Takes an agent its identity.
-    Revoke {
-        /// Its id.
-        id: AgentId,
-    },
-    /// Lists the agents.
-    List,
-}
-
-/// Machines.
-#[derive(Debug, Subcommand)]
-pub enum Machine {
-    /// Prints the command with which a host begins, good once and for 10 minutes.
-    Bootstrap(Bootstrap),
-    /// Approves a machine, or the fleet of a Machine object.
-    Approve {
-        /// Its id.
-        id: String,
-    },
-    /// Takes a machine its identity and its grants, or denies the fleet of a Machine object.
-    Revoke {
-        /// Its id.
-        id: String,
-    },
-    /// Switches a machine off: it is refused until it is enabled, and keeps its grants.
-    Disable {
-        /// Its id.
-        id: MachineId,
-    },
-    /// Switches a machine on again.
-    Enable {
-        /// Its id.
-        id: MachineId,
-    },
-    /// Lists machines and fleets.
-    List,
-}
-
-/// Accounts.
-#[derive(Debug, Subcommand)]
-pub enum Account {
-    /// Refuses everything to the machines of its vaults, for good.
-    Ban {
-        /// Its e-mail address.
-        email: String,
-    },
-    /// Refuses everything to the machines of its vaults, until its owner is known.
-    Unverify {
-        /// Its e-mail address.
-        email: String,
-    },
-    /// Lists the accounts.
-    List,
-    /// Refuses everything to the machines of its vaults, until it is activated.
-    Suspend {
-        /// Its e-mail address.
-        email: String,
-    },
-    /// Ends a suspension or a ban, or says that the owner is known.
-    Activate {
-        /// Its e-mail address.
-        email: String,
-    },
-}
-
 impl Command {
     /// Reads the files that the command names, here where the person is who may read them.
     pub fn into_request(self) -> anyhow::Result<Request> {
         Ok(match self {
-            Self::Vault(Vault::Create { name, owner }) => Request::VaultCreate { name, owner },
-            Self::Vault(Vault::List) => Request::VaultList,
+            Self::Vault(it) => Request::Vault(it),
             Self::Cluster(Cluster::Trust { vault, name, issuer, jwks_file, subject }) => {
                 let jwks = std::fs::read_to_string(&jwks_file)
                     .with_context(|| format!("cannot read the cluster's keys from {}", jwks_file.display()))?;
                 Request::ClusterTrust { vault, name, issuer, jwks, subject }
             }
             Self::Cluster(Cluster::List) => Request::ClusterList,
-            Self::Agent(Agent::Token { vault, name, cluster }) => Request::AgentToken { vault, name, cluster },
-            Self::Agent(Agent::Approve { id }) => Request::AgentApprove { id },
-            Self::Agent(Agent::Revoke { id }) => Request::AgentRevoke { id },
-            Self::Agent(Agent::List) => Request::AgentList,
-            Self::Machine(Machine::Bootstrap(it)) => Request::MachineBootstrap(it),
-            Self::Machine(Machine::Approve { id }) => Request::MachineApprove { id },
-            Self::Machine(Machine::Revoke { id }) => Request::MachineRevoke { id },
-            Self::Machine(Machine::List) => Request::MachineList,
-            Self::Machine(Machine::Disable { id }) => Request::MachineEnabled { id, enabled: false },
-            Self::Machine(Machine::Enable { id }) => Request::MachineEnabled { id, enabled: true },
+            Self::Agent(it) => Request::Agent(it.with_files()?),
+            Self::Machine(it) => Request::Machine(it),
             Self::Secret(it) => Request::Secret(it.into_request()?),
             Self::Trash(it) => Request::Secret(SecretRequest::Trash(it)),
             Self::Backup { out } => Request::Backup { out: absolute(&out)? },
@@ -381,18 +280,9 @@ impl Command {
                 archive: it.archive.as_deref().map(absolute).transpose()?,
             },
             Self::Activity { from, to } => Request::Activity { from, to },
-            Self::Account(Account::Suspend { email }) => {
-                Request::AccountStanding { email, standing: Standing::Suspended }
-            }
-            Self::Account(Account::Activate { email }) => {
-                Request::AccountStanding { email, standing: Standing::Active }
-            }
-            Self::Account(Account::Ban { email }) => Request::AccountStanding { email, standing: Standing::Banned },
-            Self::Account(Account::Unverify { email }) => {
-                Request::AccountStanding { email, standing: Standing::PendingVerification }
-            }
-            Self::Account(Account::List) => Request::AccountList,
-            Self::Unlock { ip, machine } => Request::Unlock { ip, machine },
+            Self::Account(it) => Request::Account(it.into_request()?),
+            Self::Member(it) => Request::Member(it),
+            Self::Unlock { ip, machine, account } => Request::Unlock { ip, machine, account },
             Self::RotateRootKey { new_root_key_file, new_root_key_command } => Request::RotateRootKey {
                 // The server stands elsewhere.
                 file: new_root_key_file

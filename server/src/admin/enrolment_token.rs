@@ -4,17 +4,17 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sikkerkey_protocol::id::{SecretId, VaultId};
+use sikkerkey_protocol::management::{EnrolmentTokenList, EnrolmentTokenView};
 
 use super::Answer;
-use super::execute::{Desk, through};
+use super::execute::{Desk, looking, through};
+use super::machine::until;
 use super::table::table;
 use crate::decision::Context;
-use crate::live::World;
-use crate::model::enrolment;
-use crate::model::millis::Millis;
 use crate::policy::window::instant;
 use crate::refusal::Refusal;
 use crate::usecase::admin::enrolment_token::{self, NewToken};
+use crate::usecase::management::enrolment::{view, views};
 
 /// Enrolment tokens: machines that share one enrol by themselves, for a while.
 #[derive(Debug, Subcommand, Serialize, Deserialize)]
@@ -23,6 +23,14 @@ pub enum EnrolmentToken {
     Create(Create),
     /// Revokes a token. The machines it let in go on until their time is over.
     Revoke {
+        /// Its id.
+        id: String,
+        /// Why.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Shows one token.
+    Show {
         /// Its id.
         id: String,
     },
@@ -92,51 +100,60 @@ pub(super) async fn execute(desk: Desk<'_>, command: EnrolmentToken) -> Result<A
             });
             Answer::new(json, text.expose())
         }
-        EnrolmentToken::Revoke { id } => {
-            let done = format!("enrolment token {id} is revoked");
-            through(desk, "enrolment-token revoke", move |it| enrolment_token::revoke(it, &id)).await?;
-            Answer::done(done)
+        EnrolmentToken::Revoke { id, reason } => {
+            let revoke = move |it: &Context<'_>| enrolment_token::revoke_because(it, &id, reason.as_deref());
+            let it = through(desk, "enrolment-token revoke", revoke).await?;
+            let text = format!("enrolment token {} is revoked; its machines alive: {}", it.id, it.alive);
+            Answer::of(&it, text)
         }
-        EnrolmentToken::List => list(&desk.app.live.read(), desk.app.clock.now()),
+        EnrolmentToken::Show { id } => {
+            let it = looking(desk, |it| Ok(view(it, enrolment_token::find(it, &id)?)))?;
+            let text = show(&it);
+            Answer::of(&it, text)
+        }
+        EnrolmentToken::List => list(looking(desk, |it| views(it, it.state.enrolment_tokens.values()))),
     })
 }
 
-fn list(world: &World, now: Millis) -> Answer {
-    let mut tokens: Vec<_> = world.state.enrolment_tokens.values().collect();
-    tokens.sort_by(|a, b| (&a.vault, &a.name, &a.id).cmp(&(&b.vault, &b.name, &b.id)));
-    let rows: Vec<[String; 6]> = tokens
+fn list(tokens: Vec<EnrolmentTokenView>) -> Answer {
+    let rows: Vec<[String; 7]> = tokens
         .iter()
         .map(|it| {
             [
                 it.id.clone(),
                 it.name.clone(),
-                it.vault.to_string(),
+                it.vault_id.to_string(),
                 format!("{}/{}", it.uses, it.max_uses),
-                standing(it, now).to_owned(),
-                instant(it.expires_at),
+                it.alive.to_string(),
+                it.state.as_str().to_owned(),
+                until(Some(it.expires_at)),
             ]
         })
         .collect();
-    let json = tokens.iter().map(|it| {
-        json!({
-            "tokenId": it.id, "name": it.name, "description": it.description, "vaultId": it.vault, "uses": it.uses,
-            "maxUses": it.max_uses, "state": standing(it, now), "expires": instant(it.expires_at),
-            "projectIds": it.projects, "secretIds": it.secrets, "machineLifetimeSeconds": it.machine_lifetime_seconds,
-            "sourceCidr": it.source_cidr, "hostnamePattern": it.hostname_pattern, "namePattern": it.name_pattern,
-        })
-    });
-    let headings = ["TOKEN", "NAME", "VAULT", "USES", "STATE", "EXPIRES"];
-    Answer::new(json!({ "enrolmentTokens": json.collect::<Vec<_>>() }), table(headings, &rows))
+    let headings = ["TOKEN", "NAME", "VAULT", "USES", "ALIVE", "STATE", "EXPIRES"];
+    let text = table(headings, &rows);
+    Answer::of(&EnrolmentTokenList { enrollment_tokens: tokens }, text)
 }
 
-fn standing(token: &enrolment::EnrolmentToken, now: Millis) -> &'static str {
-    if token.revoked_at.is_some() {
-        "Revoked"
-    } else if token.expires_at <= now {
-        "Expired"
-    } else if token.uses >= token.max_uses {
-        "Used up"
-    } else {
-        "Active"
-    }
+fn show(it: &EnrolmentTokenView) -> String {
+    let mut lines = vec![
+        format!("enrolment token {} ({})", it.name, it.id),
+        format!("state       {}, until {}", it.state.as_str(), until(Some(it.expires_at))),
+        format!("uses        {} of {}; alive {}", it.uses, it.max_uses, it.alive),
+        format!("machines    last {} seconds each", it.machine_lifetime_seconds),
+    ];
+    let mut line = |what: &str, text: Option<String>| {
+        lines.extend(text.filter(|it| !it.is_empty()).map(|text| format!("{what:<11} {text}")));
+    };
+    line("for", Some(it.description.clone()));
+    line("projects", Some(it.project_ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")));
+    line("secrets", Some(it.secret_ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")));
+    line("from", it.source_cidr.clone());
+    line("host names", it.hostname_pattern.clone());
+    line("names", it.name_pattern.clone());
+    line(
+        "revoked",
+        it.revoked_at.map(|at| format!("{} {}", until(Some(at)), it.revoked_because.as_deref().unwrap_or_default())),
+    );
+    lines.join("\n")
 }

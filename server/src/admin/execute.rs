@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::audit::{export, query, verify};
 use super::{
-    Answer, Request, alert, allowlist, application, audit, backup, bootstrap, canary, co_sign, enrolment_token,
-    explain, grant, keys, listing, policy, project, sealing_key, secret, webhook,
+    Answer, Request, account, agent, alert, allowlist, application, audit, backup, canary, co_sign, enrolment_token,
+    explain, grant, keys, listing, machine, member, policy, project, sealing_key, secret, vault, webhook,
 };
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
@@ -16,7 +16,7 @@ use crate::clock::{Clock, DatabaseClock, SystemClock};
 use crate::decision::{Context, Decided};
 use crate::engine::{DataPlace, Engine, Options};
 use crate::refusal::Refusal;
-use crate::usecase::admin::{account, adopt, agent, cluster, machine, vault};
+use crate::usecase::admin::{adopt, cluster};
 use crate::usecase::steps::{Steps, answer};
 use crate::writer::ChangeRequest;
 
@@ -51,11 +51,15 @@ pub(crate) async fn execute(desk: Desk<'_>, request: Request) -> Result<Answer, 
 
 async fn dispatch(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
     match request {
+        Request::Agent(it) => agent::execute(desk, it).await,
+        Request::Machine(it) => machine::execute(desk, it).await,
         Request::Secret(it) => secret::execute(desk, it).await,
+        Request::Account(it) => account::execute(desk, it).await,
+        Request::Vault(it) => vault::execute(desk, it).await,
+        Request::Member(it) => member::execute(desk, it).await,
         Request::Project(it) => project::execute(desk, it).await,
         Request::Application(it) => application::execute(desk, it).await,
         Request::Grant(it) => grant::execute(desk, it).await,
-        Request::MachineBootstrap(it) => bootstrap::execute(desk, it).await,
         Request::Policy(it) => policy::execute(desk, it).await,
         Request::CoSignList => Ok(co_sign::list(desk)),
         Request::Explain(it) => explain::answer(desk, &it),
@@ -81,11 +85,6 @@ pub(crate) fn while_sealed(request: &Request, missing: String) -> Result<Answer,
 async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
     let state = |list: fn(&crate::live::World) -> Answer| list(&desk.app.live.read());
     Ok(match request {
-        Request::VaultCreate { name, owner } => {
-            let id = through(desk, "vault create", move |it| vault::create(it, &name, &owner)).await?;
-            Answer::new(json!({ "vaultId": id }), id.to_string())
-        }
-        Request::VaultList => state(listing::vaults),
         Request::ClusterTrust { vault, name, issuer, jwks, subject } => {
             let done = format!("cluster {name} is trusted: its operator logs in as {subject}");
             let trust = cluster::Trust { vault, name, issuer, jwks, subject };
@@ -93,56 +92,23 @@ async fn change(desk: Desk<'_>, request: Request) -> Result<Answer, Refusal> {
             Answer::done(done)
         }
         Request::ClusterList => state(listing::clusters),
-        Request::AgentToken { vault, name, cluster } => {
-            Answer::token(through(desk, "agent token", move |it| agent::token(it, &vault, name, cluster)).await?)
-        }
-        Request::AgentApprove { id } => {
-            let done = format!("agent {id} is approved");
-            through(desk, "agent approve", move |it| agent::approve(it, &id)).await?;
-            Answer::done(done)
-        }
-        Request::AgentRevoke { id } => {
-            let done = format!("agent {id} is revoked");
-            through(desk, "agent revoke", move |it| agent::revoke(it, &id)).await?;
-            Answer::done(done)
-        }
-        Request::AgentList => state(listing::agents),
-        Request::MachineApprove { id } => {
-            let done = format!("{id} is approved");
-            through(desk, "machine approve", move |it| machine::approve(it, &id)).await?;
-            Answer::done(done)
-        }
-        Request::MachineRevoke { id } => {
-            let done = format!("{id} is revoked");
-            through(desk, "machine revoke", move |it| machine::revoke(it, &id)).await?;
-            Answer::done(done)
-        }
-        Request::MachineList => state(listing::machines),
-        Request::MachineEnabled { id, enabled } => {
-            let done = format!("{id} is {}", if enabled { "enabled" } else { "disabled" });
-            let what = if enabled { "machine enable" } else { "machine disable" };
-            through(desk, what, move |it| machine::set_enabled(it, &id, enabled)).await?;
-            Answer::done(done)
-        }
-        Request::AccountList => state(listing::accounts),
         Request::Adopt { cluster, namespace, uid } => {
             let adopted =
                 through(desk, "adopt", move |it| adopt::adopt(it, &cluster, namespace.as_deref(), uid.as_deref()))
                     .await?;
             Answer::new(json!({ "adopted": adopted }), format!("adopted: {adopted}"))
         }
-        Request::AccountStanding { email, standing } => {
-            let done = format!("account {email}: {standing:?}");
-            through(desk, "account", move |it| account::set_standing(it, &email, standing)).await?;
-            Answer::done(done)
-        }
-        Request::Unlock { ip, machine } => unlock(desk, ip, machine).await?,
+        Request::Unlock { ip, machine, account } => unlock(desk, ip, machine, account).await?,
         Request::Audit { .. }
         | Request::Secret(_)
+        | Request::Agent(_)
+        | Request::Machine(_)
+        | Request::Account(_)
+        | Request::Vault(_)
+        | Request::Member(_)
         | Request::Project(_)
         | Request::Application(_)
         | Request::Grant(_)
-        | Request::MachineBootstrap(_)
         | Request::Policy(_)
         | Request::CoSignList
         | Request::Explain(_)
@@ -170,14 +136,17 @@ async fn unlock(
     desk: Desk<'_>,
     ip: Option<std::net::IpAddr>,
     machine: Option<sikkerkey_protocol::id::MachineId>,
+    account: Option<String>,
 ) -> Result<Answer, Refusal> {
     if !desk.serves {
         return Ok(Answer::done("no server runs here, and locks end with the server: nothing is locked"));
     }
     let lockout = &desk.app.lockout;
-    let lifted =
-        ip.map_or(0, |it| lockout.lift_address(it)) + machine.as_ref().map_or(0, |it| lockout.lift_signer(it.as_str()));
-    let whom = ip.map(|it| it.to_string()).into_iter().chain(machine.as_ref().map(ToString::to_string));
+    let people = &desk.app.people;
+    let lifted = ip.map_or(0, |it| lockout.lift_address(it) + people.lift_address(it))
+        + machine.as_ref().map_or(0, |it| lockout.lift_signer(it.as_str()))
+        + account.as_ref().map_or(0, |it| people.lift_account(it));
+    let whom = ip.map(|it| it.to_string()).into_iter().chain(machine.as_ref().map(ToString::to_string)).chain(account);
     let detail = format!("{}: {lifted} locks lifted", whom.collect::<Vec<_>>().join(" "));
     let text = detail.clone();
     through(desk, "unlock", move |_| {
@@ -198,6 +167,20 @@ pub(super) async fn through<T: Send + 'static>(
     let request =
         ChangeRequest { spend: None, actor: Actor::Administrator, source_ip: None, what, decide: Box::new(decide) };
     desk.app.writer.change(request).await
+}
+
+/// Looks at what the server knows now.
+pub(super) fn looking<T>(desk: Desk<'_>, look: impl FnOnce(&Context<'_>) -> T) -> T {
+    let app = desk.app;
+    let world = app.live.read();
+    look(&Context {
+        state: &world.state,
+        ledger: &world.ledger,
+        now: app.clock.now(),
+        keyring: &app.keyring,
+        entropy: &*app.entropy,
+        public_url: &app.public_url,
+    })
 }
 
 /// Executes a command beside the data: with embedded data when no server runs, and the lock on the directory keeps one

@@ -32,6 +32,18 @@ pub enum Grant {
         #[arg(long)]
         expires_at: Option<Timestamp>,
     },
+    /// Grants a machine these secrets of a project and no others. What it is granted until a time stays so.
+    Set {
+        /// The project's id or name.
+        #[arg(long)]
+        project: String,
+        /// The machine's id.
+        #[arg(long)]
+        machine: MachineId,
+        /// A secret's id. May be given several times; none: takes every grant in the project back.
+        #[arg(long = "secret")]
+        secrets: Vec<SecretId>,
+    },
     /// Takes a grant back.
     Delete {
         /// Its id.
@@ -49,6 +61,12 @@ pub(super) async fn execute(desk: Desk<'_>, command: Grant) -> Result<Answer, Re
             let ids = through(desk, "grant create", create).await?;
             let text = ids.join("\n");
             Answer::new(json!({ "grantIds": ids }), text)
+        }
+        Grant::Set { project, machine, secrets } => {
+            let set = move |it: &Context<'_>| grant::set(it, &project, &machine, &secrets);
+            let it = through(desk, "grant set", set).await?;
+            let text = it.secret_ids.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+            Answer::of(&it, text)
         }
         Grant::Delete { id } => {
             let done = format!("grant {id} is taken back");

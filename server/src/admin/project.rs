@@ -4,9 +4,11 @@ use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sikkerkey_protocol::id::{MachineId, VaultId};
+use sikkerkey_protocol::management::{MemberPage, MemberRow, QueryMembers};
 
 use super::Answer;
-use super::execute::{Desk, through};
+use super::execute::{Desk, looking, through};
+use super::machine::until;
 use super::table::table;
 use crate::decision::Context;
 use crate::live::World;
@@ -24,6 +26,39 @@ pub enum Project {
         /// What people call it.
         #[arg(long)]
         name: String,
+        /// What it is for.
+        #[arg(long, default_value = "")]
+        description: String,
+    },
+    /// Changes what a project is called, and what it is for.
+    Update {
+        /// Its id or name.
+        project: String,
+        /// What people are to call it.
+        #[arg(long)]
+        name: Option<String>,
+        /// What it is for.
+        #[arg(long)]
+        description: Option<String>,
+    },
+    /// Deletes a project with its secrets, grants and policies, for good; without --confirm-name tells what would fall.
+    Delete {
+        /// Its id or name.
+        project: String,
+        /// Its exact name, once more.
+        #[arg(long)]
+        confirm_name: Option<String>,
+    },
+    /// Lists the machines that are members of a project.
+    Members {
+        /// Its id or name.
+        project: String,
+        /// Only those with this in their name, host name or id.
+        #[arg(long)]
+        search: Option<String>,
+        /// Which page, of 200 machines each.
+        #[arg(long, default_value_t = 1)]
+        page: usize,
     },
     /// Lists the projects.
     List,
@@ -57,9 +92,32 @@ pub enum Project {
 
 pub(super) async fn execute(desk: Desk<'_>, command: Project) -> Result<Answer, Refusal> {
     let (id, what) = match command {
-        Project::Create { vault, name } => {
-            let id = through(desk, "project create", move |it| project::create(it, &vault, &name)).await?;
+        Project::Create { vault, name, description } => {
+            let create = move |it: &Context<'_>| project::create_described(it, &vault, &name, &description);
+            let id = through(desk, "project create", create).await?;
             return Ok(Answer::new(json!({ "projectId": id }), id.to_string()));
+        }
+        Project::Update { project, name, description } => {
+            let update = move |it: &Context<'_>| project::update(it, &project, name.as_deref(), description.as_deref());
+            let it = through(desk, "project update", update).await?;
+            let text = format!("project {} is called {}", it.id, it.name);
+            return Ok(Answer::of(&it, text));
+        }
+        Project::Delete { project, confirm_name } => {
+            let delete = move |it: &Context<'_>| project::delete(it, &project, confirm_name.as_deref());
+            let it = through(desk, "project delete", delete).await?;
+            let what = if it.preview { "would be deleted (--confirm-name does it)" } else { "is deleted" };
+            let text = format!(
+                "project {} ({}) {what}: {} secrets ({} canaries), {} grants, {} policies, {} memberships",
+                it.name, it.id, it.secrets, it.canaries, it.grants, it.policies, it.memberships
+            );
+            return Ok(Answer::of(&it, text));
+        }
+        Project::Members { project, search, page } => {
+            let query = QueryMembers { search, page: Some(page), page_size: Some(200), ..QueryMembers::default() };
+            let found = looking(desk, |it| project::members(it, &project, &query))?;
+            let text = members(&found);
+            return Ok(Answer::of(&found, text));
         }
         Project::List => return Ok(list(&desk.app.live.read())),
         Project::Freeze { project } => {
@@ -78,6 +136,21 @@ pub(super) async fn execute(desk: Desk<'_>, command: Project) -> Result<Answer, 
         }
     };
     Ok(Answer::new(json!({ "projectId": id }), format!("project {id} {what}")))
+}
+
+fn members(page: &MemberPage) -> String {
+    let row = |it: &MemberRow| {
+        [
+            it.machine_id.to_string(),
+            it.name.clone(),
+            it.kind.as_str().to_owned(),
+            it.secret_count.to_string(),
+            until(Some(it.added_at)),
+            until(it.last_seen),
+        ]
+    };
+    let rows: Vec<_> = page.machines.iter().map(row).collect();
+    table(["MACHINE", "NAME", "KIND", "SECRETS", "MEMBER-SINCE", "LAST-SEEN"], &rows)
 }
 
 fn list(world: &World) -> Answer {

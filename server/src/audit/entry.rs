@@ -21,6 +21,8 @@ pub enum Actor {
     System,
     /// Somebody who is not authenticated.
     Anonymous,
+    /// A person with a session, by account.
+    Person(String),
 }
 
 /// What was done or tried: the names of the public protocol, and what this server adds.
@@ -102,6 +104,24 @@ pub enum Action {
     WebhookDisable,
     WebhookDrop,
     AlertUpdate,
+    AccountLogin,
+    AccountLoginRefused,
+    AccountLogout,
+    SecondFactorAsk,
+    PasswordChange,
+    SecondFactorAdd,
+    SecondFactorRemove,
+    RecoveryCodesCreate,
+    SessionRevoke,
+    MemberAdd,
+    MemberRemove,
+    MachineDeny,
+    MachineRename,
+    MachineExtend,
+    ProjectDelete,
+    AgentUpdate,
+    AgentDeny,
+    AgentTrust,
 }
 
 impl Action {
@@ -131,6 +151,7 @@ impl Action {
             | Self::ServerStart
             | Self::WebhookTest
             | Self::ManagementRead
+            | Self::AccountLogout
             | Self::AuditArchive => Severity::Info,
             Self::MachineRegister
             | Self::AgentLogin
@@ -145,6 +166,9 @@ impl Action {
             | Self::ProjectCreate
             | Self::ApplicationUpdate
             | Self::CoSignRequest
+            | Self::AccountLogin
+            | Self::SecondFactorAsk
+            | Self::MachineRename
             | Self::MachineUpdate => Severity::Low,
             Self::SecretReadDenied
             | Self::SecretRestore
@@ -167,10 +191,16 @@ impl Action {
             | Self::EnrolmentTokenRevoke
             | Self::CoSignApprove
             | Self::CoSignDeny
+            | Self::MachineDeny
+            | Self::MachineExtend
+            | Self::AgentDeny
+            | Self::AgentUpdate
             | Self::SecretRotationDue
             | Self::PolicyProtect
             | Self::WebhookCreate
             | Self::WebhookUpdate
+            | Self::AccountLoginRefused
+            | Self::SessionRevoke
             | Self::ManagementDenied => Severity::Medium,
             Self::SecretDelete
             | Self::SecretPurge
@@ -180,6 +210,8 @@ impl Action {
             | Self::AuthFailure
             | Self::LockoutStart
             | Self::ClusterTrust
+            | Self::AgentTrust
+            | Self::ProjectDelete
             | Self::NamespaceAdopt
             | Self::ProjectUpdate
             | Self::CanaryUpdate
@@ -193,6 +225,12 @@ impl Action {
             | Self::WebhookDisable
             | Self::WebhookDrop
             | Self::AlertUpdate
+            | Self::PasswordChange
+            | Self::SecondFactorAdd
+            | Self::SecondFactorRemove
+            | Self::RecoveryCodesCreate
+            | Self::MemberAdd
+            | Self::MemberRemove
             | Self::AccountUpdate => Severity::High,
             Self::CanaryTriggered | Self::ProjectUnfreeze | Self::ServerRestore => Severity::Critical,
         }

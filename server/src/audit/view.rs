@@ -14,10 +14,11 @@ pub fn parse(row: &AuditRow) -> Option<Entry> {
 /// A row as it is told.
 pub fn tell(row: &AuditRow, entry: Entry) -> AuditEntry {
     let kind = actor_kind(&entry.actor);
-    let (mut machine, mut agent) = (entry.machine, None);
+    let (mut machine, mut agent, mut person) = (entry.machine, None, None);
     match entry.actor {
         Actor::Machine(id) => machine = machine.or(Some(id)),
         Actor::Agent(id) => agent = Some(id),
+        Actor::Person(id) => person = Some(id),
         Actor::Administrator | Actor::System | Actor::Anonymous => {}
     }
     AuditEntry {
@@ -25,7 +26,7 @@ pub fn tell(row: &AuditRow, entry: Entry) -> AuditEntry {
         action: entry.action.name(),
         severity: entry.action.severity(),
         actor_kind: kind,
-        user_id: None,
+        user_id: person,
         machine_id: machine,
         ai_agent_id: agent,
         project_id: entry.project,
@@ -42,7 +43,7 @@ fn actor_kind(actor: &Actor) -> ActorKind {
     match actor {
         Actor::Machine(_) => ActorKind::Machine,
         Actor::Agent(_) => ActorKind::AiAgent,
-        Actor::Administrator => ActorKind::User,
+        Actor::Administrator | Actor::Person(_) => ActorKind::User,
         Actor::System => ActorKind::System,
         Actor::Anonymous => ActorKind::External,
     }

@@ -28,6 +28,8 @@ pub enum Place<'a> {
     SealingKey(&'a VaultId, &'a str),
     /// The secret that signs what a webhook is told, under a key of its own.
     WebhookSecret(&'a VaultId, &'a str),
+    /// The seed of an account's second factor, under a key of its own.
+    SecondFactor(&'a str),
     /// A version's data key, under the project's.
     DataKey(&'a VaultId, &'a ProjectId, &'a SecretId, u64),
     /// A version's value, under its data key.
@@ -44,6 +46,7 @@ impl Place<'_> {
             }
             Self::SealingKey(vault, id) => (["sikkerkey-sealing-key-v1", vault.as_str(), id, ""], None),
             Self::WebhookSecret(vault, id) => (["sikkerkey-webhook-secret-v1", vault.as_str(), id, ""], None),
+            Self::SecondFactor(account) => (["sikkerkey-second-factor-v1", account, "", ""], None),
             Self::DataKey(vault, project, secret, version) => {
                 (["sikkerkey-data-key-v1", vault.as_str(), project.as_str(), secret.as_str()], Some(version))
             }

@@ -14,7 +14,10 @@ use zeroize::{Zeroize, Zeroizing};
 use super::CryptoError;
 use super::envelope::{self, Key, Place};
 use super::master::Master;
+use super::password::Pepper;
+use super::root_key::hex;
 use super::row_mac::MacKey;
+use super::totp::Seed;
 use crate::entropy::{self, Entropy};
 use crate::model::project::Project;
 use crate::model::sealing_key::SealingKey;
@@ -31,6 +34,10 @@ pub struct Keyring {
     audit: MacKey,
     audit_signer: MachineKey,
     check: MacKey,
+    pepper: Pepper,
+    second_factors: Key,
+    recovery_codes: MacKey,
+    half_logins: MacKey,
 }
 
 /// Why a version is not sealed anew.
@@ -63,6 +70,10 @@ impl Keyring {
             audit: MacKey::new(derive("chain the audit")),
             audit_signer: MachineKey::from_seed(&derive("audit checkpoint signing")),
             check: MacKey::new(derive("tell root keys apart")),
+            pepper: Pepper::new(derive("pepper passwords")),
+            second_factors: derive("seal second factors"),
+            recovery_codes: MacKey::new(derive("authenticate recovery codes")),
+            half_logins: MacKey::new(derive("authenticate half logins")),
             master,
         }
     }
@@ -243,6 +254,31 @@ impl Keyring {
     /// Tells whether this is the master key that the data of `installation` was made with.
     pub fn check_value(&self, installation: &str) -> [u8; 32] {
         self.check.mac(&[installation.as_bytes()])
+    }
+
+    /// Hashes and verifies passwords.
+    pub fn pepper(&self) -> &Pepper {
+        &self.pepper
+    }
+
+    /// Seals the seed of an account's second factor.
+    pub fn seal_seed(&self, account: &str, seed: &Seed, entropy: &dyn Entropy) -> Result<Vec<u8>, CryptoError> {
+        envelope::seal(&self.second_factors, Place::SecondFactor(account), seed.expose(), entropy)
+    }
+
+    /// Opens the seed of an account's second factor.
+    pub fn open_seed(&self, account: &str, sealed: &[u8]) -> Result<Seed, CryptoError> {
+        Seed::from_bytes(&envelope::open(&self.second_factors, Place::SecondFactor(account), sealed)?)
+    }
+
+    /// What is kept of an account's recovery code. It is as random as a key, so nothing slower is needed.
+    pub fn recovery_code(&self, account: &str, code: &str) -> String {
+        hex(&self.recovery_codes.mac(&[account.as_bytes(), code.as_bytes()]))
+    }
+
+    /// Authenticates what whoever has given the password brings along with the second factor.
+    pub fn half_login(&self, parts: &[&[u8]]) -> String {
+        hex(&self.half_logins.mac(parts))
     }
 
     fn project_key(&self, project: &Project) -> Result<Key, CryptoError> {

@@ -8,9 +8,11 @@ use sikkerkey_protocol::kubernetes::{
     ApplyGrant, ApplyMachine, ApplyPolicy, ApplySecret, Delete, ExplainRead, GonePods, Inventory, IssueVoucher, Login,
     Rewind,
 };
+use sikkerkey_protocol::management::AgentLogin;
 
 use super::route::Route;
 use super::{agent, unsigned};
+use crate::usecase::agent::login as agent_login;
 use crate::usecase::agent_register::{self, RegisterAgent};
 use crate::usecase::kubernetes::{
     delete, explain, grant, inventory, login, machine, pods, policy, rewind, secret, voucher,
@@ -24,6 +26,7 @@ pub fn routes() -> Vec<Route> {
         unsigned::call::<Register>(register::register),
         unsigned::enrol(),
         unsigned::call::<RegisterAgent>(agent_register::register),
+        unsigned::call::<AgentLogin>(agent_login::login),
         agent::call::<ApplyMachine>(machine::apply),
         agent::call::<ApplySecret>(secret::apply),
         agent::call::<ApplyGrant>(grant::apply),

@@ -1,10 +1,16 @@
 //! Routes of the management plane: ids in the path, and a body where there are fields.
 
+mod agent;
 mod alerts;
+mod allowlist;
 mod audit;
 mod canary;
+mod enrolment;
 mod explain;
+mod machine;
+mod member;
 mod policy;
+mod project;
 mod schedule;
 mod secret;
 mod stats;
@@ -19,11 +25,12 @@ use axum::http::Request;
 use axum::response::{IntoResponse as _, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sikkerkey_protocol::management::Scope;
 
 use super::route::{Route, Signer, Verb};
 use super::success::ok;
-use super::{agent, signed};
+use super::{agent as signed_agent, signed};
 use crate::app::App;
 use crate::decision::{Context, Decided};
 use crate::model::agent::Agent;
@@ -44,6 +51,12 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(stats::routes());
     routes.extend(alerts::routes());
     routes.extend(webhooks::routes());
+    routes.extend(machine::routes());
+    routes.extend(project::routes());
+    routes.extend(member::routes());
+    routes.extend(enrolment::routes());
+    routes.extend(allowlist::routes());
+    routes.extend(agent::routes());
     routes
 }
 
@@ -179,7 +192,7 @@ where
             let ids = <[&str; N]>::try_from(ids).map_err(|_| Refusal::new(RefusalKind::NotFound, "no such route"))?;
             decide(context, &manager, ids, asked?)
         };
-        match agent::change(&app, verified, what, decide).await {
+        match signed_agent::change(&app, verified, what, decide).await {
             Ok(wanted) => act(app, wanted).await,
             Err(refusal) => refusal.into_response(),
         }
@@ -207,4 +220,15 @@ fn nothing(body: &[u8]) -> Result<(), Refusal> {
         b"" | b"{}" => Ok(()),
         _ => Err(Refusal::new(RefusalKind::Invalid, "this route takes no body")),
     }
+}
+
+/// A route with a body of which every field may be left out: none at all is one without fields.
+fn perhaps<const N: usize, B, A, D>(scope: Scope, what: &'static str, decide: D) -> Route
+where
+    B: DeserializeOwned + JsonSchema + Send + 'static,
+    A: Serialize + JsonSchema + Send + 'static,
+    D: Fn(&Context<'_>, &Manager<'_>, [&str; N], B) -> Decided<A> + Copy + Send + Sync + 'static,
+{
+    let parse = |body: &[u8]| signed_agent::parse(if body.is_empty() { b"{}" } else { body });
+    filled(scope, what, parse, decide).may_take::<B>()
 }

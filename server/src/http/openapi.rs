@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use sikkerkey_protocol::error_body::ErrorBody;
 use sikkerkey_protocol::header::{MACHINE_ID, NONCE, SIGNATURE, TIMESTAMP};
 
+use super::account::SESSION;
 use super::route::{Content, Route, Signer, Verb};
 
 /// What a route may answer beside its success.
@@ -30,8 +31,9 @@ const REFUSALS: [(&str, &str); 8] = [
 const ABOUT: &str = "A signed request carries the id of its signer, the time, a nonce and a signature in four headers. \
     What is signed is `{METHOD}:{path}:{timestamp}:{nonce}:{bodyHash}`: the path as it stands on the wire, Unix seconds, \
     any text that is used once, and the lower-case hex SHA-256 of the body. Machines read secrets and never manage; agents \
-    manage, each within its scopes, and no route of theirs answers a stored value. An answer that is no success is \
-    `{\"error\": \"…\"}`.";
+    manage, each within its scopes, and no route of theirs answers a stored value. People log in, and their browsers carry \
+    the session in a cookie; a request that changes something has to come from the server's own pages, which `Origin` or \
+    `Sec-Fetch-Site` says. An answer that is no success is `{\"error\": \"…\"}`.";
 
 /// The route.
 pub(super) fn route() -> Route {
@@ -87,6 +89,7 @@ pub fn text(routes: &[Route]) -> String {
                 "timestamp": header(TIMESTAMP, "Unix seconds."),
                 "nonce": header(NONCE, "Any text that this signer uses once."),
                 "signature": header(SIGNATURE, "The Ed25519 signature in base64."),
+                "session": cookie(SESSION, "The token of a person's session, which logging in gives."),
             },
         },
     });
@@ -96,6 +99,10 @@ pub fn text(routes: &[Route]) -> String {
 
 fn header(name: &str, description: &str) -> Value {
     json!({ "type": "apiKey", "in": "header", "name": name, "description": description })
+}
+
+fn cookie(name: &str, description: &str) -> Value {
+    json!({ "type": "apiKey", "in": "cookie", "name": name, "description": description })
 }
 
 fn parameters(path: &str) -> Vec<Value> {
@@ -108,6 +115,7 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, verb: &str) -> Valu
     let words: Vec<&str> =
         route.path.split(['/', '{', '}', '.', '-']).filter(|it| !it.is_empty() && *it != "v1").collect();
     let (tag, who) = match route.signer {
+        Signer::Person => ("people", "It carries the cookie of a person's session.".to_owned()),
         Signer::Nobody => ("open", "Nobody signs it.".to_owned()),
         Signer::Machine => ("machines", "A machine signs it.".to_owned()),
         Signer::Operator => ("operators", "The agent of a cluster signs it.".to_owned()),
@@ -131,7 +139,9 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, verb: &str) -> Valu
     operation.insert("tags".to_owned(), json!([tag]));
     operation.insert("description".to_owned(), json!(who));
     operation.insert("responses".to_owned(), Value::Object(responses));
-    if route.signer != Signer::Nobody {
+    if route.signer == Signer::Person {
+        operation.insert("security".to_owned(), json!([{ "session": [] }]));
+    } else if route.signer != Signer::Nobody {
         let signed = json!([{ "signer": [], "timestamp": [], "nonce": [], "signature": [] }]);
         operation.insert("security".to_owned(), signed);
     }

@@ -43,6 +43,8 @@ pub enum Signer {
     Operator,
     /// An agent of people, with this scope; none: any.
     Manager(Option<Scope>),
+    /// Nobody: it carries the cookie of a person's session.
+    Person,
 }
 
 /// What an answer carries.

@@ -41,4 +41,7 @@ pub struct EnrolmentToken {
     pub name_pattern: Option<String>,
     /// Since when it is revoked. Its machines go on.
     pub revoked_at: Option<Millis>,
+    /// Why it is revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_because: Option<String>,
 }

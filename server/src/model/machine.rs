@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::id::{FleetId, MachineId, VaultId};
 use sikkerkey_protocol::key::PublicKey;
 use sikkerkey_protocol::kubernetes::{Approval, PodIdentity};
+use sikkerkey_protocol::management::Guardrails;
 
 use super::millis::Millis;
 
@@ -61,6 +62,12 @@ pub struct HostOf {
     /// Of a temporary machine: for how long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temporary: Option<Temporary>,
+    /// How it was given more time, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extensions: Vec<Extension>,
+    /// What each of its requests has to keep to; none: nothing but what holds for every machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guardrails: Option<Guardrails>,
 }
 
 /// What a machine said of itself when it registered.
@@ -88,6 +95,24 @@ pub struct EarlierName {
 pub struct Temporary {
     /// How long it lasts from its approval on, in seconds.
     pub lifetime_seconds: u64,
+}
+
+/// How a temporary machine was given more time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extension {
+    /// When.
+    pub at: Millis,
+    /// By whom, for people.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When it would have ended.
+    pub from: Millis,
+    /// When it ends since then.
+    pub to: Millis,
+    /// When that was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reverted_at: Option<Millis>,
 }
 
 /// The pod behind a machine.

@@ -1,9 +1,12 @@
 //! One-time tokens. Only their hashes are stored.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::enrolment::Registered;
-use sikkerkey_protocol::id::{FleetId, VaultId};
+use sikkerkey_protocol::id::{FleetId, ProjectId, VaultId};
 use sikkerkey_protocol::key::PublicKey;
+use sikkerkey_protocol::management::Scope;
 
 use super::machine::PodOf;
 use super::millis::Millis;
@@ -64,10 +67,16 @@ pub enum TokenPurpose {
     },
     /// An agent registers; a person approves it afterwards.
     Agent {
-        /// Its name.
-        name: String,
+        /// Its name; none: as it says.
+        name: Option<String>,
         /// The cluster it is going to speak for.
         cluster: Option<String>,
+        /// What it may do on the management plane; none of a token that is older than scopes: everything there.
+        #[serde(default)]
+        scopes: Option<BTreeSet<Scope>>,
+        /// The projects it may see; none: every project of its vault.
+        #[serde(default)]
+        projects: Option<BTreeSet<ProjectId>>,
     },
 }
 

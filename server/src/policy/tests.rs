@@ -125,6 +125,8 @@ fn world() -> World {
             name: "shop".into(),
             namespace: None,
             frozen: false,
+            description: String::new(),
+            created_at: None,
             wrapped_key: vec![],
         },
         machine,

@@ -125,6 +125,7 @@ mod tests {
             hostname_pattern: None,
             name_pattern: None,
             revoked_at: None,
+            revoked_because: None,
         }
     }
 

@@ -40,9 +40,13 @@ impl State {
             EntityKind::Allowlist => self.allowlists.get(&parsed(id)?).cloned().map(Entity::Allowlist),
             EntityKind::EnrolmentToken => self.enrolment_tokens.get(id).cloned().map(Entity::EnrolmentToken),
             EntityKind::SealingKey => self.sealing_keys.get(id).cloned().map(Entity::SealingKey),
+            EntityKind::AgentTrust => self.agent_trusts.get(id).cloned().map(Entity::AgentTrust),
             EntityKind::Webhook => self.webhooks.get(id).cloned().map(Entity::Webhook),
             EntityKind::WebhookProgress => self.webhook_progress.get(id).cloned().map(Entity::WebhookProgress),
             EntityKind::Alerts => self.alerts.get(&parsed(id)?).cloned().map(Entity::Alerts),
+            EntityKind::Credential => self.credentials.get(id).cloned().map(Entity::Credential),
+            EntityKind::Session => self.sessions.get(id).cloned().map(Entity::Session),
+            EntityKind::Member => self.vault_members.get(id).cloned().map(Entity::Member),
         }
     }
 

@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod enrolment_token;
 pub mod grant;
 pub mod machine;
+pub mod member;
 pub mod policy;
 pub mod project;
 pub mod project_key;
@@ -23,7 +24,7 @@ use sikkerkey_protocol::id::VaultId;
 
 use crate::audit::entry::{Action, Actor, Entry};
 use crate::decision::Context;
-use crate::model::account::Vault;
+use crate::model::account::{Account, Vault};
 use crate::refusal::{Refusal, RefusalKind};
 
 /// How long a one-time token of a person is good, in seconds.
@@ -33,6 +34,18 @@ const MAX_NAME: usize = 255;
 
 fn by_person(action: Action, vault: Option<&VaultId>, detail: String) -> Entry {
     Entry { vault: vault.cloned(), detail, ..Entry::new(action, Actor::Administrator) }
+}
+
+/// The account of an e-mail address.
+pub(crate) fn find_account<'a>(context: &Context<'a>, email: &str) -> Result<&'a Account, Refusal> {
+    let account = context.state.account_named(email.trim());
+    account.ok_or_else(|| not_found(format!("there is no account {email}: account list shows them")))
+}
+
+fn check_email(email: &str) -> Result<(), Refusal> {
+    let parts = email.split_once('@').filter(|(name, host)| !name.is_empty() && !host.is_empty());
+    let plain = email.len() <= 254 && !email.chars().any(|it| it.is_control() || it.is_whitespace());
+    if parts.is_some() && plain { Ok(()) } else { Err(invalid(format!("{email} is not an e-mail address"))) }
 }
 
 pub(crate) fn find_vault<'a>(context: &Context<'a>, id: &VaultId) -> Result<&'a Vault, Refusal> {

@@ -8,6 +8,7 @@ use sikkerkey_protocol::id::{AgentId, VaultId};
 use sikkerkey_protocol::key::PublicKey;
 use sikkerkey_protocol::secret_text::SecretText;
 
+use super::admin::check_name;
 use super::fresh_id::fresh_uuid;
 use super::key_owner::require_unused;
 use super::source::Source;
@@ -27,6 +28,9 @@ pub struct RegisterAgent {
     pub token: SecretText,
     /// The agent's key.
     pub public_key: PublicKey,
+    /// What people are to call it, where the token does not say.
+    #[serde(default)]
+    pub name: Option<String>,
 }
 
 /// The answer. The agent waits for approval.
@@ -35,7 +39,7 @@ pub struct RegisterAgent {
 pub struct AgentRegistered {
     /// What to sign as.
     pub agent_id: AgentId,
-    /// The name the token gave it.
+    /// What people call it.
     pub name: String,
     /// Its vault.
     pub vault_id: VaultId,
@@ -53,7 +57,7 @@ pub fn register(context: &Context<'_>, source: Source, request: RegisterAgent) -
     let Some(token) = context.state.tokens.get(&hash) else {
         return Err(unauthenticated("the token is not known here, or ended some time ago: ask for a new one"));
     };
-    let TokenPurpose::Agent { name, cluster } = &token.purpose else {
+    let TokenPurpose::Agent { name, cluster, scopes, projects } = &token.purpose else {
         return Err(unauthenticated("the token is for a machine: register it at /v1/bootstrap/register"));
     };
     if token.expires_at <= context.now {
@@ -70,6 +74,12 @@ pub fn register(context: &Context<'_>, source: Source, request: RegisterAgent) -
         };
     }
     require_unused(context.state, &request.public_key)?;
+    // What a person wrote down is what that person looks for when it is approved.
+    let Some(name) = name.as_ref().or(request.name.as_ref()) else {
+        let text = "name must be given: the token gives the agent none";
+        return Err(Refusal::new(RefusalKind::Invalid, text));
+    };
+    check_name("the name", name)?;
     let agent = Agent {
         id: fresh_uuid(context)?,
         vault: token.vault.clone(),
@@ -80,10 +90,11 @@ pub fn register(context: &Context<'_>, source: Source, request: RegisterAgent) -
         enabled: true,
         expires_at: None,
         pod: None,
-        scopes: None,
-        projects: None,
+        scopes: scopes.clone(),
+        projects: projects.clone(),
         created_at: Some(context.now),
         earlier_names: Vec::new(),
+        workload: None,
     };
     let mut steps = Steps::default();
     steps.audit.push(Entry {

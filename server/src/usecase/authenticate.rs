@@ -13,6 +13,7 @@ use crate::model::millis::Millis;
 use crate::policy::address;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::state::State;
+use crate::usecase::machine::guardrails;
 
 /// The refusal of whoever is not known or did not sign: the same for both, so that nobody learns which ids exist.
 pub fn unknown() -> Refusal {
@@ -33,6 +34,12 @@ pub fn may_connect(state: &State, vault: &VaultId, address: IpAddr) -> Result<()
         return Ok(());
     }
     Err(Refusal::new(RefusalKind::Forbidden, "Access denied").denial(DenialReason::AddressNotAllowed))
+}
+
+/// Whether `machine` may come from `address` now: its vault's allowlist, and what it has to keep to itself.
+pub fn may_come(state: &State, machine: &Machine, address: IpAddr, now: Millis) -> Result<(), Refusal> {
+    may_connect(state, &machine.vault, address)?;
+    guardrails::may_come(machine, address, now)
 }
 
 /// Whether `machine` may ask for anything at all: its account, its approval, its identity's end.
@@ -80,7 +87,7 @@ pub fn may_manage(state: &State, agent: &Agent, now: Millis) -> Result<(), Refus
         return Err(Refusal::new(RefusalKind::Forbidden, "this agent waits for approval by a person"));
     }
     if !agent.enabled {
-        return Err(Refusal::new(RefusalKind::Forbidden, "this agent is disabled"));
+        return Err(Refusal::new(RefusalKind::Forbidden, "Agent is disabled"));
     }
     if agent.expires_at.is_some_and(|end| end <= now) {
         return Err(Refusal::new(RefusalKind::Unauthenticated, "this agent's login has ended: log in again"));

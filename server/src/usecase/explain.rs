@@ -3,12 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use sikkerkey_protocol::explain::Explanation;
+use sikkerkey_protocol::explain::{Explanation, Rule, RuleSays};
 use sikkerkey_protocol::id::{MachineId, SecretId, VaultId};
 use sikkerkey_protocol::key::MachineKey;
 use sikkerkey_protocol::kubernetes::Approval;
 use zeroize::Zeroizing;
 
+use super::machine::guardrails;
 use super::reading::{self, Asking};
 use crate::ledger::Ledger;
 use crate::model::fleet::Fleet;
@@ -57,15 +58,27 @@ pub(super) fn of(
         Guard::Policy(policy) => policy.document.ip_allowlist.is_some(),
         Guard::Open | Guard::Missing => false,
     };
-    if known.is_none() && looks_at_it {
-        let text = format!("{} was never seen, and the policy looks at its address: give one", machine.name);
+    let rails = machine.host.as_ref().and_then(|it| it.guardrails.as_ref());
+    if known.is_none() && (looks_at_it || rails.is_some_and(|it| it.ip_allowlist.is_some())) {
+        let what = if looks_at_it { "the policy looks" } else { "its guardrails look" };
+        let text = format!("{} was never seen, and {what} at its address: give one", machine.name);
         return Err(Refusal::new(RefusalKind::Invalid, text));
     }
     let address = known.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let asking = Asking { machine, address, now };
     let facts = reading::facts(state, ledger, asking, secret);
     let facts = facts.map_err(|denial| Refusal::new(RefusalKind::NotFound, denial.message))?;
-    Ok(policy::explain(&facts))
+    let mut explanation = policy::explain(&facts);
+    // What the machine has to keep to is looked at before any rule.
+    if let Err(refusal) = guardrails::may_come(machine, address, now) {
+        explanation.allowed = false;
+        explanation.changes_at = None;
+        for rule in explanation.rules.iter_mut().filter(|it| it.rule == Rule::Machine && it.says != RuleSays::Denies) {
+            (rule.says, rule.reason) = (RuleSays::Denies, refusal.denial);
+            rule.message.clone_from(&refusal.message);
+        }
+    }
+    Ok(explanation)
 }
 
 fn machine(state: &State, ledger: &Ledger, question: &Question<'_>, now: Millis) -> Result<Machine, Refusal> {

@@ -109,6 +109,7 @@ impl Bench {
             projects: None,
             created_at: None,
             earlier_names: Vec::new(),
+            workload: None,
         }
     }
 
@@ -128,8 +129,8 @@ impl Bench {
         let decision = decide(&self.context())?;
         // What is only forgotten, because it has ended by itself, needs no row; everything else does.
         let forgets = |kind| {
-            use EntityKind::{Agent, EnrolmentToken, GonePod, SpentLogin, Token};
-            matches!(kind, Token | SpentLogin | Agent | GonePod | EnrolmentToken)
+            use EntityKind::{Agent, EnrolmentToken, GonePod, Session, SpentLogin, Token};
+            matches!(kind, Token | SpentLogin | Agent | GonePod | EnrolmentToken | Session)
         };
         // How far a webhook was told is no news to anybody either.
         let notes = |it: &Change| matches!(it, Change::Put(entity) if matches!(**entity, Entity::WebhookProgress(_)));

@@ -75,6 +75,12 @@ fn revoke_ended(context: &Context<'_>, steps: &mut Steps) {
     for machine in ephemeral.filter(has_ended).take(MOST_ENDED) {
         end_ephemeral(context, machine, steps);
     }
+    // A temporary machine's row stays, disabled, with what it was granted: people look at it, and revoke it.
+    let is_temporary = |it: &Machine| it.host.as_ref().is_some_and(|it| it.temporary.is_some());
+    let temporary = context.state.machines.values().filter(|it| it.enrolled_by.is_none() && is_temporary(it));
+    for machine in temporary.filter(|it| it.enabled && ended(it.expires_at, 0, context.now)).take(MOST_ENDED) {
+        switch_off(machine, steps);
+    }
 }
 
 /// Refused it is from its end on; what happens here is for those who look. First its row says that it has ended, a day
@@ -84,14 +90,18 @@ fn end_ephemeral(context: &Context<'_>, machine: &Machine, steps: &mut Steps) {
         steps.revoke(machine, by_server(Action::MachineRevoke), "its time is over since a day");
         steps.forget_access(context.state, machine, &by_server(Action::GrantDelete));
     } else {
-        steps.audit.push(Entry {
-            vault: Some(machine.vault.clone()),
-            machine: Some(machine.id.clone()),
-            detail: format!("{} disabled: its time is over", describe(machine)),
-            ..by_server(Action::MachineUpdate)
-        });
-        steps.put(Entity::Machine(Machine { enabled: false, ..machine.clone() }));
+        switch_off(machine, steps);
     }
+}
+
+fn switch_off(machine: &Machine, steps: &mut Steps) {
+    steps.audit.push(Entry {
+        vault: Some(machine.vault.clone()),
+        machine: Some(machine.id.clone()),
+        detail: format!("{} disabled: its time is over", describe(machine)),
+        ..by_server(Action::MachineUpdate)
+    });
+    steps.put(Entity::Machine(Machine { enabled: false, ..machine.clone() }));
 }
 
 fn empty_trash(context: &Context<'_>, steps: &mut Steps) {
@@ -123,6 +133,9 @@ fn forget(context: &Context<'_>, steps: &mut Steps) {
     }
     for token in state.enrolment_tokens.values().filter(|it| ended(Some(it.expires_at), ENROLMENT_TOKEN_SECONDS, now)) {
         steps.remove(EntityKind::EnrolmentToken, &token.id);
+    }
+    for session in state.sessions.values().filter(|it| it.has_ended(now)) {
+        steps.remove(EntityKind::Session, &session.id);
     }
     for agent in state.agents.values().filter(|it| ended(it.expires_at, ENDED_SECONDS, now)) {
         steps.remove(EntityKind::Agent, &agent.id);

@@ -4,23 +4,38 @@
 //! what is nowhere are the same to it. An agent that speaks
 //! for a cluster has routes of its own ([`super::kubernetes`]) and is refused here: what it decides comes from objects.
 //! Nothing here answers a value.
+//!
+//! A person with a session reaches the vaults in which the account has a role, and may there what the role says.
 
+pub mod agent;
 pub mod alerts;
+pub mod allowlist;
 pub mod audit;
 pub mod canary;
+pub mod enrolment;
 pub mod explain;
+pub mod machine;
+pub mod member;
+#[cfg(test)]
+pub(super) mod office;
 pub mod policy;
+pub mod project;
 pub mod schedule;
 pub mod secret;
 pub mod stats;
 pub mod trash;
 pub mod webhook;
+mod whole_vault;
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
+use sikkerkey_protocol::account::Role;
 use sikkerkey_protocol::id::{ProjectId, VaultId};
 use sikkerkey_protocol::management::Scope;
 
+use super::account::person::Person;
+use super::authenticate::require_active_account;
 use super::author::Author;
 use super::source::Source;
 use super::steps::Steps;
@@ -59,17 +74,40 @@ impl<'a> Manager<'a> {
         Ok(manager)
     }
 
+    /// Lets a person in who has a role in that vault, to what takes `scope`. A vault of others and no vault are the same.
+    pub fn person(
+        context: &Context<'a>,
+        person: Person<'a>,
+        vault: &VaultId,
+        scope: Option<Scope>,
+    ) -> Result<Self, Refusal> {
+        let state = context.state;
+        let role = state.role_in(vault, &person.account.id);
+        let (role, vault) = role.zip(state.vaults.get(vault)).ok_or_else(|| not_found("there is no such vault"))?;
+        require_active_account(state, &vault.id)?;
+        let author = Author::SignedIn(person);
+        let manager = Self { author, vault: &vault.id, scopes: Some(scopes_of(role)), projects: None };
+        scope.map_or(Ok(()), |it| manager.require(it))?;
+        Ok(manager)
+    }
+
     /// Asks for a scope.
     pub fn require(&self, scope: Scope) -> Result<(), Refusal> {
         if self.scopes.is_none_or(|it| it.contains(&scope)) {
             return Ok(());
         }
-        let text = format!("this needs the scope {scope}: a person gives it with sikkerkey-server admin agent");
+        let text = match self.author {
+            Author::SignedIn(_) => {
+                let role = if scopes_of(Role::Manager).contains(&scope) { Role::Manager } else { Role::Owner };
+                format!("this needs the role {role} in the vault: ask whoever runs the server to give it")
+            }
+            _ => format!("this needs the scope {scope}: a person gives it with sikkerkey-server admin agent"),
+        };
         Err(Refusal::new(RefusalKind::Forbidden, text))
     }
 
     /// In whose name it is done.
-    fn author(&self) -> Author<'a> {
+    pub(crate) fn author(&self) -> Author<'a> {
         self.author
     }
 
@@ -112,6 +150,28 @@ impl<'a> Manager<'a> {
     fn looked(&self, project: &ProjectId, detail: String) -> Entry {
         let entry = self.author().entry(Action::ManagementRead, self.vault, detail);
         Entry { project: Some(project.clone()), ..entry }
+    }
+}
+
+/// Whether a scope lets nobody change anything.
+pub(crate) fn only_looks(scope: Scope) -> bool {
+    scope.as_str().rsplit_once('.').is_some_and(|(_, verb)| verb == "read")
+}
+
+/// What a role may do.
+pub fn scopes_of(role: Role) -> &'static BTreeSet<Scope> {
+    static AUDITOR: LazyLock<BTreeSet<Scope>> =
+        LazyLock::new(|| Scope::ALL.iter().copied().filter(|it| only_looks(*it)).collect());
+    static MANAGER: LazyLock<BTreeSet<Scope>> = LazyLock::new(|| {
+        // Who else may manage, what is reported to whom, and from where machines connect is for the owner to say.
+        let kept = [Scope::AgentsWrite, Scope::AlertsWrite, Scope::AllowlistWrite];
+        Scope::ALL.iter().copied().filter(|it| !kept.contains(it)).collect()
+    });
+    static OWNER: LazyLock<BTreeSet<Scope>> = LazyLock::new(|| Scope::ALL.iter().copied().collect());
+    match role {
+        Role::Auditor => &AUDITOR,
+        Role::Manager => &MANAGER,
+        Role::Owner => &OWNER,
     }
 }
 

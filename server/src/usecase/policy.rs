@@ -119,6 +119,7 @@ pub(crate) fn remove(context: &Context<'_>, author: Author<'_>, policy: &Policy)
     if !bound.is_empty() {
         let how = match author {
             Author::Person => "policy unbind",
+            Author::SignedIn(_) => "the page of the secret",
             Author::Agent(..) => "POST /v1/ai/secrets/{id}/binding/delete",
         };
         return Err(conflict(format!(

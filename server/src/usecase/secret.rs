@@ -330,6 +330,7 @@ fn may_set(context: &Context<'_>, author: Author<'_>, secret: &Secret) -> Result
         let how = match author {
             Author::Person => format!("admin secret schedule pause {}", secret.id),
             Author::Agent(..) => "POST /v1/ai/dynamic-secrets/{id}/update".to_owned(),
+            Author::SignedIn(_) => "pause it where its schedule is shown".to_owned(),
         };
         return Err(conflict(format!(
             "{} gets a random value every {} seconds, which would replace this one: pause its schedule first ({how})",

@@ -51,7 +51,8 @@ fn vault_of(state: &State, actor: &Actor) -> Option<VaultId> {
     match actor {
         Actor::Machine(id) => state.machines.get(id).map(|it| it.vault.clone()),
         Actor::Agent(id) => state.agents.get(id).map(|it| it.vault.clone()),
-        Actor::Administrator | Actor::System | Actor::Anonymous => None,
+        // A person may have several, and what concerns none of them is not told there.
+        Actor::Person(_) | Actor::Administrator | Actor::System | Actor::Anonymous => None,
     }
 }
 

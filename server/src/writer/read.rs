@@ -158,7 +158,7 @@ fn perform(group: &mut Group<'_>, nonce: Nonce, request: ReadRequest) -> Result<
         group.audit(entry);
     })?;
     let state = &group.world.state;
-    let kept_out = authenticate::may_connect(state, &machine.vault, source.address);
+    let kept_out = authenticate::may_come(state, &machine, source.address, now);
     let whole = kept_out.is_err() || request.standing == Standing::Whole;
     if let Err(refusal) = kept_out.and_then(|()| authenticate::may_ask(state, &machine, now))
         && (whole || refusal.kind == RefusalKind::Unauthenticated)

@@ -30,6 +30,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use zeroize::Zeroizing;
 
+use crate::browser::{Browser, HOME, PASSWORD, add_second_factor, code, server_with_owner};
 use crate::disk::Disk;
 use crate::fixture::*;
 use crate::process::Process;
@@ -103,6 +104,30 @@ fn file() -> (TempDir, PathBuf) {
     (directory, path)
 }
 
+/// Who was logged out since the backup is logged out, and a recovery code that was used since is used.
+#[tokio::test]
+async fn after_a_restore_people_log_in_anew_and_earlier_recovery_codes_are_worth_nothing() {
+    let old = server_with_owner().await;
+    let browser = Browser::at(HOME);
+    browser.log_in(&old, PASSWORD).await;
+    let (seed, codes) = add_second_factor(&browser, &old).await;
+    let (_kept, file) = file();
+    back_up(&old, &file).await;
+    let place = Place::new(old.directory.path()).await;
+    old.clock.advance_seconds(60);
+    place.restore(&file, &*old.clock).await.unwrap();
+    let server = place.open(&old.clock).await;
+    assert!(!browser.is_in(&server).await);
+    let log_in = async |code: &str| {
+        let body = serde_json::json!({ "email": "team@example.com", "password": PASSWORD, "code": code });
+        browser.post(&server, "/v1/account/login", &body).await
+    };
+    let wrong = "the code is wrong, or was used before: wait for the next one, or use a recovery code";
+    assert_eq!(log_in(&codes[0]).await.error(), wrong);
+    let answer = log_in(&code(&seed, &server)).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["recoveryCodesLeft"]), (200, &serde_json::json!(0)));
+}
+
 async fn approve(server: &Server, machine: &Machine) {
     let machine = Machine { approval: Approval::Approved, ..machine.clone() };
     server.put(Entity::Machine(machine)).await;
@@ -161,6 +186,7 @@ fn enrolment_token() -> EnrolmentToken {
         hostname_pattern: None,
         name_pattern: None,
         revoked_at: None,
+        revoked_because: None,
     }
 }
 

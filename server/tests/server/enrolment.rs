@@ -34,6 +34,7 @@ fn token() -> EnrolmentToken {
         hostname_pattern: None,
         name_pattern: None,
         revoked_at: None,
+        revoked_because: None,
     }
 }
 

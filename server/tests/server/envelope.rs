@@ -21,7 +21,16 @@ async fn prepared() -> Server {
         let id = "proj_theirs".parse().unwrap();
         let entropy = &sikkerkey_server::entropy::SystemEntropy;
         let wrapped_key = app.keyring.new_project_key(&vault.id, &id, entropy).unwrap();
-        Project { id, vault: vault.id.clone(), name: "theirs".into(), namespace: None, wrapped_key, frozen: false }
+        Project {
+            id,
+            vault: vault.id.clone(),
+            name: "theirs".into(),
+            namespace: None,
+            wrapped_key,
+            frozen: false,
+            description: String::new(),
+            created_at: None,
+        }
     };
     let theirs = Machine {
         id: uuid(0x61).parse().unwrap(),

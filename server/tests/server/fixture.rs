@@ -348,6 +348,8 @@ impl Server {
     pub fn project(&self, name: &str) -> Project {
         let (vault, id) = ("vault_v".parse().unwrap(), format!("proj_{name}").parse().unwrap());
         Project {
+            description: String::new(),
+            created_at: None,
             wrapped_key: self.engine.app.keyring.new_project_key(&vault, &id, &SystemEntropy).unwrap(),
             namespace: Some(ProjectNamespace { cluster: "prod".into(), name: name.into(), uid: format!("uid-{name}") }),
             id,
@@ -504,6 +506,7 @@ pub fn agent() -> Agent {
         projects: None,
         created_at: None,
         earlier_names: Vec::new(),
+        workload: None,
     }
 }
 

@@ -9,11 +9,14 @@
     reason = "all of it is tests, also what is not in a test function"
 )]
 
+mod accounts;
+mod admin_accounts;
 mod allowlist;
 mod audit;
 mod audit_query;
 mod away;
 mod backup;
+mod browser;
 mod by_hand;
 mod canary;
 mod cli_routes;
@@ -39,6 +42,7 @@ mod nonsense;
 mod outcomes;
 mod overload;
 mod parsers;
+mod people;
 mod policy_replicas;
 mod process;
 mod questions;

@@ -316,7 +316,7 @@ async fn who_may_not_is_told_why_on_every_route() {
             || of(|it| it.approved = false),
             Some((403, "this agent waits for approval by a person")),
         ),
-        ("a disabled agent", client(), || of(|it| it.enabled = false), Some((403, "this agent is disabled"))),
+        ("a disabled agent", client(), || of(|it| it.enabled = false), Some((403, "Agent is disabled"))),
         (
             "an agent whose time is over",
             client(),

@@ -92,6 +92,12 @@ impl Connection {
         Ok(Self(sender))
     }
 
+    /// The answer with its headers, without its body.
+    pub async fn respond(&mut self, request: axum::http::Request<Body>) -> axum::http::Response<()> {
+        self.0.ready().await.unwrap();
+        self.0.send_request(request).await.unwrap().map(drop)
+    }
+
     /// The whole answer, or that there was none.
     pub async fn send(&mut self, request: Signed) -> Result<(u16, Bytes), hyper::Error> {
         // The last answer may be here before the connection has noticed that it is done with it.

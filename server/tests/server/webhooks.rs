@@ -634,7 +634,7 @@ async fn alerts_stand_in_the_log_and_a_person_manages_webhooks_at_the_command_li
     assert_eq!(rotated["signingSecret"].as_str().unwrap().len(), 64);
     assert_eq!(
         run(&["alert", "get", "--vault", "vault_v"]).await.0,
-        json!({"enabledActions": ["canary_triggered", "server_restore"]})
+        json!({"enabledActions": ["canary_triggered", "project_unfreeze", "server_restore"]})
     );
     run(&["alert", "set", "--vault", "vault_v", "--action", "secret_read"]).await;
     let mut connection = process.connect().await;

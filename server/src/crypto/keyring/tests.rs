@@ -10,6 +10,8 @@ fn keyring(seed: u8) -> Keyring {
 fn project(keyring: &Keyring, vault: &str, id: &str) -> Project {
     let (vault, id) = (vault.parse().unwrap(), id.parse().unwrap());
     Project {
+        description: String::new(),
+        created_at: None,
         wrapped_key: keyring.new_project_key(&vault, &id, &SystemEntropy).unwrap(),
         id,
         vault,

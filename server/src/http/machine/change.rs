@@ -57,7 +57,7 @@ where
         // As it is now: it may have been revoked, or have another key, since its signature was verified.
         let now = context.state.machines.get(&machine.id).filter(|it| it.public_key == machine.public_key);
         let now = now.ok_or_else(authenticate::unknown)?;
-        authenticate::may_connect(context.state, &now.vault, source.address)?;
+        authenticate::may_come(context.state, now, source.address, context.now)?;
         decide(context, now, source, body)
     });
     let request =

@@ -52,6 +52,15 @@ pub fn trust(context: &Context<'_>, request: Trust) -> Decided<()> {
             )));
         }
     }
+    for other in state.agent_trusts.values() {
+        if oidc::thumbprints(&other.jwks).is_ok_and(|theirs| theirs.iter().any(|it| keys.contains(it))) {
+            return Err(conflict(format!(
+                "one of the keys is that of trust {} of vault {} (agent trusts), whose workloads are no operators: each \
+                 signs with keys of its own",
+                other.name, other.vault
+            )));
+        }
+    }
     let old = state.clusters.get(&request.name);
     if let Some(old) = old.filter(|it| it.vault != request.vault)
         && state.projects.values().any(|it| it.namespace.as_ref().is_some_and(|ns| ns.cluster == old.name))

@@ -1,23 +1,18 @@
-//! Enrolment tokens: making and revoking them.
+//! Enrolment tokens.
 
-use sikkerkey_protocol::id::{ProjectId, SecretId, VaultId};
+use sikkerkey_protocol::id::{SecretId, VaultId};
+use sikkerkey_protocol::management::EnrolmentTokenView;
 use sikkerkey_protocol::secret_text::SecretText;
 
-use super::{by_person, check_name, conflict, find_vault, invalid, not_found, project, secret};
-use crate::audit::entry::Action;
+use super::{find_vault, not_found, project, secret};
 use crate::decision::{Context, Decided};
-use crate::entropy;
-use crate::model::Entity;
 use crate::model::enrolment::EnrolmentToken;
-use crate::policy::address;
 use crate::refusal::Refusal;
-use crate::usecase::enrol::name;
-use crate::usecase::fresh_id::fresh_token;
-use crate::usecase::steps::Steps;
+use crate::usecase::author::Author;
+use crate::usecase::enrolment::{self, Terms};
+use crate::usecase::management::enrolment::view;
 
-/// The most machines that one token lets in.
-pub const MAX_USES: u32 = 10_000;
-const LIFETIMES: std::ops::RangeInclusive<u64> = 60..=366 * 24 * 3600;
+pub use crate::usecase::enrolment::MAX_USES;
 
 /// What a token is to give.
 #[derive(Clone, Debug)]
@@ -49,96 +44,37 @@ pub struct NewToken {
 /// Makes a token. Its text is in the answer and nowhere else.
 pub fn create(context: &Context<'_>, request: NewToken) -> Decided<(SecretText, EnrolmentToken)> {
     find_vault(context, &request.vault)?;
-    check_name("the name", &request.name)?;
-    if request.description.len() > 1024 || request.description.chars().any(char::is_control) {
-        return Err(invalid("the description must be at most 1024 printable characters".to_owned()));
-    }
-    for (what, seconds) in
-        [("--lifetime", request.token_lifetime_seconds), ("--machine-lifetime", request.machine_lifetime_seconds)]
-    {
-        if !LIFETIMES.contains(&seconds) {
-            return Err(invalid(format!("{what} is from 1 minute (60) to 366 days (31622400), not {seconds} seconds")));
-        }
-    }
-    if !(1..=MAX_USES).contains(&request.max_uses) {
-        return Err(invalid(format!("--max-uses is from 1 to {MAX_USES}, not {}", request.max_uses)));
-    }
-    if let Some(range) = &request.source_cidr {
-        address::parse(range).map_err(invalid)?;
-    }
-    if let Some(pattern) = &request.hostname_pattern {
-        name::check_hostname_pattern(pattern).map_err(invalid)?;
-    }
-    if let Some(pattern) = &request.name_pattern {
-        name::check_name_pattern(pattern).map_err(invalid)?;
-    }
-    let projects = projects(context, &request)?;
-    for id in &request.secrets {
-        let secret = secret::find(context, id)?;
-        if !projects.contains(&secret.project) {
-            return Err(invalid(format!(
-                "{} is in none of the token's projects: add its project, or leave it out",
-                secret.name
-            )));
-        }
-    }
-    let (text, hash) = fresh_token("", context);
-    let token = EnrolmentToken {
-        id: entropy::uuid(context.entropy),
-        hash,
-        vault: request.vault,
+    let projects = request.projects.iter().map(|it| project::find(context, it)).collect::<Result<Vec<_>, Refusal>>()?;
+    let secrets = request.secrets.iter().map(|it| secret::find(context, it)).collect::<Result<Vec<_>, Refusal>>()?;
+    let terms = Terms {
         name: request.name,
         description: request.description,
-        projects,
-        secrets: request.secrets,
-        created_at: context.now,
-        expires_at: context.now.plus_seconds(request.token_lifetime_seconds),
+        token_lifetime_seconds: request.token_lifetime_seconds,
         machine_lifetime_seconds: request.machine_lifetime_seconds,
         max_uses: request.max_uses,
-        uses: 0,
         source_cidr: request.source_cidr,
         hostname_pattern: request.hostname_pattern,
         name_pattern: request.name_pattern,
-        revoked_at: None,
     };
-    let mut steps = Steps::default();
-    let detail = format!(
-        "enrolment token {} ({}): {} machines, {} projects, {} secrets",
-        token.name,
-        token.id,
-        token.max_uses,
-        token.projects.len(),
-        token.secrets.len()
-    );
-    steps.audit.push(by_person(Action::EnrolmentTokenCreate, Some(&token.vault), detail));
-    steps.put(Entity::EnrolmentToken(token.clone()));
+    let (text, token, steps) = enrolment::create(context, Author::Person, &request.vault, &projects, &secrets, terms)?;
     Ok(steps.decide(move |_| (text, token)))
 }
 
 /// Revokes a token. The machines that it has let in go on until their time is over.
-pub fn revoke(context: &Context<'_>, id: &str) -> Decided<()> {
-    let token = context.state.enrolment_tokens.get(id);
-    let token =
-        token.ok_or_else(|| not_found(format!("there is no enrolment token {id}: enrolment-token list shows them")))?;
-    let mut steps = Steps::default();
-    if token.revoked_at.is_none() {
-        let detail = format!("enrolment token {} ({id}), after {} of {} uses", token.name, token.uses, token.max_uses);
-        steps.audit.push(by_person(Action::EnrolmentTokenRevoke, Some(&token.vault), detail));
-        steps.put(Entity::EnrolmentToken(EnrolmentToken { revoked_at: Some(context.now), ..token.clone() }));
-    }
-    Ok(steps.decide(|_| ()))
+pub fn revoke(context: &Context<'_>, id: &str) -> Decided<EnrolmentTokenView> {
+    revoke_because(context, id, None)
 }
 
-fn projects(context: &Context<'_>, request: &NewToken) -> Result<Vec<ProjectId>, Refusal> {
-    let mut ids = Vec::new();
-    for text in &request.projects {
-        let project = project::find(context, text)?;
-        if project.vault != request.vault {
-            return Err(conflict(format!("project {} is not of vault {}", project.name, request.vault)));
-        }
-        if !ids.contains(&project.id) {
-            ids.push(project.id.clone());
-        }
-    }
-    Ok(ids)
+/// Revokes a token, and notes why.
+pub fn revoke_because(context: &Context<'_>, id: &str, reason: Option<&str>) -> Decided<EnrolmentTokenView> {
+    let token = find(context, id)?;
+    let steps = enrolment::revoke(context, Author::Person, token, reason)?;
+    let token = token.clone();
+    Ok(steps.decide(move |context| view(context, context.state.enrolment_tokens.get(&token.id).unwrap_or(&token))))
+}
+
+/// A token by its id, of any vault.
+pub(crate) fn find<'a>(context: &Context<'a>, id: &str) -> Result<&'a EnrolmentToken, Refusal> {
+    let token = context.state.enrolment_tokens.get(id);
+    token.ok_or_else(|| not_found(format!("there is no enrolment token {id}: enrolment-token list shows them")))
 }

@@ -1,18 +1,16 @@
 //! Grants to machines that belong to no fleet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use sikkerkey_protocol::id::{MachineId, SecretId};
+use sikkerkey_protocol::management::GrantedSecrets;
 
-use sikkerkey_protocol::id::{MachineId, ProjectId, SecretId};
-
-use super::project::find_machine;
-use super::{by_person, conflict, invalid, not_found, secret};
-use crate::audit::entry::{Action, Entry};
+use super::project::{self, find_machine};
+use super::{not_found, secret};
 use crate::decision::{Context, Decided};
-use crate::entropy;
-use crate::model::grant::Grant;
 use crate::model::millis::Millis;
-use crate::model::{Entity, EntityKind};
-use crate::usecase::steps::{Steps, describe};
+use crate::refusal::Refusal;
+use crate::usecase::author::Author;
+use crate::usecase::management::member::{granted_secrets, of_project};
+use crate::usecase::member;
 
 /// Grants secrets to a machine: one grant for each project they are in. Answers the grants' ids.
 pub fn create(
@@ -22,61 +20,30 @@ pub fn create(
     expires_at: Option<Millis>,
 ) -> Decided<Vec<String>> {
     let machine = find_machine(context, machine)?;
-    if expires_at.is_some_and(|end| end <= context.now) {
-        return Err(invalid("the grant would have ended already: give a later --expires-at".to_owned()));
-    }
-    let mut by_project: BTreeMap<ProjectId, BTreeSet<SecretId>> = BTreeMap::new();
+    let secrets = secrets.iter().map(|id| secret::find(context, id)).collect::<Result<Vec<_>, Refusal>>()?;
+    let (ids, steps) = member::add_grants(context, Author::Person, machine, &secrets, expires_at)?;
+    Ok(steps.decide(move |_| ids))
+}
+
+/// Grants a machine these secrets of a project and no others.
+pub fn set(context: &Context<'_>, project: &str, machine: &MachineId, secrets: &[SecretId]) -> Decided<GrantedSecrets> {
+    let (project, machine) = (project::find(context, project)?, find_machine(context, machine)?);
     for id in secrets {
         let secret = secret::find(context, id)?;
-        if context.state.membership(&machine.id, &secret.project).is_none() {
-            let project = context.state.projects.get(&secret.project).map_or("", |it| it.name.as_str());
-            return Err(conflict(format!(
-                "machine {} is no member of project {project}: add it with project add-machine {} --machine {}",
-                machine.name, secret.project, machine.id
-            )));
+        if secret.project != project.id {
+            return Err(super::conflict(format!("{} is not of project {}", secret.name, project.name)));
         }
-        by_project.entry(secret.project.clone()).or_default().insert(id.clone());
     }
-    if by_project.is_empty() {
-        return Err(invalid("name at least one secret with --secret".to_owned()));
-    }
-    let mut steps = Steps::default();
-    let mut ids = Vec::new();
-    for (project, secrets) in by_project {
-        let names = secrets.iter().filter_map(|it| context.state.secrets.get(it)).map(|it| it.name.as_str());
-        let detail = format!("{} to {}", names.collect::<Vec<_>>().join(" "), describe(machine));
-        let entry = by_person(Action::GrantApply, Some(&machine.vault), detail);
-        let (of, who) = (Some(project.clone()), Some(machine.id.clone()));
-        steps.audit.push(Entry { project: of, machine: who, ..entry });
-        let grant = Grant {
-            id: entropy::uuid(context.entropy),
-            vault: machine.vault.clone(),
-            project,
-            grantee: machine.grantee(),
-            secrets: secrets.into_iter().collect(),
-            expires_at,
-            managed: None,
-        };
-        ids.push(grant.id.clone());
-        steps.put(Entity::Grant(grant));
-    }
-    Ok(steps.decide(move |_| ids))
+    let wanted = of_project(context, project, secrets.iter().map(SecretId::as_str));
+    let steps = member::set_grants(context, Author::Person, project, machine, &wanted)?;
+    let (project, machine) = (project.clone(), machine.clone());
+    Ok(steps.decide(move |context| granted_secrets(context, &project, &machine)))
 }
 
 /// Takes a grant back.
 pub fn delete(context: &Context<'_>, id: &str) -> Decided<()> {
     let grant = context.state.grants.get(id);
     let grant = grant.ok_or_else(|| not_found(format!("there is no grant {id}: grant list shows them")))?;
-    if let Some(managed) = &grant.managed {
-        return Err(conflict(format!(
-            "Grant {} of cluster {} says so: delete it there",
-            managed.object.key, managed.cluster
-        )));
-    }
-    let mut steps = Steps::default();
-    let detail = format!("{} secrets to {}", grant.secrets.len(), grant.grantee);
-    let entry = by_person(Action::GrantDelete, Some(&grant.vault), detail);
-    steps.audit.push(Entry { project: Some(grant.project.clone()), ..entry });
-    steps.remove(EntityKind::Grant, id);
+    let steps = member::take_back(Author::Person, grant)?;
     Ok(steps.decide(|_| ()))
 }

@@ -2,48 +2,25 @@
 
 use std::fmt::Write as _;
 
-use sikkerkey_protocol::id::{FleetId, MachineId, VaultId};
-use sikkerkey_protocol::kubernetes::Approval;
+use sikkerkey_protocol::id::{MachineId, VaultId};
+use sikkerkey_protocol::management::{Guardrails, MachineApproval, MachineChanged, MachineRevocation};
 use sikkerkey_protocol::secret_text::SecretText;
 
-use super::{TOKEN_SECONDS, by_person, check_name, conflict, find_vault, invalid, not_found};
+use super::{TOKEN_SECONDS, by_person, check_name, find_vault, invalid, not_found};
 use crate::audit::entry::Action;
 use crate::decision::{Context, Decided};
 use crate::model::Entity;
-use crate::model::cluster::GonePod;
 use crate::model::fleet::Fleet;
 use crate::model::machine::Machine;
 use crate::model::millis::Millis;
 use crate::model::token::{Token, TokenPurpose};
+use crate::refusal::Refusal;
+use crate::usecase::author::Author;
 use crate::usecase::fresh_id::fresh_token;
-use crate::usecase::steps::{Steps, describe};
-
-/// Switches a machine off, or on again: it keeps its key, its memberships and its grants.
-pub fn set_enabled(context: &Context<'_>, id: &MachineId, enabled: bool) -> Decided<()> {
-    let machine = context.state.machines.get(id);
-    let machine = machine.ok_or_else(|| not_found(format!("there is no machine {id}: machine list shows them")))?;
-    if let Some(fleet) = machine.fleet.as_ref().and_then(|it| context.state.fleets.get(it)) {
-        return Err(conflict(format!(
-            "it belongs to Machine {}: set spec.suspend there, or take one pod its identity with machine revoke",
-            fleet.managed.object.key
-        )));
-    }
-    if enabled && machine.expires_at.is_some_and(|end| end <= context.now) {
-        return Err(conflict(format!("the time of machine {} is over: let it enrol again", machine.name)));
-    }
-    let mut steps = Steps::default();
-    if machine.enabled != enabled {
-        let detail = format!("{} {}", describe(machine), if enabled { "enabled" } else { "disabled" });
-        let mut entry = by_person(Action::MachineUpdate, Some(&machine.vault), detail);
-        entry.machine = Some(machine.id.clone());
-        steps.audit.push(entry);
-        steps.put(Entity::Machine(Machine { enabled, ..Machine::clone(machine) }));
-    }
-    Ok(steps.decide(|_| ()))
-}
-
-/// How long a temporary machine may be let in for, in seconds: from an hour to 12 months.
-const TEMPORARY: std::ops::RangeInclusive<u64> = 3600..=366 * 24 * 3600;
+use crate::usecase::machine::view::revocation;
+use crate::usecase::machine::{self, Found, guardrails, refuse_fleet, replaced, temporary};
+use crate::usecase::management::machine::changed;
+use crate::usecase::steps::Steps;
 
 /// Makes a one-time token with which a host registers. A person approves its key afterwards.
 pub fn bootstrap(context: &Context<'_>, vault: &VaultId, name: Option<String>) -> Decided<(SecretText, Millis)> {
@@ -57,7 +34,7 @@ pub fn bootstrap_temporary(
     name: Option<String>,
     lifetime_seconds: u64,
 ) -> Decided<(SecretText, Millis)> {
-    if !TEMPORARY.contains(&lifetime_seconds) {
+    if !temporary::LIFETIME.contains(&lifetime_seconds) {
         return Err(invalid("a temporary machine lasts from 1 hour to 12 months (366d)".to_owned()));
     }
     host_token(context, vault, name, Some(lifetime_seconds))
@@ -89,75 +66,126 @@ fn host_token(
 
 /// Approves a machine or a whole fleet: whichever has the id.
 pub fn approve(context: &Context<'_>, id: &str) -> Decided<()> {
-    let mut steps = Steps::default();
-    match find(context, id)? {
-        Found::Fleet(fleet) if fleet.approval != Approval::Approved => {
-            let detail = format!("fleet of Machine {} approved", fleet.managed.object.key);
-            let mut entry = by_person(Action::MachineApprove, Some(&fleet.vault), detail);
-            entry.project = Some(fleet.project.clone());
-            steps.audit.push(entry);
-            steps.put(Entity::Fleet(Fleet { approval: Approval::Approved, ..fleet.clone() }));
+    let decision = approve_compared(context, id, None, false)?;
+    Ok(Steps { changes: decision.changes, audit: decision.audit }.decide(|_| ()))
+}
+
+/// Approves a machine whose key has this fingerprint, or a whole fleet; or tells what that would do.
+pub fn approve_compared(
+    context: &Context<'_>,
+    id: &str,
+    fingerprint: Option<&str>,
+    preview: bool,
+) -> Decided<MachineApproval> {
+    let (steps, answer) = match find(context, id)? {
+        Found::Machine(it) => {
+            let old = replaced(context.state, it).map(|it| revocation(context.state, it, preview));
+            let answer = approval(&it.id, &it.name, preview, Some(it.public_key.fingerprint()), old);
+            (machine::approve(context, Author::Person, it, fingerprint)?, answer)
         }
-        // A host that its object approved is approved once more, by a person's word.
-        Found::Machine(machine)
-            if machine.approval != Approval::Approved
-                || (!machine.approved_by_person && machine.pod.is_none() && machine.enrolled_by.is_none()) =>
-        {
-            let detail = format!("{} approved, key {}", describe(machine), machine.public_key.fingerprint());
-            let mut entry = by_person(Action::MachineApprove, Some(&machine.vault), detail);
-            entry.machine = Some(machine.id.clone());
-            steps.audit.push(entry);
-            steps.put(Entity::Machine(Machine {
-                approval: Approval::Approved,
-                approved_by_person: true,
-                ..machine.clone()
-            }));
+        Found::Fleet(it) => {
+            let answer = approval(&it.id, &it.managed.object.key, preview, None, None);
+            (machine::approve_fleet(Author::Person, it)?, answer)
         }
-        _ => {}
-    }
-    Ok(steps.decide(|_| ()))
+    };
+    Ok(unless(preview, steps).decide(move |_| answer))
+}
+
+/// Removes a machine that waits for approval, or denies a whole fleet.
+pub fn deny(context: &Context<'_>, id: &str) -> Decided<MachineChanged> {
+    on_either(
+        context,
+        id,
+        |it| machine::deny(Author::Person, it),
+        |it| machine::deny_fleet(context.state, Author::Person, it),
+    )
 }
 
 /// Takes a machine its identity and its grants; or denies a whole fleet, whose object stands in a cluster.
 pub fn revoke(context: &Context<'_>, id: &str) -> Decided<()> {
-    let mut steps = Steps::default();
-    let state = context.state;
-    match find(context, id)? {
-        Found::Fleet(fleet) => {
-            if fleet.approval == Approval::Denied {
-                return Err(conflict(format!("the fleet of Machine {} is denied already", fleet.managed.object.key)));
-            }
-            for machine in state.machines_in(&fleet.id) {
-                let entry = by_person(Action::MachineRevoke, None, String::new());
-                steps.revoke(machine, entry, "an administrator denied its fleet");
-            }
-            let detail = format!("fleet of Machine {} denied", fleet.managed.object.key);
-            let mut entry = by_person(Action::MachineRevoke, Some(&fleet.vault), detail);
-            entry.project = Some(fleet.project.clone());
-            steps.audit.push(entry);
-            steps.put(Entity::Fleet(Fleet { approval: Approval::Denied, ..fleet.clone() }));
-        }
-        Found::Machine(machine) => {
-            steps.revoke(machine, by_person(Action::MachineRevoke, None, String::new()), "an administrator revoked it");
-            if let Some(pod) = &machine.pod {
-                // Else its sidecar would enrol anew within a second.
-                let (cluster, uid) = (pod.cluster.clone(), pod.pod.uid.clone());
-                steps.put(Entity::GonePod(GonePod { cluster, uid, since: context.now, revoked: true }));
-            }
-            steps.forget_access(state, machine, &by_person(Action::GrantDelete, None, String::new()));
-        }
-    }
-    Ok(steps.decide(|_| ()))
+    let decision = revoke_or_tell(context, id, false)?;
+    Ok(Steps { changes: decision.changes, audit: decision.audit }.decide(|_| ()))
 }
 
-enum Found<'a> {
-    Machine(&'a Machine),
-    Fleet(&'a Fleet),
+/// Takes a machine its identity, or tells what would fall.
+pub fn revoke_or_tell(context: &Context<'_>, id: &str, preview: bool) -> Decided<MachineRevocation> {
+    let (steps, answer) = match find(context, id)? {
+        Found::Machine(it) => (machine::revoke(context, Author::Person, it), revocation(context.state, it, preview)),
+        Found::Fleet(it) => {
+            let (id, name) = (it.id.to_string(), it.managed.object.key.to_string());
+            let answer = MachineRevocation { id, name, preview, memberships: 0, grants: 0, secrets: 0 };
+            (machine::deny_fleet(context.state, Author::Person, it)?, answer)
+        }
+    };
+    Ok(unless(preview, steps).decide(move |_| answer))
 }
 
-fn find<'a>(context: &Context<'a>, id: &str) -> Result<Found<'a>, crate::refusal::Refusal> {
-    let machine = id.parse::<MachineId>().ok().and_then(|id| context.state.machines.get(&id));
-    let fleet = id.parse::<FleetId>().ok().and_then(|id| context.state.fleets.get(&id));
-    let found = machine.map(|it| Found::Machine(it)).or(fleet.map(Found::Fleet));
+/// Switches a machine off, or on again: it keeps its key, its memberships and its grants.
+pub fn set_enabled(context: &Context<'_>, id: &MachineId, enabled: bool) -> Decided<MachineChanged> {
+    on_machine(context, id, "set spec.suspend there", |it| machine::set_enabled(context, Author::Person, it, enabled))
+}
+
+/// Gives a machine another name.
+pub fn rename(context: &Context<'_>, id: &MachineId, name: &str) -> Decided<MachineChanged> {
+    on_machine(context, id, "its name is the object's", |it| machine::rename(context, Author::Person, it, name))
+}
+
+/// Gives a temporary machine more time.
+pub fn extend(context: &Context<'_>, id: &MachineId, seconds: u64, reason: &str) -> Decided<MachineChanged> {
+    on_machine(context, id, "", |it| temporary::extend(context, Author::Person, it, seconds, reason))
+}
+
+/// Takes the last extension of a temporary machine back.
+pub fn revert_extension(context: &Context<'_>, id: &MachineId) -> Decided<MachineChanged> {
+    on_machine(context, id, "", |it| temporary::revert(context, Author::Person, it))
+}
+
+/// Says what each request of a machine has to keep to.
+pub fn guard(context: &Context<'_>, id: &MachineId, rails: Guardrails) -> Decided<MachineChanged> {
+    on_machine(context, id, "guard its secrets by an AccessPolicy", |it| {
+        guardrails::set(context, Author::Person, it, rails)
+    })
+}
+
+fn on_machine(
+    context: &Context<'_>,
+    id: &MachineId,
+    of_fleet: &str,
+    step: impl FnOnce(&Machine) -> Result<Steps, Refusal>,
+) -> Decided<MachineChanged> {
+    on_either(context, id.as_str(), step, |it| Err(refuse_fleet(it, of_fleet)))
+}
+
+fn on_either(
+    context: &Context<'_>,
+    id: &str,
+    on_machine: impl FnOnce(&Machine) -> Result<Steps, Refusal>,
+    on_fleet: impl FnOnce(&Fleet) -> Result<Steps, Refusal>,
+) -> Decided<MachineChanged> {
+    let (steps, name) = match find(context, id)? {
+        Found::Machine(it) => (on_machine(it)?, it.name.clone()),
+        Found::Fleet(it) => (on_fleet(it)?, it.managed.object.key.to_string()),
+    };
+    let id = id.to_owned();
+    Ok(steps.decide(move |context| changed(context, id, name)))
+}
+
+/// What has the id, in any vault.
+pub(crate) fn find<'a>(context: &Context<'a>, id: &str) -> Result<Found<'a>, Refusal> {
+    let found = machine::find(context.state, id);
     found.ok_or_else(|| not_found(format!("there is no machine and no fleet {id}: machine list shows them")))
+}
+
+fn unless(preview: bool, steps: Steps) -> Steps {
+    if preview { Steps::default() } else { steps }
+}
+
+fn approval(
+    id: &impl ToString,
+    name: &impl ToString,
+    preview: bool,
+    fingerprint: Option<String>,
+    replaces: Option<MachineRevocation>,
+) -> MachineApproval {
+    MachineApproval { id: id.to_string(), name: name.to_string(), approved: !preview, preview, fingerprint, replaces }
 }

@@ -1,19 +1,18 @@
 //! Projects, and the machines that are members of them.
 
 use sikkerkey_protocol::id::{MachineId, ProjectId, VaultId};
+use sikkerkey_protocol::management::{MemberPage, ProjectDeletion, ProjectView, QueryMembers};
 
-use super::{by_person, check_name, conflict, find_vault, not_found};
-use crate::audit::entry::{Action, Entry};
+use super::{conflict, find_vault, not_found};
 use crate::decision::{Context, Decided};
-use crate::model::machine::{Grantee, Machine};
-use crate::model::membership::Membership;
+use crate::model::machine::Machine;
 use crate::model::project::Project;
-use crate::model::{Entity, EntityKind};
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::Refusal;
 use crate::usecase::author::Author;
-use crate::usecase::freeze;
-use crate::usecase::fresh_id::fresh_id;
-use crate::usecase::steps::{Steps, describe};
+use crate::usecase::management::member::page;
+use crate::usecase::management::project::deletion;
+use crate::usecase::steps::Steps;
+use crate::usecase::{freeze, member, project};
 
 /// A project by its id, or by its name where that is clear.
 pub fn find<'a>(context: &Context<'a>, text: &str) -> Result<&'a Project, Refusal> {
@@ -31,27 +30,41 @@ pub fn find<'a>(context: &Context<'a>, text: &str) -> Result<&'a Project, Refusa
 
 /// Makes a project with a key of its own.
 pub fn create(context: &Context<'_>, vault: &VaultId, name: &str) -> Decided<ProjectId> {
+    create_described(context, vault, name, "")
+}
+
+/// Makes a project with a key of its own, and notes what it is for.
+pub fn create_described(context: &Context<'_>, vault: &VaultId, name: &str, description: &str) -> Decided<ProjectId> {
     find_vault(context, vault)?;
-    check_name("the name", name)?;
-    if let Some(held) = context.state.projects.values().find(|it| it.vault == *vault && it.name == name) {
-        return Err(conflict(format!("vault {vault} has a project {name} already: {}", held.id)));
-    }
-    let id: ProjectId = fresh_id("proj_", context)?;
-    let wrapped_key = context.keyring.new_project_key(vault, &id, context.entropy).map_err(|_| {
-        Refusal::new(RefusalKind::Unavailable, "the server cannot make a key for the project: see its log")
-    })?;
-    let project = Project {
-        id: id.clone(),
-        vault: vault.clone(),
-        name: name.to_owned(),
-        namespace: None,
-        frozen: false,
-        wrapped_key,
+    let (project, steps) = project::create(context, Author::Person, vault, name, description)?;
+    Ok(steps.decide(move |_| project.id))
+}
+
+/// Changes what a project is called, and what it is for.
+pub fn update(
+    context: &Context<'_>,
+    project: &str,
+    name: Option<&str>,
+    description: Option<&str>,
+) -> Decided<ProjectView> {
+    let (changed, steps) = project::update(context, Author::Person, find(context, project)?, name, description)?;
+    Ok(steps.decide(move |context| project::view(context.state, &changed)))
+}
+
+/// Deletes a project with everything in it, when its name is given once more; or tells what would fall.
+pub fn delete(context: &Context<'_>, project: &str, confirmed: Option<&str>) -> Decided<ProjectDeletion> {
+    let project = find(context, project)?;
+    let steps = match confirmed {
+        Some(name) => project::delete(context, Author::Person, project, name)?,
+        None => Steps::default(),
     };
-    let mut steps = Steps::default();
-    steps.audit.push(about(Action::ProjectCreate, &project, format!("project {name}")));
-    steps.put(Entity::Project(project));
-    Ok(steps.decide(move |_| id))
+    let answer = deletion(context, project, confirmed.is_none());
+    Ok(steps.decide(move |_| answer))
+}
+
+/// A page of the members of a project.
+pub fn members(context: &Context<'_>, project: &str, query: &QueryMembers) -> Result<MemberPage, Refusal> {
+    page(context, find(context, project)?, query)
 }
 
 /// Freezes a project, or lets it answer again. A canary in it stays armed.
@@ -66,21 +79,7 @@ pub fn set_frozen(context: &Context<'_>, project: &str, frozen: bool) -> Decided
 /// Makes a machine a member. That gives nothing yet: reading takes a grant as well.
 pub fn add_machine(context: &Context<'_>, project: &str, machine: &MachineId) -> Decided<ProjectId> {
     let (project, machine) = (find(context, project)?, find_machine(context, machine)?);
-    if machine.vault != project.vault {
-        return Err(conflict(format!("machine {} and project {} are of two vaults", machine.name, project.name)));
-    }
-    let mut steps = Steps::default();
-    if context.state.membership(&machine.id, &project.id).is_none() {
-        let mut entry = about(Action::ProjectMachineAdd, project, format!("{} to {}", describe(machine), project.name));
-        entry.machine = Some(machine.id.clone());
-        steps.audit.push(entry);
-        steps.put(Entity::Membership(Membership {
-            vault: project.vault.clone(),
-            project: project.id.clone(),
-            machine: machine.id.clone(),
-            since: context.now,
-        }));
-    }
+    let steps = member::attach(context, Author::Person, project, machine)?;
     let id = project.id.clone();
     Ok(steps.decide(move |_| id))
 }
@@ -88,34 +87,12 @@ pub fn add_machine(context: &Context<'_>, project: &str, machine: &MachineId) ->
 /// Takes a machine out of a project, with its grants there.
 pub fn remove_machine(context: &Context<'_>, project: &str, machine: &MachineId) -> Decided<ProjectId> {
     let (project, machine) = (find(context, project)?, find_machine(context, machine)?);
-    let mut steps = Steps::default();
-    if context.state.membership(&machine.id, &project.id).is_some() {
-        let grants = context.state.grants_to(&Grantee::Machine(machine.id.clone())).into_values();
-        for grant in grants.filter(|it| it.project == project.id) {
-            steps.audit.push(about(Action::GrantDelete, project, format!("of machine {}", machine.name)));
-            steps.remove(EntityKind::Grant, &grant.id);
-        }
-        let detail = format!("{} from {}", describe(machine), project.name);
-        let mut entry = about(Action::ProjectMachineRemove, project, detail);
-        entry.machine = Some(machine.id.clone());
-        steps.audit.push(entry);
-        steps.remove(EntityKind::Membership, &Membership::id(&project.id, &machine.id));
-    }
+    let (_, steps) = member::detach(context, Author::Person, project, machine)?;
     let id = project.id.clone();
     Ok(steps.decide(move |_| id))
 }
 
-/// A machine that a person may give something: one of a fleet is the fleet's.
 pub(super) fn find_machine<'a>(context: &Context<'a>, id: &MachineId) -> Result<&'a Machine, Refusal> {
-    let state = context.state;
-    let machine = state.machines.get(id);
-    let machine = machine.ok_or_else(|| not_found(format!("there is no machine {id}: machine list shows them")))?;
-    let Some(fleet) = &machine.fleet else { return Ok(machine) };
-    let object =
-        state.fleets.get(fleet).map_or_else(|| "that is gone".to_owned(), |it| it.managed.object.key.to_string());
-    Err(conflict(format!("it belongs to Machine {object}: grant to that by a Grant object")))
-}
-
-fn about(action: Action, project: &Project, detail: String) -> Entry {
-    Entry { project: Some(project.id.clone()), ..by_person(action, Some(&project.vault), detail) }
+    let machine = context.state.machines.get(id);
+    Ok(machine.ok_or_else(|| not_found(format!("there is no machine {id}: machine list shows them")))?)
 }

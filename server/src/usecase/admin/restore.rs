@@ -9,8 +9,9 @@ use sikkerkey_protocol::kubernetes::Approval;
 
 use super::by_person;
 use crate::audit::entry::Action;
-use crate::model::agent::Agent;
+use crate::model::agent::{Agent, AgentTrust};
 use crate::model::cluster::Cluster;
+use crate::model::credential::Credential;
 use crate::model::machine::{Grantee, Machine};
 use crate::model::membership::Membership;
 use crate::model::policy::Policy;
@@ -28,7 +29,7 @@ pub struct Outcome {
     pub machines_removed: usize,
     /// Hosts that wait for approval.
     pub machines_pending: usize,
-    /// Agents that logged in by a cluster's token, which are gone.
+    /// Agents that logged in by a token of a cluster or of another issuer, which are gone.
     pub agents_removed: usize,
     /// Agents that wait for approval.
     pub agents_pending: usize,
@@ -53,6 +54,9 @@ pub fn begin(it: &Reopened<'_>, file: &str) -> Beginning<Outcome> {
     for cluster in state.clusters.values() {
         steps.put(Entity::Cluster(Cluster { logins_after: Some(nonce_floor), ..cluster.clone() }));
     }
+    for trust in state.agent_trusts.values() {
+        steps.put(Entity::AgentTrust(AgentTrust { logins_after: Some(nonce_floor), ..trust.clone() }));
+    }
     for token in state.tokens.values() {
         steps.remove(EntityKind::Token, &token.id());
     }
@@ -72,6 +76,13 @@ pub fn begin(it: &Reopened<'_>, file: &str) -> Beginning<Outcome> {
     for secret in state.secrets.values().filter(|it| !it.held && is_limited(state, it)) {
         steps.put(Entity::Secret(Secret { held: true, ..secret.clone() }));
         outcome.secrets_held += 1;
+    }
+    // Who was logged out since is logged out, and a recovery code that was used since is used.
+    for session in state.sessions.keys() {
+        steps.remove(EntityKind::Session, session);
+    }
+    for credential in state.credentials.values().filter(|it| !it.recovery_codes.is_empty()) {
+        steps.put(Entity::Credential(Credential { recovery_codes: Vec::new(), ..credential.clone() }));
     }
     // Who approved may have been revoked since, and what was approved may be others' business now.
     for key in state.co_signs.keys() {
@@ -130,7 +141,7 @@ fn machines(state: &State, steps: &mut Steps, outcome: &mut Outcome) {
 
 fn agents(state: &State, steps: &mut Steps, outcome: &mut Outcome) {
     for agent in state.agents.values() {
-        if agent.pod.is_some() {
+        if agent.pod.is_some() || agent.workload.is_some() {
             steps.remove(EntityKind::Agent, &agent.id);
             outcome.agents_removed += 1;
         } else if agent.approved {

@@ -146,7 +146,7 @@ fn an_account_is_suspended_and_activated_by_its_address() {
     bench.run(|it| account::set_standing(it, "team@example.com", Standing::Suspended)).unwrap();
     assert_eq!(bench.changes, 0);
     let nobody = bench.run(|it| account::set_standing(it, "nobody@example.com", Standing::Active));
-    refused(nobody, RefusalKind::NotFound, None, "there is no account nobody@example.com: vault create makes one");
+    refused(nobody, RefusalKind::NotFound, None, "there is no account nobody@example.com: account list shows them");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use sikkerkey_protocol::id::VaultId;
 
-use super::{by_person, check_name, conflict, invalid};
+use super::{by_person, check_email, check_name, conflict};
 use crate::audit::entry::Action;
 use crate::decision::{Context, Decided};
 use crate::entropy;
@@ -14,12 +14,13 @@ use crate::usecase::steps::Steps;
 /// Makes a vault, and its owner's account when there is none.
 pub fn create(context: &Context<'_>, name: &str, owner: &str) -> Decided<VaultId> {
     check_name("the name", name)?;
-    check_name("the owner's e-mail address", owner)?;
-    if !owner.contains('@') {
-        return Err(invalid(format!("{owner} is not an e-mail address")));
-    }
+    check_email(owner)?;
     let state = context.state;
-    let account = state.accounts.values().find(|it| it.email == owner);
+    let account = state.account_named(owner);
+    let alike = |it: &&Account| it.email.to_lowercase() == owner.to_lowercase();
+    if account.is_none() && state.accounts.values().any(|it| alike(&it)) {
+        return Err(conflict(format!("several accounts are written like {owner}: write it as account list does")));
+    }
     let taken = |it: &&Vault| account.is_some_and(|account| account.id == it.account) && it.name == name;
     if let Some(held) = state.vaults.values().find(taken) {
         return Err(conflict(format!("{owner} has a vault {name} already: {}", held.id)));

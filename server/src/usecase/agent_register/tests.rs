@@ -7,7 +7,7 @@ use crate::usecase::admin::{agent, machine};
 use crate::usecase::fixture::*;
 
 fn request(token: &SecretText, n: u8) -> RegisterAgent {
-    RegisterAgent { token: token.clone(), public_key: key(n).public_key() }
+    RegisterAgent { token: token.clone(), public_key: key(n).public_key(), name: None }
 }
 
 #[test]

@@ -216,15 +216,15 @@ fn what_was_deleted_since_is_not_given() {
 fn a_token_says_only_what_makes_sense() {
     type Spoil = fn(&mut NewToken);
     let table: [(Spoil, &str); 9] = [
-        (|it| it.max_uses = 0, "--max-uses is from 1 to 10000, not 0"),
-        (|it| it.max_uses = 10_001, "--max-uses is from 1 to 10000, not 10001"),
+        (|it| it.max_uses = 0, "a token lets in from 1 to 10000 machines, not 0"),
+        (|it| it.max_uses = 10_001, "a token lets in from 1 to 10000 machines, not 10001"),
         (
             |it| it.token_lifetime_seconds = 59,
-            "--lifetime is from 1 minute (60) to 366 days (31622400), not 59 seconds",
+            "the lifetime of the token is from 1 minute (60) to 366 days (31622400), not 59 seconds",
         ),
         (
             |it| it.machine_lifetime_seconds = 31_622_401,
-            "--machine-lifetime is from 1 minute (60) to 366 days (31622400), not 31622401 seconds",
+            "the lifetime of each machine is from 1 minute (60) to 366 days (31622400), not 31622401 seconds",
         ),
         (|it| it.source_cidr = Some("10.0.0.1".into()), "10.0.0.1 is not a CIDR such as 10.0.0.0/8 or 2001:db8::/32"),
         (

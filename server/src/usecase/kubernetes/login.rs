@@ -49,6 +49,7 @@ pub fn login(context: &Context<'_>, source: Source, request: Login) -> Decided<L
         projects: None,
         created_at: Some(context.now),
         earlier_names: Vec::new(),
+        workload: None,
     };
     let mut steps = Steps::default();
     steps.audit.push(Entry {

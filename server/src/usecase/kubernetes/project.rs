@@ -68,6 +68,8 @@ fn create(scope: &Scope<'_>, namespace: ProjectNamespace, steps: &mut Steps) -> 
         name: namespace.name.clone(),
         namespace: Some(namespace),
         frozen: false,
+        description: String::new(),
+        created_at: Some(context.now),
         wrapped_key,
     };
     let detail = format!("project {} for namespace {} of cluster {}", project.id, project.name, scope.cluster.name);

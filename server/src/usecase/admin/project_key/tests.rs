@@ -26,6 +26,8 @@ fn bench() -> (Bench, Vec<Version>) {
         name: "shop".into(),
         namespace: None,
         frozen: false,
+        description: String::new(),
+        created_at: None,
         wrapped_key,
     }));
     let mut stored = add(&mut bench, "sk_a", 1);

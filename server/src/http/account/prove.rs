@@ -1,0 +1,280 @@
+//! Requests that carry a password or a code: looked at where that holds nobody up, and only so often.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::USER_AGENT;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Request};
+use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
+use sikkerkey_protocol::account::{ChangePassword, GiveCode, LogIn, LoggedIn, StepUp};
+use sikkerkey_protocol::denial::DenialReason;
+
+use super::{cookie, filled, renewed, same_origin, session, strange};
+use crate::app::App;
+use crate::audit::entry::{Action, Actor, Entry};
+use crate::decision::{Context, Decided, Decision};
+use crate::http::agent::parse;
+use crate::http::success::ok;
+use crate::http::{TOKEN_BODY, signed};
+use crate::ledger::ActivityKind;
+use crate::lockout::people::Claim;
+use crate::metrics::{LockKind, LockLabel};
+use crate::model::account::Account;
+use crate::policy::window::instant;
+use crate::refusal::{Refusal, RefusalKind};
+use crate::usecase::account::login::{self, ByPassword, BySecondFactor, Outcome};
+use crate::usecase::account::password::{self, Password, Proof};
+use crate::usecase::account::person::Person;
+use crate::usecase::account::session::{self as sessions, Arrival};
+use crate::usecase::source::Source;
+use crate::writer::ChangeRequest;
+
+/// The longest e-mail address, in bytes (RFC 5321).
+const EMAIL: usize = 254;
+
+/// `POST /v1/account/login`
+pub(super) async fn log_in(State(app): State<App>, request: Request<Body>) -> Response {
+    answered(try_log_in(&app, request).await)
+}
+
+async fn try_log_in(app: &App, request: Request<Body>) -> Result<Response, Response> {
+    let (source, arrival, body) = received::<LogIn>(app, request).await?;
+    if body.email.len() > EMAIL {
+        let text = format!("no e-mail address has more than {EMAIL} bytes");
+        return Err(signed::malformed(app, source, Refusal::new(RefusalKind::Invalid, text)));
+    }
+    if account(app, &body.email).is_none() {
+        // It may have been made at another server a moment ago.
+        app.writer.catch_up_after_miss().await.map_err(IntoResponse::into_response)?;
+    }
+    let account = account(app, &body.email);
+    let claim = claimed(app, source, &body.email, account.as_ref());
+    may_try(app, source, &claim).map_err(IntoResponse::into_response)?;
+    let stored = account.as_ref().and_then(|it| stored(app, it));
+    let proof = app.passwords.verify(body.password, stored).await.map_err(|it| busy(app, source, it))?;
+    let request = ByPassword { email: body.email, proof, code: body.code, arrival };
+    let decide = move |context: &Context<'_>| login::by_password(context, source, &request);
+    match proven(app, source, &claim, account.as_ref(), "POST /v1/account/login", decide).await? {
+        Outcome::In(session) => {
+            app.people.succeeded(&claim);
+            let mut response = ok(Ok(LoggedIn::In(session.answer)));
+            cookie::set(app, &session.token, &mut response);
+            Ok(response)
+        }
+        Outcome::Half(half) => Ok(ok(Ok(LoggedIn::Half(half)))),
+    }
+}
+
+/// `POST /v1/account/login/second-factor`
+pub(super) async fn give_code(State(app): State<App>, request: Request<Body>) -> Response {
+    answered(try_give_code(&app, request).await)
+}
+
+async fn try_give_code(app: &App, request: Request<Body>) -> Result<Response, Response> {
+    let (source, arrival, body) = received::<GiveCode>(app, request).await?;
+    let whose = || {
+        let world = app.live.read();
+        let credential = login::whose(&app.context(&world), &body.half_login);
+        credential.and_then(|it| world.state.accounts.get(&it.account)).cloned()
+    };
+    let mut account = whose();
+    if account.is_none() {
+        // It may have been given by another server a moment ago.
+        app.writer.catch_up_after_miss().await.map_err(IntoResponse::into_response)?;
+        account = whose();
+    }
+    let Some(account) = account else {
+        // Nobody can guess one, so it is not counted as a guess.
+        let refusal = login::stale();
+        refused(app, source, Actor::Anonymous, None, &refusal).await;
+        return Err(refusal.into_response());
+    };
+    let claim = claimed(app, source, &account.email, Some(&account));
+    may_try(app, source, &claim).map_err(IntoResponse::into_response)?;
+    let request = BySecondFactor { half: body.half_login, code: body.code, arrival };
+    let decide = move |context: &Context<'_>| login::by_second_factor(context, source, &request);
+    let what = "POST /v1/account/login/second-factor";
+    let session = proven(app, source, &claim, Some(&account), what, decide).await?;
+    app.people.succeeded(&claim);
+    Ok(renewed(app, Ok(session)))
+}
+
+/// `POST /v1/account/step-up`
+pub(super) async fn step_up(State(app): State<App>, request: Request<Body>) -> Response {
+    answered(try_step_up(&app, request).await)
+}
+
+async fn try_step_up(app: &App, request: Request<Body>) -> Result<Response, Response> {
+    let (person, body) = filled::<StepUp>(app, request).await?;
+    let (claim, proof) = again(app, &person, body.password).await?;
+    let source = person.source();
+    let request = sessions::StepUp { proof, code: body.code };
+    let decide = move |context: &Context<'_>, person: &Person<'_>| sessions::step_up(context, person, &request);
+    let done = session::change(app, person, "POST /v1/account/step-up", decide).await;
+    counted(app, source, &claim, done.as_ref().err()).await;
+    Ok(renewed(app, done))
+}
+
+/// `POST /v1/account/password`
+pub(super) async fn change_password(State(app): State<App>, request: Request<Body>) -> Response {
+    answered(try_change_password(&app, request).await)
+}
+
+async fn try_change_password(app: &App, request: Request<Body>) -> Result<Response, Response> {
+    let (person, body) = filled::<ChangePassword>(app, request).await?;
+    let source = person.source();
+    let new = Password::new(&body.new_password, &person.account().email);
+    let new = new.map_err(|it| signed::malformed(app, source, it))?;
+    let (claim, proof) = again(app, &person, body.current_password).await?;
+    // A wrong one is not worth another hash.
+    let hash = match proof {
+        Proof::Right { .. } => app.passwords.hash(new).await.map_err(|it| busy(app, source, it))?,
+        Proof::Wrong => String::new(),
+    };
+    let decide = move |context: &Context<'_>, person: &Person<'_>| password::change(context, person, &proof, hash);
+    let done = session::change(app, person, "POST /v1/account/password", decide).await;
+    counted(app, source, &claim, done.as_ref().err()).await;
+    Ok(renewed(app, done))
+}
+
+fn answered(done: Result<Response, Response>) -> Response {
+    match done {
+        Ok(response) | Err(response) => response,
+    }
+}
+
+/// Receives a request of whoever has no session yet.
+async fn received<B: DeserializeOwned>(app: &App, request: Request<Body>) -> Result<(Source, Arrival, B), Response> {
+    let (parts, body) = request.into_parts();
+    let Parts { headers, .. } = &parts;
+    let source = signed::source(app, &parts);
+    same_origin::json(app, headers).map_err(|it| strange(app, source, it))?;
+    let arrival = arrival(app, headers);
+    let body = app.bodies.receive(parts.headers, body, TOKEN_BODY).await;
+    let body = body.and_then(|it| parse(&it)).map_err(|it| signed::malformed(app, source, it))?;
+    Ok((source, arrival, body))
+}
+
+fn arrival(app: &App, headers: &HeaderMap) -> Arrival {
+    let user_agent = headers.get(USER_AGENT).and_then(|it| it.to_str().ok()).unwrap_or_default().to_owned();
+    Arrival { user_agent, before: cookie::token(app, headers) }
+}
+
+/// Whether whoever has a session knows its password.
+async fn again(
+    app: &App,
+    person: &session::SignedIn,
+    password: sikkerkey_protocol::secret_text::SecretText,
+) -> Result<(Claim, Proof), Response> {
+    let (account, source) = (person.account(), person.source());
+    let claim = claimed(app, source, &account.email, Some(account));
+    may_try(app, source, &claim).map_err(IntoResponse::into_response)?;
+    let proof = app.passwords.verify(password, stored(app, account)).await.map_err(|it| busy(app, source, it))?;
+    Ok((claim, proof))
+}
+
+fn account(app: &App, email: &str) -> Option<Account> {
+    app.live.read().state.account_named(email.trim()).cloned()
+}
+
+fn stored(app: &App, account: &Account) -> Option<String> {
+    app.live.read().state.credentials.get(&account.id).map(|it| it.password.clone())
+}
+
+fn claimed(app: &App, source: Source, email: &str, account: Option<&Account>) -> Claim {
+    let world = app.live.read();
+    let credential = account.and_then(|it| world.state.credentials.get(&it.id));
+    app.people.claim(email, source.address, credential.map_or(&[], |it| &it.addresses))
+}
+
+fn may_try(app: &App, source: Source, claim: &Claim) -> Result<(), Refusal> {
+    let now = app.clock.now();
+    app.people.check(now, claim).map_err(|seconds| {
+        app.floods.count(ActivityKind::LockedOut, now, &source.address.to_string());
+        let text = "too many failed logins: wait, or ask whoever runs the server to unlock";
+        let mut refusal = Refusal::new(RefusalKind::TooMany, text).denial(DenialReason::LockedOut);
+        refusal.retry_after_seconds = Some(seconds);
+        refusal
+    })
+}
+
+fn busy(app: &App, source: Source, refusal: Refusal) -> Response {
+    app.floods.count(ActivityKind::Overloaded, app.clock.now(), &source.address.to_string());
+    refusal.into_response()
+}
+
+/// Decides a login: first where it leaves nothing behind, so that what is refused never reaches the writer.
+async fn proven<A: Send + 'static>(
+    app: &App,
+    source: Source,
+    claim: &Claim,
+    account: Option<&Account>,
+    what: &'static str,
+    decide: impl Fn(&Context<'_>) -> Decided<A> + Send + 'static,
+) -> Result<A, Response> {
+    let tried = {
+        let world = app.live.read();
+        decide(&app.context(&world)).map(drop)
+    };
+    let actor = account.map_or(Actor::Anonymous, |it| Actor::Person(it.id.clone()));
+    let done = match tried {
+        Ok(()) => {
+            let (decide, source_ip) = (Box::new(decide), Some(source.address));
+            let request = ChangeRequest { spend: None, actor, source_ip, what, decide };
+            app.writer.change(request).await
+        }
+        Err(refusal) => {
+            refused(app, source, actor, account, &refusal).await;
+            Err(refusal)
+        }
+    };
+    counted(app, source, claim, done.as_ref().err()).await;
+    done.map_err(IntoResponse::into_response)
+}
+
+/// Audits a login that is refused. Beyond a few a minute from one address it is counted instead.
+async fn refused(app: &App, source: Source, actor: Actor, account: Option<&Account>, refusal: &Refusal) {
+    let now = app.clock.now();
+    if !app.lockout.may_audit(now, source.address) {
+        app.floods.count(ActivityKind::Unauthenticated, now, &source.address.to_string());
+        return;
+    }
+    // What was typed for an address may be a password: it is not repeated.
+    let who = account.map_or_else(|| "no account".to_owned(), |it| format!("account {}", it.email));
+    let detail = format!("{who}: {}", refusal.message);
+    let entry = Entry { denial: refusal.denial, detail, ..Entry::new(Action::AccountLoginRefused, actor) };
+    write(app, source, entry).await;
+}
+
+/// Counts what was refused because it proved nothing.
+async fn counted(app: &App, source: Source, claim: &Claim, refusal: Option<&Refusal>) {
+    let proves_nothing = |it: &Refusal| {
+        it.kind == RefusalKind::Unauthenticated || it.kind == RefusalKind::Forbidden && it.denial.is_none()
+    };
+    if !refusal.is_some_and(proves_nothing) {
+        return;
+    }
+    let now = app.clock.now();
+    for lock in app.people.failed(now, claim) {
+        app.metrics.lockouts.get_or_create(&LockLabel { what: LockKind::Pair }).inc();
+        if !app.lockout.may_audit_lock(now) {
+            app.floods.count(ActivityKind::LockedOut, now, &source.address.to_string());
+            continue;
+        }
+        let detail = format!("{} cannot log in until {}", lock.what, instant(lock.until));
+        let denial = Some(DenialReason::LockedOut);
+        write(app, source, Entry { denial, detail, ..Entry::new(Action::LockoutStart, Actor::System) }).await;
+    }
+}
+
+async fn write(app: &App, source: Source, entry: Entry) {
+    let actor = entry.actor.clone();
+    let entry = Entry { source_ip: Some(source.address), ..entry };
+    let decide = Box::new(move |_: &Context<'_>| {
+        Ok(Decision { changes: Vec::new(), audit: vec![entry], answer: Box::new(|_| ()) })
+    });
+    let request = ChangeRequest { spend: None, actor, source_ip: Some(source.address), what: "login", decide };
+    // Whoever is refused is refused whether or not it could be written down.
+    drop(app.writer.change(request).await);
+}

@@ -1,0 +1,124 @@
+//! Whose request it is, by its cookie.
+
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use sikkerkey_protocol::canonical::sha256_hex;
+use sikkerkey_protocol::id::VaultId;
+use sikkerkey_protocol::management::Scope;
+
+use super::{cookie, same_origin};
+use crate::app::App;
+use crate::audit::entry::Actor;
+use crate::decision::{Context, Decided};
+use crate::http::signed;
+use crate::ledger::ActivityKind;
+use crate::metrics::ShedCause;
+use crate::model::account::Account;
+use crate::rates::Asker;
+use crate::refusal::{Refusal, RefusalKind};
+use crate::usecase::account::person::{Person, no_session};
+use crate::usecase::management::Manager;
+use crate::usecase::source::Source;
+use crate::writer::ChangeRequest;
+
+/// A request that carries a session which goes on. What it may do is decided when it is done: the session may end before.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    hash: String,
+    account: Account,
+    source: Source,
+}
+
+impl SignedIn {
+    /// The account, as it was when the request came.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// From where it comes.
+    pub fn source(&self) -> Source {
+        self.source
+    }
+}
+
+/// Finds out whose request it is.
+pub async fn signed_in(app: &App, parts: &Parts) -> Result<SignedIn, Response> {
+    let (source, now) = (signed::source(app, parts), app.clock.now());
+    same_origin::looked_at_here(&parts.headers).map_err(|it| signed::malformed(app, source, it))?;
+    let Some(token) = cookie::token(app, &parts.headers) else {
+        // Every browser asks like that before its person logs in.
+        app.floods.count(ActivityKind::Unauthenticated, now, &source.address.to_string());
+        return Err(no_session().into_response());
+    };
+    let hash = sha256_hex(token.expose().as_bytes());
+    let mut found = find(app, &hash, source);
+    if found.as_ref().is_err_and(|(account, _)| account.is_none()) {
+        // It may have begun at another server a moment ago.
+        app.writer.catch_up_after_miss().await.map_err(IntoResponse::into_response)?;
+        found = find(app, &hash, source);
+    }
+    match found {
+        Ok((session, account)) => {
+            app.rates.take(app.clock.steady(), Asker::Machine, &session).map_err(|wait| {
+                app.metrics.count_shed(ShedCause::Rate);
+                app.floods.count(ActivityKind::RateLimited, now, &format!("{} from {}", account.email, source.address));
+                let mut refusal = Refusal::new(RefusalKind::TooMany, "this session asks too often: wait a moment");
+                refusal.retry_after_seconds = Some(wait.as_secs() + 1);
+                refusal.into_response()
+            })?;
+            Ok(SignedIn { hash, account, source })
+        }
+        Err((account, refusal)) => {
+            let actor = account.map_or(Actor::Anonymous, Actor::Person);
+            Err(signed::refuse(app, source, actor, refusal).await)
+        }
+    }
+}
+
+/// Does something in a person's name.
+pub async fn change<A: Send + 'static>(
+    app: &App,
+    signed_in: SignedIn,
+    what: &'static str,
+    decide: impl FnOnce(&Context<'_>, &Person<'_>) -> Decided<A> + Send + 'static,
+) -> Result<A, Refusal> {
+    let SignedIn { hash, account, source } = signed_in;
+    let decide = Box::new(move |context: &Context<'_>| {
+        // As it is now: it may have ended since, here or at another server.
+        let person = Person::admit(context, &hash, source)?;
+        let mut decision = decide(context, &person)?;
+        if let Some(used) = person.used(context) {
+            // First: what the use case does with the session stands.
+            decision.changes.insert(0, used);
+        }
+        Ok(decision)
+    });
+    let request =
+        ChangeRequest { spend: None, actor: Actor::Person(account.id), source_ip: Some(source.address), what, decide };
+    app.writer.change(request).await
+}
+
+/// Does something in a vault in a person's name: the use cases of the management plane, as far as the person's role goes.
+pub async fn manage<A: Send + 'static>(
+    app: &App,
+    signed_in: SignedIn,
+    vault: VaultId,
+    scope: Option<Scope>,
+    what: &'static str,
+    decide: impl FnOnce(&Context<'_>, &Manager<'_>) -> Decided<A> + Send + 'static,
+) -> Result<A, Refusal> {
+    change(app, signed_in, what, move |context, person| {
+        decide(context, &Manager::person(context, *person, &vault, scope)?)
+    })
+    .await
+}
+
+/// The session's id and its account; or whose it was, if it was anybody's, and why it is not good.
+fn find(app: &App, hash: &str, source: Source) -> Result<(String, Account), (Option<String>, Refusal)> {
+    let world = app.live.read();
+    let context = app.context(&world);
+    match Person::admit(&context, hash, source) {
+        Ok(person) => Ok((person.session.id.clone(), person.account.clone())),
+        Err(refusal) => Err((world.state.session_with_hash(hash).map(|it| it.account.clone()), refusal)),
+    }
+}
