@@ -114,6 +114,8 @@ enum Point {
     P11,
     /// How much later an application starts, on a real node
     P12,
+    /// What the operator writes while many Grants are read all the time
+    P13,
     /// All of them
     All,
 }
@@ -154,7 +156,7 @@ pub async fn run(arguments: Arguments, report: &Report) -> Result<Outcome> {
     let server = released("sikkerkey-server", arguments.server, report).await?;
     let wants = |points: &[Point]| points.iter().any(|point| arguments.points.contains(point));
     let operator = match arguments.operator {
-        None if wants(&[Point::P7, Point::P8, Point::P9, Point::P10, Point::P12, Point::All]) => {
+        None if wants(&[Point::P7, Point::P8, Point::P9, Point::P10, Point::P12, Point::P13, Point::All]) => {
             Some(released("sikkerkey-operator", None, report).await?)
         }
         given => given,
@@ -258,6 +260,11 @@ impl Bench<'_> {
             } else {
                 self.say(&format!("P12 is left out, no node can run here: {}", missing.join("; ")));
             }
+        }
+        if let Some(operator) = operator
+            && wanted(Point::P13)
+        {
+            rows.extend(operator::budget(self, operator).await?);
         }
         Ok(rows)
     }

@@ -28,7 +28,7 @@ pub use tally::{Counts, Reader, Tally};
 #[derive(Default)]
 pub struct Ledger {
     tallies: HashMap<SecretId, BTreeMap<Reader, Tally>>,
-    delivered: HashMap<MachineId, HashMap<SecretId, Holding>>,
+    delivered: HashMap<MachineId, BTreeMap<SecretId, Holding>>,
     last_seen: HashMap<MachineId, Seen>,
     unsaved_last_seen: HashSet<MachineId>,
     /// On their way to the database.

@@ -25,6 +25,7 @@
 //! * Every request leaves a row in the audit or one more in a counter ([`audit`], [`ledger`]).
 //! * A machine of no fleet reads what it is granted in a project it is a member of. A canary's read and what it freezes are
 //!   one transaction, and it is read before whatever is asked for with it.
+//! * What webhooks are told comes from the audit alone, in its order, at least once, and goes to public addresses.
 //! * The clock and randomness are arguments ([`clock`], [`entropy`]).
 //!
 //! # When something fails
@@ -40,6 +41,7 @@
 //!   read: it is counted, shown by `admin audit status`, and tried again.
 //! * The database is lost: `admin restore` makes another from a backup, in which nothing is back that was taken away since
 //!   ([`usecase::admin::restore`]).
+//! * A webhook's receiver is away: it is tried again for a day, nothing is left out, and nobody waits ([`webhook`]).
 //! * A stored value does not open: that one read is answered 503 and audited; the others go on.
 //! * A task panics, the writer above all: the process ends with an error, and whoever started it starts it again.
 //!

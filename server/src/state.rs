@@ -107,8 +107,8 @@ pub struct State {
     /// The ids of the grants, in their order. Looked at by every read, and almost always of one.
     granted: HashMap<Grantee, BTreeMap<SecretId, Vec<String>>>,
     machines_of_fleet: HashMap<FleetId, HashSet<MachineId>>,
-    machines_of_pod: HashMap<(String, String), HashSet<MachineId>>,
-    machines_of_key: HashMap<PublicKey, HashSet<MachineId>>,
+    machines_of_pod: HashMap<(String, String), Vec<MachineId>>,
+    machines_of_key: HashMap<[u8; 32], Vec<MachineId>>,
     grantees_of_secret: HashMap<SecretId, BTreeSet<Grantee>>,
     secrets_of_policy: HashMap<(ProjectId, String), BTreeSet<SecretId>>,
     memberships: HashMap<MachineId, BTreeMap<ProjectId, Membership>>,
@@ -227,7 +227,7 @@ impl State {
 
     /// The machines that sign with this key, of which there is at most one.
     pub fn machines_with_key(&self, key: &PublicKey) -> impl Iterator<Item = &Arc<Machine>> {
-        self.machines_of_key.get(key).into_iter().flatten().filter_map(|id| self.machines.get(id))
+        self.machines_of_key.get(key.as_bytes()).into_iter().flatten().filter_map(|id| self.machines.get(id))
     }
 
     /// The machines of a fleet.
@@ -269,9 +269,9 @@ impl State {
                 }
                 if let Some(pod) = &it.pod {
                     let key = (pod.cluster.clone(), pod.pod.uid.clone());
-                    self.machines_of_pod.entry(key).or_default().insert(it.id.clone());
+                    add_member(&mut self.machines_of_pod, key, &it.id);
                 }
-                self.machines_of_key.entry(it.public_key).or_default().insert(it.id.clone());
+                add_member(&mut self.machines_of_key, *it.public_key.as_bytes(), &it.id);
                 self.machines.insert(it.id.clone(), Arc::new(it));
             }
             Entity::Secret(it) => {
@@ -408,20 +408,10 @@ impl State {
                 self.machines_of_fleet.remove(fleet);
             }
         }
-        if let Some(machines) = self.machines_of_key.get_mut(&gone.public_key) {
-            machines.remove(&gone.id);
-            if machines.is_empty() {
-                self.machines_of_key.remove(&gone.public_key);
-            }
-        }
+        remove_member(&mut self.machines_of_key, gone.public_key.as_bytes(), &gone.id);
         if let Some(pod) = &gone.pod {
             let key = (pod.cluster.clone(), pod.pod.uid.clone());
-            if let Some(machines) = self.machines_of_pod.get_mut(&key) {
-                machines.remove(&gone.id);
-                if machines.is_empty() {
-                    self.machines_of_pod.remove(&key);
-                }
-            }
+            remove_member(&mut self.machines_of_pod, &key, &gone.id);
         }
     }
 
@@ -441,6 +431,23 @@ impl State {
         if granted.is_empty() {
             self.granted.remove(&gone.grantee);
         }
+    }
+}
+
+/// Members that are almost always one: a vector of it is a fraction of a set.
+fn add_member<K: Eq + std::hash::Hash, V: Clone + PartialEq>(map: &mut HashMap<K, Vec<V>>, key: K, member: &V) {
+    let members = map.entry(key).or_default();
+    if !members.contains(member) {
+        members.reserve_exact(1);
+        members.push(member.clone());
+    }
+}
+
+fn remove_member<K: Eq + std::hash::Hash, V: PartialEq>(map: &mut HashMap<K, Vec<V>>, key: &K, member: &V) {
+    let Some(members) = map.get_mut(key) else { return };
+    members.retain(|it| it != member);
+    if members.is_empty() {
+        map.remove(key);
     }
 }
 

@@ -82,18 +82,23 @@ async fn signed(
     Ok(Requests::Each(Arc::new(requests)))
 }
 
-#[expect(clippy::disallowed_methods, reason = "a client's clock is the wall clock")]
 fn sign((machine, method, target): (usize, &'static str, String)) -> Result<Vec<u8>> {
+    request(&key(machine), &machine_id(machine), method, &target)
+}
+
+/// A request without a body, signed as this machine.
+#[expect(clippy::disallowed_methods, reason = "a client's clock is the wall clock")]
+pub(super) fn request(key: &MachineKey, machine_id: &str, method: &str, target: &str) -> Result<Vec<u8>> {
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).map_err(|error| anyhow!("no random bytes: {error}"))?;
     let nonce = STANDARD.encode(nonce);
     let timestamp = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs().to_string();
-    let signature = key(machine).sign(&string_to_sign(method, &target, &timestamp, &nonce, b""));
+    let signature = key.sign(&string_to_sign(method, target, &timestamp, &nonce, b""));
     let length = if method == "POST" { "content-length: 0\r\n" } else { "" };
     Ok(format!(
         "{method} {target} HTTP/1.1\r\nhost: localhost\r\n{length}{}: {}\r\n{}: {timestamp}\r\n{}: {nonce}\r\n{}: {signature}\r\n\r\n",
         header::MACHINE_ID,
-        machine_id(machine),
+        machine_id,
         header::TIMESTAMP,
         header::NONCE,
         header::SIGNATURE,

@@ -2,9 +2,12 @@
 //! cores of what it measures.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
@@ -98,6 +101,17 @@ async fn encrypted(
     stream: TcpStream,
 ) -> Result<tokio_rustls::client::TlsStream<TcpStream>> {
     tls.connect(ServerName::IpAddress(to.into()), stream).await.with_context(|| format!("no TLS with {to}"))
+}
+
+/// Trusts this certificate authority (PEM), and nobody else.
+pub(super) fn trusting(ca: &str) -> Result<TlsConnector> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
+        roots.add(certificate.context("the authority's file holds no certificate")?)?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth())))
 }
 
 /// Reads a head; none while it is not complete.

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
+use super::operator::NEWCOMERS;
+
 /// Reads on where it stopped.
 pub(super) struct Notes {
     log: PathBuf,
@@ -19,6 +21,8 @@ pub(super) struct Notes {
 pub(super) struct Asked {
     /// Objects that were created, changed or deleted, or were to be.
     pub(super) writes: usize,
+    /// Of these, statuses of objects that are no newcomers.
+    pub(super) statuses: usize,
     /// Writes of the Lease, by which a leader stays one.
     pub(super) leases: usize,
     /// What changes nothing.
@@ -46,6 +50,7 @@ struct User {
 #[derive(Deserialize)]
 struct ObjectRef {
     resource: String,
+    namespace: Option<String>,
     subresource: Option<String>,
 }
 
@@ -85,6 +90,7 @@ impl Asked {
     pub(super) fn and(self, other: Self) -> Self {
         Self {
             writes: self.writes + other.writes,
+            statuses: self.statuses + other.statuses,
             leases: self.leases + other.leases,
             reads: self.reads + other.reads,
             lookups: self.lookups + other.lookups,
@@ -104,7 +110,11 @@ impl Asked {
             ("leases", _) if changes => self.leases += 1,
             // Made by the API server, and kept nowhere.
             ("tokenreviews", _) | ("serviceaccounts", "token") => self.reads += 1,
-            _ if changes => self.writes += 1,
+            (_, subresource) if changes => {
+                self.writes += 1;
+                let newcomer = object.is_some_and(|it| it.namespace.as_deref() == Some(NEWCOMERS));
+                self.statuses += usize::from(subresource == "status" && !newcomer);
+            }
             _ => self.reads += 1,
         }
         self.lookups += usize::from(resource == "machines" && note.verb == "get");
@@ -128,6 +138,11 @@ mod tests {
                 r#"{{"verb":"{verb}","impersonatedUser":{{"username":"{user}"}},"objectRef":{{"resource":"{resource}"}},"responseStatus":{{"code":{code}}}}}"#
             )
         };
+        let status = |namespace: &str| {
+            format!(
+                r#"{{"verb":"patch","impersonatedUser":{{"username":"op"}},"objectRef":{{"resource":"grants","subresource":"status","namespace":"{namespace}"}}}}"#
+            )
+        };
         let mut write = |lines: &[String]| writeln!(log, "{}", lines.join("\n")).unwrap();
         write(&[
             "I1127 no note".into(),
@@ -138,8 +153,13 @@ mod tests {
             note("get", "machines", "op", 200),
             note("create", "tokenreviews", "op", 201),
             note("create", "secrets", "a person", 201),
+            status("shop"),
+            status(NEWCOMERS),
         ]);
-        assert_eq!(notes.since_last().unwrap(), Asked { writes: 2, leases: 1, reads: 3, lookups: 1, too_many: 1 });
+        assert_eq!(
+            notes.since_last().unwrap(),
+            Asked { writes: 4, statuses: 1, leases: 1, reads: 3, lookups: 1, too_many: 1 }
+        );
         write(&[note("delete", "secrets", "op", 200)]);
         assert_eq!(notes.since_last().unwrap(), Asked { writes: 1, ..Asked::default() });
         assert_eq!(notes.since_last().unwrap(), Asked::default());

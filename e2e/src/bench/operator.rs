@@ -8,6 +8,7 @@
 //! All of it shares the cores of one machine with etcd and the API server, which do most of the work: beside the time stands how long
 //! the API server took merely to take the objects.
 
+mod budget;
 mod crowd;
 mod figures;
 mod newcomers;
@@ -23,8 +24,10 @@ use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::json;
 use sikkerkey_crds::secret;
 
+pub(super) use self::budget::{Hosts, measure as budget};
 pub(super) use self::crowd::Crowd;
 use self::crowd::object;
+pub(super) use self::newcomers::NAMESPACE as NEWCOMERS;
 
 use self::figures::Figures;
 use self::newcomers::Newcomers;
@@ -54,12 +57,7 @@ const WEBHOOKS: &str = "sikkerkey";
 pub(super) async fn measure(bench: &Bench<'_>, operator: &Path) -> Result<Vec<Row>> {
     let mut stage = Stage::set(bench, operator).await?;
     let rows = stage.play().await;
-    if rows.is_err() {
-        bench.say(&format!("logs are kept in {}", stage.installation.cluster.keep_logs().display()));
-    }
-    let stopped = stage.installation.cluster.stop().await;
-    ensure!(stopped.leftovers.is_empty(), "left behind: {}", stopped.leftovers.join("\n"));
-    rows
+    stage.strike(rows).await
 }
 
 /// What is measured, and who looks.
@@ -134,6 +132,16 @@ impl<'b> Stage<'b> {
         Ok(Self { bench, installation, client, sight, notes, expositions })
     }
 
+    /// Takes all down when it is known what came of it.
+    async fn strike<T>(self, outcome: Result<T>) -> Result<T> {
+        if outcome.is_err() {
+            self.bench.say(&format!("logs are kept in {}", self.installation.cluster.keep_logs().display()));
+        }
+        let stopped = self.installation.cluster.stop().await;
+        ensure!(stopped.leftovers.is_empty(), "left behind: {}", stopped.leftovers.join("\n"));
+        outcome
+    }
+
     async fn play(&mut self) -> Result<Vec<Row>> {
         let scale = self.bench.scale;
         Newcomers::namespace(&self.client).await?;
@@ -205,8 +213,15 @@ impl<'b> Stage<'b> {
         Ok(Cold { fill, took, cpu, asked, answers: answered(""), refusals, memory, peak })
     }
 
-    /// Applies the crowd, which nobody checks: whoever would is away.
+    /// Applies the crowd. How long the four kinds took.
     async fn fill(&self, crowd: Crowd) -> Result<Duration> {
+        let took = self.unasked(crowd.fill(&self.client)).await?;
+        self.sight.count(crowd.len(), BOUND).await?;
+        Ok(took)
+    }
+
+    /// Applies what nobody checks: whoever would is away, or would do nothing else.
+    async fn unasked<T>(&self, fill: impl Future<Output = Result<T>>) -> Result<T> {
         let webhooks: Api<ValidatingWebhookConfiguration> = Api::all(self.client.clone());
         let mut webhook = webhooks.get(WEBHOOKS).await?;
         webhooks.delete(WEBHOOKS, &DeleteParams::default()).await?;
@@ -215,12 +230,11 @@ impl<'b> Stage<'b> {
         let secrets: Api<secret::Secret> = Api::namespaced(self.client.clone(), "default");
         let dry_run = PostParams { dry_run: true, ..PostParams::default() };
         wait_for("the API server to ask no webhook", BOUND, async || secrets.create(&dry_run, &probe).await).await?;
-        let took = crowd.fill(&self.client).await?;
+        let filled = fill.await?;
         webhook.metadata.resource_version = None;
         webhook.metadata.uid = None;
         webhooks.create(&PostParams::default(), &webhook).await?;
-        self.sight.count(crowd.len(), BOUND).await?;
-        Ok(took)
+        Ok(filled)
     }
 
     async fn quiet(&mut self) -> Result<Quiet> {

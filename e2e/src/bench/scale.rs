@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::clients::Fleet;
-use super::operator::Crowd;
+use super::operator::{Crowd, Hosts};
 
 /// How long and how much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,11 @@ pub(super) struct Scale {
     pub(super) objects: Crowd,
     /// New Secrets of which each is timed.
     pub(super) newcomers: usize,
+    /// Machines outside the cluster that read all the time.
+    pub(super) hosts: Hosts,
+    /// How long they read, and how long the server is away then.
+    pub(super) reading: Duration,
+    pub(super) outage: Duration,
     /// Pods that start at once, and how often.
     pub(super) pods: usize,
     pub(super) pod_rounds: usize,
@@ -64,6 +69,9 @@ impl Scale {
         database: 1_000_000_000,
         objects: Crowd { namespaces: 100, secrets: 4000, grants: 4000, machines: 1900, policies: 100 },
         newcomers: 60,
+        hosts: Hosts { namespaces: 100, machines: 10, secrets: 10 },
+        reading: Duration::from_mins(20),
+        outage: Duration::from_mins(5),
         pods: 1000,
         pod_rounds: 5,
         sidecars: 60,
@@ -85,6 +93,9 @@ impl Scale {
         database: 100_000_000,
         objects: Crowd { namespaces: 20, secrets: 800, grants: 800, machines: 380, policies: 20 },
         newcomers: 20,
+        hosts: Hosts { namespaces: 10, machines: 5, secrets: 6 },
+        reading: Duration::from_mins(1),
+        outage: Duration::from_secs(30),
         pods: 300,
         pod_rounds: 3,
         sidecars: 30,
@@ -109,6 +120,9 @@ impl Scale {
         database: 3_000_000,
         objects: Crowd { namespaces: 2, secrets: 8, grants: 8, machines: 4, policies: 2 },
         newcomers: 2,
+        hosts: Hosts { namespaces: 1, machines: 2, secrets: 2 },
+        reading: Duration::from_secs(3),
+        outage: Duration::from_secs(2),
         pods: 5,
         pod_rounds: 1,
         sidecars: 2,

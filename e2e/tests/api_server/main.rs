@@ -18,6 +18,7 @@ mod refused;
 mod refused_objects;
 mod shipped_policy;
 mod states;
+mod upgrade;
 
 use std::time::Duration;
 

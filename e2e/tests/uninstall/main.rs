@@ -1,5 +1,5 @@
-//! Uninstalling, in every order, leaves nothing hanging, and an operator that is away is in nobody's way. Each test has a
-//! cluster of its own, and takes it apart.
+//! Uninstalling, in every order, leaves nothing hanging, an operator that is away is in nobody's way, and a later version takes over
+//! from an earlier one. Each test has a cluster of its own, and takes it apart.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +16,7 @@ mod plugin_program;
 #[path = "../main_job/team.rs"]
 #[expect(dead_code, reason = "no pod runs here")]
 mod team;
+mod upgraded;
 
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -1,7 +1,8 @@
-//! Identifiers, parsed once at the edge.
+//! Identifiers, parsed once at the edge. A copy of one shares its text: servers know each of them in many places.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -16,7 +17,7 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $expected:literal, $pattern:expr, $parse:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The canonical text.
@@ -29,7 +30,7 @@ macro_rules! id {
             type Err = IdError;
             fn from_str(text: &str) -> Result<Self, IdError> {
                 let parse: fn(&str) -> Option<String> = $parse;
-                parse(text).map(Self).ok_or(IdError { expected: $expected })
+                parse(text).map(|text| Self(text.into())).ok_or(IdError { expected: $expected })
             }
         }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::enrolment::Registered;
-use sikkerkey_protocol::id::{FleetId, ProjectId, VaultId};
+use sikkerkey_protocol::id::{FleetId, MachineId, ProjectId, VaultId};
 use sikkerkey_protocol::key::PublicKey;
 use sikkerkey_protocol::management::Scope;
 
@@ -23,7 +23,7 @@ pub struct Token {
     /// What it is good for.
     pub purpose: TokenPurpose,
     /// Who used it: the same key gets the same answer again until `expires_at`, any other is refused.
-    pub used: Option<Used>,
+    pub used: Option<Box<Used>>,
     /// Whether its row is filed by time; rows that were written before there was an order are filed by hash.
     #[serde(default)]
     pub in_order: bool,
@@ -43,7 +43,6 @@ impl Token {
 
 /// What a one-time token is good for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "almost every token is the large one: a pod's")]
 pub enum TokenPurpose {
     /// A host registers; a person approves its key afterwards.
     Host {
@@ -57,14 +56,7 @@ pub enum TokenPurpose {
         lifetime_seconds: Option<u64>,
     },
     /// One key of one pod becomes a machine of a fleet.
-    Pod {
-        /// The fleet.
-        fleet: FleetId,
-        /// The pod.
-        pod: PodOf,
-        /// The key.
-        public_key: PublicKey,
-    },
+    Pod(Box<Voucher>),
     /// An agent registers; a person approves it afterwards.
     Agent {
         /// Its name; none: as it says.
@@ -78,6 +70,22 @@ pub enum TokenPurpose {
         #[serde(default)]
         projects: Option<BTreeSet<ProjectId>>,
     },
+    /// For a pod, and spent: whatever it is good for still, the machine that came of it says.
+    SpentByPod {
+        /// That machine.
+        machine: MachineId,
+    },
+}
+
+/// What a pod's token is good for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Voucher {
+    /// The fleet.
+    pub fleet: FleetId,
+    /// The pod.
+    pub pod: PodOf,
+    /// The key.
+    pub public_key: PublicKey,
 }
 
 /// The one use of a token.
@@ -109,5 +117,17 @@ mod tests {
         before.as_object_mut().unwrap().remove("in_order");
         let before: Token = serde_json::from_value(before).unwrap();
         assert_eq!((before.id(), Token::hash_of(&before.id())), ("ab12".to_owned(), "ab12"));
+    }
+
+    #[test]
+    fn a_voucher_is_stored_as_it_always_was() {
+        let key = crate::usecase::fixture::key(1).public_key();
+        let pod = PodOf { cluster: "prod".into(), pod: crate::usecase::fixture::pod("u") };
+        let fleet = "00000000-0000-4000-8000-0000000000ff";
+        let voucher =
+            TokenPurpose::Pod(Box::new(Voucher { fleet: fleet.parse().unwrap(), pod: pod.clone(), public_key: key }));
+        let stored = serde_json::json!({"Pod": {"fleet": fleet, "pod": pod, "public_key": key}});
+        assert_eq!(serde_json::to_value(&voucher).unwrap(), stored);
+        assert_eq!(serde_json::from_value::<TokenPurpose>(stored).unwrap(), voucher);
     }
 }

@@ -36,7 +36,7 @@ pub(super) async fn keep(
 ) -> anyhow::Result<()> {
     let app = &engine.app;
     let (courier, webhooks_stopped) = (Courier::new(app.clone(), Rules::default()).await?, stopped.clone());
-    tasks.spawn(always(async move { courier.run(webhooks_stopped).await }));
+    tasks.spawn(async move { courier.run(webhooks_stopped).await });
     tasks.spawn(always(keep_house(app.clone(), stopped.clone())));
     tasks.spawn(always(until(stopped.clone(), engine.follow().run())));
     if let Some(keeper) = app.checkpoints.get().map(Arc::clone) {

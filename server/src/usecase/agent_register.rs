@@ -104,7 +104,7 @@ pub fn register(context: &Context<'_>, source: Source, request: RegisterAgent) -
         ..Entry::new(Action::AgentRegister, Actor::Agent(agent.id.clone()))
     });
     let registered = registered(&agent);
-    let used = Used { public_key: agent.public_key, registered: None };
+    let used = Box::new(Used { public_key: agent.public_key, registered: None });
     steps.put(Entity::Agent(agent));
     steps.put(Entity::Token(Token { used: Some(used), ..token.clone() }));
     Ok(steps.decide(move |_| registered))

@@ -163,16 +163,16 @@ impl Search {
 
 /// The actions that are asked for; none: all.
 fn actions(query: &AuditQuery) -> Result<Option<Vec<Action>>, Refusal> {
-    let named = query.actions.as_deref().filter(|it| !it.is_empty());
+    let chosen = query.actions.as_deref().filter(|it| !it.is_empty());
     let severities = query.severities.as_deref().filter(|it| !it.is_empty());
-    let mut actions = match named {
+    let mut actions = match chosen {
         None => Action::all().to_vec(),
         Some(names) => actions_named(names)?,
     };
     if let Some(severities) = severities {
         actions.retain(|it| severities.contains(&it.severity()));
     }
-    Ok((named.is_some() || severities.is_some()).then_some(actions))
+    Ok((chosen.is_some() || severities.is_some()).then_some(actions))
 }
 
 /// The actions of these names.
@@ -321,11 +321,7 @@ async fn walk(app: &App, search: &Search, range: Range, bound: Bound) -> Result<
 
 /// When the row was written at which the look ended, where it ended too early.
 async fn edge(app: &App, found: &Found) -> Result<Option<i64>, StoreError> {
-    let seq = match found.next.filter(|_| found.is_cut) {
-        Some(Next::Before(seq)) => seq,
-        Some(Next::After(seq)) => seq,
-        None => return Ok(None),
-    };
+    let Some(Next::Before(seq) | Next::After(seq)) = found.next.filter(|_| found.is_cut) else { return Ok(None) };
     let row = app.records.after(seq.saturating_sub(1), 1).await?;
     Ok(row.first().map(|it| it.time.0))
 }

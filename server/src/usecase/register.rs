@@ -4,7 +4,6 @@ mod host;
 
 use sikkerkey_protocol::canonical::{Purpose, possession, sha256_hex};
 use sikkerkey_protocol::enrolment::{Register, Registered};
-use sikkerkey_protocol::id::FleetId;
 use sikkerkey_protocol::key::PublicKey;
 use sikkerkey_protocol::kubernetes::Approval;
 
@@ -18,9 +17,11 @@ use crate::audit::entry::{Action, Actor, Entry};
 use crate::decision::{Context, Decided};
 use crate::model::Entity;
 use crate::model::fleet::FleetSubject;
-use crate::model::machine::{Machine, PodOf};
-use crate::model::token::{Token, TokenPurpose, Used};
+use crate::model::machine::Machine;
+use crate::model::token::{Token, TokenPurpose, Used, Voucher};
 use crate::refusal::{Refusal, RefusalKind};
+
+const REVOKED_SINCE: &str = "the token was used, and its machine is revoked since: ask for a new one";
 
 /// Registers a machine. The same token with the same key gives the same answer for as long as the token would have been
 /// good: an answer that was lost on its way locks nobody out.
@@ -41,16 +42,12 @@ pub fn register(context: &Context<'_>, source: Source, request: Register) -> Dec
         })?;
     }
     match &token.purpose {
-        TokenPurpose::Pod { fleet, pod, public_key } => {
-            if *public_key != request.public_key {
-                return Err(unauthenticated("the voucher is for another key: attest the key that registers"));
-            }
-            if request.proof.is_none() {
-                return Err(unauthenticated("a voucher needs a proof of possession of its key"));
-            }
+        TokenPurpose::Pod(voucher) => {
+            require_own_voucher(&voucher.public_key, &request)?;
+            // One that an earlier release spent.
             match again(context, token, &request.public_key)? {
                 Some(registered) => Ok(answer(move |_| registered)),
-                None => pod_registers(context, source, token, fleet, pod),
+                None => pod_registers(context, source, token, voucher),
             }
         }
         TokenPurpose::Host { name, fleet, lifetime_seconds } => {
@@ -60,10 +57,29 @@ pub fn register(context: &Context<'_>, source: Source, request: Register) -> Dec
             let wanted = host::Wanted { name: name.as_ref(), fleet: fleet.as_ref(), lifetime: *lifetime_seconds };
             host::registers(context, source, token, &wanted, &request)
         }
+        TokenPurpose::SpentByPod { machine } => {
+            let Some(machine) = context.state.machines.get(machine) else {
+                return Err(unauthenticated(REVOKED_SINCE));
+            };
+            require_own_voucher(&machine.public_key, &request)?;
+            let registered = registered(context, machine);
+            Ok(answer(move |_| registered))
+        }
         TokenPurpose::Agent { .. } => {
             Err(unauthenticated("the token is for an agent: register it at /v1/ai-bootstrap/register"))
         }
     }
+}
+
+/// A voucher is worth something to the key that it was issued for, and only with a proof of that.
+fn require_own_voucher(key: &PublicKey, request: &Register) -> Result<(), Refusal> {
+    if *key != request.public_key {
+        return Err(unauthenticated("the voucher is for another key: attest the key that registers"));
+    }
+    if request.proof.is_none() {
+        return Err(unauthenticated("a voucher needs a proof of possession of its key"));
+    }
+    Ok(())
 }
 
 /// What was answered before, when the token was used by the same key.
@@ -78,20 +94,12 @@ fn again(context: &Context<'_>, token: &Token, key: &PublicKey) -> Result<Option
         .filter(|it| context.state.machines.get(&it.machine_id).is_some_and(|machine| machine.public_key == *key));
     match held {
         Some(registered) => Ok(Some(registered.clone())),
-        None => Err(unauthenticated("the token was used, and its machine is revoked since: ask for a new one")),
+        None => Err(unauthenticated(REVOKED_SINCE)),
     }
 }
 
-fn pod_registers(
-    context: &Context<'_>,
-    source: Source,
-    token: &Token,
-    fleet: &FleetId,
-    pod: &PodOf,
-) -> Decided<Registered> {
-    let TokenPurpose::Pod { public_key, .. } = &token.purpose else {
-        return Err(unauthenticated("the token is not a voucher"));
-    };
+fn pod_registers(context: &Context<'_>, source: Source, token: &Token, voucher: &Voucher) -> Decided<Registered> {
+    let Voucher { fleet, pod, public_key } = voucher;
     let Some(fleet) = context.state.fleets.get(fleet) else {
         return Err(unauthenticated("the Machine that the voucher is for is gone: apply it again, and attest again"));
     };
@@ -144,17 +152,28 @@ fn finish(
     machine: Machine,
     mut steps: Steps,
 ) -> crate::decision::Decision<Registered> {
-    let registered = Registered {
+    let registered = registered(context, &machine);
+    // Pods are many, and what the token says of one its machine says as well.
+    let spent = if machine.pod.is_some() {
+        Token { purpose: TokenPurpose::SpentByPod { machine: machine.id.clone() }, ..token.clone() }
+    } else {
+        let used = Used { public_key: machine.public_key, registered: Some(registered.clone()) };
+        Token { used: Some(Box::new(used)), ..token.clone() }
+    };
+    steps.put(Entity::Machine(machine));
+    steps.put(Entity::Token(spent));
+    steps.decide(move |_| registered)
+}
+
+/// What a machine that has just registered is answered.
+fn registered(context: &Context<'_>, machine: &Machine) -> Registered {
+    Registered {
         machine_id: machine.id.clone(),
         machine_name: machine.name.clone(),
         vault_id: machine.vault.clone(),
         api_url: context.public_url.to_owned(),
         expires_at: machine.expires_at.map_or(0, |it| it.0),
-    };
-    let used = Used { public_key: machine.public_key, registered: Some(registered.clone()) };
-    steps.put(Entity::Machine(machine));
-    steps.put(Entity::Token(Token { used: Some(used), ..token.clone() }));
-    steps.decide(move |_| registered)
+    }
 }
 
 fn unauthenticated(text: &str) -> Refusal {

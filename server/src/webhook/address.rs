@@ -212,7 +212,7 @@ mod tests {
             let mapped = v4.to_ipv6_mapped();
             prop_assert_eq!(Guard::default().look(v4.into()).is_ok(), Guard::default().look(mapped.into()).is_ok());
             // The other ways to write an IPv4 address into one of IPv6 are closed as a whole.
-            let [a, b] = [(bits >> 16) as u16, bits as u16];
+            let [_, _, _, _, _, _, a, b] = mapped.segments();
             for other in [
                 Ipv6Addr::new(0, 0, 0, 0, 0, 0, a, b),
                 Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, a, b),

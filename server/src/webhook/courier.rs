@@ -5,12 +5,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use sikkerkey_protocol::id::VaultId;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::endpoint::Endpoint;
 use super::event;
@@ -40,6 +42,8 @@ const STRETCH: u64 = 20_000;
 const BATCH: u32 = 200;
 /// How long what was delivered stays unnoted. After a kill it is sent again.
 const NOTED: Duration = Duration::from_secs(1);
+/// How long what is under way may take when the server is about to end.
+const LAST: Duration = Duration::from_secs(3);
 /// How many rows that were for nobody, and for how long, stay unnoted. After a restart they are looked through again.
 const UNNOTED_ROWS: u64 = 50_000;
 const UNNOTED_TIME: Duration = Duration::from_mins(10);
@@ -55,6 +59,8 @@ struct Means {
     /// Who this server is, among those on the same database.
     name: String,
     is_shared: bool,
+    /// The server is about to end: nothing more is begun.
+    is_ending: AtomicBool,
 }
 
 /// What is known of a webhook in this process.
@@ -92,31 +98,40 @@ impl Courier {
         let records = app.records.another().await?;
         let is_shared = records.is_shared().await;
         let name = entropy::uuid(&*app.entropy);
-        Ok(Self(Arc::new(Means { app, records, rules, name, is_shared })))
+        Ok(Self(Arc::new(Means { app, records, rules, name, is_shared, is_ending: AtomicBool::new(false) })))
     }
 
-    /// Works until `stopped`. What is under way then is cut off, and told again after the next start.
-    pub async fn run(&self, mut stopped: watch::Receiver<bool>) {
+    /// Works until `stopped`. What is under way then is finished, or cut off if that takes long, and told again after the
+    /// next start.
+    pub async fn run(&self, mut stopped: watch::Receiver<bool>) -> anyhow::Result<()> {
         let mut head = self.0.app.writer.audit_head();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut known, mut tasks) = (HashMap::new(), JoinSet::new());
+        let mut is_away = false;
         loop {
             tokio::select! {
                 _ = stopped.wait_for(|it| *it) => break,
                 _ = tick.tick() => {}
                 changed = head.changed() => if changed.is_err() { break },
-                Some(ended) = tasks.join_next(), if !tasks.is_empty() => note(&mut known, ended),
+                Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
+                    note(&mut known, ended.context("telling a webhook panicked")?);
+                }
             }
             while let Some(ended) = tasks.try_join_next() {
-                note(&mut known, ended);
+                note(&mut known, ended.context("telling a webhook panicked")?);
             }
             let upper = head.borrow_and_update().seq;
             tokio::select! {
                 _ = stopped.wait_for(|it| *it) => break,
-                done = self.0.walk(upper, &mut known, &mut tasks) => if let Err(error) = done {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "webhooks are put off: the audit cannot be read");
-                },
+                done = self.0.walk(upper, &mut known, &mut tasks) => {
+                    let was_away = std::mem::replace(&mut is_away, done.is_err());
+                    // Once: a database that is away for an hour would hide the rest of the log.
+                    if let Err(error) = done && !was_away {
+                        let error: &dyn std::error::Error = &error;
+                        tracing::warn!(error, "webhooks are put off: the audit cannot be read");
+                    }
+                }
             }
             self.0.measure(&known);
             tokio::select! {
@@ -124,23 +139,28 @@ impl Courier {
                 () = sleep(PAUSE) => {}
             }
         }
-        tasks.shutdown().await;
+        self.0.is_ending.store(true, Ordering::Relaxed);
+        let rest = async {
+            while let Some(ended) = tasks.join_next().await {
+                note(&mut known, ended.context("telling a webhook panicked")?);
+            }
+            anyhow::Ok(())
+        };
+        match timeout(LAST, rest).await {
+            Ok(done) => done?,
+            Err(_) => tasks.shutdown().await,
+        }
         for (id, it) in &known {
             if it.scanned > it.noted && !it.is_busy {
-                self.0.advance(id, it.scanned, None, None).await;
+                self.0.advance(id, it.scanned, None, false).await;
             }
         }
+        Ok(())
     }
 }
 
 /// What a task that told a webhook leaves.
-fn note(known: &mut HashMap<String, Known>, ended: Result<Ended, tokio::task::JoinError>) {
-    // One that panicked has said nothing: the process goes on with the others, and this one is tried when it is looked for
-    // the next time after a restart.
-    let Ok(ended) = ended else {
-        tracing::error!("telling a webhook panicked: it is not told until the server is restarted");
-        return;
-    };
+fn note(known: &mut HashMap<String, Known>, ended: Ended) {
     if let Some(it) = known.get_mut(&ended.id) {
         it.is_busy = false;
         it.scanned = it.scanned.max(ended.scanned);
@@ -215,7 +235,7 @@ impl Means {
                 let now = self.app.clock.steady();
                 let is_late = now.saturating_sub(it.noted_at) >= UNNOTED_TIME;
                 if end - it.noted.min(end) >= UNNOTED_ROWS || (is_late && end > it.noted) {
-                    self.advance(&webhook.id, end, None, None).await;
+                    self.advance(&webhook.id, end, None, false).await;
                     (it.noted, it.noted_at) = (end, now);
                 }
                 continue;
@@ -329,11 +349,14 @@ impl Means {
             let is_due = now.saturating_sub(noted_at) >= NOTED && delivered_at.is_some();
             // Long before another server may take it over.
             if is_due || now.saturating_sub(granted_at) >= self.rules.lease / 3 {
-                let lease = self.is_shared.then(|| self.name.clone());
-                if !self.advance(&id, done, delivered_at.take(), lease).await && self.is_shared {
+                if !self.advance(&id, done, delivered_at.take(), self.is_shared).await && self.is_shared {
                     return ended(done, false);
                 }
                 (noted_at, granted_at) = (now, now);
+            }
+            if self.is_ending.load(Ordering::Relaxed) {
+                self.advance(&id, done, delivered_at, false).await;
+                return ended(done, false);
             }
             let Some(webhook) = self.current(&id) else { return ended(done, false) };
             match self.deliver(&webhook, row).await {
@@ -347,7 +370,7 @@ impl Means {
                 }
             }
         }
-        self.advance(&id, end, delivered_at, None).await;
+        self.advance(&id, end, delivered_at, false).await;
         ended(end, true)
     }
 
@@ -377,7 +400,7 @@ impl Means {
         let jitter = entropy::bytes::<1>(&*self.app.entropy).first().copied().unwrap_or_default();
         tracing::debug!(webhook = webhook.id, text, "a delivery has failed");
         let (id, rules) = (webhook.id.clone(), self.rules);
-        let failure = Failure { after, delivered_at, text: text.clone(), jitter };
+        let failure = Failure { after, delivered_at, by: self.name.clone(), text: text.clone(), jitter };
         let is_over = self.change(move |it| progress::fail(it, &id, failure, &rules)).await;
         if is_over == Some(true) {
             self.app.metrics.disabled_webhooks.inc();
@@ -385,11 +408,11 @@ impl Means {
         }
     }
 
-    /// Notes how far a webhook has come. Whether that is written.
-    async fn advance(&self, id: &str, after: u64, delivered_at: Option<Millis>, lease: Option<String>) -> bool {
+    /// Notes how far a webhook has come. Whether that is written, and this server may go on telling it.
+    async fn advance(&self, id: &str, after: u64, delivered_at: Option<Millis>, goes_on: bool) -> bool {
         let (id, rules) = (id.to_owned(), self.rules);
-        let advance = Advance { after, delivered_at, lease };
-        self.change(move |it| progress::advance(it, &id, advance, &rules)).await.is_some()
+        let advance = Advance { after, delivered_at, by: self.name.clone(), goes_on };
+        self.change(move |it| progress::advance(it, &id, advance, &rules)).await == Some(true)
     }
 
     /// Has something noted. None: the database does not take it, and what is not noted is told again.

@@ -39,12 +39,12 @@ fn entry(n: usize) -> Entry {
     let action = [Action::SecretRead, Action::SecretReadDenied, Action::SecretDelete][n % 3];
     Entry {
         vault: Some(vault.parse().unwrap()),
-        project: (n % 2 == 0).then(|| "proj_shop".parse().unwrap()),
+        project: n.is_multiple_of(2).then(|| "proj_shop".parse().unwrap()),
         machine: Some(uuid(u8::try_from(n % 7).unwrap()).parse().unwrap()),
         secret: Some(format!("sk_n{}", n % 11).parse().unwrap()),
-        source_ip: (n % 4 > 0).then(|| format!("10.0.0.{}", n % 4).parse().unwrap()),
+        source_ip: (!n.is_multiple_of(4)).then(|| format!("10.0.0.{}", n % 4).parse().unwrap()),
         denial: (n % 3 == 1).then_some(DenialReason::RateCapReached),
-        detail: format!("Row \"{n}\" of Åse, \\{}", if n % 13 == 0 { " =Thirteen" } else { "" }),
+        detail: format!("Row \"{n}\" of Åse, \\{}", if n.is_multiple_of(13) { " =Thirteen" } else { "" }),
         ..Entry::new(action, Actor::Machine(uuid(u8::try_from(n % 7).unwrap()).parse().unwrap()))
     }
 }
@@ -89,10 +89,13 @@ fn time(n: usize) -> i64 {
     START + 1000 + i64::try_from(n / 10).unwrap() * 1000
 }
 
+/// A question, and which rows it means.
+type Case = (Value, fn(usize) -> bool);
+
 #[tokio::test]
 async fn every_filter_answers_what_the_rows_say_and_no_row_of_another_vault() {
     let server = server().await;
-    let cases: [(Value, fn(usize) -> bool); 14] = [
+    let cases: [Case; 14] = [
         (json!({"actions": ["secret_read"]}), |n| n % 3 == 0),
         (json!({"actions": ["secret_read", "secret_delete"], "severities": ["high"]}), |n| n % 3 == 2),
         (json!({"severities": ["medium", "high"], "actions": ["secret_read_denied"]}), |n| n % 3 == 1),

@@ -19,6 +19,7 @@ mod backup;
 mod browser;
 mod by_hand;
 mod canary;
+mod caps;
 mod cli_routes;
 mod clocks;
 mod co_sign;

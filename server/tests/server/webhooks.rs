@@ -61,7 +61,7 @@ async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMu
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(Duration::from_secs(60), waited).await.unwrap_or_else(|_| panic!("in vain: {what}"))
+    timeout(Duration::from_mins(1), waited).await.unwrap_or_else(|_| panic!("in vain: {what}"))
 }
 
 fn loopback() -> Vec<ipnet::IpNet> {
@@ -73,7 +73,7 @@ struct Told {
     server: Server,
     receiver: Receiver,
     stop: watch::Sender<bool>,
-    courier: JoinHandle<()>,
+    courier: JoinHandle<anyhow::Result<()>>,
     rules: Rules,
 }
 
@@ -114,7 +114,7 @@ impl Told {
     /// Stops telling.
     async fn pause(&mut self) {
         self.stop.send_replace(true);
-        (&mut self.courier).await.unwrap();
+        (&mut self.courier).await.unwrap().unwrap();
     }
 
     async fn go_on(&mut self) {
@@ -170,7 +170,7 @@ impl Told {
     }
 }
 
-async fn start(server: &Server, rules: Rules) -> (watch::Sender<bool>, JoinHandle<()>) {
+async fn start(server: &Server, rules: Rules) -> (watch::Sender<bool>, JoinHandle<anyhow::Result<()>>) {
     let courier = Courier::new(server.engine.app.clone(), rules).await.unwrap();
     let (stop, stopped) = watch::channel(false);
     (stop, tokio::spawn(async move { courier.run(stopped).await }))
@@ -363,6 +363,22 @@ async fn a_webhook_that_fails_too_often_is_switched_off_and_goes_on_where_it_sto
     told.write(vec![deleted(6)]).await;
     let last = told.taken(7).await.pop().unwrap();
     assert_eq!(last.detail(), "n6");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_ends_in_order_tells_nothing_twice() {
+    let mut told = Told::new().await;
+    told.webhook(&["secret_delete"]).await;
+    told.server.clock.advance_seconds(1);
+    for round in 1..=3 {
+        told.write((0..40).map(|n| deleted(40 * round + n)).collect()).await;
+        told.taken(40 * (round - 1) + 3).await;
+        told.pause().await;
+        told.go_on().await;
+    }
+    told.taken(120).await;
+    let details: Vec<_> = told.receiver.received().iter().map(Received::detail).collect();
+    assert_eq!(details, (40..160).map(|n| format!("n{n}")).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -112,7 +112,8 @@ pub(super) fn object(kind: &str, namespace: &str, name: &str, spec: &Value) -> V
     })
 }
 
-async fn create_all(client: &Client, objects: impl Iterator<Item = Value>) -> Result<()> {
+/// Creates objects, many at a time.
+pub(super) async fn create_all(client: &Client, objects: impl Iterator<Item = Value>) -> Result<()> {
     stream::iter(objects).map(|object| create(client, object)).buffer_unordered(TOGETHER).try_collect().await
 }
 

@@ -14,7 +14,7 @@ use crate::bench::latency::Latencies;
 use crate::wait::wait_for;
 
 /// Where they are.
-const NAMESPACE: &str = "newcomers";
+pub(in crate::bench) const NAMESPACE: &str = "newcomers";
 
 /// New Secrets.
 pub(super) struct Newcomers<'s> {

@@ -1,7 +1,6 @@
 //! The installation, and pods that were admitted and placed.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -11,14 +10,12 @@ use k8s_openapi::api::core::v1::{Node, Pod, ServiceAccount};
 use kube::api::{ApiResource, DynamicObject, PostParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client, ResourceExt};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use tokio_rustls::TlsConnector;
 
 use super::Programs;
 use crate::bench::Bench;
+use crate::bench::connection::trusting;
 use crate::bench::exposition::Expositions;
 use crate::bench::meter::Meter;
 use crate::bench::notes::Notes;
@@ -72,7 +69,7 @@ impl Stage {
         let log = installation.cluster.run().log("kube-apiserver").path().to_owned();
         let notes = Notes::of(log, format!("system:serviceaccount:{}:sikkerkey-operator", installation::NAMESPACE));
         let ca = std::fs::read_to_string(installation.ca_file())?;
-        let (tls, expositions) = (connector(&ca)?, Expositions::of(&installation)?);
+        let (tls, expositions) = (trusting(&ca)?, Expositions::of(&installation)?);
         let stage = Self { installation, client, expositions, notes, tls, ca };
         stage.team().await?;
         Ok(stage)
@@ -197,14 +194,4 @@ pub(super) fn pod(name: &str) -> Pod {
 
 fn address(url: &str) -> Result<SocketAddr> {
     url.trim_start_matches("https://").parse().with_context(|| format!("{url} is no address"))
-}
-
-fn connector(ca: &str) -> Result<TlsConnector> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
-        roots.add(certificate.context("the authority's file holds no certificate")?)?;
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth())))
 }

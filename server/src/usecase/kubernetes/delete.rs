@@ -63,15 +63,16 @@ fn remove_fleet(scope: &Scope<'_>, fleet: &Fleet, steps: &mut Steps) {
         steps.audit.push(crate::audit::entry::Entry { project, ..entry(Action::GrantDelete, detail) });
         steps.remove(EntityKind::Grant, &grant.id);
     }
-    for token in state.tokens.values() {
-        let of = match &token.purpose {
-            TokenPurpose::Pod { fleet, .. } => Some(fleet),
-            TokenPurpose::Host { fleet, .. } => fleet.as_ref(),
-            TokenPurpose::Agent { .. } => None,
-        };
-        if of == Some(&fleet.id) {
-            steps.remove(EntityKind::Token, &token.id());
+    let is_of_fleet = |purpose: &TokenPurpose| match purpose {
+        TokenPurpose::Pod(voucher) => voucher.fleet == fleet.id,
+        TokenPurpose::SpentByPod { machine } => {
+            state.machines.get(machine).is_some_and(|it| it.fleet.as_ref() == Some(&fleet.id))
         }
+        TokenPurpose::Host { fleet: of, .. } => of.as_ref() == Some(&fleet.id),
+        TokenPurpose::Agent { .. } => false,
+    };
+    for token in state.tokens.values().filter(|it| is_of_fleet(&it.purpose)) {
+        steps.remove(EntityKind::Token, &token.id());
     }
     steps.audit.push(entry(Action::FleetDelete, format!("Machine {key}")));
     steps.remove(EntityKind::Fleet, &fleet.id);

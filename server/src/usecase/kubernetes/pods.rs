@@ -46,7 +46,7 @@ pub fn gone(context: &Context<'_>, agent: &Agent, source: Source, request: GoneP
         }
     }
     for token in state.tokens.values() {
-        if matches!(&token.purpose, TokenPurpose::Pod { pod, .. } if pod.cluster == *cluster && uids.contains(&pod.pod.uid))
+        if matches!(&token.purpose, TokenPurpose::Pod(it) if it.pod.cluster == *cluster && uids.contains(&it.pod.pod.uid))
         {
             steps.remove(EntityKind::Token, &token.id());
         }

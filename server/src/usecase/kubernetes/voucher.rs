@@ -10,7 +10,7 @@ use crate::model::agent::Agent;
 use crate::model::cluster::GonePod;
 use crate::model::fleet::{Fleet, FleetSubject};
 use crate::model::machine::PodOf;
-use crate::model::token::{Token, TokenPurpose};
+use crate::model::token::{Token, TokenPurpose, Voucher};
 use crate::model::{Entity, EntityKind};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::fresh_id::fresh_token;
@@ -45,7 +45,8 @@ pub fn issue(context: &Context<'_>, agent: &Agent, source: Source, request: Issu
 
     let mut steps = Steps::default();
     for token in state.tokens.values() {
-        if let TokenPurpose::Pod { pod, public_key, .. } = &token.purpose {
+        if let TokenPurpose::Pod(voucher) = &token.purpose {
+            let Voucher { pod, public_key, .. } = &**voucher;
             if pod.cluster == *cluster && pod.pod.uid == request.pod.uid {
                 steps.remove(EntityKind::Token, &token.id());
             } else if *public_key == request.public_key && context.now < token.expires_at {
@@ -65,11 +66,11 @@ pub fn issue(context: &Context<'_>, agent: &Agent, source: Source, request: Issu
         hash,
         vault: fleet.vault.clone(),
         expires_at,
-        purpose: TokenPurpose::Pod {
+        purpose: TokenPurpose::Pod(Box::new(Voucher {
             fleet: fleet.id.clone(),
             pod: PodOf { cluster: cluster.clone(), pod: request.pod },
             public_key: request.public_key,
-        },
+        })),
         used: None,
         in_order: true,
     }));

@@ -222,6 +222,9 @@ fn describe(state: &State, actor: &Actor) -> String {
             None => format!("agent {id}, which is gone"),
         },
         Actor::Administrator => "an administrator".to_owned(),
+        Actor::Person(id) => {
+            state.accounts.get(id).map_or_else(|| format!("account {id}, which is gone"), |it| it.email.clone())
+        }
         Actor::System => "the server".to_owned(),
         other => format!("{other:?}"),
     }

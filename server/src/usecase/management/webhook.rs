@@ -11,7 +11,7 @@ use crate::model::webhook::Webhook;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::steps::Steps;
 use crate::usecase::webhook::{self, Trial, view};
-use crate::webhook::sender::Delivery;
+use crate::webhook::sender::{Delivery, SendError};
 
 /// The webhooks.
 pub fn list(_: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<WebhookList> {
@@ -95,7 +95,7 @@ pub(crate) async fn tried(app: &App, trial: &Trial) -> WebhookTested {
     WebhookTested {
         delivered: sent.is_ok(),
         delivery_id: event.id.clone(),
-        status: sent.as_ref().map_or_else(|it| it.status(), |it| Some(*it)),
+        status: sent.as_ref().map_or_else(SendError::status, |it| Some(*it)),
         error: sent.err().map(|it| it.to_string()),
         duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
     }

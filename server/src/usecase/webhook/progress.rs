@@ -19,7 +19,8 @@ pub struct Rules {
     pub longest_pause: Duration,
     /// After how many failures in a row it is switched off.
     pub most_failures: u32,
-    /// For how long a server has a webhook for itself.
+    /// For how long a server has a webhook for itself. It is renewed after a third of it, and a delivery that begins then
+    /// ends before the rest of it does: longer than one and a half [`PATIENCE`](crate::webhook::sender::PATIENCE).
     pub lease: Duration,
 }
 
@@ -30,7 +31,7 @@ impl Default for Rules {
             longest_pause: Duration::from_hours(1),
             // About a day.
             most_failures: 36,
-            lease: Duration::from_mins(1),
+            lease: Duration::from_secs(20),
         }
     }
 }
@@ -50,7 +51,7 @@ pub fn claim(context: &Context<'_>, id: &str, at: u64, by: &str, rules: &Rules) 
         return Ok(answer(|_| Claim::Refused));
     };
     let progress = progress_of(context.state, webhook);
-    let is_elsewhere = progress.lease.as_ref().is_some_and(|(whose, until)| whose != by && *until > context.now);
+    let is_elsewhere = of_another(&progress, by, context.now).is_some();
     let waits = progress.retry_at.is_some_and(|it| it > context.now);
     let Position::After(stored) = progress.position else { return Ok(answer(|_| Claim::Refused)) };
     if is_elsewhere || waits || stored > at {
@@ -69,25 +70,35 @@ pub struct Advance {
     pub after: u64,
     /// When it last delivered something; none: there was nothing for it.
     pub delivered_at: Option<Millis>,
-    /// Whose lease goes on; none: it ends.
-    pub lease: Option<String>,
+    /// By which server.
+    pub by: String,
+    /// Whether that server goes on telling it.
+    pub goes_on: bool,
 }
 
-/// Notes how far a webhook has come. A position never goes back, and one that a person has set meanwhile stays.
-pub fn advance(context: &Context<'_>, id: &str, it: Advance, rules: &Rules) -> Decided<()> {
-    let Some(webhook) = context.state.webhooks.get(id) else { return Ok(answer(|_| ())) };
+/// Notes how far a webhook has come. A position never goes back, and one that a person has set meanwhile stays. Answers
+/// whether that server may go on: another one that has taken it over meanwhile keeps it.
+pub fn advance(context: &Context<'_>, id: &str, it: Advance, rules: &Rules) -> Decided<bool> {
+    let Some(webhook) = context.state.webhooks.get(id) else { return Ok(answer(|_| false)) };
     let mut progress = progress_of(context.state, webhook);
     if let Position::After(stored) = progress.position {
         progress.position = Position::After(stored.max(it.after));
     }
-    progress.lease = it.lease.map(|by| (by, plus(context.now, rules.lease)));
+    let lease = of_another(&progress, &it.by, context.now);
+    let may_go_on = it.goes_on && lease.is_none();
+    progress.lease = lease.or_else(|| it.goes_on.then(|| (it.by, plus(context.now, rules.lease))));
     if it.delivered_at.is_some() {
         progress =
             Progress { failures: 0, last_failure: None, retry_at: None, delivered_at: it.delivered_at, ..progress };
     }
     let mut steps = Steps::default();
     steps.put(Entity::WebhookProgress(progress));
-    Ok(steps.decide(|_| ()))
+    Ok(steps.decide(move |_| may_go_on))
+}
+
+/// The lease of another server, while it is good.
+fn of_another(progress: &Progress, by: &str, now: Millis) -> Option<(String, Millis)> {
+    progress.lease.clone().filter(|(whose, until)| whose != by && *until > now)
 }
 
 /// Notes from which row on a webhook is told that begins at an instant, and what it leaves out.
@@ -126,6 +137,8 @@ pub struct Failure {
     pub after: u64,
     /// Whether something was, since the last note.
     pub delivered_at: Option<Millis>,
+    /// By which server.
+    pub by: String,
     /// Why.
     pub text: String,
     /// Spreads the next tries of those that failed together: any number.
@@ -158,7 +171,7 @@ pub fn fail(context: &Context<'_>, id: &str, it: Failure, rules: &Rules) -> Deci
         last_failure: Some(it.text),
         retry_at: Some(plus(context.now, pause(failures, it.jitter, rules))),
         delivered_at: it.delivered_at.or(progress.delivered_at),
-        lease: None,
+        lease: of_another(&progress, &it.by, context.now),
         ..progress
     }));
     Ok(steps.decide(move |_| is_over))

@@ -50,7 +50,7 @@ fn rules() -> Rules {
 }
 
 fn failure(after: u64) -> Failure {
-    Failure { after, delivered_at: None, text: "nobody is there".into(), jitter: 0 }
+    Failure { after, delivered_at: None, by: "a".into(), text: "nobody is there".into(), jitter: 0 }
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_webhook_without_actions_is_told_what_the_alerts_name() {
 fn a_position_never_goes_back_and_what_a_person_has_set_stays() {
     let (mut bench, id) = at_five();
     let to = |bench: &mut Bench, after| {
-        let it = Advance { after, delivered_at: Some(bench.now), lease: None };
+        let it = Advance { after, delivered_at: Some(bench.now), by: "a".into(), goes_on: false };
         bench.run(|context| advance(context, &id, it, &rules())).unwrap();
         bench.state.webhook_progress[&id].position
     };
@@ -212,11 +212,20 @@ fn one_server_at_a_time_has_a_webhook() {
     assert_eq!(ask(&mut bench, 7, "a"), Claim::Granted(7));
     assert_eq!(ask(&mut bench, 7, "b"), Claim::Refused);
     assert_eq!(ask(&mut bench, 8, "a"), Claim::Granted(8));
-    // It was killed.
-    bench.now = bench.now.plus_seconds(60);
+    // It was killed, or held up.
+    bench.now = bench.now.plus_seconds(20);
     assert_eq!(ask(&mut bench, 7, "b"), Claim::Granted(7));
+    // Whoever comes back late does not take it away again.
+    let note = |bench: &mut Bench, by: &str, goes_on| {
+        let it = Advance { after: 7, delivered_at: None, by: by.into(), goes_on };
+        bench.run(|context| advance(context, &id, it, &rules())).unwrap()
+    };
+    assert!(note(&mut bench, "b", true) && !note(&mut bench, "a", true) && !note(&mut bench, "a", false));
+    bench.run(|context| fail(context, &id, failure(7), &rules())).unwrap();
+    assert_eq!(bench.state.webhook_progress[&id].lease.as_ref().map(|it| it.0.as_str()), Some("b"));
+    bench.now = bench.now.plus_seconds(20);
     // What is told already is not told again.
-    let it = Advance { after: 9, delivered_at: None, lease: None };
+    let it = Advance { after: 9, delivered_at: None, by: "a".into(), goes_on: false };
     bench.run(|context| advance(context, &id, it, &rules())).unwrap();
     assert_eq!(ask(&mut bench, 7, "a"), Claim::Refused);
     assert_eq!(ask(&mut bench, 9, "a"), Claim::Granted(9));
@@ -226,6 +235,10 @@ fn one_server_at_a_time_has_a_webhook() {
     assert_eq!(ask(&mut bench, 9, "b"), Claim::Granted(9));
     changed(&mut bench, &id, &UpdateWebhook { enabled: Some(false), ..UpdateWebhook::default() }).unwrap();
     assert_eq!(ask(&mut bench, 9, "b"), Claim::Refused);
+}
+
+fn unchanged<T>(it: Decided<T>) -> bool {
+    it.is_ok_and(|Decision { changes, audit, .. }| changes.is_empty() && audit.is_empty())
 }
 
 #[test]
@@ -238,10 +251,7 @@ fn a_webhook_that_is_deleted_leaves_nothing_behind_and_is_noted_no_more() {
         })
         .unwrap();
     assert_eq!(bench.actions(), [Action::WebhookDelete]);
-    fn unchanged<T>(it: Decided<T>) -> bool {
-        it.is_ok_and(|Decision { changes, audit, .. }| changes.is_empty() && audit.is_empty())
-    }
-    let it = Advance { after: 9, delivered_at: None, lease: None };
+    let it = Advance { after: 9, delivered_at: None, by: "a".into(), goes_on: false };
     assert!(unchanged(advance(&bench.context(), &id, it, &rules())));
     assert!(unchanged(fail(&bench.context(), &id, failure(9), &rules())));
     assert!(unchanged(claim(&bench.context(), &id, 9, "a", &rules())));
