@@ -142,8 +142,10 @@ fn topics_of(state: &State, entity: &Entity) -> Option<Topic> {
         | Entity::AgentTrust(_)
         | Entity::Webhook(_)
         | Entity::WebhookProgress(_)
-        | Entity::Alerts(_) => None,
-        Entity::Credential(_) | Entity::Session(_) | Entity::Member(_) => None,
+        | Entity::Alerts(_)
+        | Entity::Credential(_)
+        | Entity::Session(_)
+        | Entity::Member(_) => None,
     }
 }
 

@@ -129,8 +129,12 @@ mod tests {
     use super::*;
 
     /// Arguments that sound like a secret and take an id: what they name is no secret.
-    const IDS: [&str; 3] =
-        ["admin enrolment-token create --secrets", "admin explain --secret", "admin grant create --secrets"];
+    const IDS: [&str; 4] = [
+        "admin enrolment-token create --secrets",
+        "admin explain --secret",
+        "admin grant create --secrets",
+        "admin grant set --secrets",
+    ];
 
     /// Every argument of a command and of those below it that takes a value, with what stands for the value.
     fn arguments(path: &str, command: &clap::Command, all: &mut Vec<(String, String)>) {

@@ -147,10 +147,10 @@ pub struct Trust {
     /// The trust's name, unique in the vault.
     #[arg(long)]
     name: String,
-    /// The issuer of the tokens, such as https://token.actions.githubusercontent.com
+    /// The `iss` of the tokens, as <https://token.actions.githubusercontent.com> is of those of GitHub Actions.
     #[arg(long)]
     issuer: String,
-    /// A file with the issuer's signing keys: what jwks_uri says in its /.well-known/openid-configuration
+    /// A file with the issuer's signing keys: what `jwks_uri` says in its `/.well-known/openid-configuration`
     #[arg(long, value_name = "FILE")]
     jwks_file: PathBuf,
     /// What is in that file.

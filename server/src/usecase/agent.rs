@@ -160,14 +160,14 @@ pub(crate) fn set_rights(
     context: &Context<'_>,
     author: Author<'_>,
     agent: &Agent,
-    rights: Rights,
+    rights: &Rights,
 ) -> Result<Steps, Refusal> {
     require_person(author, "says what an agent may do")?;
     if let Some(cluster) = &agent.cluster {
         let text = format!("agent {} speaks for cluster {cluster}, and has routes of its own", agent.name);
         return Err(conflict(text));
     }
-    check_projects(context.state, &agent.vault, &rights)?;
+    check_projects(context.state, &agent.vault, rights)?;
     let mut steps = Steps::default();
     let changed = Agent { scopes: Some(rights.scopes.clone()), projects: rights.projects.clone(), ..agent.clone() };
     if changed != *agent {

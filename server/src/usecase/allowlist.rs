@@ -94,7 +94,7 @@ pub(crate) fn label(
 ) -> Result<Steps, Refusal> {
     check_label(label)?;
     change(context, author, vault, &format!("{cidr} is called {label:?}"), |list| {
-        entry(list, cidr)?.label = label.to_owned();
+        label.clone_into(&mut entry(list, cidr)?.label);
         Ok(())
     })
 }

@@ -182,11 +182,11 @@ fn forget_co_signs(state: &State, project: &Project, steps: &mut Steps) {
 fn refuse_objects(state: &State, project: &Project, contents: &Contents<'_>) -> Result<(), Refusal> {
     let fleet = state.fleets.values().find(|it| it.project == project.id).map(|it| ("Machine", &it.managed));
     // One that is in the trash was deleted there.
-    let kept = contents.secrets.iter().filter(|it| !matches!(it.phase, SecretPhase::Trashed(_)));
-    let secret = kept.filter_map(|it| Some(("Secret", it.managed.as_ref()?))).next();
-    let grant = contents.grants.iter().filter_map(|it| Some(("Grant", it.managed.as_ref()?))).next();
-    let policies = contents.policies.iter().filter(|it| !it.withdrawn);
-    let policy = policies.filter_map(|it| Some(("AccessPolicy", it.managed.as_ref()?))).next();
+    let mut kept = contents.secrets.iter().filter(|it| !matches!(it.phase, SecretPhase::Trashed(_)));
+    let secret = kept.find_map(|it| Some(("Secret", it.managed.as_ref()?)));
+    let grant = contents.grants.iter().find_map(|it| Some(("Grant", it.managed.as_ref()?)));
+    let mut policies = contents.policies.iter().filter(|it| !it.withdrawn);
+    let policy = policies.find_map(|it| Some(("AccessPolicy", it.managed.as_ref()?)));
     let Some((kind, Managed { cluster, object })) = fleet.or(secret).or(grant).or(policy) else { return Ok(()) };
     Err(conflict(format!(
         "project {} holds {kind} {} of cluster {cluster}, and what an object stands for is deleted there: delete it first",

@@ -6,7 +6,7 @@ use sikkerkey_protocol::management::{AgentView, Scope, TrustView};
 use sikkerkey_protocol::secret_text::SecretText;
 
 use super::{find_vault, not_found, project};
-use crate::decision::{Context, Decided};
+use crate::decision::{Context, Decided, Decision};
 use crate::model::agent::{Agent, AgentTrust};
 use crate::model::millis::Millis;
 use crate::refusal::Refusal;
@@ -66,37 +66,37 @@ pub fn approve(context: &Context<'_>, id: &AgentId) -> Decided<AgentView> {
 /// Approves an agent whose key has this fingerprint.
 pub fn approve_compared(context: &Context<'_>, id: &AgentId, fingerprint: Option<&str>) -> Decided<AgentView> {
     let agent = find(context, id)?;
-    done(agent, agent::approve(Author::Person, agent, fingerprint)?)
+    Ok(done(agent, agent::approve(Author::Person, agent, fingerprint)?))
 }
 
 /// Removes an agent that waits for approval.
 pub fn deny(context: &Context<'_>, id: &AgentId) -> Decided<AgentView> {
     let agent = find(context, id)?;
-    done(agent, agent::deny(Author::Person, agent)?)
+    Ok(done(agent, agent::deny(Author::Person, agent)?))
 }
 
 /// Switches an agent off, or on again.
 pub fn set_enabled(context: &Context<'_>, id: &AgentId, enabled: bool) -> Decided<AgentView> {
     let agent = find(context, id)?;
-    done(agent, agent::set_enabled(Author::Person, agent, enabled)?)
+    Ok(done(agent, agent::set_enabled(Author::Person, agent, enabled)?))
 }
 
 /// Gives an agent another name.
 pub fn rename(context: &Context<'_>, id: &AgentId, name: &str) -> Decided<AgentView> {
     let agent = find(context, id)?;
-    done(agent, agent::rename(context, Author::Person, agent, name)?)
+    Ok(done(agent, agent::rename(context, Author::Person, agent, name)?))
 }
 
 /// Says what an agent may do, in place of what was said before.
 pub fn set_rights(context: &Context<'_>, id: &AgentId, said: &Said) -> Decided<AgentView> {
     let agent = find(context, id)?;
-    done(agent, agent::set_rights(context, Author::Person, agent, said.rights(context)?)?)
+    Ok(done(agent, agent::set_rights(context, Author::Person, agent, &said.rights(context)?)?))
 }
 
 /// Takes an agent its identity.
 pub fn revoke(context: &Context<'_>, id: &AgentId) -> Decided<AgentView> {
     let agent = find(context, id)?;
-    done(agent, agent::revoke(Author::Person, agent)?)
+    Ok(done(agent, agent::revoke(Author::Person, agent)?))
 }
 
 /// What to trust, as a person says it.
@@ -146,12 +146,12 @@ pub fn distrust(context: &Context<'_>, vault: &VaultId, name: &str) -> Decided<(
     Ok(steps.decide(|_| ()))
 }
 
-fn done(agent: &Agent, steps: Steps) -> Decided<AgentView> {
+fn done(agent: &Agent, steps: Steps) -> Decision<AgentView> {
     let agent = agent.clone();
-    Ok(steps.decide(move |context| match context.state.agents.get(&agent.id) {
+    steps.decide(move |context| match context.state.agents.get(&agent.id) {
         Some(it) => view(it, |_| true),
         None => AgentView { approval: Approval::Denied, enabled: false, ..view(&agent, |_| true) },
-    }))
+    })
 }
 
 pub(crate) fn find<'a>(context: &Context<'a>, id: &AgentId) -> Result<&'a Agent, Refusal> {

@@ -1,6 +1,7 @@
 //! Machines and fleets for whoever looks at them, as far as he sees the projects they have to do with.
 
 use sikkerkey_protocol::id::ProjectId;
+use sikkerkey_protocol::key::PublicKey;
 use sikkerkey_protocol::management::{
     ExtensionView, FirstContactView, FormerName, MachineDetail, MachineKind, MachineMembership, MachineRevocation,
     MachineRow, NameHistory, PodView,
@@ -79,7 +80,7 @@ impl<S: Fn(&ProjectId) -> bool> Viewer<'_, S> {
             grant_count: self.granted(&Grantee::Fleet(fleet.id.clone())),
             created_at: None,
             expires_at: None,
-            fingerprint: pinned.map(|it| it.fingerprint()),
+            fingerprint: pinned.map(PublicKey::fingerprint),
             fleet_id: None,
             managed_by: Some(object(fleet)),
             replaces: None,

@@ -89,7 +89,7 @@ impl Office {
             public_key: key(n).public_key(),
             proof: None,
             hostname: Some(format!("{name}.example.com")),
-            os: None,
+            os: Some("Debian 13".into()),
         };
         self.bench.run(|it| register::register(it, source(), request)).unwrap().machine_id
     }

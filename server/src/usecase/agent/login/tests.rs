@@ -89,8 +89,8 @@ fn each_token_is_accepted_once_and_with_its_key_alone() {
 
 #[test]
 fn a_token_that_says_something_else_than_what_is_trusted_is_refused() {
-    let signer = Signer::ec(1, "k");
     type Spoil = fn(&mut Value);
+    let signer = Signer::ec(1, "k");
     let unfit = |issuer: &str, subject: &str| {
         format!(
             "nobody trusts tokens of issuer {issuer:?} for subject {subject:?} with this audience: compare them with what admin agent trusts shows"

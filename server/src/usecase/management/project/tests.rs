@@ -77,6 +77,7 @@ fn a_project_that_an_agent_makes_is_on_its_list() {
 
 #[test]
 fn a_project_goes_with_everything_in_it_when_its_name_is_said_once_more() {
+    use Action::{GrantDelete, PolicyDelete, ProjectDelete, SecretDelete};
     let mut office = Office::open();
     let shop = office.shop.clone();
     let machine = office.member("nas", 1, &shop);
@@ -103,7 +104,6 @@ fn a_project_goes_with_everything_in_it_when_its_name_is_said_once_more() {
 
     let gone = office.remove(&shop, "shop").unwrap();
     assert_eq!(gone, ProjectDeletion { preview: false, ..told });
-    use Action::{GrantDelete, PolicyDelete, ProjectDelete, SecretDelete};
     assert_eq!(office.bench.actions(), [SecretDelete, SecretDelete, GrantDelete, PolicyDelete, ProjectDelete]);
     let state = &office.bench.state;
     assert!(!state.projects.contains_key(&shop) && state.grants.is_empty() && state.policies.is_empty());
