@@ -86,6 +86,11 @@ impl App {
         Self(Arc::new(parts))
     }
 
+    /// The authority that hosts need to be told of in order to trust the server, in PEM.
+    pub fn authority(&self) -> Option<String> {
+        self.authority.as_ref().map(|it| it.pem().as_ref().to_owned())
+    }
+
     /// What a use case looks at that is only tried: what is decided here may be another's by the time it is written.
     pub fn context<'a>(&'a self, world: &'a World) -> Context<'a> {
         Context {
@@ -96,11 +101,6 @@ impl App {
             entropy: &*self.entropy,
             public_url: &self.public_url,
         }
-    }
-
-    /// The authority that hosts need to be told of in order to trust the server, in PEM.
-    pub fn authority(&self) -> Option<String> {
-        self.authority.as_ref().map(|it| it.pem().as_ref().to_owned())
     }
 
     /// Ends when the server is about to.

@@ -7,6 +7,7 @@ use sikkerkey_protocol::bootstrap::{BootstrapCommand, Shell};
 use sikkerkey_protocol::id::VaultId;
 
 use super::Answer;
+use super::duration::duration;
 use super::execute::{Desk, through};
 use crate::decision::Context;
 use crate::policy::window::instant;
@@ -25,8 +26,8 @@ pub struct Bootstrap {
     /// For what the command is.
     #[arg(long = "for", value_enum, default_value_t = System::Unix)]
     system: System,
-    /// Lets the machine in for a time only, which begins when it is approved: 90m, 12h, 30d, 12mo; from 1 hour to 12 months.
-    #[arg(long, value_name = "TIME", value_parser = lifetime)]
+    /// Lets the machine in for a time only, which begins when it is approved, such as 12h, 30d or 2w; from 1 hour to 366d.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     temporary: Option<u64>,
 }
 
@@ -49,23 +50,6 @@ impl From<System> for Shell {
             System::Kubernetes => Self::Kubernetes,
         }
     }
-}
-
-/// A length of time, in seconds. A month has 30 days; 12 of them are a year.
-fn lifetime(text: &str) -> Result<u64, String> {
-    let wrong = || "write a number and m, h, d or mo, such as 12h or 30d".to_owned();
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at_checked(digits).ok_or_else(wrong)?;
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let seconds = match unit {
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        "mo" if number == 12 => return Ok(365 * 86_400),
-        "mo" => 30 * 86_400,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(seconds).ok_or_else(wrong)
 }
 
 pub(super) async fn execute(desk: Desk<'_>, command: Bootstrap) -> Result<Answer, Refusal> {
@@ -101,25 +85,4 @@ pub(super) async fn execute(desk: Desk<'_>, command: Bootstrap) -> Result<Answer
         json.insert("commands".to_owned(), commands.into());
     }
     Ok(Answer::new(json, command.text(system.into())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_a_number_and_a_unit() {
-        assert_eq!(lifetime("90m"), Ok(5400));
-        assert_eq!(lifetime("1h"), Ok(3600));
-        assert_eq!(lifetime("30d"), Ok(30 * 86_400));
-        assert_eq!(lifetime("2mo"), Ok(60 * 86_400));
-        assert_eq!(lifetime("12mo"), Ok(365 * 86_400));
-        for text in ["", "d", "30", "30 d", "-1d", "1w", "99999999999999999999d", "999999999999999999d"] {
-            assert_eq!(
-                lifetime(text),
-                Err("write a number and m, h, d or mo, such as 12h or 30d".to_owned()),
-                "{text}"
-            );
-        }
-    }
 }

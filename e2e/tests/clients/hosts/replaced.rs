@@ -56,6 +56,7 @@ async fn a_second_run_replaces_the_identity_and_its_machine_once_it_is_approved(
 
     stage.admit(&second).await;
     assert_eq!(stage.client(&base).await.get(&stage.team.plain).await, Ok(json!(PLAIN)));
+    assert_raised(old.get(&stage.team.plain).await, "AuthenticationError", 401, "unknown machine");
 }
 
 #[tokio::test]

@@ -22,9 +22,6 @@ use crate::usecase::machine::{self, Found, guardrails, refuse_fleet, replaced, t
 use crate::usecase::management::machine::changed;
 use crate::usecase::steps::Steps;
 
-/// How long a temporary machine may be let in for, in seconds: from an hour to 12 months.
-const TEMPORARY: std::ops::RangeInclusive<u64> = 3600..=366 * 24 * 3600;
-
 /// Makes a one-time token with which a host registers. A person approves its key afterwards.
 pub fn bootstrap(context: &Context<'_>, vault: &VaultId, name: Option<String>) -> Decided<(SecretText, Millis)> {
     host_token(context, vault, name, None)
@@ -37,7 +34,7 @@ pub fn bootstrap_temporary(
     name: Option<String>,
     lifetime_seconds: u64,
 ) -> Decided<(SecretText, Millis)> {
-    if !TEMPORARY.contains(&lifetime_seconds) {
+    if !temporary::LIFETIME.contains(&lifetime_seconds) {
         return Err(invalid("a temporary machine lasts from 1 hour to 12 months (366d)".to_owned()));
     }
     host_token(context, vault, name, Some(lifetime_seconds))
