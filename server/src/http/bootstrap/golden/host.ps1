@@ -108,7 +108,7 @@ MIIBAuthorityOfTheTestsWhichIsNoRealOneAtAll+/8=
     if ($ca -eq '') {
       [Net.ServicePointManager]::SecurityProtocol = [Net.ServicePointManager]::SecurityProtocol -bor [Net.SecurityProtocolType]::Tls12
       try {
-        return Invoke-RestMethod -Method Post -Uri $address -ContentType 'application/json' -Body $body -TimeoutSec 60
+        return Invoke-RestMethod -Method Post -Uri $address -ContentType 'application/json; charset=utf-8' -Body $body -TimeoutSec 60
       } catch {
         $said = $_.Exception.Message
         if ($null -ne $_.ErrorDetails) { $said = $_.ErrorDetails.Message }
@@ -132,8 +132,12 @@ MIIBAuthorityOfTheTestsWhichIsNoRealOneAtAll+/8=
   if ([string]::IsNullOrEmpty($base)) { $base = Join-Path $HOME '.sikkerkey' }
   $base = $ExecutionContext.SessionState.Path.GetUnresolvedProviderPathFromPSPath($base)
   $vaults = Join-Path $base 'vaults'
+  $made = @()
   foreach ($directory in $base, $vaults) {
-    if (-not (Test-Path -LiteralPath $directory -PathType Container)) { New-PrivateDirectory $directory }
+    if (-not (Test-Path -LiteralPath $directory -PathType Container)) {
+      New-PrivateDirectory $directory
+      $made = @($directory) + $made
+    }
   }
   $goal = Join-Path $vaults $vault
   # Beside the goal, so that what is ready is put in place in one move.
@@ -193,6 +197,9 @@ MIIBAuthorityOfTheTestsWhichIsNoRealOneAtAll+/8=
     # However this ends, nothing half made stays behind; an identity that was moved aside comes back.
     if ((Test-Path -LiteralPath $old) -and -not (Test-Path -LiteralPath $goal)) { [IO.Directory]::Move($old, $goal) }
     Remove-Item -LiteralPath $work -Recurse -Force
+    foreach ($directory in $made) {
+      if ($null -eq (Get-ChildItem -LiteralPath $directory -Force | Select-Object -First 1)) { Remove-Item -LiteralPath $directory }
+    }
   }
 
   @"
