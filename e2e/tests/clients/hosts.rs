@@ -161,7 +161,9 @@ async fn one_command_makes_a_host_a_machine_under_each_shell_and_with_the_tools_
         let vault = stage.vault(&base);
         let mut there = vec!["ca.pem", "identity.json", "private.pem"];
         assert_eq!(all_in(&vault), there, "{name}");
-        there.iter_mut().for_each(|it| assert_eq!(mode(&vault.join(&**it)), 0o600, "{name} {it}"));
+        for it in &there {
+            assert_eq!(mode(&vault.join(it)), 0o600, "{name} {it}");
+        }
         for directory in [&base, &base.join("vaults"), &vault] {
             assert_eq!(mode(directory), 0o700, "{name} {}", directory.display());
         }

@@ -51,7 +51,9 @@ async fn the_identity_for_a_secret_is_in_private_files_and_in_no_argument() {
         assert_eq!(then, format!("rm -r '{}'", directory.display()));
         assert_eq!(all_in(&directory), KEYS);
         assert_eq!(mode(&directory), 0o700);
-        KEYS.iter().for_each(|it| assert_eq!(mode(&directory.join(it)), 0o600, "{it}"));
+        for it in &KEYS {
+            assert_eq!(mode(&directory.join(it)), 0o600, "{it}");
+        }
         let name = directory.file_name().unwrap().to_str().unwrap();
         assert!(all_in(&home).iter().all(|it| it.starts_with(name)), "nothing else stays: {:?}", all_in(&home));
         reads(&stage, &format!("{shell}-pod"), |it| std::fs::read_to_string(directory.join(it)).unwrap()).await;
