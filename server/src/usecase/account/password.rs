@@ -10,6 +10,7 @@ use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
 use super::person::Person;
+use super::second_factor;
 use super::session::{self, Renewed};
 use crate::audit::entry::Action;
 use crate::decision::{Context, Decided};
@@ -135,20 +136,26 @@ impl Proof {
 }
 
 /// A person sets another password. Their other sessions end, and this one goes on under another token.
+///
+/// Where there is a second factor it must have been given just now, and the old password alone proves nothing anew:
+/// whoever found a session and the password would otherwise get from here to the second factor without a code.
 pub fn change(context: &Context<'_>, person: &Person<'_>, proof: &Proof, hash: String) -> Decided<Renewed> {
     let Some(credential) = proof.of(context, &person.account.id) else {
         return Err(Refusal::new(RefusalKind::Forbidden, "the current password is another one: nothing was changed"));
     };
-    if credential.second_factor.is_some() && !person.session.second_factor {
-        return Err(session::not_fresh());
-    }
+    let proven_at = if credential.second_factor.is_some() {
+        second_factor::require_second(context, person)?;
+        person.session.proven_at
+    } else {
+        context.now
+    };
     let mut steps = Steps::default();
     let email = &person.account.email;
     steps.audit.push(person.entry(Action::PasswordChange, format!("account {email} set another password")));
     let credential = Credential { password: hash, password_set_at: context.now, ..credential.clone() };
     steps.put(Entity::Credential(credential));
     session::end_others(context, person, "the password was changed", &mut steps);
-    session::renew(context, person, person.session.second_factor, steps)
+    session::renew(context, person, proven_at, person.session.second_factor, steps)
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ pub fn confirm(context: &Context<'_>, person: &Person<'_>, code: &SecretText) ->
     let detail = format!("account {} has a second factor from now on", person.account.email);
     steps.audit.push(person.entry(Action::SecondFactorAdd, detail));
     session::end_others(context, person, "a second factor was added", &mut steps);
-    let Decision { changes, audit, answer } = session::renew(context, person, true, steps)?;
+    let Decision { changes, audit, answer } = session::renew(context, person, context.now, true, steps)?;
     let answer = Box::new(move |context: &Context<'_>| Confirmed { renewed: answer(context), recovery_codes: codes });
     Ok(Decision { changes, audit, answer })
 }
@@ -116,7 +116,7 @@ pub fn remove(context: &Context<'_>, person: &Person<'_>) -> Decided<Renewed> {
     let detail = format!("account {} has no second factor from now on", person.account.email);
     steps.audit.push(person.entry(Action::SecondFactorRemove, detail));
     session::end_others(context, person, "the second factor was removed", &mut steps);
-    session::renew(context, person, false, steps)
+    session::renew(context, person, context.now, false, steps)
 }
 
 /// Makes other recovery codes. Those from before are worth nothing.
@@ -137,7 +137,7 @@ pub(crate) fn without(credential: &Credential) -> Credential {
 }
 
 /// What is done to a second factor asks for it.
-fn require_second(context: &Context<'_>, person: &Person<'_>) -> Result<(), Refusal> {
+pub(super) fn require_second(context: &Context<'_>, person: &Person<'_>) -> Result<(), Refusal> {
     if credential(context, person)?.second_factor.is_none() {
         return Err(Refusal::new(RefusalKind::Conflict, "this account has no second factor: add one first"));
     }

@@ -10,6 +10,7 @@ use super::person::{Person, by};
 use crate::audit::entry::{Action, Entry};
 use crate::decision::{Context, Decided};
 use crate::model::account::Account;
+use crate::model::millis::Millis;
 use crate::model::session::Session;
 use crate::model::{Entity, EntityKind};
 use crate::refusal::{Refusal, RefusalKind};
@@ -82,10 +83,12 @@ pub(super) fn begin(
     Ok(answer(token, session, steps))
 }
 
-/// Goes on under another token: whoever has the old one has nothing. The end after half a day stays where it is.
+/// Goes on under another token: whoever has the old one has nothing. The end after half a day stays where it is. The
+/// person has proven who they are at `proven_at`: with whatever the account asks for, not with a part of it.
 pub(super) fn renew(
     context: &Context<'_>,
     person: &Person<'_>,
+    proven_at: Millis,
     second_factor: bool,
     mut steps: Steps,
 ) -> Decided<Renewed> {
@@ -94,7 +97,7 @@ pub(super) fn renew(
     let session = Session {
         id: fresh_uuid(context)?,
         hash,
-        proven_at: context.now,
+        proven_at,
         used_at: context.now,
         second_factor,
         ..person.session.clone()
@@ -164,7 +167,7 @@ pub fn step_up(context: &Context<'_>, person: &Person<'_>, request: &StepUp) -> 
     let with = second.map_or(String::new(), |how| format!(" and {how}"));
     let detail = format!("account {} proved again who it is, by password{with}", person.account.email);
     steps.audit.push(person.entry(Action::AccountLogin, detail));
-    renew(context, person, second.is_some(), steps)
+    renew(context, person, context.now, second.is_some(), steps)
 }
 
 /// A person ends their own session.

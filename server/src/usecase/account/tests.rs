@@ -281,6 +281,35 @@ fn another_password_ends_the_other_sessions_and_goes_on_under_another_token() {
 }
 
 #[test]
+fn another_password_is_no_proof_of_the_second_factor() {
+    let mut bench = bench();
+    let token = log_in(&mut bench, None).unwrap().token;
+    let change = |bench: &mut Bench, token: &SecretText, new: &str| {
+        let stored = bench.state.credentials["account"].password.clone();
+        let proof = Proof::Right { stored, renewed: None };
+        with(bench, token, |it, person| password::change(it, person, &proof, new.into()))
+    };
+    // Without a second factor the old password is all there is to prove, however long ago the login was.
+    later(&mut bench, 600);
+    let renewed = change(&mut bench, &token, "hash-2").unwrap();
+    assert_eq!(renewed.answer.fresh_until, bench.now.plus_seconds(600).0);
+    let (token, _) = add_second_factor(&mut bench, &renewed.token);
+    let fresh_until = bench.now.plus_seconds(600).0;
+    later(&mut bench, 599);
+    let renewed = change(&mut bench, &token, "hash-3").unwrap();
+    assert_eq!(renewed.answer.fresh_until, fresh_until);
+    later(&mut bench, 1);
+    let token = renewed.token;
+    refused(with(&mut bench, &token, second_factor::remove).map(drop), RefusalKind::Forbidden, None, NOT_FRESH);
+    refused(with(&mut bench, &token, second_factor::renew_codes).map(drop), RefusalKind::Forbidden, None, NOT_FRESH);
+    refused(change(&mut bench, &token, "hash-4").map(drop), RefusalKind::Forbidden, None, NOT_FRESH);
+    let proof = Proof::Right { stored: "hash-3".into(), renewed: None };
+    let request = session::StepUp { proof, code: Some(text(&code(&bench))) };
+    let renewed = with(&mut bench, &token, |it, person| session::step_up(it, person, &request)).unwrap();
+    change(&mut bench, &renewed.token, "hash-4").unwrap();
+}
+
+#[test]
 fn a_session_ends_by_rest_by_age_by_logout_and_by_who_runs_the_server() {
     let mut bench = bench();
     let token = log_in(&mut bench, None).unwrap().token;
