@@ -7,11 +7,14 @@
 
 pub mod workload;
 
+use std::collections::HashMap;
+
 use jsonwebtoken::jwk::{Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
+use sikkerkey_protocol::canonical::sha256_hex;
 
-use crate::model::cluster::Cluster;
+use crate::model::cluster::{Cluster, SpentLogin};
 use crate::model::millis::Millis;
 
 pub use self::workload::verify_workload;
@@ -183,6 +186,17 @@ pub fn verify<'a>(
     };
     let expires_at = Millis(claims.exp.saturating_mul(1000));
     Ok(Verified { cluster, pod: format!("{namespace}/{pod}"), expires_at })
+}
+
+/// By what it is remembered that a token was used: the hash of what is signed. The signature itself is no part of it,
+/// because others than the signer can write it in another way: for ECDSA, s and n − s are both good.
+///
+/// Refuses with `None` a token that was used before, be it one of which the whole was hashed, as earlier versions did.
+pub fn unspent(spent: &HashMap<String, SpentLogin>, token: &str) -> Option<String> {
+    let (signed, _) = token.rsplit_once('.')?;
+    let hash = sha256_hex(signed.as_bytes());
+    let was_used = spent.contains_key(&hash) || spent.contains_key(&sha256_hex(token.as_bytes()));
+    (!was_used).then_some(hash)
 }
 
 /// How long a token that was accepted has to be remembered.

@@ -49,7 +49,7 @@ impl GonePod {
 /// A login token that was used. Each is accepted once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SpentLogin {
-    /// Hex SHA-256 of the token.
+    /// Hex SHA-256 of the token's header and payload; of the whole token where an earlier version wrote it.
     pub hash: String,
     /// When the token ends by itself, after which this may be forgotten.
     pub expires_at: Millis,

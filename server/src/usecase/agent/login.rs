@@ -1,6 +1,6 @@
 //! A workload logs in with a token of an issuer that a person trusts.
 
-use sikkerkey_protocol::canonical::{Purpose, possession, sha256_hex};
+use sikkerkey_protocol::canonical::{Purpose, possession};
 use sikkerkey_protocol::management::{AgentLoggedIn, AgentLogin};
 
 use super::super::fresh_id::fresh_uuid;
@@ -31,10 +31,8 @@ pub fn login(context: &Context<'_>, source: Source, request: AgentLogin) -> Deci
     request.public_key.verify(&proof, &request.proof).map_err(|_| {
         unauthenticated("the proof of possession does not verify: sign it with the key that logs in".to_owned())
     })?;
-    let hash = sha256_hex(token.as_bytes());
-    if context.state.spent_logins.contains_key(&hash) {
-        return Err(unauthenticated("the token was used before: ask for a new one for each login".to_owned()));
-    }
+    let hash = oidc::unspent(&context.state.spent_logins, token)
+        .ok_or_else(|| unauthenticated("the token was used before: ask for a new one for each login".to_owned()))?;
     require_unused(context.state, &request.public_key)?;
 
     let trust = verified.trust;

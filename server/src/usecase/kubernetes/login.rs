@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sikkerkey_protocol::canonical::{Purpose, possession, sha256_hex};
+use sikkerkey_protocol::canonical::{Purpose, possession};
 use sikkerkey_protocol::kubernetes::{LoggedIn, Login};
 
 use crate::audit::entry::{Action, Actor, Entry};
@@ -27,10 +27,8 @@ pub fn login(context: &Context<'_>, source: Source, request: Login) -> Decided<L
     request.public_key.verify(&proof, &request.proof).map_err(|_| {
         unauthenticated("the proof of possession does not verify: sign it with the key that logs in".to_owned())
     })?;
-    let hash = sha256_hex(token.as_bytes());
-    if context.state.spent_logins.contains_key(&hash) {
-        return Err(unauthenticated("the token was used before: ask for a new one for each login".to_owned()));
-    }
+    let hash = oidc::unspent(&context.state.spent_logins, token)
+        .ok_or_else(|| unauthenticated("the token was used before: ask for a new one for each login".to_owned()))?;
     require_unused(context.state, &request.public_key)?;
 
     let cluster = verified.cluster;

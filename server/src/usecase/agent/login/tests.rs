@@ -4,7 +4,7 @@ use sikkerkey_protocol::management::Scope;
 use sikkerkey_protocol::secret_text::SecretText;
 
 use super::*;
-use crate::oidc::tests::{AUDIENCE, NOW, Signer, cluster};
+use crate::oidc::tests::{AUDIENCE, NOW, Signer, cluster, written_otherwise};
 use crate::usecase::admin;
 use crate::usecase::admin::agent::{Said, Trust};
 use crate::usecase::fixture::*;
@@ -75,6 +75,7 @@ fn each_token_is_accepted_once_and_with_its_key_alone() {
     log_in(&mut bench, &token, 1).unwrap();
     let text = "the token was used before: ask for a new one for each login";
     refused(log_in(&mut bench, &token, 2), RefusalKind::Unauthenticated, None, text);
+    refused(log_in(&mut bench, &written_otherwise(&token), 2), RefusalKind::Unauthenticated, None, text);
     let mut other = claims();
     other["jti"] = json!("2");
     let token = signer.sign(&other);

@@ -6,7 +6,7 @@ use sikkerkey_protocol::secret_text::SecretText;
 use super::super::login::login;
 use crate::audit::entry::Action;
 use crate::model::Entity;
-use crate::oidc::tests::{NOW, Signer, claims, cluster};
+use crate::oidc::tests::{NOW, Signer, claims, cluster, written_otherwise};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::fixture::*;
 use crate::usecase::housekeeping;
@@ -51,6 +51,7 @@ fn each_token_is_accepted_once_also_after_it_was_cleaned_up_around() {
     log_in(&mut bench, &token, 1, 1).unwrap();
     let text = "the token was used before: ask for a new one for each login";
     refused(log_in(&mut bench, &token, 2, 2), RefusalKind::Unauthenticated, None, text);
+    refused(log_in(&mut bench, &written_otherwise(&token), 2, 2), RefusalKind::Unauthenticated, None, text);
     // As long as the token could be accepted, its use is remembered.
     bench.now = NOW.plus_seconds(3659);
     bench.run(housekeeping::run).unwrap();
