@@ -3,7 +3,8 @@
 //! A person's address is no secret, so whoever knows it could keep its owner out by failing as them. Failures lock the
 //! pair of account and network, and a network that fails as many accounts. Failures from networks that the account never
 //! logged in from slow down whoever comes from such networks, and nobody else: the owner goes on from where they always
-//! were. An address that stands for many clients is never locked, and only slowed down.
+//! were. An address that stands for many clients is never locked, and only slowed down: where the account knows it, by what
+//! failed there, and not by strangers elsewhere.
 //!
 //! An account that does not exist is treated as one that does, so that nobody learns which do.
 
@@ -22,10 +23,10 @@ const WINDOW: i64 = 15 * 60_000;
 const OF_PAIR: usize = 5;
 /// Failures of one network as anybody.
 const OF_NETWORK: usize = 30;
-/// Failures as one account from networks that it does not know.
+/// Failures as one account from networks that it does not know, or from one that it knows and shares with others.
 const OF_STRANGERS: usize = 10;
 const LOCK_SECONDS: u64 = 15 * 60;
-/// Beyond that, strangers together may try once in so many seconds.
+/// Beyond that, those strangers together, or whoever is at that network, may try once in so many seconds.
 const SLOW_SECONDS: u64 = 60;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +34,15 @@ enum Key {
     Pair(String, IpAddr),
     Network(IpAddr),
     Strangers(String),
+    /// An account at a network that it knows and that stands for many clients.
+    Shared(String, IpAddr),
+}
+
+impl Key {
+    /// Whether it is slowed down, and never locked.
+    fn is_slow(&self) -> bool {
+        matches!(self, Self::Strangers(_) | Self::Shared(..))
+    }
 }
 
 /// Who tries to log in.
@@ -106,19 +116,21 @@ impl People {
                 continue;
             }
             // What is only slowed down stays slow as long as the failures come.
-            if !matches!(key, Key::Strangers(_)) {
+            if !key.is_slow() {
                 inner.failures.remove(&key);
             }
             let until = now.plus_seconds(seconds);
             let before = inner.locks.insert(key.clone(), until);
-            match key {
-                Key::Pair(_, network) => begun.push(Begun { what: format!("this account from {network}"), until }),
-                Key::Network(network) => begun.push(Begun { what: format!("logins from {network}"), until }),
-                Key::Strangers(_) if before.is_none_or(|it| it.0 + WINDOW <= now.0) => {
-                    begun.push(Begun { what: "this account from new addresses, again and again,".to_owned(), until });
-                }
-                Key::Strangers(_) => {}
+            if key.is_slow() && before.is_some_and(|it| now.0 < it.0 + WINDOW) {
+                continue;
             }
+            let what = match key {
+                Key::Pair(_, network) => format!("this account from {network}"),
+                Key::Network(network) => format!("logins from {network}"),
+                Key::Strangers(_) => "this account from new addresses, again and again,".to_owned(),
+                Key::Shared(_, network) => format!("this account from {network}, again and again,"),
+            };
+            begun.push(Begun { what, until });
         }
         begun
     }
@@ -132,7 +144,7 @@ impl People {
     pub fn lift_address(&self, address: IpAddr) -> usize {
         let address = network(address);
         self.lift(|it| match it {
-            Key::Pair(_, it) | Key::Network(it) => *it == address,
+            Key::Pair(_, it) | Key::Network(it) | Key::Shared(_, it) => *it == address,
             Key::Strangers(_) => false,
         })
     }
@@ -141,7 +153,7 @@ impl People {
     pub fn lift_account(&self, email: &str) -> usize {
         let account = key_of(email);
         self.lift(|it| match it {
-            Key::Pair(it, _) | Key::Strangers(it) => *it == account,
+            Key::Pair(it, _) | Key::Strangers(it) | Key::Shared(it, _) => *it == account,
             Key::Network(_) => false,
         })
     }
@@ -173,10 +185,16 @@ impl Claim {
         if !self.is_known {
             keys.push(Key::Network(self.network));
         }
-        if !self.is_known || self.is_shared {
-            keys.push(Key::Strangers(self.account.clone()));
-        }
+        keys.extend(self.slowed_as());
         keys
+    }
+
+    fn slowed_as(&self) -> Option<Key> {
+        match (self.is_known, self.is_shared) {
+            (false, _) => Some(Key::Strangers(self.account.clone())),
+            (true, true) => Some(Key::Shared(self.account.clone(), self.network)),
+            (true, false) => None,
+        }
     }
 
     fn counted_for(&self) -> Vec<(Key, usize, u64)> {
@@ -185,9 +203,7 @@ impl Claim {
             keys.push((Key::Pair(self.account.clone(), self.network), OF_PAIR, LOCK_SECONDS));
             keys.push((Key::Network(self.network), OF_NETWORK, LOCK_SECONDS));
         }
-        if !self.is_known || self.is_shared {
-            keys.push((Key::Strangers(self.account.clone()), OF_STRANGERS, SLOW_SECONDS));
-        }
+        keys.extend(self.slowed_as().map(|it| (it, OF_STRANGERS, SLOW_SECONDS)));
         keys
     }
 }
@@ -299,6 +315,27 @@ mod tests {
         assert_eq!(check(&people, at(10), OWNER, address(1), &[address(1)]), Err(59));
         assert_eq!(check(&people, at(10), "john@example.com", address(1), &[]), Ok(()));
         assert_eq!(check(&people, at(9 + 60), OWNER, address(1), &[address(1)]), Ok(()));
+    }
+
+    #[test]
+    fn strangers_elsewhere_do_not_slow_an_owner_whose_address_is_shared() {
+        let people = People::new(vec!["198.18.0.0/24".parse().unwrap()]);
+        let (home, office) = (address(1), address(2));
+        let known = [home, office];
+        // From addresses of their own, and from one that others share.
+        for (n, from) in [address(0x100), address(0x101), address(3)].into_iter().cycle().take(30).enumerate() {
+            fail(&people, at(i64::try_from(n).unwrap()), OWNER, from, &known);
+        }
+        assert_eq!(check(&people, at(30), OWNER, address(4), &known), Err(59));
+        assert_eq!(check(&people, at(30), OWNER, home, &known), Ok(()));
+        // Nor does one network that is known slow another, or strangers.
+        let begun: Vec<_> = (0..12).map(|n| fail(&people, at(1000 + n), OWNER, office, &known)).collect();
+        assert_eq!(begun, [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0]);
+        assert_eq!(check(&people, at(1012), OWNER, office, &known), Err(59));
+        assert_eq!(check(&people, at(1012), OWNER, home, &known), Ok(()));
+        assert_eq!(check(&people, at(1012), OWNER, address(4), &known), Ok(()));
+        assert_eq!(people.lift_address(office), 1);
+        assert_eq!(check(&people, at(1012), OWNER, office, &known), Ok(()));
     }
 
     #[test]
