@@ -1,6 +1,7 @@
 //! People who log in: through the whole router and a real database, with real hashes.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use axum::http::header::{RETRY_AFTER, SET_COOKIE};
 use serde_json::{Value, json};
@@ -12,10 +13,12 @@ use sikkerkey_server::http::account::session::{manage, signed_in};
 use sikkerkey_server::model::Entity;
 use sikkerkey_server::model::account::Standing;
 use sikkerkey_server::model::agent::Agent;
+use sikkerkey_server::model::millis::Millis;
 use sikkerkey_server::usecase::admin::account as accounts;
 use sikkerkey_server::usecase::management::{Manager, policy};
 
 use crate::browser::*;
+use crate::database::OwnPostgres;
 use crate::fixture::*;
 use crate::replicas::Two;
 
@@ -329,6 +332,26 @@ async fn two_servers_on_one_database_know_each_others_sessions_and_logouts() {
     assert_eq!(outcomes, [200, 401, 401]);
     administer(second, |it| accounts::set_standing(it, EMAIL, Standing::Suspended)).await;
     assert!(!browser.is_in(first).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_database_is_away_nobody_learns_who_has_an_account() {
+    let mut postgres = OwnPostgres::start();
+    let directory = Arc::new(tempfile::tempdir().unwrap());
+    let _database = TestDatabase::make_on(postgres.url(), directory.path()).await;
+    let server = Server::open_at(directory, Millis(START)).await;
+    server.seed().await;
+    give_password(&server).await;
+    postgres.stop_at_once();
+    let mut answers = Vec::new();
+    for email in [EMAIL, "nobody@example.com"] {
+        let body = json!({ "email": email, "password": "hunter2-hunter2" });
+        let answer = Browser::at(HOME).post(&server, "/v1/account/login", &body).await;
+        answers.push((answer.status.as_u16(), answer.error()));
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0].0, 503);
+    postgres.start_again();
 }
 
 #[tokio::test]

@@ -44,10 +44,9 @@ async fn try_log_in(app: &App, request: Request<Body>) -> Result<Response, Respo
         let text = format!("no e-mail address has more than {EMAIL} bytes");
         return Err(signed::malformed(app, source, Refusal::new(RefusalKind::Invalid, text)));
     }
-    if account(app, &body.email).is_none() {
-        // It may have been made at another server a moment ago.
-        app.writer.catch_up_after_miss().await.map_err(IntoResponse::into_response)?;
-    }
+    // It may have been made at another server a moment ago. Looked for in any case: whether one has to wait for the
+    // database, or is told that it is away, would otherwise say which accounts there are.
+    app.writer.catch_up_after_miss().await.map_err(IntoResponse::into_response)?;
     let account = account(app, &body.email);
     let claim = claimed(app, source, &body.email, account.as_ref());
     may_try(app, source, &claim).map_err(IntoResponse::into_response)?;
