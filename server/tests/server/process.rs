@@ -69,7 +69,7 @@ impl Process {
                 log.push('\n');
             }
         });
-        let address = timeout(Duration::from_secs(30), address).await.expect("it listens in time").expect("it listens");
+        let address = timeout(Duration::from_mins(1), address).await.expect("it listens in time").expect("it listens");
         Self { child, address, log }
     }
 

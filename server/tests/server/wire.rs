@@ -11,7 +11,7 @@ use crate::fixture::*;
 use crate::process::Process;
 
 /// How long anything may take that has to happen.
-pub const BOUND: Duration = Duration::from_secs(40);
+pub const BOUND: Duration = Duration::from_mins(1);
 
 /// The same numbers in every run ("`SplitMix64`").
 pub struct Dice(pub u64);
