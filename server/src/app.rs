@@ -77,6 +77,8 @@ pub struct Parts {
     pub waiting: Semaphore,
     /// Makes checkpoints of the audit, in a server that serves.
     pub checkpoints: OnceLock<Arc<Keeper>>,
+    /// Turns at trying a webhook.
+    pub trials: Turns,
     /// Sends deliveries to webhooks.
     pub webhooks: Arc<Sender>,
     /// Turns true when the server is about to end: whoever waits is answered.

@@ -40,6 +40,9 @@ const WAITING: usize = 20_000;
 /// answer may be 10,000 rows.
 const QUESTIONS: usize = 4;
 
+/// Webhooks that may be tried at the same time.
+const TRIALS: usize = 4;
+
 /// How long after the database was lost it is listened to again.
 const AWAY: Duration = Duration::from_secs(1);
 
@@ -193,6 +196,7 @@ impl Engine {
             authority: options.authority,
             waiting: Semaphore::new(WAITING),
             checkpoints: OnceLock::new(),
+            trials: Turns::new(TRIALS),
             webhooks: options.webhooks,
             shutdown,
         });

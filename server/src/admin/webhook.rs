@@ -102,7 +102,7 @@ pub(super) async fn execute(desk: Desk<'_>, command: Webhook) -> Result<Answer, 
                 Ok(steps.decide(move |_| trial))
             };
             let trial = through(desk, "webhook test", decide).await?;
-            let tested = tried(desk.app, &trial).await;
+            let tested = tried(desk.app, &trial).await?;
             let text = match &tested.error {
                 None => format!("delivered {}", tested.delivery_id),
                 Some(error) => format!("not delivered: {error}"),

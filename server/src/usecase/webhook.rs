@@ -29,6 +29,7 @@ const OVERLAP_SECONDS: u64 = 24 * 3600;
 
 /// A delivery that was asked for to try a webhook.
 pub struct Trial {
+    pub(crate) webhook: String,
     pub(crate) to: Endpoint,
     pub(crate) event: WebhookEvent,
     pub(crate) secrets: Secrets,
@@ -157,6 +158,7 @@ pub(crate) fn delete(author: Author<'_>, webhook: &Webhook) -> (WebhookDeleted, 
 /// Prepares a delivery that tries a webhook, switched on or not.
 pub(crate) fn test(context: &Context<'_>, author: Author<'_>, webhook: &Webhook) -> Result<(Trial, Steps), Refusal> {
     let trial = Trial {
+        webhook: webhook.id.clone(),
         to: endpoint(&webhook.url)?,
         event: event::of_test(entropy::uuid(context.entropy), context.now),
         secrets: secrets(context, webhook).map_err(unsealable)?,
