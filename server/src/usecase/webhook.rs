@@ -207,13 +207,18 @@ pub(crate) fn open_secrets(
     })
 }
 
-/// A webhook as it is shown.
+/// A webhook as it is shown to whoever has just said where it goes.
+pub(crate) fn view_as_set(state: &State, webhook: &Webhook, now: Millis) -> WebhookView {
+    WebhookView { url: webhook.url.clone(), ..view(state, webhook, now) }
+}
+
+/// A webhook as it is shown. The path of its URL may hold a token, which is nobody's who looks.
 pub(crate) fn view(state: &State, webhook: &Webhook, now: Millis) -> WebhookView {
     let progress = progress_of(state, webhook);
     let previous = webhook.previous_secret.as_ref().map(|(_, until)| *until);
     WebhookView {
         id: webhook.id.clone(),
-        url: webhook.url.clone(),
+        url: webhook.url.parse().map(|it: Endpoint| it.to_string()).unwrap_or_default(),
         actions: webhook.actions.iter().map(|it| it.name()).collect(),
         enabled: webhook.enabled,
         disabled_because: webhook.disabled_because.clone(),

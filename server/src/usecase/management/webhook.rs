@@ -11,7 +11,7 @@ use crate::model::webhook::Webhook;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::turns::NoTurn;
 use crate::usecase::steps::Steps;
-use crate::usecase::webhook::{self, Trial, view};
+use crate::usecase::webhook::{self, Trial, view, view_as_set};
 use crate::webhook::sender::{Delivery, SendError};
 
 /// The webhooks.
@@ -44,8 +44,10 @@ pub fn create(
 ) -> Decided<WebhookSecret> {
     sees_all(manager)?;
     let (webhook, signing_secret, steps) = webhook::create(context, manager.author(), manager.vault, &wanted)?;
-    Ok(steps
-        .decide(move |context| WebhookSecret { webhook: view(context.state, &webhook, context.now), signing_secret }))
+    Ok(steps.decide(move |context| {
+        let webhook = view_as_set(context.state, &webhook, context.now);
+        WebhookSecret { webhook, signing_secret }
+    }))
 }
 
 /// Changes a webhook.
@@ -58,6 +60,7 @@ pub fn update(
 ) -> Decided<WebhookView> {
     let webhook = find(context, manager, id)?;
     let (webhook, steps) = webhook::update(context, manager.author(), webhook, &wanted)?;
+    let view = if wanted.url.is_some() { view_as_set } else { view };
     Ok(steps.decide(move |context| view(context.state, &webhook, context.now)))
 }
 
@@ -140,7 +143,29 @@ mod tests {
     use crate::crypto::root_key::Source;
     use crate::engine::{DataPlace, Engine, Options};
     use crate::model::millis::Millis;
+    use crate::usecase::management::office::Office;
     use crate::usecase::webhook::Secrets;
+
+    #[test]
+    fn the_path_of_a_url_is_shown_to_whoever_sets_it_alone() {
+        const URL: &str = "https://hooks.example.com/services/token";
+        let mut office = Office::open();
+        let wanted = CreateWebhook { url: URL.into(), actions: None, enabled: None };
+        let made = office.ask(|it, manager| create(it, manager, [], wanted)).unwrap();
+        assert_eq!(made.webhook.url, URL);
+        let id = made.webhook.id.as_str();
+        let origin = "https://hooks.example.com";
+        assert_eq!(office.ask(|it, manager| get(it, manager, [id])).unwrap().url, origin);
+        assert_eq!(office.ask(|it, manager| list(it, manager, [])).unwrap().webhooks[0].url, origin);
+        let mut change =
+            |change: UpdateWebhook| office.ask(|it, manager| update(it, manager, [id], change)).unwrap().url;
+        assert_eq!(change(UpdateWebhook { enabled: Some(false), ..UpdateWebhook::default() }), origin);
+        let other = "https://hooks.example.com:8443/other";
+        assert_eq!(change(UpdateWebhook { url: Some(other.into()), ..UpdateWebhook::default() }), other);
+        let rotated = office.ask(|it, manager| rotate_secret(it, manager, [id])).unwrap();
+        assert_eq!(rotated.webhook.url, "https://hooks.example.com:8443");
+        assert_eq!(office.bench.state.webhooks[id].url, other);
+    }
 
     fn trial(webhook: &str) -> Trial {
         Trial {
