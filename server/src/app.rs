@@ -22,6 +22,7 @@ use crate::passwords::Passwords;
 use crate::rates::Rates;
 use crate::store::Records;
 use crate::tls::Authority;
+use crate::turns::Turns;
 use crate::verify::Verifier;
 use crate::webhook::sender::Sender;
 use crate::writer::Writer;
@@ -58,6 +59,8 @@ pub struct Parts {
     pub entropy: Arc<dyn Entropy>,
     /// The audit, to look at.
     pub records: Records,
+    /// Turns at looking through the audit.
+    pub questions: Turns,
     /// Requests that are counted instead of audited.
     pub floods: Arc<Floods>,
     /// Wakes those whom a change concerns.
@@ -74,6 +77,8 @@ pub struct Parts {
     pub waiting: Semaphore,
     /// Makes checkpoints of the audit, in a server that serves.
     pub checkpoints: OnceLock<Arc<Keeper>>,
+    /// Turns at trying a webhook.
+    pub trials: Turns,
     /// Sends deliveries to webhooks.
     pub webhooks: Arc<Sender>,
     /// Turns true when the server is about to end: whoever waits is answered.

@@ -28,12 +28,20 @@ use crate::passwords::Passwords;
 use crate::rates::{Rate, Rates};
 use crate::store::{DataDirectory, Database, Store, StoreError};
 use crate::tls::Authority;
+use crate::turns::Turns;
 use crate::verify::Verifier;
 use crate::webhook::sender::Sender;
 use crate::writer::{self, Writer, WriterTask};
 
 /// Sidecars that may wait for news at the same time. Whoever comes beyond it is told to ask again later.
 const WAITING: usize = 20_000;
+
+/// Agents and people that may have the audit looked through at the same time: there is one connection to look by, and an
+/// answer may be 10,000 rows.
+const QUESTIONS: usize = 4;
+
+/// Webhooks that may be tried at the same time.
+const TRIALS: usize = 4;
 
 /// How long after the database was lost it is listened to again.
 const AWAY: Duration = Duration::from_secs(1);
@@ -179,6 +187,7 @@ impl Engine {
             clock: options.clock,
             entropy: options.entropy,
             records,
+            questions: Turns::new(QUESTIONS),
             floods,
             bell,
             metrics,
@@ -187,6 +196,7 @@ impl Engine {
             authority: options.authority,
             waiting: Semaphore::new(WAITING),
             checkpoints: OnceLock::new(),
+            trials: Turns::new(TRIALS),
             webhooks: options.webhooks,
             shutdown,
         });

@@ -79,6 +79,7 @@ pub mod run;
 pub mod state;
 pub mod store;
 pub mod tls;
+pub mod turns;
 pub mod usecase;
 pub mod value;
 pub mod verify;

@@ -19,7 +19,7 @@ use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::admin::find_vault;
 use crate::usecase::author::Author;
 use crate::usecase::management::webhook::tried;
-use crate::usecase::webhook::{create, delete, names, rotate_secret, test, update, view};
+use crate::usecase::webhook::{create, delete, names, rotate_secret, test, update, view, view_as_set};
 
 /// Webhooks: web servers that are told what happens in a vault.
 #[derive(Debug, Subcommand, Serialize, Deserialize)]
@@ -86,7 +86,10 @@ pub(super) async fn execute(desk: Desk<'_>, command: Webhook) -> Result<Answer, 
             let decide = move |it: &Context<'_>| {
                 find_vault(it, &vault)?;
                 let (webhook, signing_secret, steps) = create(it, Author::Person, &vault, &wanted)?;
-                Ok(steps.decide(move |it| WebhookSecret { webhook: view(it.state, &webhook, it.now), signing_secret }))
+                Ok(steps.decide(move |it| WebhookSecret {
+                    webhook: view_as_set(it.state, &webhook, it.now),
+                    signing_secret,
+                }))
             };
             secret(&through(desk, "webhook create", decide).await?)
         }
@@ -102,7 +105,7 @@ pub(super) async fn execute(desk: Desk<'_>, command: Webhook) -> Result<Answer, 
                 Ok(steps.decide(move |_| trial))
             };
             let trial = through(desk, "webhook test", decide).await?;
-            let tested = tried(desk.app, &trial).await;
+            let tested = tried(desk.app, &trial).await?;
             let text = match &tested.error {
                 None => format!("delivered {}", tested.delivery_id),
                 Some(error) => format!("not delivered: {error}"),
@@ -147,6 +150,7 @@ async fn changed(
     let text = format!("webhook {id} {done}");
     let decide = move |it: &Context<'_>| {
         let (webhook, steps) = update(it, Author::Person, find(it, &id)?, &wanted)?;
+        let view = if wanted.url.is_some() { view_as_set } else { view };
         Ok(steps.decide(move |it| view(it.state, &webhook, it.now)))
     };
     Ok(Answer::new(json!(through(desk, what, decide).await?), text))

@@ -14,6 +14,7 @@ use crate::audit::view;
 use crate::model::millis::Millis;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::store::{AuditRow, Order, RowFilter, StoreError};
+use crate::turns::{NoTurn, Turn};
 
 /// Rows that are looked through in one statement. Others who look at the audit wait for no more.
 const STRETCH: u64 = 20_000;
@@ -22,6 +23,8 @@ const FETCHED: usize = 2_000;
 const FEWEST: usize = 256;
 /// Rows that are looked through for a page.
 pub const LOOKED_AT: u64 = 200_000;
+/// Rows that are looked through for what an agent did last: whoever has no scope at all may ask for that.
+pub const OWN_LOOKED_AT: u64 = 5_000;
 /// Rows that are looked through for a file.
 pub const EXPORT_LOOKED_AT: u64 = 1_000_000;
 /// The most rows in a file, and the last row that a page can begin with.
@@ -36,6 +39,8 @@ const LONGEST_TEXT: usize = 200;
 #[derive(Clone, Debug)]
 pub struct Search {
     filter: RowFilter,
+    /// Who asks, and has to take turns with others; none: a person at the server.
+    asker: Option<String>,
     /// In small letters of ASCII, as it was typed.
     text: Option<String>,
     from: Option<Millis>,
@@ -112,6 +117,7 @@ impl Search {
         let filter = RowFilter { vault, projects, actions: actions(query)?, source_ip: query.source_ip, text: in_json };
         Ok(Self {
             filter,
+            asker: None,
             text,
             from: query.from.map(Millis),
             to: query.to.map(Millis),
@@ -127,6 +133,12 @@ impl Search {
     /// The newest rows.
     pub fn newest(count: u32, vault: Option<VaultId>, projects: Option<Vec<ProjectId>>) -> Result<Self, Refusal> {
         Self::new(&AuditQuery { page_size: Some(count), ..AuditQuery::default() }, vault, projects)
+    }
+
+    /// The same, asked by somebody who has one question answered at a time.
+    #[must_use]
+    pub fn asked_by(self, asker: Option<String>) -> Self {
+        Self { asker, ..self }
     }
 
     fn order(&self) -> Order {
@@ -198,6 +210,7 @@ pub async fn page(app: &App, search: &Search) -> Result<AuditPage, Refusal> {
 
 /// A page of rows, for which no more than that many are looked through.
 pub async fn page_within(app: &App, search: &Search, rows: u64) -> Result<AuditPage, Refusal> {
+    let _turn = turn(app, search)?;
     let range = range(app, search).await.map_err(|error| away(&error))?;
     let size = usize::try_from(search.page_size).unwrap_or(usize::MAX);
     let skipped = size.saturating_mul(usize::try_from(search.page.saturating_sub(1)).unwrap_or(usize::MAX));
@@ -235,6 +248,7 @@ pub async fn page_within(app: &App, search: &Search, rows: u64) -> Result<AuditP
 
 /// Rows for a file, how far it was looked, and where to go on.
 pub async fn export(app: &App, search: &Search) -> Result<AuditPage, Refusal> {
+    let _turn = turn(app, search)?;
     let range = range(app, search).await.map_err(|error| away(&error))?;
     let bound = Bound { rows: EXPORT_LOOKED_AT, found: MOST };
     let found = walk(app, search, range, bound).await.map_err(|error| away(&error))?;
@@ -259,6 +273,28 @@ pub async fn export(app: &App, search: &Search) -> Result<AuditPage, Refusal> {
 /// The newest rows, the newest first.
 pub async fn recent(app: &App, search: &Search) -> Result<Vec<AuditEntry>, Refusal> {
     page(app, search).await.map(|it| it.entries)
+}
+
+/// The newest rows about whoever asks, the newest first.
+pub async fn own(app: &App, search: &Search) -> Result<Vec<AuditEntry>, Refusal> {
+    page_within(app, search, OWN_LOOKED_AT).await.map(|it| it.entries)
+}
+
+/// Nothing is looked through without a turn: whoever waited for one would keep what is found for him meanwhile.
+fn turn<'a>(app: &'a App, search: &Search) -> Result<Option<Turn<'a>>, Refusal> {
+    let turn = search.asker.as_deref().map(|it| app.questions.take(it)).transpose();
+    turn.map_err(|why| {
+        let (text, seconds) = match why {
+            NoTurn::HasOne => (
+                "the audit is being looked through for you already: wait for that answer, and ask one question at a time",
+                1,
+            ),
+            NoTurn::AllTaken => ("the audit is being looked through for others: try again in some seconds", 3),
+        };
+        let mut refusal = Refusal::new(RefusalKind::TooMany, text);
+        refusal.retry_after_seconds = Some(seconds);
+        refusal
+    })
 }
 
 /// Between which rows what is looked for stands.
@@ -357,6 +393,71 @@ mod tests {
     use sikkerkey_protocol::management::Severity;
 
     use super::*;
+    use crate::crypto::root_key::Source;
+    use crate::decision::Decision;
+    use crate::engine::{DataPlace, Engine, Options};
+    use crate::writer::ChangeRequest;
+
+    async fn engine(data: &tempfile::TempDir) -> Engine {
+        let place = DataPlace::Directory(data.path().join("data"));
+        let public_url = "https://sikkerkey.example.com".into();
+        Engine::open(Options { public_url, ..Options::new(place, Source::Beside) }).await.unwrap()
+    }
+
+    fn asked_by(who: &str) -> Search {
+        Search::newest(20, None, None).unwrap().asked_by(Some(who.into()))
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_has_one_question_answered_at_a_time_and_a_few_have_in_all() {
+        let data = tempfile::tempdir().unwrap();
+        let engine = engine(&data).await;
+        let app = &engine.app;
+        let refused = |it: Result<AuditPage, Refusal>| {
+            let refusal = it.unwrap_err();
+            assert_eq!(refusal.kind, RefusalKind::TooMany);
+            (refusal.message, refusal.retry_after_seconds)
+        };
+        let first = app.questions.take("a").unwrap();
+        let own =
+            "the audit is being looked through for you already: wait for that answer, and ask one question at a time";
+        for answer in [page(app, &asked_by("a")).await, export(app, &asked_by("a")).await] {
+            assert_eq!(refused(answer), (own.into(), Some(1)));
+        }
+        assert_eq!(super::own(app, &asked_by("a")).await.unwrap_err().kind, RefusalKind::TooMany);
+        assert!(page(app, &asked_by("b")).await.is_ok() && export(app, &asked_by("b")).await.is_ok());
+        let others: Vec<_> = ["b", "c", "d"].iter().map(|it| app.questions.take(it).unwrap()).collect();
+        let text = "the audit is being looked through for others: try again in some seconds";
+        assert_eq!(refused(page(app, &asked_by("e")).await), (text.into(), Some(3)));
+        // A person at the server waits for none of them.
+        assert!(page(app, &Search::newest(20, None, None).unwrap()).await.is_ok());
+        drop((first, others));
+        assert!(page(app, &asked_by("a")).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_an_agent_did_last_is_looked_for_among_the_last_rows_alone() {
+        let data = tempfile::tempdir().unwrap();
+        let engine = engine(&data).await;
+        let app = &engine.app;
+        let write = async |details: Vec<&'static str>| {
+            let row = |it: &str| Entry { detail: it.into(), ..Entry::new(Action::SecretDelete, Actor::System) };
+            let audit = details.into_iter().map(row).collect();
+            let decide = Box::new(move |_: &crate::decision::Context<'_>| {
+                Ok(Decision { changes: vec![], audit, answer: Box::new(|_| ()) })
+            });
+            let request = ChangeRequest { spend: None, actor: Actor::System, source_ip: None, what: "test", decide };
+            app.writer.change(request).await.unwrap();
+        };
+        write(vec!["of the agent"]).await;
+        write(vec!["of another"; 4_999]).await;
+        let query = AuditQuery { search: Some("of the agent".into()), ..AuditQuery::default() };
+        let search = Search::new(&query, None, None).unwrap();
+        assert_eq!(own(app, &search).await.unwrap().len(), 1);
+        write(vec!["of another"]).await;
+        assert_eq!(own(app, &search).await.unwrap().len(), 0);
+        assert_eq!(page(app, &search).await.unwrap().entries.len(), 1);
+    }
 
     fn refused(query: &AuditQuery) -> String {
         Search::new(query, None, None).map(drop).unwrap_err().message

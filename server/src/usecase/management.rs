@@ -111,6 +111,15 @@ impl<'a> Manager<'a> {
         self.author
     }
 
+    /// Whose turn it is when this one asks for what takes long; none: a person at the server takes none.
+    fn asker(&self) -> Option<String> {
+        match self.author {
+            Author::Person => None,
+            Author::Agent(agent, _) => Some(agent.id.to_string()),
+            Author::SignedIn(person) => Some(person.account.id.clone()),
+        }
+    }
+
     /// Whether a project may be looked at.
     fn sees(&self, project: &Project) -> bool {
         project.vault == *self.vault && self.projects.is_none_or(|it| it.contains(&project.id))

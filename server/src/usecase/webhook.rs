@@ -29,6 +29,7 @@ const OVERLAP_SECONDS: u64 = 24 * 3600;
 
 /// A delivery that was asked for to try a webhook.
 pub struct Trial {
+    pub(crate) webhook: String,
     pub(crate) to: Endpoint,
     pub(crate) event: WebhookEvent,
     pub(crate) secrets: Secrets,
@@ -157,6 +158,7 @@ pub(crate) fn delete(author: Author<'_>, webhook: &Webhook) -> (WebhookDeleted, 
 /// Prepares a delivery that tries a webhook, switched on or not.
 pub(crate) fn test(context: &Context<'_>, author: Author<'_>, webhook: &Webhook) -> Result<(Trial, Steps), Refusal> {
     let trial = Trial {
+        webhook: webhook.id.clone(),
         to: endpoint(&webhook.url)?,
         event: event::of_test(entropy::uuid(context.entropy), context.now),
         secrets: secrets(context, webhook).map_err(unsealable)?,
@@ -205,13 +207,18 @@ pub(crate) fn open_secrets(
     })
 }
 
-/// A webhook as it is shown.
+/// A webhook as it is shown to whoever has just said where it goes.
+pub(crate) fn view_as_set(state: &State, webhook: &Webhook, now: Millis) -> WebhookView {
+    WebhookView { url: webhook.url.clone(), ..view(state, webhook, now) }
+}
+
+/// A webhook as it is shown. The path of its URL may hold a token, which is nobody's who looks.
 pub(crate) fn view(state: &State, webhook: &Webhook, now: Millis) -> WebhookView {
     let progress = progress_of(state, webhook);
     let previous = webhook.previous_secret.as_ref().map(|(_, until)| *until);
     WebhookView {
         id: webhook.id.clone(),
-        url: webhook.url.clone(),
+        url: webhook.url.parse().map(|it: Endpoint| it.to_string()).unwrap_or_default(),
         actions: webhook.actions.iter().map(|it| it.name()).collect(),
         enabled: webhook.enabled,
         disabled_because: webhook.disabled_because.clone(),

@@ -1,7 +1,8 @@
 //! Sending one delivery.
 
+use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::Request;
@@ -14,6 +15,7 @@ use rustls_pki_types::ServerName;
 use sikkerkey_protocol::management::WebhookEvent;
 use sikkerkey_protocol::secret_text::SecretText;
 use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -25,6 +27,9 @@ use crate::metrics::DeliveryOutcome;
 
 /// How long one delivery may take, from looking up the name to the answer.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Names that are looked up at the same time. Each holds a thread until the resolver gives up, which others need as well.
+const LOOKUPS: usize = 8;
 
 /// The headers of a delivery.
 pub const DELIVERY_ID: &str = "x-sikkerkey-delivery-id";
@@ -43,6 +48,8 @@ pub struct Sender {
     patience: Duration,
     /// Of receivers whose certificates the system knows nothing of; none: the system's.
     roots: Option<RootCertStore>,
+    /// Places for looking up names.
+    lookups: Arc<Semaphore>,
     /// Made when the first delivery is sent: most servers send none.
     tls: OnceLock<Option<Tls>>,
 }
@@ -73,6 +80,12 @@ pub enum SendError {
     /// The name has no address.
     #[error("{0} cannot be resolved: {1}")]
     Name(String, std::io::Error),
+    /// Nobody has looked its name up in time.
+    #[error(
+        "{0} was not looked up: the names of other webhooks still are; see whether the name server of this server answers, \
+         and delete webhooks whose names are no more"
+    )]
+    Lookups(String),
     /// Deliveries do not go there.
     #[error(transparent)]
     Closed(#[from] Closed),
@@ -107,7 +120,7 @@ impl SendError {
             Self::Closed(_) => DeliveryOutcome::Blocked,
             Self::Refused(..) => DeliveryOutcome::Refused,
             Self::Slow(..) => DeliveryOutcome::Slow,
-            Self::Name(..) | Self::Connect(..) | Self::Http(..) | Self::NoRoots | Self::Form => {
+            Self::Name(..) | Self::Lookups(_) | Self::Connect(..) | Self::Http(..) | Self::NoRoots | Self::Form => {
                 DeliveryOutcome::Unreachable
             }
         }
@@ -124,7 +137,13 @@ impl SendError {
 
 impl Default for Sender {
     fn default() -> Self {
-        Self { guard: Guard::default(), patience: PATIENCE, roots: None, tls: OnceLock::new() }
+        Self {
+            guard: Guard::default(),
+            patience: PATIENCE,
+            roots: None,
+            lookups: Arc::new(Semaphore::new(LOOKUPS)),
+            tls: OnceLock::new(),
+        }
     }
 }
 
@@ -179,12 +198,30 @@ impl Sender {
 
     /// The addresses of an endpoint, all of which deliveries may go to.
     async fn resolve(&self, to: &Endpoint) -> Result<Checked, SendError> {
-        let addresses = lookup_host((to.host(), to.port())).await;
-        let addresses: Vec<_> = addresses.map_err(|error| SendError::Name(to.host().to_owned(), error))?.collect();
+        let addresses = match to.address() {
+            Some(address) => vec![SocketAddr::new(address, to.port())],
+            None => self.look_up(to, lookup(to.host().to_owned(), to.port())).await?,
+        };
         if addresses.is_empty() {
             return Err(SendError::Name(to.host().to_owned(), std::io::Error::other("it has no address")));
         }
         Ok(self.guard.check(addresses)?)
+    }
+
+    /// Has a name looked up. A lookup cannot be called off, so it keeps its place until it ends, whoever has given up on it.
+    async fn look_up<L>(&self, to: &Endpoint, lookup: L) -> Result<Vec<SocketAddr>, SendError>
+    where
+        L: Future<Output = std::io::Result<Vec<SocketAddr>>> + Send + 'static,
+    {
+        let place = timeout(self.patience / 2, Arc::clone(&self.lookups).acquire_owned()).await;
+        let Ok(Ok(place)) = place else { return Err(SendError::Lookups(to.host().to_owned())) };
+        let looked = tokio::spawn(async move {
+            let found = lookup.await;
+            drop(place);
+            found
+        });
+        let found = looked.await.map_err(std::io::Error::other).flatten();
+        found.map_err(|error| SendError::Name(to.host().to_owned(), error))
     }
 
     fn tls(&self) -> Option<&TlsConnector> {
@@ -194,6 +231,10 @@ impl Sender {
         };
         self.tls.get_or_init(make).as_ref().map(|it| &it.0)
     }
+}
+
+async fn lookup(host: String, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+    Ok(lookup_host((host, port)).await?.collect())
 }
 
 /// To the first address that somebody listens at.
@@ -206,4 +247,33 @@ async fn connect(to: &Checked) -> std::io::Result<TcpStream> {
         }
     }
     Err(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lookup_keeps_its_place_until_it_ends_whoever_has_given_up_on_it() {
+        let sender = Sender::default().with_patience(Duration::from_millis(20));
+        let to: Endpoint = "https://hooks.example.com/token".parse().unwrap();
+        let mut ends = Vec::new();
+        for _ in 0..LOOKUPS {
+            let (end, ended) = oneshot::channel::<()>();
+            ends.push(end);
+            let lookup = async move {
+                drop(ended.await);
+                Ok(vec![])
+            };
+            assert!(timeout(Duration::from_millis(1), sender.look_up(&to, lookup)).await.is_err(), "it takes long");
+        }
+        let next = sender.look_up(&to, async { Ok(vec![]) }).await;
+        assert!(matches!(next, Err(SendError::Lookups(ref it)) if it == "hooks.example.com"), "{next:?}");
+        ends.clear();
+        let all = sender.lookups.acquire_many(u32::try_from(LOOKUPS).unwrap()).await;
+        drop(all.unwrap());
+        assert_eq!(sender.look_up(&to, async { Ok(vec![]) }).await.unwrap(), []);
+    }
 }

@@ -50,7 +50,7 @@ pub struct WhoAmI {
     /// What stands in the list of agents.
     #[serde(flatten)]
     pub agent: AgentView,
-    /// The last 20 rows of the audit by it or about it, the newest first.
+    /// The last 20 rows by it or about it among the last 5,000 of the audit, the newest first.
     pub recent_activity: Vec<AuditEntry>,
 }
 

@@ -21,10 +21,13 @@ pub struct Stats {
     pub policies: u64,
     /// Grants that have not ended.
     pub grants: u64,
-    /// Values that were delivered in the 24 whole hours before this one, and in this one.
-    pub reads_24h: u64,
-    /// Reads that were denied in the same time.
-    pub denied_24h: u64,
+    /// Values that were delivered in the 24 whole hours before this one, and in this one. Left out for an agent with a list of
+    /// projects: they are counted of the whole vault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads_24h: Option<u64>,
+    /// Reads that were denied in the same time; left out as those are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denied_24h: Option<u64>,
 }
 
 /// Machines by how they stand.
@@ -112,8 +115,6 @@ pub struct VaultUsage {
     pub enrollment_tokens: Used,
     /// Webhooks.
     pub webhooks: Used,
-    /// Rows in the audit of the whole server that are in the database.
-    pub audit_rows: Used,
 }
 
 /// How many there are, and how many there may be.

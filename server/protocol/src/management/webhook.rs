@@ -48,7 +48,8 @@ pub struct UpdateWebhook {
 pub struct WebhookView {
     /// Its id.
     pub id: String,
-    /// Where each event is posted.
+    /// Where each event is posted: scheme, host and port, for the rest may hold a token. As a whole only in the answer to
+    /// whoever has just said it. To change something else of a webhook, leave `url` out.
     pub url: String,
     /// Which actions; empty: those that `/v1/ai/alerts` names.
     pub actions: Vec<String>,

@@ -3,7 +3,7 @@
 use sikkerkey_protocol::management::{ReadsOverTimeQuery, Scope};
 
 use super::audit::or_nothing;
-use super::{Route, acting, nothing};
+use super::{Route, acting, nothing, plain};
 use crate::usecase::management::stats;
 
 pub(super) fn routes() -> [Route; 3] {
@@ -24,13 +24,6 @@ pub(super) fn routes() -> [Route; 3] {
             stats::count_reads,
         )
         .may_take::<ReadsOverTimeQuery>(),
-        acting(
-            Scope::AuditRead,
-            "GET /v1/ai/usage",
-            nothing,
-            |context, manager, ids, ()| stats::usage(context, manager, ids),
-            stats::with_rows,
-        )
-        .takes_nothing(),
+        plain(Scope::AuditRead, "GET /v1/ai/usage", stats::usage),
     ]
 }

@@ -133,13 +133,10 @@ fn check(wanted: &NewTrust) -> Result<(), Refusal> {
             return Err(invalid(&format!("{flag} is from 1 to {MAX_TEXT} printable characters")));
         }
     }
-    // An issuer such as GitHub signs for everybody in the world.
-    let literal = wanted.subject.split(['*', '?']).next().unwrap_or_default();
-    let names = literal.split(':').filter(|it| !it.is_empty()).count();
-    if wanted.subject.contains(['*', '?']) && names < 2 {
+    if !names_owner(&wanted.subject) {
         return Err(invalid(
-            "--subject has to say whose workloads it means before its first '*' or '?', as in repo:example/shop:* or \
-             project_path:example/shop:*",
+            "--subject has to say whose workloads it means before its first '*' or '?', up to a '/' or ':', as in \
+             repo:example/* or project_path:example/shop:*",
         ));
     }
     if !LIFETIMES.contains(&wanted.lifetime_seconds) {
@@ -147,6 +144,14 @@ fn check(wanted: &NewTrust) -> Result<(), Refusal> {
         return Err(invalid(&text));
     }
     Ok(())
+}
+
+/// Whether a subject says whose workloads it means. An issuer such as GitHub signs for everybody in the world, and a name
+/// that is cut off (`repo:e*`) is the beginning of other people's names.
+fn names_owner(subject: &str) -> bool {
+    let Some((literal, _)) = subject.split_once(['*', '?']) else { return true };
+    let ends = ['/', ':'];
+    literal.split_once(':').is_some_and(|(_, owner)| owner.ends_with(ends) && !owner.trim_matches(ends).is_empty())
 }
 
 fn invalid(text: &str) -> Refusal {

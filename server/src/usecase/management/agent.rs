@@ -32,14 +32,14 @@ pub fn whoami(_: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<
     steps.audit.push(manager.looked_at_vault("itself".to_owned()));
     let query = AuditQuery { search: Some(own.id.to_string()), page_size: Some(RECENT), ..AuditQuery::default() };
     let projects = manager.projects.map(|it| it.iter().cloned().collect());
-    let search = Search::new(&query, Some(manager.vault.clone()), projects)?;
+    let search = Search::new(&query, Some(manager.vault.clone()), projects)?.asked_by(manager.asker());
     let (own, sight) = (own.clone(), manager.sight());
     Ok(steps.decide(move |_| WhoAsks { agent: view(&own, |it| sight.sees(it)), search }))
 }
 
 /// Finds what [`whoami`] looks for.
 pub async fn with_activity(app: App, asks: WhoAsks) -> Result<WhoAmI, Refusal> {
-    Ok(WhoAmI { agent: asks.agent, recent_activity: audit::recent(&app, &asks.search).await? })
+    Ok(WhoAmI { agent: asks.agent, recent_activity: audit::own(&app, &asks.search).await? })
 }
 
 /// The agents of the vault, by name.

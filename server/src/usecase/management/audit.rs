@@ -53,8 +53,8 @@ pub fn export(context: &Context<'_>, manager: &Manager<'_>, []: [&str; 0], expor
 
 /// The last rows. What is found is told by [`find_recent`].
 pub fn activity(_: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<Search> {
-    let search =
-        Search::newest(RECENT, Some(manager.vault.clone()), manager.projects.map(|it| it.iter().cloned().collect()))?;
+    let projects = manager.projects.map(|it| it.iter().cloned().collect());
+    let search = Search::newest(RECENT, Some(manager.vault.clone()), projects)?.asked_by(manager.asker());
     let mut steps = Steps::default();
     steps.audit.push(manager.looked_at_vault("the last activity".to_owned()));
     Ok(steps.decide(move |_| search))
@@ -106,5 +106,6 @@ pub(crate) async fn write_out(app: &App, search: &Search, format: ExportFormat) 
 }
 
 fn search(_: &Context<'_>, manager: &Manager<'_>, query: &AuditQuery) -> Result<Search, Refusal> {
-    Search::new(query, Some(manager.vault.clone()), manager.projects.map(|it| it.iter().cloned().collect()))
+    let projects = manager.projects.map(|it| it.iter().cloned().collect());
+    Ok(Search::new(query, Some(manager.vault.clone()), projects)?.asked_by(manager.asker()))
 }

@@ -17,7 +17,6 @@ use crate::model::secret::SecretPhase;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::state::State;
 use crate::store::HourOfReads;
-use crate::usecase::archive;
 use crate::usecase::audit::away;
 use crate::usecase::steps::Steps;
 use crate::usecase::webhook::MOST_WEBHOOKS;
@@ -28,10 +27,10 @@ const WEEK: i64 = 7 * DAY;
 /// The most buckets of one answer.
 const MOST_BUCKETS: i64 = 2_000;
 
-/// Counts, and of which vault reads are still to be counted.
-pub struct Counted<T> {
-    counts: T,
-    vault: VaultId,
+/// Counts, and of which vault reads are still to be counted; none: of none, for they are counted of the whole vault.
+pub struct Counted {
+    counts: Stats,
+    vault: Option<VaultId>,
     now: Millis,
 }
 
@@ -44,17 +43,17 @@ pub struct Wanted {
     end: i64,
 }
 
-/// What a vault has. [`with_reads`] counts what was read.
-pub fn stats(context: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<Counted<Stats>> {
-    let counted =
-        Counted { counts: count(context.state, manager, context.now), vault: manager.vault.clone(), now: context.now };
+/// What a vault has. [`with_reads`] counts what was read, for whoever sees the whole vault.
+pub fn stats(context: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<Counted> {
+    let vault = manager.projects.is_none().then(|| manager.vault.clone());
+    let counted = Counted { counts: count(context.state, manager, context.now), vault, now: context.now };
     let mut steps = Steps::default();
     steps.audit.push(manager.looked_at_vault("the figures of the vault".to_owned()));
     Ok(steps.decide(move |_| counted))
 }
 
-/// What a vault uses of what it may have. [`with_rows`] counts the rows of the audit.
-pub fn usage(context: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<Counted<VaultUsage>> {
+/// What a vault uses of what it may have.
+pub fn usage(context: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<VaultUsage> {
     let (state, vault, now) = (context.state, manager.vault, context.now);
     let used = |used: usize| Used { used: used as u64, limit: None };
     let counts = VaultUsage {
@@ -66,12 +65,10 @@ pub fn usage(context: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Dec
             state.enrolment_tokens.values().filter(|it| it.vault == *vault && it.expires_at > now).count(),
         ),
         webhooks: Used { limit: Some(MOST_WEBHOOKS as u64), ..used(state.webhooks_of(vault).len()) },
-        audit_rows: Used::default(),
     };
-    let counted = Counted { counts, vault: vault.clone(), now };
     let mut steps = Steps::default();
     steps.audit.push(manager.looked_at_vault("what the vault uses".to_owned()));
-    Ok(steps.decide(move |_| counted))
+    Ok(steps.decide(move |_| counts))
 }
 
 /// Reads over time. They are counted by [`count_reads`].
@@ -82,6 +79,11 @@ pub fn reads_over_time(
     []: [&str; 0],
     query: ReadsOverTimeQuery,
 ) -> Decided<Wanted> {
+    if manager.projects.is_some() {
+        let text = "this agent may look at some projects only, and reads are counted of the whole vault: use one without a \
+                    list of projects, or look for secret_read in the audit, which shows the rows of those projects";
+        return Err(Refusal::new(RefusalKind::Forbidden, text));
+    }
     let wanted = wanted(&query, manager.vault, context.now)?;
     let mut steps = Steps::default();
     steps.audit.push(manager.looked_at_vault("reads over time".to_owned()));
@@ -89,19 +91,13 @@ pub fn reads_over_time(
 }
 
 /// Adds what was read in the last day.
-pub async fn with_reads(app: App, counted: Counted<Stats>) -> Result<Stats, Refusal> {
+pub async fn with_reads(app: App, counted: Counted) -> Result<Stats, Refusal> {
     let Counted { counts, vault, now } = counted;
+    let Some(vault) = vault else { return Ok(counts) };
     let hour = now.0.div_euclid(HOUR);
     let hours = app.records.hours_of_reads(&vault, hour - DAY, hour + 1).await.map_err(|error| away(&error))?;
-    let reads_24h = hours.iter().map(|it| it.delivered).sum();
-    Ok(Stats { reads_24h, denied_24h: hours.iter().map(|it| it.denied).sum(), ..counts })
-}
-
-/// Adds how many rows the audit has.
-pub async fn with_rows(app: App, counted: Counted<VaultUsage>) -> Result<VaultUsage, Refusal> {
-    let known = archive::known(&app).await.map_err(|error| away(&error))?;
-    let used = known.head.seq.saturating_sub(known.base.seq);
-    Ok(VaultUsage { audit_rows: Used { used, limit: None }, ..counted.counts })
+    let reads_24h = Some(hours.iter().map(|it| it.delivered).sum());
+    Ok(Stats { reads_24h, denied_24h: Some(hours.iter().map(|it| it.denied).sum()), ..counts })
 }
 
 /// Counts reads.
@@ -193,6 +189,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::usecase::fixture::refused;
+    use crate::usecase::management::office::Office;
 
     /// 2026-03-04T12:00:00Z, a Wednesday.
     const NOW: Millis = Millis(1_772_625_600_000);
@@ -213,6 +211,24 @@ mod tests {
         // An end on the hour is not included.
         assert_eq!(asked(Some(NOW.0 - HOUR), Some(NOW.0), None).unwrap().starts.len(), 1);
         assert_eq!(asked(None, None, None).unwrap().starts.len(), 169);
+    }
+
+    #[test]
+    fn reads_are_counted_of_the_whole_vault_and_told_to_nobody_who_sees_a_part() {
+        let mut office = Office::open();
+        let query = || ReadsOverTimeQuery { from: None, to: None, bucket: None };
+        assert!(office.ask(|it, manager| stats(it, manager, [])).unwrap().vault.is_some());
+        assert!(office.ask(|it, manager| reads_over_time(it, manager, [], query())).is_ok());
+        let shop = office.shop.clone();
+        office.sees(&[&shop]);
+        let counted = office.ask(|it, manager| stats(it, manager, [])).unwrap();
+        assert_eq!((counted.vault, counted.counts.secrets), (None, 2));
+        let told = serde_json::to_value(&counted.counts).unwrap();
+        assert!(told.get("reads24h").is_none() && told.get("denied24h").is_none(), "{told}");
+        let text = "this agent may look at some projects only, and reads are counted of the whole vault: use one without a \
+                    list of projects, or look for secret_read in the audit, which shows the rows of those projects";
+        let answer = office.ask(|it, manager| reads_over_time(it, manager, [], query())).map(drop);
+        refused(answer, RefusalKind::Forbidden, None, text);
     }
 
     #[test]

@@ -155,10 +155,15 @@ fn another_trust_of_the_name_and_none_at_all_end_what_has_logged_in() {
 #[test]
 fn what_is_trusted_must_say_whose_workloads_it_means() {
     type Spoil = fn(&mut Trust);
-    let wide = "--subject has to say whose workloads it means before its first '*' or '?', as in repo:example/shop:* or project_path:example/shop:*";
-    let table: [(Spoil, &str); 6] = [
+    let wide = "--subject has to say whose workloads it means before its first '*' or '?', up to a '/' or ':', as in repo:example/* or project_path:example/shop:*";
+    let table: [(Spoil, &str); 10] = [
         (|it| it.subject = "*".into(), wide),
         (|it| it.subject = "repo:*".into(), wide),
+        // The beginning of a name is the beginning of others' names.
+        (|it| it.subject = "repo:e*".into(), wide),
+        (|it| it.subject = "repo:example/shop*".into(), wide),
+        (|it| it.subject = "repo:example/sho?:*".into(), wide),
+        (|it| it.subject = "repo:/*".into(), wide),
         (|it| it.subject = "?epo:example/shop:*".into(), wide),
         (|it| it.lifetime_seconds = 90_000, "--lifetime is from 1 minute to 24 hours, not 90000 seconds"),
         (|it| it.name = "C I".into(), "--name is from 1 to 63 small letters, digits, '-' and '.'"),
@@ -172,6 +177,12 @@ fn what_is_trusted_must_say_whose_workloads_it_means() {
         let mut request = trusted(&signer, "ci", "repo:example/shop:*");
         spoil(&mut request);
         refused(Bench::new().run(|it| admin::agent::trust(it, request)), RefusalKind::Invalid, None, text);
+    }
+    for subject in
+        ["repo:example/*", "repo:example/shop:*", "system:serviceaccount:ci:*", "spiffe://ci.example/*", "one"]
+    {
+        let request = trusted(&signer, "ci", subject);
+        Bench::new().run(|it| admin::agent::trust(it, request)).unwrap();
     }
     // A cluster's key is its operator's alone.
     let mut bench = Bench::new();

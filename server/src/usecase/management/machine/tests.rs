@@ -326,6 +326,30 @@ fn guardrails_hold_for_whatever_a_machine_asks() {
 }
 
 #[test]
+fn why_a_machine_may_read_is_told_of_machines_that_are_seen_alone() {
+    let mut office = Office::open();
+    let (shop, bank) = (office.shop.clone(), office.bank.clone());
+    let own = office.member("till", 1, &shop);
+    let other = office.member("vault-door", 2, &bank);
+    let secret = office.secret(&shop, "one").to_string();
+    let ask = |office: &mut Office, machine: &str| {
+        let ids = [machine, secret.as_str(), "10.1.2.3"];
+        office.ask(|it, manager| explain::explain_from(it, manager, ids)).map(|it| it.machine)
+    };
+    for machine in ["vault-door", other.as_str()] {
+        assert_eq!(ask(&mut office, machine).unwrap(), "machine vault-door");
+    }
+    office.sees(&[&shop]);
+    for machine in ["till", own.as_str()] {
+        assert_eq!(ask(&mut office, machine).unwrap(), "machine till");
+    }
+    let text = "this vault has no machine of that id or name: GET /v1/ai/machines lists them";
+    for machine in ["vault-door", other.as_str(), "nowhere", "00000000-0000-4000-8000-0000000000ff"] {
+        refused(ask(&mut office, machine), RefusalKind::NotFound, None, text);
+    }
+}
+
+#[test]
 fn whoever_has_a_list_of_projects_sees_and_changes_what_is_felt_there_alone() {
     let mut office = Office::open();
     let (shop, bank) = (office.shop.clone(), office.bank.clone());
