@@ -129,10 +129,20 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, verb: &str) -> Valu
             Value::Object(media_types.iter().map(text).collect())
         }
     };
-    let mut responses: Map<String, Value> = REFUSALS
-        .iter()
-        .map(|(status, _)| ((*status).to_owned(), json!({ "$ref": format!("#/components/responses/{status}") })))
-        .collect();
+    let refused = |(status, text): &(&str, &str)| {
+        let response = match (route.answers, &success) {
+            // What is piped into a shell is refused with a text that a shell understands.
+            (Content::Text(_), Value::Object(texts)) => {
+                let mut content = texts.clone();
+                content
+                    .insert("application/json".to_owned(), json!({ "schema": generator.subschema_for::<ErrorBody>() }));
+                json!({ "description": text, "content": content })
+            }
+            _ => json!({ "$ref": format!("#/components/responses/{status}") }),
+        };
+        ((*status).to_owned(), response)
+    };
+    let mut responses: Map<String, Value> = REFUSALS.iter().map(refused).collect();
     responses.insert("200".to_owned(), json!({ "description": "Done.", "content": success }));
     let mut operation = Map::new();
     operation.insert("operationId".to_owned(), json!(format!("{verb}_{}", words.join("_"))));
