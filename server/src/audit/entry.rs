@@ -8,6 +8,10 @@ use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::id::{AgentId, FleetId, MachineId, ProjectId, SecretId, VaultId};
 pub use sikkerkey_protocol::management::Severity;
 
+/// The longest detail of a row, in bytes: rows are read by lines of bounded length where they stand in files.
+pub const MAX_DETAIL: usize = 4096;
+const ELLIPSIS: char = '…';
+
 /// Who did it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Actor {
@@ -286,6 +290,16 @@ impl Entry {
             detail: String::new(),
         }
     }
+
+    /// The row with a detail of at most [`MAX_DETAIL`] bytes; one that was longer ends with `…`.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        if self.detail.len() > MAX_DETAIL {
+            self.detail.truncate(self.detail.floor_char_boundary(MAX_DETAIL - ELLIPSIS.len_utf8()));
+            self.detail.push(ELLIPSIS);
+        }
+        self
+    }
 }
 
 #[cfg(test)]
@@ -295,6 +309,15 @@ mod tests {
     use super::*;
 
     const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/audit/actions.txt");
+
+    #[test]
+    fn a_detail_that_is_too_long_is_cut_between_characters() {
+        let cut = |detail: String| Entry { detail, ..Entry::new(Action::SecretRead, Actor::System) }.bounded().detail;
+        assert_eq!(cut("x".repeat(MAX_DETAIL)), "x".repeat(MAX_DETAIL));
+        assert_eq!(cut("x".repeat(MAX_DETAIL + 1)), format!("{}…", "x".repeat(MAX_DETAIL - 3)));
+        // Of four bytes each: where a character would be torn, all of it goes.
+        assert_eq!(cut("😀".repeat(100_000)), format!("{}…", "😀".repeat(MAX_DETAIL / 4 - 1)));
+    }
 
     #[test]
     fn every_action_has_the_name_that_is_stored_and_the_severity_of_the_committed_table() {

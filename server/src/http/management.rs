@@ -7,6 +7,7 @@ mod audit;
 mod canary;
 mod enrolment;
 mod explain;
+mod lists;
 mod machine;
 mod member;
 mod policy;

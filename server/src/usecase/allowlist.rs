@@ -1,5 +1,6 @@
 //! From where a vault's machines may come.
 
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -16,7 +17,8 @@ use crate::policy::address;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::state::State;
 
-const MAX_ENTRIES: usize = 1000;
+/// The most entries of one list.
+pub(crate) const MAX_ENTRIES: usize = 1000;
 
 /// What an entry is known by where a range cannot stand: it follows from vault and range, as the entry does.
 pub(crate) fn entry_id(vault: &VaultId, cidr: &str) -> String {
@@ -29,9 +31,7 @@ pub(crate) fn entry_id(vault: &VaultId, cidr: &str) -> String {
 pub(crate) fn range_of<'a>(state: &'a State, vault: &VaultId, id: &str) -> Result<&'a str, Refusal> {
     let entries = state.allowlists.get(vault).into_iter().flat_map(|it| &it.entries);
     let mut ranges = entries.map(|it| it.cidr.as_str());
-    ranges
-        .find(|it| entry_id(vault, it) == id)
-        .ok_or_else(|| Refusal::new(RefusalKind::NotFound, "this vault's IP allowlist has no entry of that id"))
+    ranges.find(|it| entry_id(vault, it) == id).ok_or_else(no_entry)
 }
 
 /// How many entries count.
@@ -68,6 +68,16 @@ pub(crate) fn add(
     })
 }
 
+/// The ranges of entries' ids, each once, in the order of the ids. The id of each entry is made once, however many are asked
+/// for.
+pub(crate) fn ranges_of<'a>(state: &'a State, vault: &VaultId, ids: &[String]) -> Result<Vec<&'a str>, Refusal> {
+    let entries = state.allowlists.get(vault).into_iter().flat_map(|it| &it.entries);
+    let known: HashMap<String, &str> = entries.map(|it| (entry_id(vault, &it.cidr), it.cidr.as_str())).collect();
+    let mut seen = HashSet::new();
+    let ids = ids.iter().filter(|it| seen.insert(it.as_str()));
+    ids.map(|it| known.get(it).copied().ok_or_else(no_entry)).collect()
+}
+
 /// Removes entries: all of them, or none if one is not there.
 pub(crate) fn remove(
     context: &Context<'_>,
@@ -76,10 +86,12 @@ pub(crate) fn remove(
     cidrs: &[&str],
 ) -> Result<Steps, Refusal> {
     change(context, author, vault, &format!("{} removed", cidrs.join(" ")), |list| {
-        if let Some(unknown) = cidrs.iter().find(|cidr| !list.entries.iter().any(|it| it.cidr == **cidr)) {
+        let listed: HashSet<&str> = list.entries.iter().map(|it| it.cidr.as_str()).collect();
+        if let Some(unknown) = cidrs.iter().find(|it| !listed.contains(*it)) {
             return Err(unlisted(unknown));
         }
-        list.entries.retain(|it| !cidrs.contains(&it.cidr.as_str()));
+        let removed: HashSet<&str> = cidrs.iter().copied().collect();
+        list.entries.retain(|it| !removed.contains(it.cidr.as_str()));
         Ok(())
     })
 }
@@ -160,6 +172,10 @@ fn check_label(label: &str) -> Result<(), Refusal> {
 
 fn word(enabled: bool) -> &'static str {
     if enabled { "switched on" } else { "switched off" }
+}
+
+fn no_entry() -> Refusal {
+    Refusal::new(RefusalKind::NotFound, "this vault's IP allowlist has no entry of that id")
 }
 
 fn unlisted(cidr: &str) -> Refusal {

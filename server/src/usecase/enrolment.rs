@@ -1,5 +1,7 @@
 //! Enrolment tokens: making and revoking them. What one gives is said when it is made, and never changed.
 
+use std::collections::HashSet;
+
 use sikkerkey_protocol::id::{ProjectId, SecretId, VaultId};
 use sikkerkey_protocol::secret_text::SecretText;
 
@@ -50,18 +52,19 @@ pub(crate) fn create(
 ) -> Result<(SecretText, EnrolmentToken, Steps), Refusal> {
     check(&terms)?;
     let mut ids: Vec<ProjectId> = Vec::new();
+    let mut seen: HashSet<&ProjectId> = HashSet::new();
     for project in projects {
         if project.vault != *vault {
             let text = format!("project {} is not of vault {vault}", project.name);
             return Err(Refusal::new(RefusalKind::Conflict, text));
         }
         refuse_namespace(author, project)?;
-        if !ids.contains(&project.id) {
+        if seen.insert(&project.id) {
             ids.push(project.id.clone());
         }
     }
     for secret in secrets {
-        if !ids.contains(&secret.project) {
+        if !seen.contains(&secret.project) {
             return Err(invalid(format!(
                 "{} is in none of the token's projects: add its project, or leave it out",
                 secret.name

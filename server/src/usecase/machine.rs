@@ -114,8 +114,8 @@ pub(crate) fn approve(
     Ok(steps)
 }
 
-/// Removes a machine that waits for approval.
-pub(crate) fn deny(author: Author<'_>, machine: &Machine) -> Result<Steps, Refusal> {
+/// Removes a machine that waits for approval, with its memberships and grants.
+pub(crate) fn deny(state: &State, author: Author<'_>, machine: &Machine) -> Result<Steps, Refusal> {
     if machine.approval == Approval::Approved {
         let text = format!("machine {} is approved: revoke it, or switch it off", machine.name);
         return Err(conflict(text));
@@ -124,6 +124,8 @@ pub(crate) fn deny(author: Author<'_>, machine: &Machine) -> Result<Steps, Refus
     let detail = format!("{} denied, key {}", describe(machine), machine.public_key.fingerprint());
     steps.audit.push(about(author, Action::MachineDeny, machine, detail));
     steps.remove(EntityKind::Machine, &machine.id);
+    // Somebody may have given it projects and secrets while it waited.
+    steps.forget_access(state, machine, &author.entry(Action::GrantDelete, &machine.vault, String::new()));
     Ok(steps)
 }
 

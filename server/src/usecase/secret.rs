@@ -1,5 +1,7 @@
 //! Secrets by hand: what a person does at the server and an agent on the management plane. Nobody sees a value.
 
+use std::collections::HashSet;
+
 use sikkerkey_protocol::id::SecretId;
 use sikkerkey_protocol::kubernetes::{Generator, Recipe, RecipeField};
 use sikkerkey_protocol::secret_text::SecretText;
@@ -275,7 +277,8 @@ pub(crate) fn check_fields(secret: &Secret, fields: &[String]) -> Result<(), Ref
     if fields.iter().any(|it| !secret.field_names.contains(it)) {
         return Err(invalid_text(format!("fields names one that {} does not have: it has {has}", secret.name)));
     }
-    if fields.iter().enumerate().any(|(n, it)| fields.iter().take(n).any(|other| other == it)) {
+    let mut seen = HashSet::new();
+    if !fields.iter().all(|it| seen.insert(it)) {
         return Err(invalid_text(format!("fields names one twice: {} has {has}", secret.name)));
     }
     Ok(())

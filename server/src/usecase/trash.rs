@@ -4,7 +4,7 @@
 //! the policy that guarded it guards it again. Where that policy is gone meanwhile, nobody reads it until another guards it
 //! or somebody takes the name off. Approvals of a co-signer do not come back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use sikkerkey_protocol::id::SecretId;
 
@@ -17,7 +17,7 @@ use crate::model::enrolment::EnrolmentToken;
 use crate::model::grant::Grant;
 use crate::model::millis::Millis;
 use crate::model::secret::{Secret, SecretPhase};
-use crate::model::{Entity, EntityKind};
+use crate::model::{Change, Entity, EntityKey, EntityKind};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::state::State;
 
@@ -72,7 +72,13 @@ pub(crate) fn purge(context: &Context<'_>, author: Author<'_>, secret: &Secret) 
 pub(crate) fn forget(state: &State, ids: &BTreeSet<&SecretId>, steps: &mut Steps) {
     let named = |secrets: &[SecretId]| secrets.iter().any(|it| ids.contains(it));
     let left = |secrets: &[SecretId]| secrets.iter().filter(|it| !ids.contains(it)).cloned().collect::<Vec<_>>();
-    for grant in state.grants.values().filter(|it| named(&it.secrets)) {
+    // A grant that has gone in the same decision, with its machine, stays gone.
+    let gone = |change: &Change| match change {
+        Change::Remove(EntityKey { kind: EntityKind::Grant, id }) => Some(id.clone()),
+        _ => None,
+    };
+    let gone: HashSet<String> = steps.changes.iter().filter_map(gone).collect();
+    for grant in state.grants.values().filter(|it| named(&it.secrets) && !gone.contains(&it.id)) {
         let secrets = left(&grant.secrets);
         // A Grant object stays what it is: what it names may come.
         if secrets.is_empty() && grant.managed.is_none() {

@@ -137,8 +137,28 @@ impl Group<'_> {
         }
     }
 
-    /// Adds a row to the audit.
+    /// Adds a row to the audit. Whoever reads rows counts on a detail of bounded length.
     pub(super) fn audit(&mut self, entry: Entry) {
-        self.done.audit.push(entry);
+        self.done.audit.push(entry.bounded());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::entry::{Action, MAX_DETAIL};
+    use crate::usecase::fixture::Bench;
+    use crate::usecase::steps::by_server;
+
+    #[test]
+    fn no_row_is_longer_than_what_reads_it_takes() {
+        let bench = Bench::new();
+        let means = Means { keyring: &bench.keyring, entropy: &bench.entropy, public_url: "", is_shared: false };
+        let (mut world, mut done) = (World::default(), Done::default());
+        let mut group = Group { world: &mut world, means: &means, now: bench.now, done: &mut done };
+        let mut steps = Steps::default();
+        steps.audit.push(Entry { detail: "x".repeat(2 * 1024 * 1024), ..by_server(Action::IpAllowlistUpdate) });
+        group.take(steps);
+        assert_eq!(done.audit.iter().map(|it| it.detail.len()).collect::<Vec<_>>(), [MAX_DETAIL]);
     }
 }

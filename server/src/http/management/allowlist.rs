@@ -2,6 +2,7 @@
 
 use sikkerkey_protocol::management::Scope::{AllowlistRead, AllowlistWrite};
 
+use super::lists::bounded;
 use super::{Route, filled, plain};
 use crate::http::agent::parse;
 use crate::usecase::management::allowlist;
@@ -12,7 +13,7 @@ pub(super) fn routes() -> [Route; 9] {
         filled(AllowlistWrite, "POST /v1/ai/ipallowlist", parse, allowlist::add),
         plain(AllowlistWrite, "POST /v1/ai/ipallowlist/on", allowlist::switch_on),
         plain(AllowlistWrite, "POST /v1/ai/ipallowlist/off", allowlist::switch_off),
-        filled(AllowlistWrite, "POST /v1/ai/ipallowlist/bulk-delete", parse, allowlist::delete_many),
+        filled(AllowlistWrite, "POST /v1/ai/ipallowlist/bulk-delete", bounded, allowlist::delete_many),
         filled(AllowlistWrite, "POST /v1/ai/ipallowlist/{entry}/update", parse, allowlist::update),
         plain(AllowlistWrite, "POST /v1/ai/ipallowlist/{entry}/delete", allowlist::delete),
         plain(AllowlistWrite, "POST /v1/ai/ipallowlist/{entry}/enable", allowlist::enable),

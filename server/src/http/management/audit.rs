@@ -6,6 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Map, Value};
 use sikkerkey_protocol::management::{AuditExport, AuditQuery, ExportFormat, Next, Scope};
 
+use super::lists::{bounded, bounded_or_empty};
 use super::{Route, acting, done, nothing, plain};
 use crate::app::App;
 use crate::http::agent::parse;
@@ -19,7 +20,7 @@ const JSONL: &str = "application/jsonl";
 pub(super) fn routes() -> [Route; 4] {
     [
         plain(Scope::AuditRead, "GET /v1/ai/audit/actions", audit::actions),
-        acting(Scope::AuditRead, "POST /v1/ai/audit/query", or_nothing, audit::query, audit::find)
+        acting(Scope::AuditRead, "POST /v1/ai/audit/query", bounded_or_empty, audit::query, audit::find)
             .may_take::<AuditQuery>(),
         done(Scope::AuditRead, "POST /v1/ai/audit/export", export, audit::export, write)
             .may_take::<AuditExport>()
@@ -75,7 +76,7 @@ fn export(body: &[u8]) -> Result<AuditExport, Refusal> {
         serde_json::from_value(format).map_err(|_| Refusal::new(RefusalKind::Invalid, "format is csv or jsonl"))?;
     // Once more as text: what is wrong is told by its place.
     let query = serde_json::to_vec(&fields).unwrap_or_default();
-    Ok(AuditExport { format, query: parse(&query)? })
+    Ok(AuditExport { format, query: bounded(&query)? })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use sikkerkey_protocol::id::SecretId;
 use sikkerkey_protocol::management::{RollBackSecret, RotateSecret, Scope};
 
+use super::lists::{bounded, bounded_or_empty};
 use super::{Route, fetched, filled, nothing, plain};
 use crate::http::agent::parse;
 use crate::refusal::{Refusal, RefusalKind};
@@ -13,14 +14,19 @@ pub(super) fn routes() -> [Route; 10] {
     use Scope::{SecretsRead, SecretsWrite};
     [
         plain(SecretsRead, "GET /v1/ai/projects/{project}/secrets", secret::list),
-        filled(SecretsWrite, "POST /v1/ai/projects/{project}/secrets", parse, secret::create),
+        filled(SecretsWrite, "POST /v1/ai/projects/{project}/secrets", bounded, secret::create),
         plain(SecretsRead, "GET /v1/ai/projects/{project}/secrets/{secret}", secret::get),
         filled(SecretsWrite, "POST /v1/ai/projects/{project}/secrets/{secret}/update", parse, secret::update),
         plain(SecretsWrite, "POST /v1/ai/projects/{project}/secrets/{secret}/delete", secret::delete),
         filled(SecretsWrite, "POST /v1/ai/projects/{project}/secrets/{secret}/name", parse, secret::rename),
         filled(SecretsWrite, "POST /v1/ai/projects/{project}/secrets/{secret}/note", parse, secret::annotate),
-        filled(SecretsWrite, "POST /v1/ai/projects/{project}/secrets/{secret}/rotate", or_empty, secret::rotate)
-            .may_take::<RotateSecret>(),
+        filled(
+            SecretsWrite,
+            "POST /v1/ai/projects/{project}/secrets/{secret}/rotate",
+            bounded_or_empty,
+            secret::rotate,
+        )
+        .may_take::<RotateSecret>(),
         fetched(
             SecretsWrite,
             "POST /v1/ai/projects/{project}/secrets/{secret}/rollback",

@@ -96,7 +96,7 @@ pub fn deny(context: &Context<'_>, id: &str) -> Decided<MachineChanged> {
     on_either(
         context,
         id,
-        |it| machine::deny(Author::Person, it),
+        |it| machine::deny(context.state, Author::Person, it),
         |it| machine::deny_fleet(context.state, Author::Person, it),
     )
 }

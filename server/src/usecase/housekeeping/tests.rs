@@ -213,6 +213,37 @@ mod by_hand {
     }
 
     #[test]
+    fn a_grant_that_goes_with_its_machine_does_not_come_back_with_a_secret_that_goes_in_the_same_round() {
+        let mut bench = bench();
+        let [a, b] = ["a", "b"].map(|name| made(&mut bench, name, given("x", &[])));
+        let vault = "vault_v".parse().unwrap();
+        let (token, _) =
+            bench.run(|it| crate::usecase::admin::machine::bootstrap(it, &vault, Some("job".into()))).unwrap();
+        let id = bench.register(token.expose(), 7).unwrap().machine_id;
+        let start = bench.now;
+        let job = crate::model::machine::Machine {
+            enrolled_by: Some("token".into()),
+            expires_at: Some(start.plus_seconds(29 * 86_400)),
+            ..(*bench.state.machines[&id]).clone()
+        };
+        bench.put(Entity::Machine(job));
+        bench.put(Entity::Grant(crate::model::grant::Grant {
+            id: "job".into(),
+            vault,
+            project: bench.state.secrets[&a].project.clone(),
+            grantee: crate::model::machine::Grantee::Machine(id.clone()),
+            secrets: vec![a.clone(), b],
+            expires_at: None,
+            managed: None,
+        }));
+        bench.run(|it| secret::delete(it, &a)).unwrap();
+        bench.now = start.plus_seconds(30 * 86_400);
+        bench.run(run).unwrap();
+        assert!(!bench.state.machines.contains_key(&id) && !bench.state.secrets.contains_key(&a));
+        assert!(bench.state.grants.is_empty(), "{:?}", bench.state.grants);
+    }
+
+    #[test]
     fn rows_of_an_earlier_release_mean_what_they_meant() {
         let mut bench = bench();
         let id = made(&mut bench, "db", given("x", &[]));

@@ -9,7 +9,7 @@ use super::Manager;
 use crate::decision::{Context, Decided, Decision};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::state::State;
-use crate::usecase::allowlist::{self, entry_id, open, range_of};
+use crate::usecase::allowlist::{self, entry_id, open, range_of, ranges_of};
 use crate::usecase::steps::Steps;
 
 /// The list.
@@ -55,6 +55,7 @@ pub fn delete(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1]) -> 
 }
 
 /// Removes several entries: all of them, or none if one is not there.
+#[expect(clippy::needless_pass_by_value, reason = "a route hands its request over")]
 pub fn delete_many(
     context: &Context<'_>,
     manager: &Manager<'_>,
@@ -64,10 +65,10 @@ pub fn delete_many(
     if which.entry_ids.is_empty() {
         return Err(Refusal::new(RefusalKind::Invalid, "entryIds is empty: name at least one entry"));
     }
-    let cidrs = which.entry_ids.iter().map(|id| range_of(context.state, manager.vault, id));
-    let cidrs = cidrs.collect::<Result<Vec<_>, Refusal>>()?;
+    let cidrs = ranges_of(context.state, manager.vault, &which.entry_ids)?;
     let steps = allowlist::remove(context, manager.author(), manager.vault, &cidrs)?;
-    Ok(changed(manager, which.entry_ids, steps))
+    let ids = cidrs.iter().map(|it| entry_id(manager.vault, it)).collect();
+    Ok(changed(manager, ids, steps))
 }
 
 /// Lets an entry count.

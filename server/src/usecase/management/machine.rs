@@ -97,7 +97,7 @@ fn approve_fleet(manager: &Manager<'_>, fleet: &Fleet, preview: bool) -> Decided
 pub fn deny(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1]) -> Decided<MachineChanged> {
     let found = manager.own_machine(context, id)?;
     let steps = match found {
-        Found::Machine(it) => machine::deny(manager.author(), it)?,
+        Found::Machine(it) => machine::deny(context.state, manager.author(), it)?,
         Found::Fleet(it) => machine::deny_fleet(context.state, manager.author(), it)?,
     };
     Ok(done(manager, found, steps))

@@ -1,7 +1,7 @@
 //! Projects.
 
 use sikkerkey_protocol::management::{
-    CreateProject, DeleteProject, ProjectDeletion, ProjectList, ProjectView, UpdateProject,
+    CreateProject, DeleteProject, ProjectDeletion, ProjectList, ProjectView, Scope, UpdateProject,
 };
 
 use super::Manager;
@@ -52,7 +52,8 @@ pub fn update(
     Ok(steps.decide(move |context| view(context.state, &changed)))
 }
 
-/// Deletes a project with everything in it, or tells what would fall.
+/// Deletes a project with everything in it, or tells what would fall. Whoever takes a canary away, or a frozen project that
+/// one may have frozen, must be one who may set canaries up and unfreeze; for the preview too.
 #[expect(clippy::needless_pass_by_value, reason = "a route hands its request over")]
 pub fn delete(
     context: &Context<'_>,
@@ -61,6 +62,10 @@ pub fn delete(
     wanted: DeleteProject,
 ) -> Decided<ProjectDeletion> {
     let project = manager.project(context, id)?;
+    // A preview that went through would promise what is refused.
+    if project.frozen || contents(context.state, &project.id).canaries > 0 {
+        manager.require(Scope::PoliciesWrite)?;
+    }
     let steps = match (&wanted.confirm_name, wanted.preview) {
         (_, true) => {
             let mut steps = Steps::default();

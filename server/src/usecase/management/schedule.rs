@@ -1,6 +1,6 @@
 //! Rotation schedules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use sikkerkey_protocol::kubernetes::Generator;
 use sikkerkey_protocol::management::{CreateSchedule, ScheduleDeleted, ScheduleList, ScheduleView, UpdateSchedule};
@@ -126,10 +126,12 @@ fn mixed(
     made: &[String],
     given: &mut BTreeMap<String, SecretText>,
 ) -> Result<Vec<(String, Option<SecretText>)>, Refusal> {
-    if made.iter().any(|it| !names.contains(it)) || given.keys().any(|it| !names.contains(it)) {
+    let known: HashSet<&String> = names.iter().collect();
+    if made.iter().chain(given.keys()).any(|it| !known.contains(it)) {
         return Err(invalid("fields and staticFields name fields that stand in fieldNames, and no others"));
     }
     // Without a list, what is not given is made.
+    let made: HashSet<&String> = made.iter().collect();
     let is_made = |name: &String, given: &BTreeMap<String, SecretText>| {
         if made.is_empty() { !given.contains_key(name) } else { made.contains(name) }
     };

@@ -107,7 +107,7 @@ pub fn versions(
     Ok(steps.decide(move |context| list_versions(context.state, &secret, &kept)))
 }
 
-/// Gives a secret another name.
+/// Gives a secret another name. Whoever names a canary anew must be one who may set canaries up.
 pub fn rename(
     context: &Context<'_>,
     manager: &Manager<'_>,
@@ -115,6 +115,7 @@ pub fn rename(
     request: RenameSecret,
 ) -> Decided<SecretNamed> {
     let secret = find(context, manager, project, secret)?;
+    require_for_canary(context, manager, secret)?;
     let (secret, steps) = secret::rename(context, manager.author(), secret, request.name)?;
     let steps = settle(manager, steps, &secret);
     Ok(steps.decide(move |_| SecretNamed { id: secret.id, name: secret.name }))
@@ -136,12 +137,14 @@ pub fn annotate(
 /// Puts a secret into the trash. Whoever takes a canary away must be one who may set canaries up.
 pub fn delete(context: &Context<'_>, manager: &Manager<'_>, [project, secret]: [&str; 2]) -> Decided<SecretDeleted> {
     let secret = find(context, manager, project, secret)?;
-    if context.state.canaries.contains_key(&secret.id) {
-        manager.require(Scope::PoliciesWrite)?;
-    }
+    require_for_canary(context, manager, secret)?;
     let steps = secret::delete(context, manager.author(), secret)?;
     let (id, purged_at) = (secret.id.clone(), context.now.plus_seconds(TRASH_SECONDS).0);
     Ok(steps.decide(move |_| SecretDeleted { id, deleted: true, purged_at }))
+}
+
+fn require_for_canary(context: &Context<'_>, manager: &Manager<'_>, secret: &Secret) -> Result<(), Refusal> {
+    if context.state.canaries.contains_key(&secret.id) { manager.require(Scope::PoliciesWrite) } else { Ok(()) }
 }
 
 /// The versions of a secret, of which `kept` is what stands in the database, newest first.

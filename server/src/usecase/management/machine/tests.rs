@@ -55,6 +55,17 @@ fn a_machine_that_waits_is_denied_and_gone() {
     assert_eq!(office.bench.actions(), [Action::MachineDeny]);
     assert!(office.bench.state.machines.is_empty());
 
+    // What it was given while it waited goes with it.
+    let id = office.host(&vault(), "mail", 3);
+    let shop = office.shop.clone();
+    office.bench.run(|it| admin::project::add_machine(it, shop.as_str(), &id)).unwrap();
+    let secret = office.secret(&shop, "one");
+    office.bench.run(|it| admin::grant::create(it, &id, &[secret], None)).unwrap();
+    office.ask(|it, manager| deny(it, manager, [id.as_str()])).unwrap();
+    assert_eq!(office.bench.actions(), [Action::MachineDeny, Action::GrantDelete]);
+    let state = &office.bench.state;
+    assert!(state.grants.is_empty() && state.memberships_of(&id).next().is_none());
+
     let id = office.approved("nas", 2);
     let text = "machine nas is approved: revoke it, or switch it off";
     refused(office.ask(|it, manager| deny(it, manager, [id.as_str()])), RefusalKind::Conflict, None, text);

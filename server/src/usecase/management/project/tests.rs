@@ -132,6 +132,41 @@ fn what_a_person_protects_does_not_go_with_its_project() {
 }
 
 #[test]
+fn a_canary_and_a_frozen_project_go_by_the_hand_alone_that_may_set_canaries_up() {
+    use sikkerkey_protocol::management::{RenameSecret, Scope};
+
+    let mut office = Office::open();
+    let (shop, bank) = (office.shop.clone(), office.bank.clone());
+    let trap = office.secret(&shop, "one");
+    office.bench.run(|it| admin::canary::arm(it, &trap, true, false)).unwrap();
+    office.bench.run(|it| admin::project::set_frozen(it, bank.as_str(), true)).unwrap();
+    let (every, few) = (office.agent.scopes.clone(), [Scope::ProjectsWrite, Scope::SecretsWrite]);
+    office.agent.scopes = Some(few.into());
+    office.bench.put(crate::model::Entity::Agent(office.agent.clone()));
+    let text = "this needs the scope projects.policies.write: a person gives it with sikkerkey-server admin agent";
+    let preview = || DeleteProject { preview: true, confirm_name: None };
+    for (id, name) in [(&shop, "shop"), (&bank, "bank")] {
+        refused(office.remove(id, name), RefusalKind::Forbidden, None, text);
+        let told = office.ask(|it, manager| delete(it, manager, [id.as_str()], preview()));
+        refused(told, RefusalKind::Forbidden, None, text);
+    }
+    let ids = [shop.as_str(), trap.as_str()];
+    let rename = |office: &mut Office| {
+        let to = RenameSecret { name: "other".into() };
+        office.ask(|it, manager| crate::usecase::management::secret::rename(it, manager, ids, to))
+    };
+    refused(rename(&mut office), RefusalKind::Forbidden, None, text);
+    let plain = office.ask(|it, manager| create(it, manager, [], named("market"))).unwrap().id;
+    office.remove(&plain, "market").unwrap();
+
+    office.agent.scopes = every;
+    office.bench.put(crate::model::Entity::Agent(office.agent.clone()));
+    rename(&mut office).unwrap();
+    office.remove(&shop, "shop").unwrap();
+    office.remove(&bank, "bank").unwrap();
+}
+
+#[test]
 fn what_objects_stand_for_in_a_namespace_is_deleted_there() {
     let mut office = Office::open();
     office.bench.apply_machine(workload("web")).unwrap();
