@@ -285,7 +285,7 @@ async fn who_gets_in_is_as_committed_for_every_route() {
             writeln!(table, "  {name:<32} {}", answer.status.as_u16()).unwrap();
             let refused = answer.status.is_client_error();
             // What others were refused stands in the audit, which some routes answer.
-            let missing = refused && answer.text().contains("needs the scope");
+            let missing = refused && scope.is_some_and(|it| answer.text().contains(&format!("needs the scope {it}:")));
             let lacks = *name == "agent without the scope" && scope.is_some();
             assert!(lacks == missing, "{} {}: {}", route.path, name, answer.text());
             let outside = matches!(*name, "nobody") || (*name == "machine" && route.signer != Signer::Machine);
