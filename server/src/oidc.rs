@@ -192,7 +192,7 @@ pub fn verify<'a>(
 /// because others than the signer can write it in another way: for ECDSA, s and n − s are both good.
 ///
 /// Refuses with `None` a token that was used before, be it one of which the whole was hashed, as earlier versions did.
-pub fn unspent(spent: &HashMap<String, SpentLogin>, token: &str) -> Option<String> {
+pub(crate) fn unspent(spent: &HashMap<String, SpentLogin>, token: &str) -> Option<String> {
     let (signed, _) = token.rsplit_once('.')?;
     let hash = sha256_hex(signed.as_bytes());
     let was_used = spent.contains_key(&hash) || spent.contains_key(&sha256_hex(token.as_bytes()));

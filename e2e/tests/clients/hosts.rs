@@ -159,7 +159,7 @@ async fn one_command_makes_a_host_a_machine_under_each_shell_and_with_the_tools_
 
         let base = home.join(".sikkerkey");
         let vault = stage.vault(&base);
-        let mut there = vec!["ca.pem", "identity.json", "private.pem"];
+        let there = vec!["ca.pem", "identity.json", "private.pem"];
         assert_eq!(all_in(&vault), there, "{name}");
         for it in &there {
             assert_eq!(mode(&vault.join(it)), 0o600, "{name} {it}");
