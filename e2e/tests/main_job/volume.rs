@@ -169,11 +169,14 @@ fn read_all_the_time(volume: PathBuf, found: Arc<Found>) -> JoinHandle<()> {
 
 /// The value that all files of the set in place are made of. None if another set took its place meanwhile.
 fn whole_set(volume: &Path) -> io::Result<Option<Vec<u8>>> {
-    let set = volume.join(std::fs::read_link(volume.join("..data"))?);
+    let in_place = || std::fs::read_link(volume.join("..data"));
+    let name = in_place()?;
+    let set = volume.join(&name);
     let mut value: Option<Vec<u8>> = None;
     for n in 0..FILES {
         let content = match std::fs::read(set.join(format!("f{n}"))) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !set.exists() => return Ok(None),
+            // A set that was replaced goes file by file.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && in_place()? != name => return Ok(None),
             read => read?,
         };
         assert_eq!(content.len(), VALUE * REPEATED, "f{n} is not whole");
