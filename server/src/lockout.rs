@@ -292,23 +292,32 @@ impl Inner {
         Some(Lock { what, until })
     }
 
-    /// Forgets what is over, and of what an attacker can fill the older half. Looked through only when it is full, so
-    /// that each request pays for a part of it.
     fn tidy(&mut self, now: Millis) {
-        if self.failures.len() >= PLACES {
-            self.failures.retain(|_, times| times.last().is_some_and(|at| now.0 - at.0 < WINDOW));
-            if self.failures.len() > PLACES / 2 {
-                halve(&mut self.failures, |times| times.last().map_or(0, |at| at.0));
-            }
-        }
-        if self.locks.len() >= PLACES {
-            self.locks.retain(|_, until| now < *until);
-            if self.locks.len() > PLACES / 2 {
-                halve(&mut self.locks, |until| until.0);
-            }
-        }
+        make_room(&mut self.failures, &mut self.locks, now, WINDOW);
         if self.audited.len() >= PLACES {
             self.audited.clear();
+        }
+    }
+}
+
+/// Forgets what is over, and of what an attacker can fill the older half. Looked through only when it is full, so that each
+/// request pays for a part of it. Failures count for `window`, in milliseconds.
+fn make_room<K: Eq + Hash>(
+    failures: &mut HashMap<K, Vec<Millis>>,
+    locks: &mut HashMap<K, Millis>,
+    now: Millis,
+    window: i64,
+) {
+    if failures.len() >= PLACES {
+        failures.retain(|_, times| times.last().is_some_and(|at| now.0 - at.0 < window));
+        if failures.len() > PLACES / 2 {
+            halve(failures, |times| times.last().map_or(0, |at| at.0));
+        }
+    }
+    if locks.len() >= PLACES {
+        locks.retain(|_, until| now < *until);
+        if locks.len() > PLACES / 2 {
+            halve(locks, |until| until.0);
         }
     }
 }

@@ -60,3 +60,23 @@ impl Refusal {
         self
     }
 }
+
+/// The request is malformed or asks for something impossible.
+pub fn invalid(message: impl Into<String>) -> Refusal {
+    Refusal::new(RefusalKind::Invalid, message)
+}
+
+/// Bad token, or nobody known.
+pub fn unauthenticated(message: impl Into<String>) -> Refusal {
+    Refusal::new(RefusalKind::Unauthenticated, message)
+}
+
+/// No such thing for this client.
+pub fn not_found(message: impl Into<String>) -> Refusal {
+    Refusal::new(RefusalKind::NotFound, message)
+}
+
+/// In conflict with what is there.
+pub fn conflict(message: impl Into<String>) -> Refusal {
+    Refusal::new(RefusalKind::Conflict, message)
+}

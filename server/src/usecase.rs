@@ -46,6 +46,7 @@ pub(crate) mod secret;
 pub mod source;
 pub(crate) mod steps;
 pub mod sync;
+mod token_login;
 pub(crate) mod trash;
 pub mod verify_access;
 pub mod webhook;

@@ -171,16 +171,8 @@ pub(super) async fn through<T: Send + 'static>(
 
 /// Looks at what the server knows now.
 pub(super) fn looking<T>(desk: Desk<'_>, look: impl FnOnce(&Context<'_>) -> T) -> T {
-    let app = desk.app;
-    let world = app.live.read();
-    look(&Context {
-        state: &world.state,
-        ledger: &world.ledger,
-        now: app.clock.now(),
-        keyring: &app.keyring,
-        entropy: &*app.entropy,
-        public_url: &app.public_url,
-    })
+    let world = desk.app.live.read();
+    look(&desk.app.context(&world))
 }
 
 /// Executes a command beside the data: with embedded data when no server runs, and the lock on the directory keeps one

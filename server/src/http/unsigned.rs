@@ -75,15 +75,7 @@ where
     let attempt = || {
         let call = parse(&body)?;
         let world = app.live.read();
-        let context = Context {
-            state: &world.state,
-            ledger: &world.ledger,
-            now: app.clock.now(),
-            keyring: &app.keyring,
-            entropy: &*app.entropy,
-            public_url: &app.public_url,
-        };
-        Ok(decide(&context, source, call).map(drop))
+        Ok(decide(&app.context(&world), source, call).map(drop))
     };
     let mut tried = attempt().map_err(|it| signed::malformed(app, source, it))?;
     if tried.as_ref().is_err_and(|it| it.kind == RefusalKind::Unauthenticated) {

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use ipnet::IpNet;
 use sikkerkey_protocol::canonical::sha256_hex;
 
-use super::{PLACES, halve, network};
+use super::{make_room, network};
 use crate::model::millis::Millis;
 
 const WINDOW: i64 = 15 * 60_000;
@@ -106,7 +106,8 @@ impl People {
     /// They were somebody else, or gave a wrong password or code. Returns the locks that this begins.
     pub fn failed(&self, now: Millis, claim: &Claim) -> Vec<Begun> {
         let mut inner = self.lock();
-        inner.tidy(now);
+        let Inner { failures, locks } = &mut *inner;
+        make_room(failures, locks, now, WINDOW);
         let mut begun = Vec::new();
         for (key, limit, seconds) in claim.counted_for() {
             let times = inner.failures.entry(key.clone()).or_default();
@@ -208,26 +209,9 @@ impl Claim {
     }
 }
 
-impl Inner {
-    /// Forgets what is over, and of what an attacker can fill the older half.
-    fn tidy(&mut self, now: Millis) {
-        if self.failures.len() >= PLACES {
-            self.failures.retain(|_, times| times.last().is_some_and(|at| now.0 - at.0 < WINDOW));
-            if self.failures.len() > PLACES / 2 {
-                halve(&mut self.failures, |times| times.last().map_or(0, |at| at.0));
-            }
-        }
-        if self.locks.len() >= PLACES {
-            self.locks.retain(|_, until| now < *until);
-            if self.locks.len() > PLACES / 2 {
-                halve(&mut self.locks, |until| until.0);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::PLACES;
     use super::*;
 
     const OWNER: &str = "jane@example.com";

@@ -25,7 +25,7 @@ use sikkerkey_protocol::id::VaultId;
 use crate::audit::entry::{Action, Actor, Entry};
 use crate::decision::Context;
 use crate::model::account::{Account, Vault};
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, conflict, invalid, not_found};
 
 /// How long a one-time token of a person is good, in seconds.
 pub const TOKEN_SECONDS: u64 = 600;
@@ -55,18 +55,6 @@ pub(crate) fn find_vault<'a>(context: &Context<'a>, id: &VaultId) -> Result<&'a 
 pub(super) fn check_name(what: &str, name: &str) -> Result<(), Refusal> {
     let printable = !name.is_empty() && name.len() <= MAX_NAME && !name.chars().any(char::is_control);
     if printable { Ok(()) } else { Err(invalid(format!("{what} must be from 1 to {MAX_NAME} printable characters"))) }
-}
-
-fn not_found(text: String) -> Refusal {
-    Refusal::new(RefusalKind::NotFound, text)
-}
-
-fn invalid(text: String) -> Refusal {
-    Refusal::new(RefusalKind::Invalid, text)
-}
-
-fn conflict(text: String) -> Refusal {
-    Refusal::new(RefusalKind::Conflict, text)
 }
 
 #[cfg(test)]

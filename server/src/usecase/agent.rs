@@ -16,7 +16,7 @@ use sikkerkey_protocol::secret_text::SecretText;
 use super::admin::check_name;
 use super::author::Author;
 use super::fresh_id::fresh_token;
-use super::machine::{compare, conflict, remember};
+use super::machine::{compare, remember};
 use super::steps::Steps;
 use crate::audit::entry::{Action, Entry};
 use crate::decision::Context;
@@ -24,7 +24,7 @@ use crate::model::agent::Agent;
 use crate::model::millis::Millis;
 use crate::model::token::{Token, TokenPurpose};
 use crate::model::{Entity, EntityKind};
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, conflict};
 use crate::state::State;
 
 /// How long a one-time token of an agent is good, in seconds.

@@ -18,7 +18,7 @@ use crate::decision::{Context, Decided};
 use crate::model::Entity;
 use crate::model::agent::Agent;
 use crate::model::token::{Token, TokenPurpose, Used};
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, unauthenticated};
 
 /// The request. Unsigned.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -112,10 +112,6 @@ pub fn register(context: &Context<'_>, source: Source, request: RegisterAgent) -
 
 fn registered(agent: &Agent) -> AgentRegistered {
     AgentRegistered { agent_id: agent.id.clone(), name: agent.name.clone(), vault_id: agent.vault.clone() }
-}
-
-fn unauthenticated(text: &str) -> Refusal {
-    Refusal::new(RefusalKind::Unauthenticated, text)
 }
 
 #[cfg(test)]

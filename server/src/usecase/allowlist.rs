@@ -14,7 +14,7 @@ use crate::decision::Context;
 use crate::model::Entity;
 use crate::model::allowlist::{AllowedRange, Allowlist};
 use crate::policy::address;
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, invalid};
 use crate::state::State;
 
 /// The most entries of one list.
@@ -180,8 +180,4 @@ fn no_entry() -> Refusal {
 
 fn unlisted(cidr: &str) -> Refusal {
     Refusal::new(RefusalKind::NotFound, format!("{cidr} is not on the list: ip-allowlist list shows it"))
-}
-
-fn invalid(text: String) -> Refusal {
-    Refusal::new(RefusalKind::Invalid, text)
 }

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
 use crate::audit::view;
 use crate::model::millis::Millis;
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, invalid};
 use crate::store::{AuditRow, Order, RowFilter, StoreError};
 use crate::turns::{NoTurn, Turn};
 
@@ -381,10 +381,6 @@ fn sort(entries: &mut [AuditEntry], by: SortBy, direction: SortDir) {
 pub(crate) fn away(error: &StoreError) -> Refusal {
     tracing::error!(error = error as &dyn std::error::Error, "the audit cannot be read");
     Refusal::new(RefusalKind::Unavailable, "the audit cannot be read at the moment: try again")
-}
-
-fn invalid(text: impl Into<String>) -> Refusal {
-    Refusal::new(RefusalKind::Invalid, text)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::model::machine::Machine;
 use crate::model::membership::Membership;
 use crate::model::secret::SecretPhase;
 use crate::policy::address;
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, unauthenticated};
 
 const MAX_NAME: usize = 255;
 
@@ -183,10 +183,6 @@ fn registered(context: &Context<'_>, machine: &Machine) -> Registered {
         api_url: context.public_url.to_owned(),
         expires_at: machine.expires_at.map_or(0, |it| it.0),
     }
-}
-
-fn unauthenticated(text: &str) -> Refusal {
-    Refusal::new(RefusalKind::Unauthenticated, text)
 }
 
 fn forbidden(text: &str) -> Refusal {

@@ -19,7 +19,7 @@ use crate::model::enrolment::EnrolmentToken;
 use crate::model::project::Project;
 use crate::model::secret::Secret;
 use crate::policy::address;
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, invalid};
 
 /// The most machines that one token lets in.
 pub const MAX_USES: u32 = 10_000;
@@ -161,8 +161,4 @@ fn check(terms: &Terms) -> Result<(), Refusal> {
         name::check_name_pattern(pattern).map_err(invalid)?;
     }
     Ok(())
-}
-
-fn invalid(text: String) -> Refusal {
-    Refusal::new(RefusalKind::Invalid, text)
 }

@@ -20,7 +20,7 @@ use crate::model::fleet::Fleet;
 use crate::model::machine::{EarlierName, Grantee, HostOf, Machine};
 use crate::model::millis::Millis;
 use crate::model::{Entity, EntityKind};
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, conflict};
 use crate::state::State;
 
 /// How many earlier names are kept.
@@ -273,10 +273,6 @@ fn about(author: Author<'_>, action: Action, machine: &Machine, detail: String) 
 
 fn about_fleet(author: Author<'_>, action: Action, fleet: &Fleet, detail: String) -> Entry {
     Entry { project: Some(fleet.project.clone()), ..author.entry(action, &fleet.vault, detail) }
-}
-
-pub(crate) fn conflict(text: String) -> Refusal {
-    Refusal::new(RefusalKind::Conflict, text)
 }
 
 /// A machine or a fleet: whichever has the id.

@@ -44,7 +44,7 @@ use crate::decision::Context;
 use crate::model::agent::Agent;
 use crate::model::project::Project;
 use crate::model::secret::{Secret, SecretPhase};
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, not_found};
 
 /// Whoever manages, for one request: what is done in whose name, and what may be looked at.
 pub struct Manager<'a> {
@@ -182,10 +182,6 @@ pub fn scopes_of(role: Role) -> &'static BTreeSet<Scope> {
         Role::Manager => &MANAGER,
         Role::Owner => &OWNER,
     }
-}
-
-fn not_found(text: &str) -> Refusal {
-    Refusal::new(RefusalKind::NotFound, text)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sikkerkey_protocol::id::{ProjectId, SecretId};
 
 use super::author::Author;
-use super::machine::{conflict, refuse_of_object};
+use super::machine::refuse_of_object;
 use super::project::{about, refuse_namespace};
 use super::steps::{Steps, describe};
 use crate::audit::entry::{Action, Entry};
@@ -18,7 +18,7 @@ use crate::model::millis::Millis;
 use crate::model::project::Project;
 use crate::model::secret::{Secret, SecretPhase};
 use crate::model::{Entity, EntityKind};
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, conflict, invalid};
 use crate::state::State;
 
 const BY_OBJECT: &str = "grant to that by a Grant object";
@@ -214,8 +214,4 @@ fn require_member(state: &State, project: &Project, machine: &Machine, author: A
 fn names<'a>(state: &State, secrets: impl Iterator<Item = &'a SecretId>) -> String {
     let names = secrets.map(|id| state.secrets.get(id).map_or(id.as_str(), |it| it.name.as_str()));
     names.collect::<Vec<_>>().join(" ")
-}
-
-fn invalid(text: &str) -> Refusal {
-    Refusal::new(RefusalKind::Invalid, text)
 }

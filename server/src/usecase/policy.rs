@@ -17,7 +17,7 @@ use crate::model::project::Project;
 use crate::model::secret::{Secret, SecretPhase};
 use crate::model::{Entity, EntityKind};
 use crate::policy;
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, conflict, invalid};
 use crate::state::State;
 
 /// What a policy is to be.
@@ -182,12 +182,4 @@ fn refuse_managed_policy(author: Author<'_>, policy: &Policy) -> Result<(), Refu
 
 fn is_trashed(secret: &Secret) -> bool {
     matches!(secret.phase, SecretPhase::Trashed(_))
-}
-
-fn invalid(text: String) -> Refusal {
-    Refusal::new(RefusalKind::Invalid, text)
-}
-
-fn conflict(text: String) -> Refusal {
-    Refusal::new(RefusalKind::Conflict, text)
 }

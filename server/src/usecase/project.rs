@@ -22,7 +22,7 @@ use crate::model::policy::Policy;
 use crate::model::project::Project;
 use crate::model::secret::{Secret, SecretPhase};
 use crate::model::{Entity, EntityKind};
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, conflict};
 use crate::state::State;
 
 const MAX_NAME: usize = 100;
@@ -236,10 +236,6 @@ fn check_description(text: &str) -> Result<(), Refusal> {
 /// A row about a project.
 pub(crate) fn about(author: Author<'_>, action: Action, project: &Project, detail: String) -> Entry {
     Entry { project: Some(project.id.clone()), ..author.entry(action, &project.vault, detail) }
-}
-
-fn conflict(text: String) -> Refusal {
-    Refusal::new(RefusalKind::Conflict, text)
 }
 
 /// A project, for people.

@@ -19,7 +19,7 @@ use crate::model::Entity;
 use crate::model::fleet::FleetSubject;
 use crate::model::machine::Machine;
 use crate::model::token::{Token, TokenPurpose, Used, Voucher};
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, unauthenticated};
 
 const REVOKED_SINCE: &str = "the token was used, and its machine is revoked since: ask for a new one";
 
@@ -174,10 +174,6 @@ fn registered(context: &Context<'_>, machine: &Machine) -> Registered {
         api_url: context.public_url.to_owned(),
         expires_at: machine.expires_at.map_or(0, |it| it.0),
     }
-}
-
-fn unauthenticated(text: &str) -> Refusal {
-    Refusal::new(RefusalKind::Unauthenticated, text)
 }
 
 #[cfg(test)]

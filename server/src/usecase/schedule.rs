@@ -15,7 +15,7 @@ use crate::decision::Context;
 use crate::model::Entity;
 use crate::model::millis::Millis;
 use crate::model::secret::{RotationSchedule, Secret};
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, conflict};
 use crate::value;
 
 /// From five minutes to 30 days, in seconds.
@@ -114,8 +114,4 @@ fn put(context: &Context<'_>, author: Author<'_>, secret: &Secret, wanted: Wante
     steps.audit.push(about(author, Action::SecretScheduleUpdate, &secret, detail));
     steps.put(Entity::Secret(secret.clone()));
     Ok((secret, steps))
-}
-
-fn conflict(text: String) -> Refusal {
-    Refusal::new(RefusalKind::Conflict, text)
 }

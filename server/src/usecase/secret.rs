@@ -18,7 +18,7 @@ use crate::model::Entity;
 use crate::model::project::Project;
 use crate::model::secret::{Secret, SecretPhase, ValueOrigin};
 use crate::model::version::Version;
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, conflict, invalid};
 use crate::value::{self, Value, ValueError};
 
 /// The longest note, in characters.
@@ -61,7 +61,7 @@ pub(crate) fn create(
             project.name, namespace.name, namespace.cluster
         )));
     }
-    let (value, recipe, origin) = first_value(context, first).map_err(invalid)?;
+    let (value, recipe, origin) = first_value(context, first).map_err(unfit)?;
     let id: SecretId = fresh_id("sk_", context)?;
     let mut secret = Secret { recipe, note, ..Secret::without_value(id, project, name, context.now) };
     let mut steps = Steps::default();
@@ -111,7 +111,7 @@ pub(crate) fn set(
 ) -> Result<(Secret, Steps), Refusal> {
     may_set(context, author, secret)?;
     let fields = fields.unwrap_or_else(|| secret.field_names.clone());
-    let value = Value::parse(text, fields).map_err(invalid)?;
+    let value = Value::parse(text, fields).map_err(unfit)?;
     let project = project_of(context, secret)?;
     let mut secret = Secret { recipe: None, ..secret.clone() };
     let mut steps = Steps::default();
@@ -146,7 +146,7 @@ pub(crate) fn rotate(
     let like = schedule.map_or_else(default_generator, |it| it.generator.clone());
     let generator =
         Generator { length: how.length.unwrap_or(like.length), charset: how.charset.unwrap_or(like.charset) };
-    value::check_by_hand(&generator).map_err(invalid)?;
+    value::check_by_hand(&generator).map_err(unfit)?;
     let fields =
         if how.fields.is_empty() { schedule.map_or_else(Vec::new, |it| it.fields.clone()) } else { how.fields };
     check_fields(secret, &fields)?;
@@ -275,11 +275,11 @@ pub(crate) fn check_fields(secret: &Secret, fields: &[String]) -> Result<(), Ref
         names => names.join(", "),
     };
     if fields.iter().any(|it| !secret.field_names.contains(it)) {
-        return Err(invalid_text(format!("fields names one that {} does not have: it has {has}", secret.name)));
+        return Err(invalid(format!("fields names one that {} does not have: it has {has}", secret.name)));
     }
     let mut seen = HashSet::new();
     if !fields.iter().all(|it| seen.insert(it)) {
-        return Err(invalid_text(format!("fields names one twice: {} has {has}", secret.name)));
+        return Err(invalid(format!("fields names one twice: {} has {has}", secret.name)));
     }
     Ok(())
 }
@@ -346,20 +346,12 @@ fn may_set(context: &Context<'_>, author: Author<'_>, secret: &Secret) -> Result
 fn checked_note(note: String) -> Result<Option<String>, Refusal> {
     let is_text = |it: char| !it.is_control() || matches!(it, '\n' | '\t');
     if note.chars().count() > MAX_NOTE || !note.chars().all(is_text) {
-        return Err(invalid_text(format!("a note has at most {MAX_NOTE} printable characters")));
+        return Err(invalid(format!("a note has at most {MAX_NOTE} printable characters")));
     }
     Ok(Some(note).filter(|it| !it.trim().is_empty()))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
-fn invalid(error: ValueError) -> Refusal {
-    invalid_text(error.to_string())
-}
-
-fn invalid_text(text: String) -> Refusal {
-    Refusal::new(RefusalKind::Invalid, text)
-}
-
-fn conflict(text: String) -> Refusal {
-    Refusal::new(RefusalKind::Conflict, text)
+fn unfit(error: ValueError) -> Refusal {
+    invalid(error.to_string())
 }

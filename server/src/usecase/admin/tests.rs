@@ -3,6 +3,7 @@ use crate::model::Entity;
 use crate::model::account::Standing;
 use crate::model::machine::Grantee;
 use crate::oidc::tests::{Signer, cluster as trusted};
+use crate::refusal::RefusalKind;
 use crate::usecase::fixture::*;
 
 fn trust(signer: &Signer, name: &str) -> cluster::Trust {

@@ -1,19 +1,14 @@
 //! A workload logs in with a token of an issuer that a person trusts.
 
-use sikkerkey_protocol::canonical::{Purpose, possession};
 use sikkerkey_protocol::management::{AgentLoggedIn, AgentLogin};
 
 use super::super::fresh_id::fresh_uuid;
-use super::super::key_owner::require_unused;
 use super::super::source::Source;
-use super::super::steps::Steps;
-use crate::audit::entry::{Action, Actor, Entry};
+use super::super::token_login;
 use crate::decision::{Context, Decided};
-use crate::model::Entity;
 use crate::model::agent::{Agent, Workload};
-use crate::model::cluster::SpentLogin;
 use crate::oidc;
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::unauthenticated;
 
 const MAX_NAME: usize = 255;
 
@@ -27,13 +22,7 @@ pub fn login(context: &Context<'_>, source: Source, request: AgentLogin) -> Deci
     });
     let verified =
         oidc::verify_workload(meant, token, context.now).map_err(|error| unauthenticated(error.to_string()))?;
-    let proof = possession(Purpose::Login, token, &request.public_key);
-    request.public_key.verify(&proof, &request.proof).map_err(|_| {
-        unauthenticated("the proof of possession does not verify: sign it with the key that logs in".to_owned())
-    })?;
-    let hash = oidc::unspent(&context.state.spent_logins, token)
-        .ok_or_else(|| unauthenticated("the token was used before: ask for a new one for each login".to_owned()))?;
-    require_unused(context.state, &request.public_key)?;
+    let hash = token_login::require_new(context, token, &request.public_key, &request.proof)?;
 
     let trust = verified.trust;
     let expires_at = context.now.plus_seconds(trust.lifetime_seconds);
@@ -54,15 +43,7 @@ pub fn login(context: &Context<'_>, source: Source, request: AgentLogin) -> Deci
         earlier_names: Vec::new(),
         workload: Some(Workload { trust: trust.name.clone(), subject }),
     };
-    let mut steps = Steps::default();
-    steps.audit.push(Entry {
-        vault: Some(agent.vault.clone()),
-        source_ip: Some(source.address),
-        detail: format!("{}, key {}", agent.name, agent.public_key.fingerprint()),
-        ..Entry::new(Action::AgentLogin, Actor::Agent(agent.id.clone()))
-    });
-    steps.put(Entity::SpentLogin(SpentLogin { hash, expires_at: oidc::forget_at(verified.expires_at) }));
-    steps.put(Entity::Agent(agent.clone()));
+    let steps = token_login::let_in(&agent, source, hash, verified.expires_at);
     let answer = AgentLoggedIn {
         agent_id: agent.id,
         name: agent.name,
@@ -78,10 +59,6 @@ fn cut(mut name: String) -> String {
         name.pop();
     }
     name
-}
-
-fn unauthenticated(text: String) -> Refusal {
-    Refusal::new(RefusalKind::Unauthenticated, text)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::decision::Context;
 use crate::model::agent::AgentTrust;
 use crate::model::{Entity, EntityKind};
 use crate::oidc;
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, invalid};
 use crate::state::State;
 
 /// How long an agent of a workload lasts, in seconds: from a minute to a day.
@@ -130,7 +130,7 @@ fn check(wanted: &NewTrust) -> Result<(), Refusal> {
     for (flag, text) in [("--issuer", &wanted.issuer), ("--audience", &wanted.audience), ("--subject", &wanted.subject)]
     {
         if text.is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
-            return Err(invalid(&format!("{flag} is from 1 to {MAX_TEXT} printable characters")));
+            return Err(invalid(format!("{flag} is from 1 to {MAX_TEXT} printable characters")));
         }
     }
     if !names_owner(&wanted.subject) {
@@ -152,8 +152,4 @@ fn names_owner(subject: &str) -> bool {
     let Some((literal, _)) = subject.split_once(['*', '?']) else { return true };
     let ends = ['/', ':'];
     literal.split_once(':').is_some_and(|(_, owner)| owner.ends_with(ends) && !owner.trim_matches(ends).is_empty())
-}
-
-fn invalid(text: &str) -> Refusal {
-    Refusal::new(RefusalKind::Invalid, text)
 }

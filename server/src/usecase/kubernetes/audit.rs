@@ -7,7 +7,7 @@ use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::id::{FleetId, SecretId};
 use sikkerkey_protocol::kubernetes::{AuditOf, Audited, AuditedRead, Kind, MAX_EVENTS, Usage};
 
-use super::scope::{Scope, asker, check_identity, invalid};
+use super::scope::{Scope, asker, check_identity};
 use super::standing;
 use crate::app::App;
 use crate::audit::entry::{Action, Entry};
@@ -19,7 +19,7 @@ use crate::model::machine::Grantee;
 use crate::model::managed::Managed;
 use crate::model::secret::{Secret, SecretPhase};
 use crate::policy::secret_label;
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, invalid};
 use crate::state::State;
 use crate::store::{AuditRow, ReadFilter};
 use crate::usecase::source::Source;

@@ -4,14 +4,14 @@
 
 use sikkerkey_protocol::kubernetes::{Approval, BootstrapHost, HostBootstrap};
 
-use super::scope::{Scope, asker, check_identity, invalid};
+use super::scope::{Scope, asker, check_identity};
 use crate::audit::entry::Action;
 use crate::decision::{Context, Decided};
 use crate::model::Entity;
 use crate::model::agent::Agent;
 use crate::model::fleet::FleetSubject;
 use crate::model::token::{Token, TokenPurpose};
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, invalid};
 use crate::usecase::admin::TOKEN_SECONDS;
 use crate::usecase::source::Source;
 use crate::usecase::steps::Steps;

@@ -2,10 +2,11 @@
 
 use sikkerkey_protocol::kubernetes::{ExplainRead, Kind, ReadExplained};
 
-use super::scope::{Scope, asker, check_identity, invalid};
+use super::scope::{Scope, asker, check_identity};
 use crate::audit::entry::Action;
 use crate::decision::{Context, Decided};
 use crate::model::agent::Agent;
+use crate::refusal::invalid;
 use crate::usecase::explain;
 use crate::usecase::source::Source;
 use crate::usecase::steps::Steps;

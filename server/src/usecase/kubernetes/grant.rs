@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sikkerkey_protocol::kubernetes::{ApplyGrant, GrantState, ObjectKey};
 
-use super::scope::{Scope, check_generation, check_key, check_object, invalid};
+use super::scope::{Scope, check_generation, check_key, check_object};
 use super::{project, standing};
 use crate::audit::entry::Action;
 use crate::decision::{Context, Decided};
@@ -15,6 +15,7 @@ use crate::model::machine::Grantee;
 use crate::model::millis::Millis;
 use crate::model::secret::SecretPhase;
 use crate::model::{Entity, EntityKind};
+use crate::refusal::invalid;
 use crate::usecase::source::Source;
 use crate::usecase::steps::Steps;
 

@@ -2,20 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use sikkerkey_protocol::canonical::{Purpose, possession};
 use sikkerkey_protocol::kubernetes::{LoggedIn, Login};
 
-use crate::audit::entry::{Action, Actor, Entry};
 use crate::decision::{Context, Decided};
-use crate::model::Entity;
 use crate::model::agent::Agent;
-use crate::model::cluster::SpentLogin;
 use crate::oidc;
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::unauthenticated;
 use crate::usecase::fresh_id::fresh_uuid;
-use crate::usecase::key_owner::require_unused;
 use crate::usecase::source::Source;
-use crate::usecase::steps::Steps;
+use crate::usecase::token_login;
 
 /// Makes an agent that ends with the token. Each token is accepted once: whoever finds one that was used has nothing.
 #[expect(clippy::needless_pass_by_value, reason = "a route hands its request over")]
@@ -23,13 +18,7 @@ pub fn login(context: &Context<'_>, source: Source, request: Login) -> Decided<L
     let token = request.token.expose();
     let verified = oidc::verify(context.state.clusters.values(), token, context.public_url, context.now)
         .map_err(|error| unauthenticated(error.to_string()))?;
-    let proof = possession(Purpose::Login, token, &request.public_key);
-    request.public_key.verify(&proof, &request.proof).map_err(|_| {
-        unauthenticated("the proof of possession does not verify: sign it with the key that logs in".to_owned())
-    })?;
-    let hash = oidc::unspent(&context.state.spent_logins, token)
-        .ok_or_else(|| unauthenticated("the token was used before: ask for a new one for each login".to_owned()))?;
-    require_unused(context.state, &request.public_key)?;
+    let hash = token_login::require_new(context, token, &request.public_key, &request.proof)?;
 
     let cluster = verified.cluster;
     // What it may do follows from its cluster.
@@ -49,15 +38,7 @@ pub fn login(context: &Context<'_>, source: Source, request: Login) -> Decided<L
         earlier_names: Vec::new(),
         workload: None,
     };
-    let mut steps = Steps::default();
-    steps.audit.push(Entry {
-        vault: Some(agent.vault.clone()),
-        source_ip: Some(source.address),
-        detail: format!("{}, key {}", agent.name, agent.public_key.fingerprint()),
-        ..Entry::new(Action::AgentLogin, Actor::Agent(agent.id.clone()))
-    });
-    steps.put(Entity::SpentLogin(SpentLogin { hash, expires_at: oidc::forget_at(verified.expires_at) }));
-    steps.put(Entity::Agent(agent.clone()));
+    let steps = token_login::let_in(&agent, source, hash, verified.expires_at);
     let answer = LoggedIn {
         agent_id: agent.id,
         vault_id: agent.vault,
@@ -65,8 +46,4 @@ pub fn login(context: &Context<'_>, source: Source, request: Login) -> Decided<L
         expires_at: verified.expires_at.0,
     };
     Ok(steps.decide(move |_| answer))
-}
-
-fn unauthenticated(text: String) -> Refusal {
-    Refusal::new(RefusalKind::Unauthenticated, text)
 }

@@ -8,7 +8,7 @@ use sikkerkey_protocol::key::PublicKey;
 use sikkerkey_protocol::kubernetes::{ApplyMachine, Approval, MachineState, Subject};
 use sikkerkey_protocol::sync::{ChangeAction, Delivery, OnChange};
 
-use super::scope::{Scope, check_generation, check_object, invalid};
+use super::scope::{Scope, check_generation, check_object};
 use super::{project, standing};
 use crate::audit::entry::Action;
 use crate::decision::{Context, Decided};
@@ -16,7 +16,7 @@ use crate::model::Entity;
 use crate::model::agent::Agent;
 use crate::model::fleet::{Fleet, FleetSubject};
 use crate::model::machine::Machine;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, invalid};
 use crate::usecase::fresh_id::{fresh_uuid, object_id};
 use crate::usecase::key_owner::{KeyOwner, in_use, key_owner};
 use crate::usecase::source::Source;

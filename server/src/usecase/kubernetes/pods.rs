@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use sikkerkey_protocol::kubernetes::{GonePods, PodsRevoked};
 
-use super::scope::{Scope, invalid};
+use super::scope::Scope;
 use crate::audit::entry::Action;
 use crate::decision::{Context, Decided};
 use crate::model::agent::Agent;
 use crate::model::cluster::GonePod;
 use crate::model::token::TokenPurpose;
 use crate::model::{Entity, EntityKind};
+use crate::refusal::invalid;
 use crate::usecase::source::Source;
 use crate::usecase::steps::Steps;
 

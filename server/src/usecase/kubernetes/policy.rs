@@ -2,7 +2,7 @@
 
 use sikkerkey_protocol::kubernetes::{ApplyPolicy, PolicyState};
 
-use super::scope::{Scope, check_generation, check_object, invalid};
+use super::scope::{Scope, check_generation, check_object};
 use super::{project, standing};
 use crate::audit::entry::Action;
 use crate::decision::{Context, Decided};
@@ -11,7 +11,7 @@ use crate::model::Entity;
 use crate::model::agent::Agent;
 use crate::model::policy::Policy;
 use crate::policy;
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, invalid};
 use crate::usecase::fence;
 use crate::usecase::source::Source;
 use crate::usecase::steps::Steps;

@@ -2,7 +2,7 @@
 
 use sikkerkey_protocol::kubernetes::{Kind, Rewind, Rewound};
 
-use super::scope::{Scope, invalid};
+use super::scope::Scope;
 use crate::audit::entry::Action;
 use crate::decision::{Context, Decided};
 use crate::model::Entity;
@@ -12,6 +12,7 @@ use crate::model::grant::Grant;
 use crate::model::managed::Managed;
 use crate::model::policy::Policy;
 use crate::model::secret::Secret;
+use crate::refusal::invalid;
 use crate::usecase::source::Source;
 use crate::usecase::steps::Steps;
 

@@ -13,7 +13,7 @@ use crate::model::grant::Grant;
 use crate::model::managed::Managed;
 use crate::model::policy::Policy;
 use crate::model::secret::{Secret, SecretPhase};
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, invalid};
 use crate::usecase::author::Author;
 use crate::usecase::source::Source;
 
@@ -146,8 +146,4 @@ pub(super) fn check_generation(held: Option<&Managed>, object: &ObjectMeta) -> R
         }
         _ => Ok(()),
     }
-}
-
-pub(super) fn invalid(text: String) -> Refusal {
-    Refusal::new(RefusalKind::Invalid, text)
 }

@@ -6,11 +6,11 @@ use sikkerkey_protocol::error_body::ErrorCode;
 use sikkerkey_protocol::kubernetes::ObjectKey;
 use sikkerkey_protocol::sealed::{self, Binding, MAX_CIPHERTEXT};
 
-use super::scope::{Scope, invalid};
+use super::scope::Scope;
 use crate::model::millis::Millis;
 use crate::model::secret::Sealing;
 use crate::policy::window::instant;
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, invalid};
 use crate::value::{Value, ValueError};
 
 /// How far the clock of whoever sealed a value may be ahead of the server's. One that is far ahead would shut out every

@@ -11,7 +11,7 @@ use sikkerkey_protocol::kubernetes::{
     ApplySecret, ExpectedVersion, ObjectKey, Recipe, Rotation, SecretSource, SecretState, TakenFrom,
 };
 
-use super::scope::{Scope, check_generation, check_key, check_object, invalid};
+use super::scope::{Scope, check_generation, check_key, check_object};
 use super::{project, sealed, standing};
 use crate::audit::entry::{Action, Entry};
 use crate::decision::{Context, Decided};
@@ -21,7 +21,7 @@ use crate::model::millis::Millis;
 use crate::model::project::Project;
 use crate::model::secret::{Secret, SecretPhase, ValueOrigin};
 use crate::policy::window::instant;
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, invalid};
 use crate::usecase::fence;
 use crate::usecase::fresh_id::fresh_id;
 use crate::usecase::new_version::{self, Cause};

@@ -3,7 +3,7 @@
 use sikkerkey_protocol::error_body::ErrorCode;
 use sikkerkey_protocol::kubernetes::{Approval, IssueVoucher, IssuedVoucher, PodIdentity};
 
-use super::scope::{Scope, check_key, invalid};
+use super::scope::{Scope, check_key};
 use crate::audit::entry::Action;
 use crate::decision::{Context, Decided};
 use crate::model::agent::Agent;
@@ -12,7 +12,7 @@ use crate::model::fleet::{Fleet, FleetSubject};
 use crate::model::machine::PodOf;
 use crate::model::token::{Token, TokenPurpose, Voucher};
 use crate::model::{Entity, EntityKind};
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, invalid};
 use crate::usecase::fresh_id::fresh_token;
 use crate::usecase::key_owner::require_unused;
 use crate::usecase::source::Source;

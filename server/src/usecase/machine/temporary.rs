@@ -9,7 +9,7 @@ use crate::model::Entity;
 use crate::model::machine::{Extension, HostOf, Machine};
 use crate::model::millis::Millis;
 use crate::policy::window::instant;
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, invalid};
 
 /// How long a temporary machine lasts, in seconds: from an hour to 12 months. The same is the most that remains after an
 /// extension.
@@ -98,8 +98,4 @@ fn running<'a>(context: &Context<'_>, machine: &'a Machine) -> Result<(&'a HostO
         }
         Some(end) => Ok((host, end)),
     }
-}
-
-fn invalid(text: String) -> Refusal {
-    Refusal::new(RefusalKind::Invalid, text)
 }

@@ -11,7 +11,7 @@ use super::secret::{looked, names, settle};
 use crate::audit::entry::Action;
 use crate::decision::{Context, Decided};
 use crate::model::secret::{RotationSchedule, Secret, SecretPhase};
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, invalid};
 use crate::usecase::schedule::{self, Wanted};
 use crate::usecase::secret::{self, Content, default_generator};
 use crate::usecase::steps::Steps;
@@ -211,8 +211,4 @@ fn answer(secret: &Secret, steps: Steps) -> Decided<ScheduleView> {
     let view = secret.schedule.as_ref().map(|it| view(secret, it));
     let view = view.ok_or_else(|| Refusal::new(RefusalKind::NotFound, "this secret has no rotation schedule"))?;
     Ok(steps.decide(|_| view))
-}
-
-fn invalid(text: &str) -> Refusal {
-    Refusal::new(RefusalKind::Invalid, text)
 }

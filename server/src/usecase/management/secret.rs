@@ -14,7 +14,7 @@ use crate::decision::{Context, Decided, Decision};
 use crate::model::managed::Managed;
 use crate::model::secret::{Secret, SecretPhase, ValueOrigin};
 use crate::model::version::{Kept, Version};
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, invalid};
 use crate::state::State;
 use crate::usecase::rotation::Schedule;
 use crate::usecase::secret::{self, Content, Rotate, Wanted};
@@ -253,8 +253,4 @@ pub(super) fn settle(manager: &Manager<'_>, mut steps: Steps, secret: &Secret) -
 
 pub(super) fn looked(manager: &Manager<'_>, secret: &Secret, detail: String) -> Entry {
     Entry { secret: Some(secret.id.clone()), ..manager.looked(&secret.project, detail) }
-}
-
-fn invalid(text: &str) -> Refusal {
-    Refusal::new(RefusalKind::Invalid, text)
 }

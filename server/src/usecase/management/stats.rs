@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::decision::{Context, Decided};
 use crate::model::millis::Millis;
 use crate::model::secret::SecretPhase;
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, invalid};
 use crate::state::State;
 use crate::store::HourOfReads;
 use crate::usecase::audit::away;
@@ -178,10 +178,6 @@ fn put_together(starts: &[i64], hours: &[HourOfReads]) -> Vec<ReadsInBucket> {
         }
     }
     buckets.into_values().collect()
-}
-
-fn invalid(text: String) -> Refusal {
-    Refusal::new(RefusalKind::Invalid, text)
 }
 
 #[cfg(test)]

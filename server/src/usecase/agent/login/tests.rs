@@ -1,10 +1,14 @@
 use serde_json::{Value, json};
+use sikkerkey_protocol::canonical::{Purpose, possession};
 use sikkerkey_protocol::error_body::ErrorCode;
 use sikkerkey_protocol::management::Scope;
 use sikkerkey_protocol::secret_text::SecretText;
 
 use super::*;
+use crate::audit::entry::Action;
+use crate::model::Entity;
 use crate::oidc::tests::{AUDIENCE, NOW, Signer, cluster, written_otherwise};
+use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::admin;
 use crate::usecase::admin::agent::{Said, Trust};
 use crate::usecase::fixture::*;
