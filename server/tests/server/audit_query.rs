@@ -19,20 +19,6 @@ const EXPORT: &str = "/v1/ai/audit/export";
 /// How many rows the tests write.
 const ROWS: usize = 700;
 
-fn assistant() -> Agent {
-    Agent {
-        id: uuid(0xa2).parse().unwrap(),
-        name: "assistant".into(),
-        public_key: key(60).public_key(),
-        cluster: None,
-        ..agent()
-    }
-}
-
-fn client() -> Client {
-    Client::new(uuid(0xa2), 60)
-}
-
 /// The row of a number: of two vaults, three actions, four addresses, at ten rows a second.
 fn entry(n: usize) -> Entry {
     let vault = if n % 5 == 4 { "vault_w" } else { "vault_v" };
@@ -70,7 +56,7 @@ async fn write(server: &Server, entries: Vec<Entry>) {
 }
 
 async fn ask(server: &Server, body: &Value) -> Value {
-    let answer = server.post(&client(), QUERY, &body.to_string()).await;
+    let answer = server.post(&Client::assistant(), QUERY, &body.to_string()).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()
 }
@@ -180,7 +166,7 @@ async fn a_row_is_told_with_the_keys_of_the_protocol_and_its_reason_in_words() {
     let rows = server.engine.app.records.after(id - 1, 1).await.unwrap();
     assert!(rows[0].entry.contains("Row \\\"1\\\" of"), "{}", rows[0].entry);
     // Whoever looks is in the audit, too, and so is whoever is refused.
-    let refused = server.post(&client(), QUERY, r#"{"pageSize":0}"#).await;
+    let refused = server.post(&Client::assistant(), QUERY, r#"{"pageSize":0}"#).await;
     assert_eq!((refused.status.as_u16(), refused.error().as_str()), (400, "pageSize is from 1 to 200"));
     let answer = ask(&server, &json!({"actions": ["management_read", "management_denied"]})).await;
     let seen: Vec<_> = answer["entries"]
@@ -270,7 +256,7 @@ async fn rows_are_sorted_by_other_columns_within_what_is_looked_through() {
 #[tokio::test]
 async fn rows_are_exported_for_a_spreadsheet_and_for_programs() {
     let server = server().await;
-    let answer = server.post(&client(), EXPORT, r#"{"search":"thirteen"}"#).await;
+    let answer = server.post(&Client::assistant(), EXPORT, r#"{"search":"thirteen"}"#).await;
     assert_eq!(answer.status, 200);
     assert_eq!(
         (answer.headers["content-type"].to_str().unwrap(), answer.headers["x-sikkerkey-complete"].to_str().unwrap()),
@@ -280,13 +266,14 @@ async fn rows_are_exported_for_a_spreadsheet_and_for_programs() {
     let place = reader.headers().unwrap().iter().position(|it| it == "detail").unwrap();
     let read: Vec<_> = reader.records().map(|it| it.unwrap()[place].to_owned()).collect();
     assert_eq!(read, expected(|n| n % 13 == 0));
-    let answer = server.post(&client(), EXPORT, r#"{"format":"jsonl","search":"thirteen","sortDir":"asc"}"#).await;
+    let answer =
+        server.post(&Client::assistant(), EXPORT, r#"{"format":"jsonl","search":"thirteen","sortDir":"asc"}"#).await;
     assert_eq!((answer.status.as_u16(), answer.headers["content-type"].to_str().unwrap()), (200, "application/jsonl"));
     let read: Vec<AuditEntry> = answer.text().lines().map(|it| serde_json::from_str(it).unwrap()).collect();
     let mut read: Vec<_> = read.into_iter().map(|it| it.detail).collect();
     read.reverse();
     assert_eq!(read, expected(|n| n % 13 == 0));
-    let refused = server.post(&client(), EXPORT, r#"{"format":"xlsx"}"#).await;
+    let refused = server.post(&Client::assistant(), EXPORT, r#"{"format":"xlsx"}"#).await;
     assert_eq!((refused.status.as_u16(), refused.error().as_str()), (400, "format is csv or jsonl"));
 
     // The same at the command line, of all vaults.
@@ -341,7 +328,7 @@ async fn figures_say_what_there_is_and_what_was_read() {
     let server = Server::new().await;
     server.put(Entity::Agent(assistant())).await;
     let get = async |target: &str| {
-        let answer = server.get(&client(), target).await;
+        let answer = server.get(&Client::assistant(), target).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()
     };
@@ -360,7 +347,7 @@ async fn figures_say_what_there_is_and_what_was_read() {
         })
     );
     let asked = json!({"from": START - 3_600_000, "to": START + 3 * 3_600_000, "bucket": "hour"});
-    let answer = server.post(&client(), "/v1/ai/stats/reads-over-time", &asked.to_string()).await.json();
+    let answer = server.post(&Client::assistant(), "/v1/ai/stats/reads-over-time", &asked.to_string()).await.json();
     let bucket = |hour: i64, reads: u64, denied: u64| json!({"start": START + hour * 3_600_000, "reads": reads, "denied": denied});
     assert_eq!(
         answer,
@@ -371,7 +358,7 @@ async fn figures_say_what_there_is_and_what_was_read() {
     let stats = get("/v1/ai/stats").await;
     assert_eq!((&stats["reads24h"], &stats["denied24h"]), (&json!(0), &json!(0)));
     let asked = json!({"from": START, "bucket": "day"});
-    let answer = server.post(&client(), "/v1/ai/stats/reads-over-time", &asked.to_string()).await.json();
+    let answer = server.post(&Client::assistant(), "/v1/ai/stats/reads-over-time", &asked.to_string()).await.json();
     assert_eq!(answer["buckets"][0], json!({"start": START - 12 * 3_600_000, "reads": 4, "denied": 1}));
     // They agree with the audit, and outlive a restart.
     let told = server.audit().await.iter().filter(|it| it.action == Action::SecretRead).count();

@@ -9,7 +9,6 @@ mod trash;
 use serde_json::{Value, json};
 use sikkerkey_server::audit::entry::{Action, Actor};
 use sikkerkey_server::clock::Clock;
-use sikkerkey_server::entropy::{self, SystemEntropy};
 use sikkerkey_server::model::Entity;
 use sikkerkey_server::model::agent::Agent;
 use sikkerkey_server::model::grant::Grant;
@@ -23,20 +22,6 @@ use crate::fixture::*;
 const SECRETS: &str = "/v1/ai/projects/proj_ci/secrets";
 const DAY: i64 = 86_400;
 
-fn assistant() -> Agent {
-    Agent {
-        id: uuid(0xa2).parse().unwrap(),
-        name: "assistant".into(),
-        public_key: key(60).public_key(),
-        cluster: None,
-        ..agent()
-    }
-}
-
-fn client() -> Client {
-    Client::new(uuid(0xa2), 60)
-}
-
 /// A server with project `ci`, which stands for no namespace, the host as a member of it, and an agent of people.
 async fn server() -> Server {
     let server = Server::new().await;
@@ -47,23 +32,7 @@ async fn server() -> Server {
 }
 
 async fn ask(server: &Server, method: &'static str, target: &str, body: Option<Value>) -> (u16, Value) {
-    ask_as(server, &client(), method, target, body).await
-}
-
-/// Signs as the official client for agents does: with a nonce in hex, and without a body where there are no fields.
-async fn ask_as(
-    server: &Server,
-    client: &Client,
-    method: &'static str,
-    target: &str,
-    body: Option<Value>,
-) -> (u16, Value) {
-    let nonce = entropy::uuid(&SystemEntropy).replace('-', "");
-    let body = body.map(|it| it.to_string()).unwrap_or_default();
-    let now = server.clock.now().seconds();
-    let answer = server.send(client.request_with(now, &nonce, method, target, body.as_bytes())).await;
-    assert!(!answer.text().contains("hunter"), "{method} {target}: {}", answer.text());
-    (answer.status.as_u16(), answer.json())
+    server.manage(&Client::assistant(), method, target, body).await
 }
 
 async fn get(server: &Server, target: &str) -> (u16, Value) {

@@ -23,7 +23,7 @@ use sikkerkey_server::clock::Clock;
 use sikkerkey_server::crypto::root_key::Source;
 use sikkerkey_server::decision::{Context, Decision};
 use sikkerkey_server::engine::{Engine, Options};
-use sikkerkey_server::entropy::SystemEntropy;
+use sikkerkey_server::entropy::{self, SystemEntropy};
 use sikkerkey_server::http::listener::Peer;
 use sikkerkey_server::http::router;
 use sikkerkey_server::model::account::{Account, Standing, Vault};
@@ -164,6 +164,11 @@ impl Client {
         Self::new(uuid(0xa1), 3)
     }
 
+    /// An agent of people.
+    pub fn assistant() -> Self {
+        Self::new(uuid(0xa2), 60)
+    }
+
     pub fn request(&self, clock: &dyn Clock, method: &'static str, target: &str, body: &[u8]) -> Signed {
         let nonce = format!("nonce-{}", NONCES.fetch_add(1, Ordering::Relaxed));
         self.request_with(clock.now().seconds(), &nonce, method, target, body)
@@ -286,6 +291,23 @@ impl Server {
 
     pub async fn post(&self, client: &Client, target: &str, body: &str) -> Answer {
         self.send(client.request(&*self.clock, "POST", target, body.as_bytes())).await
+    }
+
+    /// Asks as the official client for agents does: with a nonce in hex, and without a body where there are no fields. No
+    /// answer holds a value: those of the tests begin with `hunter`.
+    pub async fn manage(
+        &self,
+        client: &Client,
+        method: &'static str,
+        target: &str,
+        body: Option<Value>,
+    ) -> (u16, Value) {
+        let nonce = entropy::uuid(&SystemEntropy).replace('-', "");
+        let body = body.map(|it| it.to_string()).unwrap_or_default();
+        let now = self.clock.now().seconds();
+        let answer = self.send(client.request_with(now, &nonce, method, target, body.as_bytes())).await;
+        assert!(!answer.text().contains("hunter"), "{method} {target}: {}", answer.text());
+        (answer.status.as_u16(), answer.json())
     }
 
     pub async fn call<C: Call + serde::Serialize>(&self, client: &Client, call: &C) -> Answer {
@@ -507,6 +529,17 @@ pub fn agent() -> Agent {
         created_at: None,
         earlier_names: Vec::new(),
         workload: None,
+    }
+}
+
+/// An agent of people, from before scopes.
+pub fn assistant() -> Agent {
+    Agent {
+        id: uuid(0xa2).parse().unwrap(),
+        name: "assistant".into(),
+        public_key: key(60).public_key(),
+        cluster: None,
+        ..agent()
     }
 }
 

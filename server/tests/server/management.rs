@@ -3,8 +3,6 @@
 use serde_json::{Value, json};
 use sikkerkey_protocol::policy::{PolicyDocument, Ttl};
 use sikkerkey_server::audit::entry::{Action, Actor};
-use sikkerkey_server::clock::Clock;
-use sikkerkey_server::entropy::{self, SystemEntropy};
 use sikkerkey_server::model::Entity;
 use sikkerkey_server::model::account::{Standing, Vault};
 use sikkerkey_server::model::agent::Agent;
@@ -18,20 +16,6 @@ use crate::fixture::*;
 
 const POLICIES: &str = "/v1/ai/projects/proj_ci/policies";
 const BINDING: &str = "/v1/ai/secrets/sk_key/binding";
-
-fn assistant() -> Agent {
-    Agent {
-        id: uuid(0xa2).parse().unwrap(),
-        name: "assistant".into(),
-        public_key: key(60).public_key(),
-        cluster: None,
-        ..agent()
-    }
-}
-
-fn client() -> Client {
-    Client::new(uuid(0xa2), 60)
-}
 
 /// A server with project `ci`, which stands for no namespace, its secret `sk_key`, which the host reads, and an agent of
 /// people.
@@ -47,14 +31,8 @@ async fn server() -> Server {
     server
 }
 
-/// Signs as the official client for agents does: with a nonce in hex, and without a body where there are no fields.
 async fn ask(server: &Server, method: &'static str, target: &str, body: Option<Value>) -> (u16, Value) {
-    let nonce = entropy::uuid(&SystemEntropy).replace('-', "");
-    let body = body.map(|it| it.to_string()).unwrap_or_default();
-    let now = server.clock.now().seconds();
-    let answer = server.send(client().request_with(now, &nonce, method, target, body.as_bytes())).await;
-    assert!(!answer.text().contains("hunter"), "{}", answer.text());
-    (answer.status.as_u16(), answer.json())
+    server.manage(&Client::assistant(), method, target, body).await
 }
 
 async fn get(server: &Server, target: &str) -> (u16, Value) {
@@ -225,7 +203,7 @@ async fn a_request_counts_once() {
         ("POST", POLICIES.to_owned(), hours().to_string()),
         ("POST", format!("{BINDING}/delete"), String::new()),
     ] {
-        let request = client().request(&*server.clock, method, &target, body.as_bytes());
+        let request = Client::assistant().request(&*server.clock, method, &target, body.as_bytes());
         assert_eq!(server.send(request.clone()).await.status, 200, "{method} {target}");
         assert_eq!(server.send(request).await.status, 401, "{method} {target}");
         let row = server.last_audit().await;
@@ -304,7 +282,7 @@ async fn who_may_not_is_told_why_on_every_route() {
     let nothing: Prepare = Vec::new;
     let stranger = || Client::new(uuid(0x77), 9);
     let table: [(&str, Client, Prepare, Expected); 10] = [
-        ("an agent of people", client(), nothing, None),
+        ("an agent of people", Client::assistant(), nothing, None),
         ("another key", Client::new(uuid(0xa2), 61), nothing, Some((401, "unknown machine or bad signature"))),
         ("nobody", stranger(), nothing, Some((401, "unknown machine or bad signature"))),
         ("a host", Client::host(), nothing, Some((403, "a machine manages nothing"))),
@@ -312,20 +290,20 @@ async fn who_may_not_is_told_why_on_every_route() {
         ("an operator", Client::agent(), nothing, Some((403, "this agent speaks for cluster prod"))),
         (
             "an agent that waits",
-            client(),
+            Client::assistant(),
             || of(|it| it.approved = false),
             Some((403, "this agent waits for approval by a person")),
         ),
-        ("a disabled agent", client(), || of(|it| it.enabled = false), Some((403, "Agent is disabled"))),
+        ("a disabled agent", Client::assistant(), || of(|it| it.enabled = false), Some((403, "Agent is disabled"))),
         (
             "an agent whose time is over",
-            client(),
+            Client::assistant(),
             || of(|it| it.expires_at = Some(Millis(START))),
             Some((401, "this agent's login has ended")),
         ),
         (
             "an agent of a suspended account",
-            client(),
+            Client::assistant(),
             || vec![Entity::Account(account(Standing::Suspended))],
             Some((403, "the account that owns this vault is suspended")),
         ),
@@ -361,7 +339,7 @@ async fn who_may_not_is_told_why_on_every_route() {
     // Without a signature there is nobody.
     let server = server().await;
     for (route, (method, target, _)) in (1..).zip(routes()) {
-        let request = client().request(&*server.clock, method, &target, b"").without("x-signature");
+        let request = Client::assistant().request(&*server.clock, method, &target, b"").without("x-signature");
         let answer = server.send(request.from(&format!("10.8.99.{route}"))).await;
         assert_eq!(answer.status, 401, "{method} {target}");
     }

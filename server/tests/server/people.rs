@@ -14,19 +14,8 @@ use sikkerkey_server::model::secret::Secret;
 
 use crate::fixture::*;
 
-fn client() -> Client {
-    Client::new(uuid(0xa2), 60)
-}
-
 fn agent_with(scopes: &[Scope]) -> Agent {
-    Agent {
-        id: uuid(0xa2).parse().unwrap(),
-        name: "assistant".into(),
-        public_key: key(60).public_key(),
-        cluster: None,
-        scopes: Some(scopes.iter().copied().collect()),
-        ..agent()
-    }
+    Agent { scopes: Some(scopes.iter().copied().collect()), ..assistant() }
 }
 
 /// A server with project `ci`, which stands for no namespace, its secret `sk_key`, which the host reads, and an agent of
@@ -45,7 +34,7 @@ async fn server() -> Server {
 
 async fn ask(server: &Server, method: &'static str, target: &str, body: &Value) -> (u16, Value) {
     let body = if body.is_null() { String::new() } else { body.to_string() };
-    let answer = server.send(client().request(&*server.clock, method, target, body.as_bytes())).await;
+    let answer = server.send(Client::assistant().request(&*server.clock, method, target, body.as_bytes())).await;
     assert!(!answer.text().contains("hunter"), "{}", answer.text());
     (answer.status.as_u16(), answer.json())
 }

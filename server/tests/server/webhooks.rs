@@ -37,20 +37,6 @@ use crate::replicas::{Replicas, read};
 
 const WEBHOOKS: &str = "/v1/ai/webhooks";
 
-fn assistant() -> Agent {
-    Agent {
-        id: uuid(0xa2).parse().unwrap(),
-        name: "assistant".into(),
-        public_key: key(60).public_key(),
-        cluster: None,
-        ..agent()
-    }
-}
-
-fn client() -> Client {
-    Client::new(uuid(0xa2), 60)
-}
-
 /// Waits for something that is going to happen.
 async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
     let waited = async {
@@ -123,7 +109,8 @@ impl Told {
 
     async fn ask(&self, method: &'static str, target: &str, body: Option<Value>) -> (u16, Value) {
         let body = body.map(|it| it.to_string()).unwrap_or_default();
-        let answer = self.server.send(client().request(&*self.server.clock, method, target, body.as_bytes())).await;
+        let answer =
+            self.server.send(Client::assistant().request(&*self.server.clock, method, target, body.as_bytes())).await;
         (answer.status.as_u16(), answer.json())
     }
 

@@ -83,7 +83,7 @@ async fn every_route_asks_for_its_scope_and_knows_nothing_outside_of_the_vault_a
         assert_eq!(get(&server, "/v1/ai/dynamic-secrets").await.1, json!({"dynamicSecrets": []}));
     }
     for (method, path, body, _) in &all {
-        let (status, _) = ask_as(&server, &Client::host(), method, path, body.clone()).await;
+        let (status, _) = server.manage(&Client::host(), method, path, body.clone()).await;
         assert_eq!(status, 403, "a machine is no agent: {method} {path}");
     }
     assert_eq!(server.engine.app.live.read().state.secrets.len(), before);

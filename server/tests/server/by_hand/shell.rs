@@ -61,7 +61,7 @@ async fn a_value_is_in_no_answer_no_row_and_no_line_of_the_log_whichever_way_it_
         ("/v1/ai/canaries".into(), json!({"projectId": BAIT, "name": "c"})),
     ] {
         let (path, body) = (path.replace("{made}", &made), body.to_string().replace("{made}", &made));
-        let request = client().request(&SystemClock, "POST", &path, body.as_bytes());
+        let request = Client::assistant().request(&SystemClock, "POST", &path, body.as_bytes());
         let (status, answer) = connection.send(request).await.unwrap();
         assert!(!contains(&answer), "{path}: {}", String::from_utf8_lossy(&answer));
         let answer: Value = serde_json::from_slice(&answer).unwrap();
@@ -75,7 +75,8 @@ async fn a_value_is_in_no_answer_no_row_and_no_line_of_the_log_whichever_way_it_
     for path in
         [of_ci(""), of_ci(&format!("/{made}")), of_ci(&format!("/{made}/versions")), "/v1/ai/dynamic-secrets".into()]
     {
-        let (status, answer) = connection.send(client().request(&SystemClock, "GET", &path, b"")).await.unwrap();
+        let (status, answer) =
+            connection.send(Client::assistant().request(&SystemClock, "GET", &path, b"")).await.unwrap();
         assert!(status == 200 && !contains(&answer), "{path}: {}", String::from_utf8_lossy(&answer));
     }
     let log = process.log.lock().await.clone();
