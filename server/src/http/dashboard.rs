@@ -9,6 +9,7 @@
 //! No value of a secret is ever on a page: the use cases of the management plane answer none. What a person types is in
 //! the body of a form, never in an address.
 
+mod access;
 mod assets;
 mod element;
 mod layout;
@@ -18,9 +19,11 @@ mod page;
 mod project;
 mod refused;
 mod said;
+mod secret;
 mod sheet;
 mod start;
 mod theme;
+mod trash;
 mod visit;
 
 use super::route::Route;
@@ -33,5 +36,8 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(start::routes());
     routes.extend(theme::routes());
     routes.extend(project::routes());
+    routes.extend(secret::routes());
+    routes.extend(access::routes());
+    routes.extend(trash::routes());
     routes
 }

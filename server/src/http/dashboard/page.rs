@@ -149,6 +149,27 @@ where
     B: Send + 'static,
     A: Send + 'static,
 {
+    does_with(scope, what, parse, |_, _, body| ready(Ok(body)), decide, then)
+}
+
+/// The same with what stands in the database alone: `fetch` makes of the fields what the use case takes. It is told the ids
+/// of the path. What it brings is nothing that is answered: the use case looks whether it may be.
+pub(super) fn does_with<const N: usize, F, B, C, A, G, R>(
+    scope: impl Into<Option<Scope>>,
+    what: &'static str,
+    parse: fn(F) -> Result<B, Refusal>,
+    fetch: G,
+    decide: fn(&Context<'_>, &Manager<'_>, [&str; N], C) -> Decided<A>,
+    then: fn(&Visit, [&str; N], A) -> Then,
+) -> Route
+where
+    F: DeserializeOwned + Send + 'static,
+    B: Send + 'static,
+    C: Send + 'static,
+    A: Send + 'static,
+    G: Fn(App, Vec<String>, B) -> R + Copy + Send + Sync + 'static,
+    R: Future<Output = Result<C, Refusal>> + Send,
+{
     let (scope, path) = (scope.into(), path_of(what));
     let handler = async move |State(app): State<App>, request: Request<Body>| {
         let (mut parts, body) = request.into_parts();
@@ -166,8 +187,16 @@ where
             let (vault, ids) = address(path, &parts)?;
             let body = form(&app, source, std::mem::take(&mut parts.headers), body).await.and_then(parse)?;
             let given = ids.clone();
+            // Whoever may not is refused and audited by the use case's own way; nothing is fetched for them.
+            let may = Visit::of(&app, &person, Some(&vault), &asked);
+            let is_let_in = may.vault.is_some() && scope.is_none_or(|it| may.may(it));
+            let body = if is_let_in {
+                fetch(app.clone(), ids.clone(), body).await
+            } else {
+                Err(not_found("there is no such page"))
+            };
             let decide =
-                move |context: &Context<'_>, manager: &Manager<'_>| decide(context, manager, exactly(&given)?, body);
+                move |context: &Context<'_>, manager: &Manager<'_>| decide(context, manager, exactly(&given)?, body?);
             let answer = session::manage(&app, person.clone(), vault.clone(), scope, what, decide).await?;
             let visit = Visit::of(&app, &person, Some(&vault), &asked);
             let then = then(&visit, exactly(&ids)?, answer);

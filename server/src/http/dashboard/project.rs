@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 use serde::Deserialize;
-use sikkerkey_protocol::management::Scope::{ProjectsRead, ProjectsWrite};
+use sikkerkey_protocol::management::Scope::{PoliciesWrite, ProjectsRead, ProjectsWrite};
 use sikkerkey_protocol::management::{CreateProject, ProjectList, ProjectView};
 
 use super::element::{Tone, empty, field, pill, time_or};
@@ -56,14 +56,14 @@ fn list(visit: &Visit, _: &NoQuery, answer: &ProjectList) -> Sheet {
         @if answer.projects.is_empty() {
             (empty("No projects yet", html! { "A project holds secrets, and the machines that may read them. Create one first." }, None))
         } @else {
-            (table(&answer.projects))
+            (table(visit, &answer.projects))
         }
         @if may_create { (create(visit)) }
     };
     Sheet::new(Section::Projects, "Projects", body)
 }
 
-fn table(projects: &[ProjectView]) -> Markup {
+fn table(visit: &Visit, projects: &[ProjectView]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Projects" {
             table {
@@ -73,7 +73,10 @@ fn table(projects: &[ProjectView]) -> Markup {
                         tr {
                             th scope="row" { (it.name) @if !it.description.is_empty() { br; span.quiet { (it.description) } } }
                             td {
-                                @if it.frozen { (pill(Tone::Bad, "frozen")) } @else { (pill(Tone::Good, "open")) }
+                                @if it.frozen {
+                                    (pill(Tone::Bad, "frozen"))
+                                    @if visit.may(PoliciesWrite) { " " a href=(visit.href(&format!("projects/{}/unfreeze", it.id))) { "Unfreeze" span.hidden { " " (it.name) } } }
+                                } @else { (pill(Tone::Good, "open")) }
                                 @if let Some(namespace) = &it.namespace { " " (pill(Tone::Plain, &format!("namespace {namespace}"))) }
                             }
                             td.number { (it.secret_count) }
