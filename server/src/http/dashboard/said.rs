@@ -4,6 +4,11 @@
 const TEXTS: &[(&str, &str)] = &[
     ("logged-out", "You are logged out."),
     ("session-ended", "Your session has ended, so this page was closed. Log in to go on."),
+    ("proven-again", "You have proven who you are. For ten minutes you may change your second factor."),
+    ("password-changed", "The password was changed. Your other sessions have ended."),
+    ("session-revoked", "The session was ended."),
+    ("sessions-revoked", "All your other sessions were ended."),
+    ("second-factor-removed", "The second factor was removed. Your other sessions have ended."),
     ("project-created", "The project was created. Add machines and secrets to it next."),
 ];
 
