@@ -10,6 +10,7 @@ pub mod body;
 mod bootstrap;
 pub mod client_address;
 
+mod dashboard;
 mod health;
 pub mod kubernetes;
 pub mod listener;
@@ -54,9 +55,14 @@ pub fn routes() -> Vec<Route> {
     routes
 }
 
-/// What answers every route.
+/// Every page of the dashboard, and what belongs to the pages.
+pub fn pages() -> Vec<Route> {
+    dashboard::routes()
+}
+
+/// What answers every route and every page.
 pub fn router(app: App) -> Router {
-    route::router(routes())
+    route::router(routes().into_iter().chain(pages()))
         .fallback(|| async { refusal::body(StatusCode::NOT_FOUND, "no such route", None) })
         .method_not_allowed_fallback(|| async {
             refusal::body(StatusCode::METHOD_NOT_ALLOWED, "this route takes another method", None)
