@@ -10,6 +10,7 @@
 //! the body of a form, never in an address.
 
 mod access;
+mod account;
 mod assets;
 mod element;
 mod layout;
@@ -33,6 +34,7 @@ pub(super) fn routes() -> Vec<Route> {
     let mut routes = Vec::new();
     routes.extend(assets::routes());
     routes.extend(login::routes());
+    routes.extend(account::routes());
     routes.extend(start::routes());
     routes.extend(theme::routes());
     routes.extend(project::routes());

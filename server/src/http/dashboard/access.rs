@@ -10,8 +10,7 @@ use sikkerkey_protocol::management::Scope::{MembersRead, MembersWrite};
 
 use super::element::{Tone, address, copyable, empty, field, pill, time};
 use super::managed;
-use super::page::{Then, does, shows};
-use super::secret::forms::{NoFields, NoQuery};
+use super::page::{Nothing, Then, does, shows};
 use super::sheet::{Section, Sheet};
 use super::visit::Visit;
 use crate::http::route::Route;
@@ -46,14 +45,14 @@ pub(super) fn routes() -> [Route; 7] {
         shows(
             MembersWrite,
             "GET /vaults/{vault}/machines/{machine}/access/{project}/leave",
-            |context, manager, ids, NoQuery {}| access::leaving(context, manager, ids),
+            |context, manager, ids, Nothing {}| access::leaving(context, manager, ids),
             leaving,
         ),
         does(
             MembersWrite,
             "POST /vaults/{vault}/machines/{machine}/access/{project}/leave",
-            NoFields::parse,
-            |context, manager, [machine, project], ()| member::detach(context, manager, [project, machine]),
+            Ok,
+            |context, manager, [machine, project], Nothing {}| member::detach(context, manager, [project, machine]),
             |visit, [machine, _], _: MemberChanged| {
                 Then::Go(visit.href(&format!("machines/{machine}/access")), "machine-left")
             },
@@ -211,7 +210,7 @@ fn join(visit: &Visit, it: &MachineAccess, is_first: bool) -> Markup {
     }
 }
 
-fn leaving(visit: &Visit, _: &NoQuery, it: &Leaving) -> Sheet {
+fn leaving(visit: &Visit, _: &Nothing, it: &Leaving) -> Sheet {
     let rest = format!("machines/{}/access", it.machine.id);
     let shown = 50;
     let body = html! {

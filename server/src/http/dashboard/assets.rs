@@ -6,7 +6,8 @@
 //! * `data-live="seconds"` on an element with an id: asked for again so often, by the page's own address, while the page is
 //!   looked at and nobody types in it. Such a request keeps no session from ending.
 //! * `data-until="millis"`: counts down to that instant.
-//! * `form[data-filter="id"]`, a form that asks: sent while one types; the element of that id is replaced.
+//! * `form[data-filter="id …"]`, a form that asks: sent while one types, and by its buttons; the elements of these ids are
+//!   replaced.
 //! * Every form that changes something: sent beside the page, so that a refusal stands where it was typed and nothing is lost.
 //! * `body[data-ends]`: when the session ends; then the page closes itself.
 

@@ -17,7 +17,6 @@ const TEXTS: &[(&str, &str)] = &[
     ("note-saved", "The note was saved."),
     ("policy-bound", "The policy guards the secret from now on."),
     ("policy-unbound", "No policy guards the secret: a grant is enough."),
-    ("project-unfrozen", "The project answers again."),
     ("schedule-off", "The schedule is paused: the value stays."),
     ("schedule-on", "The schedule is on again."),
     ("schedule-removed", "The schedule was removed. The value stays."),
@@ -35,7 +34,15 @@ const TEXTS: &[(&str, &str)] = &[
     ("value-generated", "A new value was generated."),
     ("value-replaced", "The value was replaced. The one before stays in the versions."),
     ("value-rolled-back", "The value of the earlier version is the newest one again."),
+    ("proven-again", "You have proven who you are. For ten minutes you may change your second factor."),
+    ("password-changed", "The password was changed. Your other sessions have ended."),
+    ("session-revoked", "The session was ended."),
+    ("sessions-revoked", "All your other sessions were ended."),
+    ("second-factor-removed", "The second factor was removed. Your other sessions have ended."),
     ("project-created", "The project was created. Add machines and secrets to it next."),
+    ("project-changed", "The project was changed."),
+    ("project-deleted", "The project was deleted, with everything in it."),
+    ("project-unfrozen", "The project is open again. Its machines read from now on."),
 ];
 
 /// The text of a code.

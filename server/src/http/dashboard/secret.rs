@@ -3,7 +3,7 @@
 mod canary;
 mod detail;
 mod fields;
-pub(super) mod forms;
+mod forms;
 mod list;
 mod manifest;
 mod new;
@@ -11,7 +11,7 @@ mod readers;
 mod value;
 mod versions;
 
-use super::page::{Then, does, does_with, finds, shows};
+use super::page::{Nothing, Then, does, does_with, finds, shows};
 use super::visit::Visit;
 use crate::http::route::Route;
 use crate::usecase::management::secret::{self, compose, dossier, overview, project_of};
@@ -35,7 +35,7 @@ pub(super) fn routes() -> Vec<Route> {
         finds(
             SecretsRead,
             "GET /vaults/{vault}/secrets/{secret}",
-            |context, manager, [secret], forms::NoQuery {}| dossier::dossier(context, manager, [secret]),
+            |context, manager, [secret], Nothing {}| dossier::dossier(context, manager, [secret]),
             dossier::find,
             detail::page,
         ),
@@ -115,8 +115,8 @@ fn of_schedule() -> [Route; 3] {
         does(
             SecretsWrite,
             "POST /vaults/{vault}/secrets/{secret}/schedule/delete",
-            forms::NoFields::parse,
-            |context, manager, [secret], ()| schedule::delete(context, manager, [secret]),
+            Ok,
+            |context, manager, [secret], Nothing {}| schedule::delete(context, manager, [secret]),
             |visit, [secret], _: ScheduleDeleted| back(visit, secret, "schedule-removed"),
         ),
     ]
@@ -159,14 +159,14 @@ fn of_rest() -> [Route; 5] {
         shows(
             SecretsWrite,
             "GET /vaults/{vault}/secrets/{secret}/delete",
-            |context, manager, [secret], forms::NoQuery {}| dossier::falling(context, manager, [secret]),
+            |context, manager, [secret], Nothing {}| dossier::falling(context, manager, [secret]),
             detail::delete,
         ),
         does(
             SecretsWrite,
             "POST /vaults/{vault}/secrets/{secret}/delete",
-            forms::NoFields::parse,
-            |context, manager, [secret], ()| {
+            Ok,
+            |context, manager, [secret], Nothing {}| {
                 let project = project_of(context, manager, secret)?;
                 secret::delete(context, manager, [&project, secret])
             },

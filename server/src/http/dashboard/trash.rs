@@ -7,8 +7,7 @@ use sikkerkey_protocol::management::{SecretPurged, SecretRestored, SecretType, T
 
 use super::element::{Tone, address, empty, field, pages, pill, time};
 use super::managed;
-use super::page::{Then, does, shows};
-use super::secret::forms::{NoFields, NoQuery};
+use super::page::{Nothing, Then, does, shows};
 use super::sheet::{Section, Sheet};
 use super::visit::Visit;
 use crate::http::route::Route;
@@ -22,14 +21,14 @@ pub(super) fn routes() -> [Route; 4] {
         does(
             TrashWrite,
             "POST /vaults/{vault}/trash/{trashed}/restore",
-            NoFields::parse,
-            |context, manager, [secret], ()| trash::restore(context, manager, [secret]),
+            Ok,
+            |context, manager, [secret], Nothing {}| trash::restore(context, manager, [secret]),
             restored,
         ),
         shows(
             TrashWrite,
             "GET /vaults/{vault}/trash/{trashed}/purge",
-            |context, manager, [secret], NoQuery {}| trash::purging(context, manager, [secret]),
+            |context, manager, [secret], Nothing {}| trash::purging(context, manager, [secret]),
             purging,
         ),
         does(
@@ -131,7 +130,7 @@ fn table(visit: &Visit, rows: &[TrashedSecret]) -> Markup {
     }
 }
 
-fn purging(visit: &Visit, _: &NoQuery, it: &TrashedSecret) -> Sheet {
+fn purging(visit: &Visit, _: &Nothing, it: &TrashedSecret) -> Sheet {
     let body = html! {
         section.card {
             p { strong { (it.name) } " of project " (it.project_name) " is gone for good when you purge it, with its " (it.version) " versions. Nothing brings it back." }

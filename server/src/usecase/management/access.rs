@@ -180,6 +180,7 @@ pub struct Leaving {
 }
 
 /// What a machine is granted, and could be.
+#[expect(clippy::needless_pass_by_value, reason = "a page hands its query over")]
 pub fn of_machine(
     context: &Context<'_>,
     manager: &Manager<'_>,

@@ -49,9 +49,9 @@ pub(super) fn both(visit: &Visit, page: Page<'_>) -> Markup {
                 (panel(visit, &page, Which::Granted))
             }
         }
-        div #changes { @if may { (changes(visit, &page)) } }
+        div #changes aria-live="polite" { @if may { (changes(visit, &page)) } }
         @if panels.added.is_empty() && panels.taken.is_empty() && may {
-            p.quiet.unscripted { "Tick what you want to move, then choose Grant or Take away; or use the button of a row. Nothing is changed before you save." }
+            p.quiet { "Tick what you want to move, then choose Grant or Take away; or use the button of a row. Nothing is changed before you save." }
         }
     }
 }
@@ -150,17 +150,17 @@ fn changes(visit: &Visit, page: &Page<'_>) -> Markup {
     let is_empty = panels.added.is_empty() && panels.taken.is_empty();
     html! {
         @if panels.done_by_others > 0 {
-            p.notice.warn role="status" { (panels.done_by_others) " of your changes were made by somebody else meanwhile, and are done." }
+            p.notice.warn { (panels.done_by_others) " of your changes were made by somebody else meanwhile, and are done." }
         }
         @if panels.gone > 0 {
-            p.notice.warn role="status" { (panels.gone) " of your changes were about something that is not there any more, and were dropped." }
+            p.notice.warn { (panels.gone) " of your changes were about something that is not there any more, and were dropped." }
         }
         @if panels.is_full {
-            p.notice.warn role="status" { "One save takes " (CHANGES) " changes: save these first, then go on." }
+            p.notice.warn { "One save takes " (CHANGES) " changes: save these first, then go on." }
         }
         @if !is_empty {
             section.card aria-labelledby="changes-title" {
-                h2 #changes-title role="status" { (panels.added.len()) " added, " (panels.taken.len()) " taken away" }
+                h2 #changes-title { (panels.added.len()) " added, " (panels.taken.len()) " taken away" }
                 @if !panels.added.is_empty() { p { "Added: " (names(panels.added.iter().map(|it| it.name.as_str()))) } }
                 @if !panels.taken.is_empty() { p { "Taken away: " (names(panels.taken.iter().map(|it| it.name.as_str()))) } }
                 @if !panels.joins.is_empty() {

@@ -3,14 +3,13 @@
 use maud::{Markup, html};
 use serde::Deserialize;
 use sikkerkey_protocol::management::Scope::PoliciesWrite;
-use sikkerkey_protocol::management::{CanaryView, ProjectFrozen};
+use sikkerkey_protocol::management::CanaryView;
 
 use super::super::element::{Tone, empty, facts, pill, time};
-use super::super::page::{Then, does, shows};
+use super::super::page::{Nothing, does, shows};
 use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
 use super::back;
-use super::forms::{NoFields, NoQuery};
 use super::list::canary_mark;
 use crate::http::route::Route;
 use crate::refusal::Refusal;
@@ -18,7 +17,7 @@ use crate::usecase::management::canary::{self, Frozen, SetCanary};
 use crate::usecase::management::secret::dossier::Dossier;
 
 /// The routes.
-pub(super) fn routes() -> [Route; 4] {
+pub(super) fn routes() -> [Route; 3] {
     [
         does(
             PoliciesWrite,
@@ -32,22 +31,15 @@ pub(super) fn routes() -> [Route; 4] {
         does(
             PoliciesWrite,
             "POST /vaults/{vault}/secrets/{secret}/canary/remove",
-            NoFields::parse,
-            |context, manager, [secret], ()| canary::remove(context, manager, [secret]),
+            Ok,
+            |context, manager, [secret], Nothing {}| canary::remove(context, manager, [secret]),
             |visit, [secret], ()| back(visit, secret, "canary-removed"),
         ),
         shows(
             PoliciesWrite,
             "GET /vaults/{vault}/projects/{project}/unfreeze",
-            |context, manager, [project], NoQuery {}| canary::frozen(context, manager, [project]),
+            |context, manager, [project], Nothing {}| canary::frozen(context, manager, [project]),
             frozen,
-        ),
-        does(
-            PoliciesWrite,
-            "POST /vaults/{vault}/projects/{project}/unfreeze",
-            NoFields::parse,
-            |context, manager, [project], ()| canary::unfreeze(context, manager, [project]),
-            |visit, [_], _: ProjectFrozen| Then::Go(visit.href("projects"), "project-unfrozen"),
         ),
     ]
 }
@@ -115,7 +107,7 @@ fn stands(visit: &Visit, it: &CanaryView) -> Markup {
 }
 
 /// What froze a project, to be looked at before it answers again.
-fn frozen(visit: &Visit, _: &NoQuery, it: &Frozen) -> Sheet {
+fn frozen(visit: &Visit, _: &Nothing, it: &Frozen) -> Sheet {
     let projects = visit.href("projects");
     let body = if it.frozen {
         html! {

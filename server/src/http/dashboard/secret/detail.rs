@@ -6,15 +6,15 @@ use sikkerkey_protocol::management::SecretType;
 
 use super::super::element::{Tone, empty, facts, field, pill, time, time_or};
 use super::super::managed;
+use super::super::page::Nothing;
 use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
-use super::forms::NoQuery;
 use super::list::{canary_mark, due, origin_name};
 use super::{canary, manifest, readers, value, versions};
 use crate::usecase::management::secret::dossier::{Dossier, Falling, ValueFrom};
 
 /// The page of one secret.
-pub(super) fn page(visit: &Visit, _: &NoQuery, it: &Dossier) -> Sheet {
+pub(super) fn page(visit: &Visit, _: &Nothing, it: &Dossier) -> Sheet {
     let is_ours = it.object.is_none();
     let own = |rest: &str| visit.href(&format!("secrets/{}/{rest}", it.view.id));
     let body = html! {
@@ -137,7 +137,7 @@ fn policy(visit: &Visit, it: &Dossier) -> Markup {
                     (field("bound", "Policy", Some("A policy of the same project. Every read must pass it, beside the grant."), html! {
                         select #bound name="policy" aria-describedby="bound-help" {
                             option value="" { "None: a grant is enough" }
-                            @for policy in policies { option value=(policy.id) selected[bound == Some(&policy.id)] { (policy.name) } }
+                            @for policy in policies { option value=(policy.id) selected[bound == Some(policy.id.as_str())] { (policy.name) } }
                         }
                     }))
                     button { "Save" }
@@ -170,7 +170,7 @@ fn words(visit: &Visit, it: &Dossier) -> Markup {
 }
 
 /// What goes into the trash, to be confirmed.
-pub(super) fn delete(visit: &Visit, _: &NoQuery, it: &Falling) -> Sheet {
+pub(super) fn delete(visit: &Visit, _: &Nothing, it: &Falling) -> Sheet {
     let own = |rest: &str| visit.href(&format!("secrets/{}{rest}", it.secret.id));
     let rest = it.reader_count.saturating_sub(it.readers.len());
     let body = html! {

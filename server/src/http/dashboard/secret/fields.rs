@@ -72,7 +72,7 @@ pub(super) fn project(id: &str, projects: &[Named], is_more: bool, chosen: Optio
         } @else {
             select id=(id) name="project" required[none.is_none()] {
                 @if let Some(none) = none { option value="" { (none) } }
-                @for it in projects { option value=(it.id) selected[chosen == Some(&it.id)] { (it.name) } }
+                @for it in projects { option value=(it.id) selected[chosen == Some(it.id.as_str())] { (it.name) } }
             }
         }
     }

@@ -12,21 +12,6 @@ use sikkerkey_protocol::secret_text::SecretText;
 use crate::refusal::{Refusal, invalid};
 use crate::usecase::management::schedule::PutSchedule;
 
-/// A page without a query.
-#[derive(Clone, Deserialize)]
-pub(in crate::http::dashboard) struct NoQuery {}
-
-/// A form that is one button.
-#[derive(Deserialize)]
-pub(in crate::http::dashboard) struct NoFields {}
-
-impl NoFields {
-    #[expect(clippy::unnecessary_wraps, reason = "other forms can be refused")]
-    pub(in crate::http::dashboard) fn parse(self) -> Result<(), Refusal> {
-        Ok(())
-    }
-}
-
 /// A value as it was typed: browsers send lines with a carriage return before each line feed.
 pub(super) fn typed(text: &SecretText) -> SecretText {
     SecretText::new(text.expose().replace("\r\n", "\n"))

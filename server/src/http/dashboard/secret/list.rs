@@ -59,7 +59,7 @@ fn toolbar(visit: &Visit, query: &SecretsQuery, answer: &Overview) -> Markup {
                     option value="none" selected[policy == Some("none")] { "Without a policy" }
                     @for name in &answer.policies {
                         @let value = format!("={name}");
-                        option value=(value) selected[policy == Some(&value)] { (name) }
+                        option value=(value) selected[policy == Some(value.as_str())] { (name) }
                     }
                 }
             }))
@@ -93,12 +93,7 @@ fn table(visit: &Visit, query: &SecretsQuery, answer: &Overview) -> Markup {
             _ => (if matches!(up, Sort::Read | Sort::Changed) { down } else { up }, None),
         };
         let href = address(visit, "secrets", &SecretsQuery { sort: Some(next), page: None, ..query.clone() });
-        let arrow = match sorted {
-            Some("ascending") => " ▴",
-            Some(_) => " ▾",
-            None => "",
-        };
-        html! { th scope="col" aria-sort=[sorted] { a href=(href) { (name) } (arrow) } }
+        html! { th scope="col" aria-sort=[sorted] { a.sort href=(href) { (name) } } }
     };
     html! {
         div.scroll tabindex="0" role="region" aria-label="Secrets" {

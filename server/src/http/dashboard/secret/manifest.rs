@@ -9,8 +9,9 @@ use crate::usecase::management::secret::dossier::{Dossier, Object, ValueFrom};
 /// The manifest.
 pub(super) fn manifest(it: &Dossier, object: &Object) -> String {
     let mut text = format!(
-        "# kubectl --namespace {namespace} edit secrets.sikkerkey.com {name}\napiVersion: sikkerkey.com/v1alpha1\nkind: \
-         Secret\nmetadata:\n  namespace: {namespace}\n  name: {name}\nspec:\n  source:\n",
+        "# in cluster {cluster}: kubectl -n {namespace} edit sks/{name}\napiVersion: sikkerkey.com/v1alpha1\nkind: \
+         Secret\nmetadata:\n  name: {name}\n  namespace: {namespace}\nspec:\n  source:\n",
+        cluster = object.cluster,
         namespace = object.key.namespace,
         name = object.key.name,
     );
@@ -88,7 +89,7 @@ fn duration(seconds: u64) -> String {
 
 fn push(text: &mut String, more: std::fmt::Arguments<'_>) {
     // A text takes whatever is written to it.
-    drop(text.write_fmt(more));
+    let _ = text.write_fmt(more);
 }
 
 #[cfg(test)]
