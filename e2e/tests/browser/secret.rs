@@ -52,7 +52,7 @@ async fn a_value_is_typed_in_once_and_a_machine_reads_it() {
     browser.axe().await;
     browser.click(button("Move to the trash")).await;
     browser.wait_for(words("The secret is in the trash: nobody reads it.")).await;
-    assert_eq!(host.read(&site, &id).await.unwrap_err().0, 403);
+    assert_eq!(host.read(&site, &id).await.unwrap_err().0, 404);
     browser.click(link("Trash")).await;
     browser.axe().await;
     browser.screenshot("trash").await;

@@ -60,7 +60,8 @@ async fn what_two_people_change_at_once_is_both_done() {
     // What is gone meanwhile is told, and nothing is done by halves.
     send(&server, &browser, "secrets/sk_two/delete", &[]).await;
     let fields = [("project", "proj_ci"), ("take", "sk_one"), ("add", "sk_two")];
-    refused(&server, &browser, &page, &fields, 409, "two is not in project ci any more, so nothing was saved").await;
+    refused(&server, &browser, &page, &fields, 409, "Secret two is not in project ci any more, so nothing was saved")
+        .await;
     assert!(read(&server, "sk_one").await.is_ok());
 }
 
@@ -86,7 +87,12 @@ async fn a_machine_joins_a_project_and_leaves_it_with_what_it_is_granted() {
 #[tokio::test]
 async fn from_a_secrets_side_a_machine_that_is_no_member_becomes_one() {
     let (server, browser) = desk_with_secrets().await;
-    let other = Machine { id: uuid(0x13).parse().unwrap(), name: "<i>nas</i>".into(), public_key: key(5).public_key(), ..host() };
+    let other = Machine {
+        id: uuid(0x13).parse().unwrap(),
+        name: "<i>nas</i>".into(),
+        public_key: key(5).public_key(),
+        ..host()
+    };
     server.put(Entity::Machine(other.clone())).await;
     let nas = Client::new(other.id.to_string(), 5);
     let page = "secrets/sk_one/access";

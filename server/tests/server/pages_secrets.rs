@@ -141,10 +141,12 @@ async fn a_schedule_is_set_paused_and_removed_and_guards_the_value_meanwhile() {
     send(&server, &browser, &own("schedule"), &[("every", "2"), ("unit", "hours"), ("length", "12")]).await;
     let page = shown(&server, &browser, &format!("secrets/{id}")).await;
     assert!(page.contains("every 2 hours") && !page.contains("Replace the value"), "{page}");
-    refused(&server, &browser, &own("value"), &[("value", "hunter-1")], 409, "pause it where its schedule is shown").await;
+    refused(&server, &browser, &own("value"), &[("value", "hunter-1")], 409, "pause it where its schedule is shown")
+        .await;
     send(&server, &browser, &own("schedule/pause"), &[("enabled", "false")]).await;
     send(&server, &browser, &own("value"), &[("value", "hunter-1")]).await;
-    refused(&server, &browser, &own("schedule"), &[("every", "1"), ("unit", "minutes")], 400, "from 300 to 2592000").await;
+    refused(&server, &browser, &own("schedule"), &[("every", "1"), ("unit", "minutes")], 400, "from 300 to 2592000")
+        .await;
     send(&server, &browser, &own("schedule/delete"), &[]).await;
     assert!(shown(&server, &browser, &format!("secrets/{id}")).await.contains("It is not renewed by itself."));
 }
@@ -184,7 +186,7 @@ async fn what_goes_into_the_trash_is_refused_at_once_comes_back_and_is_purged_by
     let preview = shown(&server, &browser, &format!("secrets/{id}/delete")).await;
     assert!(preview.contains("build-host") && read(&server, &id).await.is_ok(), "{preview}");
     send(&server, &browser, &format!("secrets/{id}/delete"), &[]).await;
-    assert_eq!(read(&server, &id).await, Err(403));
+    assert_eq!(read(&server, &id).await, Err(404));
     assert!(shown(&server, &browser, "trash?q=db").await.contains("db"));
     send(&server, &browser, &format!("trash/{id}/restore"), &[]).await;
     assert_eq!(read(&server, &id).await.unwrap(), "hunter-1");
@@ -248,9 +250,11 @@ async fn an_auditor_is_offered_nothing_and_refused_everything_and_a_stranger_fin
         ..account(sikkerkey_server::model::account::Standing::Active)
     };
     server.put(Entity::Account(other)).await;
-    let moved = sikkerkey_server::model::account::Vault { id: vault.clone(), account: "other".into(), name: "team".into() };
+    let moved =
+        sikkerkey_server::model::account::Vault { id: vault.clone(), account: "other".into(), name: "team".into() };
     server.put(Entity::Vault(moved)).await;
-    refused(&server, &browser, &format!("secrets/{id}/value"), &[("value", "hunter-2")], 404, "There is no such vault").await;
+    refused(&server, &browser, &format!("secrets/{id}/value"), &[("value", "hunter-2")], 404, "There is no such vault")
+        .await;
     assert_eq!(browser.page(&server, &format!("{VAULT}/secrets")).await.status, 404);
     let auditor =
         Member { vault, account: "account".into(), role: Role::Auditor, since: server.engine.app.clock.now() };
@@ -280,8 +284,11 @@ async fn a_page_stays_small_with_many_secrets() {
         }))
     });
     server.apply(many.collect()).await.unwrap();
-    for rest in ["secrets".to_owned(), format!("machines/{}/access?project=proj_ci", host().id), "secrets?sort=-read&page=7".into()]
-    {
+    for rest in [
+        "secrets".to_owned(),
+        format!("machines/{}/access?project=proj_ci", host().id),
+        "secrets?sort=-read&page=7".into(),
+    ] {
         let page = shown(&server, &browser, &rest).await;
         assert!(page.len() < 100_000, "{rest}: {} bytes", page.len());
         assert!(page.contains("service-0"), "{rest}");

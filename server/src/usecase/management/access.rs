@@ -341,7 +341,7 @@ pub fn save_machine(
         if secret.is_none_or(|it| it.phase != SecretPhase::Active) {
             let name = secret.map_or(id.as_str(), |it| it.name.as_str());
             return Err(conflict(format!(
-                "{name} is not in project {} any more, so nothing was saved: open the page again and look at what is left",
+                "secret {name} is not in project {} any more, so nothing was saved: open the page again and look at what is left",
                 project.name
             )));
         }

@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 use serde::Deserialize;
-use sikkerkey_protocol::management::Scope::PoliciesWrite;
 use sikkerkey_protocol::management::CanaryView;
+use sikkerkey_protocol::management::Scope::PoliciesWrite;
 
 use super::super::element::{Tone, empty, facts, pill, time};
 use super::super::page::{Nothing, does, shows};

@@ -9,8 +9,7 @@ use crate::usecase::{admin, member as members};
 impl Office {
     fn save_access(&mut self, machine: &MachineId, add: &[&SecretId], take: &[&SecretId]) -> Result<Saved, Refusal> {
         let ids = |it: &[&SecretId]| it.iter().map(ToString::to_string).collect();
-        let wanted =
-            SaveAccess { project: self.shop.to_string(), add: ids(add), take: ids(take), joins: Vec::new() };
+        let wanted = SaveAccess { project: self.shop.to_string(), add: ids(add), take: ids(take), joins: Vec::new() };
         self.ask(|it, manager| save_machine(it, manager, [machine.as_str()], wanted))
     }
 
@@ -86,8 +85,7 @@ fn what_cannot_be_saved_is_refused_with_what_to_do() {
     office.bench.run(|it| admin::project::add_machine(it, shop.as_str(), &host)).unwrap();
     let secret = office.bench.state.secrets[&one].clone();
     office.bench.put(Entity::Secret(Secret { phase: SecretPhase::Trashed(office.bench.now), ..secret }));
-    let text =
-        "one is not in project shop any more, so nothing was saved: open the page again and look at what is left";
+    let text = "secret one is not in project shop any more, so nothing was saved: open the page again and look at what is left";
     refused(office.save_access(&host, &[&one, &two], &[]), RefusalKind::Conflict, None, text);
     assert_eq!(office.access_held(&host), Vec::<String>::new());
     let text = "nothing is changed: move something to the other panel first, then save";

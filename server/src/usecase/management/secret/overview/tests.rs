@@ -65,10 +65,8 @@ fn what_is_due_next_comes_first_and_what_never_is_comes_last_both_ways() {
     let now = office.bench.now;
     let due = |seconds: u64| {
         move |it: &mut Secret| {
-            it.rotation = Some(sikkerkey_protocol::kubernetes::Rotation {
-                every_seconds: Some(seconds),
-                older_than: None,
-            });
+            it.rotation =
+                Some(sikkerkey_protocol::kubernetes::Rotation { every_seconds: Some(seconds), older_than: None });
             it.version_time = Some(Millis(now.0 - 1_000_000));
         }
     };
