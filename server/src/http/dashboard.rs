@@ -11,14 +11,17 @@
 
 mod assets;
 mod element;
+mod enrolment;
 mod layout;
 mod login;
+mod machine;
 mod managed;
 mod page;
 mod project;
 mod refused;
 mod said;
 mod sheet;
+mod span;
 mod start;
 mod theme;
 mod visit;
@@ -32,6 +35,8 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(login::routes());
     routes.extend(start::routes());
     routes.extend(theme::routes());
+    routes.extend(machine::routes());
+    routes.extend(enrolment::routes());
     routes.extend(project::routes());
     routes
 }

@@ -4,6 +4,25 @@
 const TEXTS: &[(&str, &str)] = &[
     ("logged-out", "You are logged out."),
     ("session-ended", "Your session has ended, so this page was closed. Log in to go on."),
+    (
+        "machine-approved",
+        "The machine is approved. It reads what is granted to it: add it to a project and grant it secrets next.",
+    ),
+    ("machine-denied", "The machine was denied, and its key is good for nothing."),
+    ("machine-revoked", "Revoked: its requests are refused from now on."),
+    (
+        "machine-disabled",
+        "The machine is disabled: it keeps its key and its grants, and reads nothing until it is enabled.",
+    ),
+    ("machine-enabled", "The machine is enabled."),
+    ("machine-renamed", "The machine has its new name."),
+    ("machine-extended", "The machine has more time."),
+    ("machine-extension-reverted", "The last extension was taken back."),
+    ("machine-guarded", "The guardrails hold from the next request on."),
+    (
+        "token-revoked",
+        "The token lets nobody in any more. The machines that it has let in go on until their time is over.",
+    ),
     ("project-created", "The project was created. Add machines and secrets to it next."),
 ];
 

@@ -39,9 +39,9 @@ function leave() {
   location.replace(`/login?said=session-ended&next=${next}`);
 }
 
-// Asks for this page without using the session. Nothing: it could not be had.
-async function ask() {
-  const response = await fetch(location.href, { headers: BY_ITSELF, cache: "no-store" }).catch(() => null);
+// Asks for this page, or another, without using the session. Nothing: it could not be had.
+async function ask(address = location.href) {
+  const response = await fetch(address, { headers: BY_ITSELF, cache: "no-store" }).catch(() => null);
   if (response?.status === 401) leave();
   if (!response?.ok) return null;
   const page = await read(response);
@@ -49,15 +49,19 @@ async function ask() {
   return page;
 }
 
-// Parts that are asked for again while somebody looks.
+// Parts that are asked for again while somebody looks, each address once.
+let next;
 function live() {
+  clearTimeout(next);
   const parts = [...document.querySelectorAll("[data-live][id]")];
   if (parts.length === 0) return;
   const seconds = Math.min(...parts.map((it) => Number(it.dataset.live) || 5));
-  setTimeout(async () => {
-    if (!document.hidden) {
-      const page = await ask();
-      if (page) replace(page, document.querySelectorAll("[data-live][id]"));
+  next = setTimeout(async () => {
+    for (const from of document.hidden ? [] : new Set(parts.map((it) => it.dataset.from))) {
+      const page = await ask(from);
+      // What one is about to press stays where it is.
+      const isPressed = (it) => it.querySelector("button:hover, .button:hover");
+      if (page) replace(page, parts.filter((it) => it.dataset.from === from && it.isConnected && !isPressed(it)));
     }
     live();
   }, seconds * 1000);
