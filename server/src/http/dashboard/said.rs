@@ -23,6 +23,11 @@ const TEXTS: &[(&str, &str)] = &[
         "token-revoked",
         "The token lets nobody in any more. The machines that it has let in go on until their time is over.",
     ),
+    ("proven-again", "You have proven who you are. For ten minutes you may change your second factor."),
+    ("password-changed", "The password was changed. Your other sessions have ended."),
+    ("session-revoked", "The session was ended."),
+    ("sessions-revoked", "All your other sessions were ended."),
+    ("second-factor-removed", "The second factor was removed. Your other sessions have ended."),
     ("project-created", "The project was created. Add machines and secrets to it next."),
 ];
 

@@ -99,3 +99,6 @@ fn awaited(token: Option<&Token>, now: Millis) -> Arrival {
         _ => Arrival::Over,
     }
 }
+
+#[cfg(test)]
+mod tests;
