@@ -113,12 +113,12 @@ async fn confirm(State(app): State<App>, request: Request<Body>) -> Response {
         Ok(given) => given,
         Err(response) => return response,
     };
-    let decide =
-        move |context: &Context<'_>, person: &Person<'_>| second_factor::confirm(context, person, &form.code);
+    let decide = move |context: &Context<'_>, person: &Person<'_>| second_factor::confirm(context, person, &form.code);
     match session::change(&app, person.clone(), "POST /account/second-factor/confirm", decide).await {
         Ok(confirmed) => {
             let visit = Visit::of(&app, &person, None, &asked);
-            let sheet = codes(&confirmed.recovery_codes, "The second factor is in force. Your other sessions have ended.");
+            let sheet =
+                codes(&confirmed.recovery_codes, "The second factor is in force. Your other sessions have ended.");
             let mut response = respond(&app, Around::Visit(&visit), sheet);
             cookie::set(&app, &confirmed.renewed.token, &mut response);
             response

@@ -129,8 +129,8 @@ fn form(visit: &Visit, system: System) -> Markup {
                 @if system != System::Kubernetes {
                     fieldset {
                         legend { "For how long" }
-                        label.choice { input type="radio" name="kind" value="permanent" checked; " Until it is revoked" }
-                        label.choice { input type="radio" name="kind" value="temporary"; " For a time, which begins when it is approved:" }
+                        div { label.choice { input type="radio" name="kind" value="permanent" checked; " Until it is revoked" } }
+                        div { label.choice { input type="radio" name="kind" value="temporary"; " For a time, which begins when it is approved:" } }
                         (span::fields("lasts", "How long", 30, &span::LONG))
                         p.help { "From 1 hour to 366 days. It can be extended." }
                     }
