@@ -1,5 +1,6 @@
 //! The person's own account: sessions, password, second factor.
 
+mod browser;
 mod second_factor;
 mod sessions;
 
@@ -172,10 +173,6 @@ async fn given<F: DeserializeOwned>(app: &App, request: Request<Body>) -> Result
         Err(refusal) => Err(refuse(app, &person, &asked, &refusal)),
     }
 }
-
-/// A form without fields.
-#[derive(Deserialize)]
-struct Nothing {}
 
 /// Back to the page, with another token.
 fn renewed(

@@ -29,6 +29,9 @@ const TEXTS: &[(&str, &str)] = &[
     ("sessions-revoked", "All your other sessions were ended."),
     ("second-factor-removed", "The second factor was removed. Your other sessions have ended."),
     ("project-created", "The project was created. Add machines and secrets to it next."),
+    ("project-changed", "The project was changed."),
+    ("project-deleted", "The project was deleted, with everything in it."),
+    ("project-unfrozen", "The project is open again. Its machines read from now on."),
 ];
 
 /// The text of a code.

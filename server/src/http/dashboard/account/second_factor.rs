@@ -10,13 +10,13 @@ use serde::Deserialize;
 use sikkerkey_protocol::account::{BegunTotp, RecoveryCodes, WhoAmI};
 use sikkerkey_protocol::secret_text::SecretText;
 
-use super::{Nothing, PAGE, given, refuse, renewed};
+use super::{PAGE, given, refuse, renewed};
 use crate::app::App;
 use crate::decision::Context;
 use crate::http::account::{cookie, session};
 use crate::http::dashboard::element::{Tone, button, copyable, field, pill, time};
 use crate::http::dashboard::layout::Around;
-use crate::http::dashboard::page::respond;
+use crate::http::dashboard::page::{Nothing, respond};
 use crate::http::dashboard::sheet::{Section, Sheet};
 use crate::http::dashboard::visit::Visit;
 use crate::http::route::{Route, Signer, Verb};

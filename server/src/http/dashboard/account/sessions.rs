@@ -7,12 +7,13 @@ use axum::response::Response;
 use maud::{Markup, html};
 use sikkerkey_protocol::account::Sessions;
 
-use super::{Nothing, PAGE, given, refuse};
+use super::browser::in_words;
+use super::{PAGE, given, refuse};
 use crate::app::App;
 use crate::decision::Context;
 use crate::http::account::session;
 use crate::http::dashboard::element::{Tone, button, pill, time};
-use crate::http::dashboard::page::{go, with_said};
+use crate::http::dashboard::page::{Nothing, go, with_said};
 use crate::http::route::{Route, Signer, Verb};
 use crate::usecase::account::person::Person;
 use crate::usecase::account::session as cases;
@@ -39,11 +40,11 @@ pub(super) fn card(sessions: &Sessions) -> Markup {
                         @for it in sessions {
                             tr {
                                 th scope="row" {
-                                    (it.user_agent)
+                                    span title=(it.user_agent) { (in_words(&it.user_agent)) }
                                     @if it.current { " " (pill(Tone::Good, "this one")) }
                                     @if !it.second_factor { " " (pill(Tone::Plain, "by password alone")) }
                                 }
-                                td { (it.address) }
+                                td.mono { (it.address) }
                                 td { (time(it.since)) }
                                 td { (time(it.last_used_at)) }
                                 td { (time(it.ends_at)) }
