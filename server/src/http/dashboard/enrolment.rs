@@ -11,7 +11,7 @@ use sikkerkey_protocol::management::{
 
 use super::element::{Tone, copyable, empty, facts, field, pages, pill, time};
 use super::machine::{lasts, tabs};
-use super::page::{Then, does, shows};
+use super::page::{Nothing, Then, does, shows};
 use super::sheet::{Section, Sheet};
 use super::span;
 use super::visit::Visit;
@@ -34,7 +34,7 @@ pub(super) fn routes() -> [Route; 4] {
         shows(
             EnrolmentRead,
             "GET /vaults/{vault}/enrolment/{token}",
-            |context, manager, id, NoQuery {}| enrolment::get(context, manager, id),
+            |context, manager, id, Nothing {}| enrolment::get(context, manager, id),
             one,
         ),
         does(
@@ -56,9 +56,6 @@ pub(super) fn routes() -> [Route; 4] {
         ),
     ]
 }
-
-#[derive(Clone, Deserialize)]
-struct NoQuery {}
 
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
@@ -194,7 +191,7 @@ fn table(visit: &Visit, it: &EnrolmentTokenList) -> Markup {
     }
 }
 
-fn one(visit: &Visit, _: &NoQuery, it: &EnrolmentTokenView) -> Sheet {
+fn one(visit: &Visit, _: &Nothing, it: &EnrolmentTokenView) -> Sheet {
     let dash = |text: Option<&str>| html! { @match text { Some(it) => code { (it) }, None => span.quiet { "any" } } };
     let mut known = vec![
         ("State", state(it.state)),

@@ -18,7 +18,7 @@ use sikkerkey_protocol::policy::{Day, TimeWindow};
 
 pub(super) use self::detail::lasts;
 pub(super) use self::list::tabs;
-use super::page::{Then, does, finds, shows};
+use super::page::{Nothing, Then, does, finds, shows};
 use super::span;
 use super::visit::Visit;
 use crate::http::route::Route;
@@ -46,7 +46,7 @@ fn looks() -> [Route; 4] {
         finds(
             MachinesRead,
             "GET /vaults/{vault}/machines/{machine}",
-            |context, manager, id, NoQuery {}| portrait::query(context, manager, id),
+            |context, manager, id, Nothing {}| portrait::query(context, manager, id),
             portrait::find,
             detail::page,
         ),
@@ -59,7 +59,7 @@ fn looks() -> [Route; 4] {
         shows(
             MachinesRead,
             "GET /vaults/{vault}/machines/new/{command}",
-            |context, manager, id, NoQuery {}| command::arrival(context, manager, id),
+            |context, manager, id, Nothing {}| command::arrival(context, manager, id),
             new::arrival,
         ),
     ]
@@ -80,7 +80,7 @@ fn approvals() -> [Route; 6] {
         shows(
             MachinesWrite,
             "GET /vaults/{vault}/machines/{machine}/approve",
-            |context, manager, id, NoQuery {}| {
+            |context, manager, id, Nothing {}| {
                 machine::approve(context, manager, id, ApproveMachine { fingerprint: None, preview: true })
             },
             confirm::approval,
@@ -102,13 +102,13 @@ fn approvals() -> [Route; 6] {
         shows(
             MachinesWrite,
             "GET /vaults/{vault}/machines/{machine}/revoke",
-            |context, manager, id, NoQuery {}| falling::preview(context, manager, id),
+            |context, manager, id, Nothing {}| falling::preview(context, manager, id),
             confirm::revocation,
         ),
         does(
             MachinesWrite,
             "POST /vaults/{vault}/machines/{machine}/revoke",
-            |_: NoFields| Ok(Preview { preview: false }),
+            |_: Nothing| Ok(Preview { preview: false }),
             machine::revoke,
             |visit, _, _: MachineRevocation| Then::Go(visit.href("machines"), "machine-revoked"),
         ),
@@ -166,14 +166,8 @@ fn back(visit: &Visit, [id]: [&str; 1], said: &'static str) -> Then {
     Then::Go(visit.href(&format!("machines/{id}")), said)
 }
 
-#[derive(Clone, Deserialize)]
-struct NoQuery {}
-
-#[derive(Deserialize)]
-struct NoFields {}
-
 #[expect(clippy::unnecessary_wraps, reason = "other forms can be refused")]
-fn nothing(_: NoFields) -> Result<(), Refusal> {
+fn nothing(_: Nothing) -> Result<(), Refusal> {
     Ok(())
 }
 

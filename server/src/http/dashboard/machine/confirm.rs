@@ -3,13 +3,14 @@
 use maud::{Markup, html};
 use sikkerkey_protocol::management::{MachineApproval, MachineRevocation};
 
+use super::super::page::Nothing;
 use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
-use super::{NoQuery, ask};
+use super::ask;
 use crate::usecase::management::machine::falling::Falling;
 
 /// What approving a machine does.
-pub(super) fn approval(visit: &Visit, _: &NoQuery, it: &MachineApproval) -> Sheet {
+pub(super) fn approval(visit: &Visit, _: &Nothing, it: &MachineApproval) -> Sheet {
     let machine = visit.href(&format!("machines/{}", it.id));
     let body = html! {
         section.card.asking {
@@ -40,7 +41,7 @@ pub(super) fn approval(visit: &Visit, _: &NoQuery, it: &MachineApproval) -> Shee
 }
 
 /// What revoking a machine does.
-pub(super) fn revocation(visit: &Visit, _: &NoQuery, it: &Falling) -> Sheet {
+pub(super) fn revocation(visit: &Visit, _: &Nothing, it: &Falling) -> Sheet {
     let old = &it.revocation;
     let machine = visit.href(&format!("machines/{}", old.id));
     let (title, act) = match it.of_fleet {

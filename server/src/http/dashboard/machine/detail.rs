@@ -6,14 +6,15 @@ use sikkerkey_protocol::management::Scope::{AuditRead, MachinesWrite, MembersWri
 
 use super::super::element::{Tone, button, facts, pill, time, time_or};
 use super::super::managed;
+use super::super::page::Nothing;
 use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
-use super::{NoQuery, ask, list, settings};
+use super::{ask, list, settings};
 use crate::usecase::machine::status::Sort;
 use crate::usecase::management::machine::portrait::{Granted, PODS, Portrait};
 
 /// The page.
-pub(super) fn page(visit: &Visit, _: &NoQuery, it: &Portrait) -> Sheet {
+pub(super) fn page(visit: &Visit, _: &Nothing, it: &Portrait) -> Sheet {
     let may = visit.may(MachinesWrite);
     let row = &it.row.row;
     let body = html! {
@@ -122,7 +123,7 @@ fn known(visit: &Visit, it: &Portrait) -> Markup {
     }
     known.push(("Projects", html! {
         @if detail.memberships.is_empty() { @if it.row.projects.is_empty() { span.quiet { "none" } } @else { (it.row.projects.join(", ")) } }
-        @for (index, of) in detail.memberships.iter().enumerate() { @if index > 0 { ", " } (of.project_name) }
+        @for (index, of) in detail.memberships.iter().enumerate() { @if index > 0 { ", " } a href=(visit.href(&format!("projects/{}", of.project_id))) { (of.project_name) } }
     }));
     facts(&known)
 }
@@ -145,7 +146,7 @@ fn granted(visit: &Visit, it: &Portrait) -> Markup {
                 }
             }
             @if it.grants.is_empty() {
-                p.card.quiet { "Nothing yet: no secret is granted to it." }
+                div.card.quiet { "Nothing yet: no secret is granted to it." }
             } @else {
                 div.scroll tabindex="0" role="region" aria-labelledby="grants" {
                     table {
@@ -201,7 +202,7 @@ fn machines(visit: &Visit, it: &Portrait) -> Markup {
                     a.button href={ (visit.href("machines")) "?fleet=" (it.row.row.id) } { "All " (count) }
                 }
             }
-            @if rows.is_empty() { p.card.quiet { "None is there just now." } }
+            @if rows.is_empty() { div.card.quiet { "None is there just now." } }
             @else { (list::plain_rows(visit, "Its machines", rows)) }
         }
     }
@@ -219,8 +220,8 @@ fn last(visit: &Visit, it: &Portrait) -> Markup {
                 a.button href=(all) { "All in the audit" }
             }
             @match &it.last {
-                None => p.card.quiet { "The audit is being looked through for you in another window: open this page again." },
-                Some(last) if last.entries.is_empty() => p.card.quiet {
+                None => div.card.quiet { "The audit is being looked through for you in another window: open this page again." },
+                Some(last) if last.entries.is_empty() => div.card.quiet {
                     @if last.is_cut { "None lately. The audit has what is older." } @else { "It has read nothing yet." }
                 },
                 Some(last) => div.scroll tabindex="0" role="region" aria-labelledby="last" {
@@ -229,7 +230,7 @@ fn last(visit: &Visit, it: &Portrait) -> Markup {
                         tbody {
                             @for entry in &last.entries {
                                 tr {
-                                    td { (time(entry.timestamp)) }
+                                    td { a href=(visit.href(&format!("audit/{}", entry.id))) { (time(entry.timestamp)) } }
                                     td {
                                         @match entry.reason {
                                             Some(reason) => (pill(Tone::Bad, reason.as_str())),

@@ -7,11 +7,11 @@ use sikkerkey_protocol::id::ProjectId;
 use sikkerkey_protocol::management::Scope::{EnrolmentWrite, MachinesWrite};
 
 use super::super::element::{copyable, field, time};
-use super::super::page::Then;
+use super::super::page::{Nothing, Then};
 use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
 use super::super::{enrolment, span};
-use super::{NoQuery, ask, detail, list};
+use super::{ask, detail, list};
 use crate::refusal::{Refusal, invalid};
 use crate::usecase::management::enrolment::choices::{Choices, Wanted as WantedToken};
 use crate::usecase::management::machine::command::{Arrival, Command, NewMachine};
@@ -220,7 +220,7 @@ pub(super) fn command(visit: &Visit, (system, command): (System, Command)) -> Th
 }
 
 /// The page that tells what has come of a command. Without the command.
-pub(super) fn arrival(visit: &Visit, _: &NoQuery, it: &Arrival) -> Sheet {
+pub(super) fn arrival(visit: &Visit, _: &Nothing, it: &Arrival) -> Sheet {
     let of = &visit.path;
     let came = match it {
         Arrival::Awaited { .. } => awaited(of),
