@@ -144,7 +144,7 @@ async fn what_is_changed_on_a_machines_page_holds_for_its_next_request() {
     assert_eq!(read(&server).await, 200);
 
     let preview = page(&server, &browser, &format!("{of}/revoke")).await;
-    for part in ["<strong>1</strong> memberships", "<strong>1</strong> grants", "<strong>1</strong> secrets"] {
+    for part in ["<strong>2</strong> memberships", "<strong>2</strong> grants", "<strong>2</strong> secrets"] {
         assert!(preview.contains(part), "no {part} in {preview}");
     }
     assert_eq!(read(&server).await, 200);

@@ -84,8 +84,9 @@ fn a_fleet_is_shown_with_the_first_of_its_machines_and_each_of_them_with_its_obj
     assert_eq!(shown.fleet.as_deref(), Some("Machine shop/web of cluster prod"));
     assert_eq!((shown.row.sort, shown.grants.len()), (Sort::Pod, 1));
 
-    let falls = office.ask(|it, manager| falling::preview(it, manager, [fleet.as_str()])).unwrap();
-    assert_eq!((falls.of_fleet, falls.revocation.preview), (Some(25), true));
+    // A person alone denies a fleet.
+    let refusal = office.ask(|it, manager| falling::preview(it, manager, [fleet.as_str()])).unwrap_err();
+    assert!(refusal.message.contains("a person denies it"), "{}", refusal.message);
     let falls = office.ask(|it, manager| falling::preview(it, manager, [pod.as_str()])).unwrap();
     assert_eq!(falls.of_fleet, None);
     assert_eq!(office.bench.state.machines.len(), 25);
