@@ -10,11 +10,14 @@
 //! the body of a form, never in an address.
 
 mod assets;
+mod co_sign;
 mod element;
+mod kubernetes;
 mod layout;
 mod login;
 mod managed;
 mod page;
+mod policy;
 mod project;
 mod refused;
 mod said;
@@ -32,6 +35,9 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(login::routes());
     routes.extend(start::routes());
     routes.extend(theme::routes());
+    routes.extend(policy::routes());
+    routes.extend(co_sign::routes());
+    routes.extend(kubernetes::routes());
     routes.extend(project::routes());
     routes
 }

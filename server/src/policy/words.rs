@@ -35,7 +35,8 @@ fn window(window: &TimeWindow, zone: &str) -> String {
     let (start, end) = (&window.start, &window.end);
     let is_overnight = minutes(start).zip(minutes(end)).is_some_and(|(start, end)| end < start);
     let until = if is_overnight { " of the next day" } else { "" };
-    let time = if start == "00:00" && end == "24:00" { "all day".to_owned() } else { format!("{start} to {end}{until}") };
+    let time =
+        if start == "00:00" && end == "24:00" { "all day".to_owned() } else { format!("{start} to {end}{until}") };
     format!("{}, {time}, {zone}", days(&window.days))
 }
 
@@ -155,7 +156,9 @@ mod tests {
 
     #[test]
     fn durations_name_no_unit_that_is_nothing() {
-        for (seconds, text) in [(0, "0 s"), (30, "30 s"), (600, "10 min"), (604_800, "7 d"), (90_061, "1 d 1 h 1 min 1 s")] {
+        for (seconds, text) in
+            [(0, "0 s"), (30, "30 s"), (600, "10 min"), (604_800, "7 d"), (90_061, "1 d 1 h 1 min 1 s")]
+        {
             assert_eq!(duration(seconds), text);
         }
     }

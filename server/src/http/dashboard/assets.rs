@@ -7,6 +7,8 @@
 //!   looked at and nobody types in it. Such a request keeps no session from ending.
 //! * `data-until="millis"`: counts down to that instant.
 //! * `form[data-filter="id"]`, a form that asks: sent while one types; the element of that id is replaced.
+//! * `form[data-check="address"]`: sent there while one types; in it each element with `data-checked` and an id is replaced, and
+//!   the field of an `.error` that says something is marked.
 //! * Every form that changes something: sent beside the page, so that a refusal stands where it was typed and nothing is lost.
 //! * `body[data-ends]`: when the session ends; then the page closes itself.
 

@@ -4,6 +4,11 @@
 const TEXTS: &[(&str, &str)] = &[
     ("logged-out", "You are logged out."),
     ("session-ended", "Your session has ended, so this page was closed. Log in to go on."),
+    ("policy-created", "The policy is in force. It guards nothing yet: choose secrets for it next."),
+    ("policy-saved", "The policy is in force as it stands here."),
+    ("policy-deleted", "The policy was deleted."),
+    ("policy-bound", "The policy guards the secret from now on."),
+    ("policy-unbound", "The policy does not guard the secret any more."),
     ("project-created", "The project was created. Add machines and secrets to it next."),
 ];
 

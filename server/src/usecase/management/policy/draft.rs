@@ -4,6 +4,7 @@
 use sikkerkey_protocol::id::ProjectId;
 use sikkerkey_protocol::kubernetes::{Approval, WindowState};
 use sikkerkey_protocol::management::{FieldError, PolicyObject};
+use sikkerkey_protocol::policy::PolicyDocument;
 
 use super::shown::{Row, Stands, find, in_words, row};
 use super::{Manager, Wrong, drafted, object, past};
@@ -47,6 +48,8 @@ pub struct Editor {
     pub policy: Option<Row>,
     /// As it stands.
     pub object: PolicyObject,
+    /// What is decided by.
+    pub document: PolicyDocument,
     /// The project that it is of, or is to be of.
     pub project: Option<(ProjectId, String)>,
     /// Where a new one may be.
@@ -144,7 +147,9 @@ fn written<'s>(
             (manager.project(context, policy.project.as_str())?, Some(policy))
         }
         Place::In(Some(project)) => (manager.project(context, project)?, None),
-        Place::In(None) => return Err(FieldError::new("project", "is missing: choose the one whose secrets it is to guard").into()),
+        Place::In(None) => {
+            return Err(FieldError::new("project", "is missing: choose the one whose secrets it is to guard").into());
+        }
     };
     let changes = draft.changes?;
     if let Some((old, seen)) = old.zip(draft.revision).filter(|(old, seen)| old.revision != *seen) {
@@ -204,6 +209,7 @@ fn editor(context: &Context<'_>, manager: &Manager<'_>, place: Place<'_>) -> Res
     Ok(Editor {
         policy: policy.map(|it| row(context, it)),
         object: policy.map_or_else(PolicyObject::default, |it| object(state, it)),
+        document: policy.map(|it| it.document.clone()).unwrap_or_default(),
         project: project.map(|it| (it.id.clone(), it.name.clone())),
         projects,
         approvers: approvers(state, manager, project),
@@ -222,7 +228,8 @@ fn approvers(state: &State, manager: &Manager<'_>, project: Option<&Project>) ->
     let hosts = state.machines.values().map(|it| &**it).filter(is_host);
     let mut approvers: Vec<_> = hosts.map(|it| (it.id.to_string(), format!("machine {}", it.name))).collect();
     if let Some(namespace) = project.and_then(|it| it.namespace.as_ref()) {
-        let fleets = state.fleets.values().filter(|it| it.vault == *manager.vault && it.managed.cluster == namespace.cluster);
+        let fleets =
+            state.fleets.values().filter(|it| it.vault == *manager.vault && it.managed.cluster == namespace.cluster);
         approvers.extend(fleets.map(|it| (it.id.to_string(), format!("Machine {}", it.managed.object.key))));
     }
     approvers.sort_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));

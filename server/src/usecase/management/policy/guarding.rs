@@ -83,15 +83,12 @@ pub fn bind(context: &Context<'_>, manager: &Manager<'_>, [policy]: [&str; 1], s
 }
 
 /// What is to be known before a policy is taken off a secret.
-pub fn unbinding(
-    context: &Context<'_>,
-    manager: &Manager<'_>,
-    [policy, secret]: [&str; 2],
-) -> Decided<Unbinding> {
+pub fn unbinding(context: &Context<'_>, manager: &Manager<'_>, [policy, secret]: [&str; 2]) -> Decided<Unbinding> {
     let policy = find(context, manager, policy)?.clone();
     let secret = bound(context, manager, &policy.name, secret)?.clone();
     let mut steps = Steps::default();
-    let mut entry = manager.looked(&policy.project, format!("who reads {} without policy {}", secret.name, policy.name));
+    let mut entry =
+        manager.looked(&policy.project, format!("who reads {} without policy {}", secret.name, policy.name));
     entry.secret = Some(secret.id.clone());
     steps.audit.push(entry);
     Ok(steps.decide(move |context| {

@@ -258,8 +258,7 @@ fn decide(known: &Known, tried: &[Tried]) -> Past {
         let grantee = grantee(it);
         let label = known.labels.get(&grantee).cloned().unwrap_or_else(|| grantee.to_string());
         let fleet = it.fleet.as_ref().and_then(|id| known.fleets.get(id));
-        let machine =
-            explain::stand_in(it.machine.clone(), label.clone(), &secret.vault, it.fleet.clone(), it.at);
+        let machine = explain::stand_in(it.machine.clone(), label.clone(), &secret.vault, it.fleet.clone(), it.at);
         let policy = if it.denial.is_none() { &approved } else { &known.policy };
         let signer = known.signer.as_ref().map(|it| match it {
             Signer::Fleet(it) => CoSigner::Fleet(it),
@@ -347,8 +346,7 @@ impl Counted {
     }
 
     fn reader(&self, tried: &Tried) -> (SecretId, Reader) {
-        let reader =
-            if self.by_pod { Reader::Pod(tried.machine.clone()) } else { Reader::Grantee(grantee(tried)) };
+        let reader = if self.by_pod { Reader::Pod(tried.machine.clone()) } else { Reader::Grantee(grantee(tried)) };
         (tried.secret.clone(), reader)
     }
 

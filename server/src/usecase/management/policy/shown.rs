@@ -234,7 +234,7 @@ pub(super) fn in_words(state: &State, policy: &Policy) -> Vec<String> {
 }
 
 /// What the object behind something is called in answers.
-pub(super) fn object_label(kind: &str, managed: Option<&Managed>) -> Option<String> {
+pub(in super::super) fn object_label(kind: &str, managed: Option<&Managed>) -> Option<String> {
     managed.map(|it| format!("{kind} {} of cluster {}", it.object.key, it.cluster))
 }
 
