@@ -9,6 +9,7 @@
 //! No value of a secret is ever on a page: the use cases of the management plane answer none. What a person types is in
 //! the body of a form, never in an address.
 
+mod account;
 mod assets;
 mod co_sign;
 mod element;
@@ -26,13 +27,21 @@ mod start;
 mod theme;
 mod visit;
 
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
+use axum::response::Response;
+
+use self::layout::Around;
+use self::theme::Theme;
 use super::route::Route;
+use crate::refusal::Refusal;
 
 /// The pages.
 pub(super) fn routes() -> Vec<Route> {
     let mut routes = Vec::new();
     routes.extend(assets::routes());
     routes.extend(login::routes());
+    routes.extend(account::routes());
     routes.extend(start::routes());
     routes.extend(theme::routes());
     routes.extend(policy::routes());
@@ -40,4 +49,11 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(kubernetes::routes());
     routes.extend(project::routes());
     routes
+}
+
+/// A refusal for somebody who looks with a browser at what is no page. None: a program asks.
+pub(super) fn refusal(path: &str, headers: &HeaderMap, refusal: &Refusal) -> Option<Response> {
+    let accepted = headers.get(ACCEPT).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let is_for_people = accepted.contains("text/html") && !path.starts_with("/v1/");
+    is_for_people.then(|| refused::page(Around::Nobody(Theme::of(headers)), refusal))
 }
