@@ -196,7 +196,8 @@ pub fn list(_: &Context<'_>, manager: &Manager<'_>, []: [&str; 0], asked: Asked)
         let clusters = state.clusters.values().filter(|it| it.vault == vault);
         let mut clusters: Vec<_> = clusters.map(|it| cluster(&it.name, &it.issuer, &it.subject, &all)).collect();
         clusters.sort_by(|a, b| a.name.cmp(&b.name));
-        let namespaces = all.iter().map(|(_, it)| it.object.key.namespace.clone()).collect();
+        let namespaces: BTreeSet<&str> = all.iter().map(|(_, it)| it.object.key.namespace.as_str()).collect();
+        let namespaces = namespaces.into_iter().map(str::to_owned).collect();
         let text = asked.text.trim().to_lowercase();
         let mut found: Vec<_> = all.iter().filter(|it| is_asked_for(it, &asked, &text)).collect();
         found.sort_by_cached_key(|(it, managed)| {

@@ -265,3 +265,6 @@ fn bound(state: &State, secret: &Secret) -> Binding {
         in_force: policy.is_some_and(|it| !it.withdrawn),
     }
 }
+
+#[cfg(test)]
+mod tests;

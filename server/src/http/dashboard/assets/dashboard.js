@@ -102,7 +102,7 @@ document.addEventListener("input", (event) => {
     replace(await read(response), form.querySelectorAll("[data-checked][id]"));
     each(form, ".error[id]", (it) => {
       const field = document.getElementById(it.id.replace(/-error$/, ""));
-      if (field) field.ariaInvalid = it.textContent === "" ? null : "true";
+      if (field?.matches("input, select")) field.ariaInvalid = it.textContent === "" ? null : "true";
     });
   }, 400);
 });

@@ -60,7 +60,7 @@ fn sheet(visit: &Visit, typed: &PolicyForm, editor: &Editor, past: Option<&Past>
             button.hidden formaction=(check) formnovalidate tabindex="-1" aria-hidden="true" name="act" value="check" { "Check" }
             @if editor.policy.is_some() { input type="hidden" name="revision" value=(typed.revision); }
             div.columns {
-                div { (page.names()) (page.time_window()) (page.addresses()) }
+                div { (page.names()) (page.time_window()) (page.zone()) (page.addresses()) }
                 div { (page.cap()) (page.co_sign()) (page.end()) (page.rotation()) }
             }
             (page.verdict())
@@ -120,16 +120,19 @@ impl Page<'_> {
                 (self.short("start", "Opens at", &typed.start, "08:00", None))
                 (self.short("end", "Closes at", &typed.end, "18:00", Some("24:00 is midnight. Before the opening: on the next day.")))
             }
-            (self.zone())
         })
     }
 
+    /// Two axes are read off its clock, so it is under neither of their switches.
     fn zone(&self) -> Markup {
         html! {
-            (self.field("zone", "Time zone", Some("Of the window, and of the day that a cap counts."), html! {
-                input #zone name="zone" value=(self.typed.zone) list="zones" maxlength="64" spellcheck="false" placeholder="Europe/Oslo" aria-describedby="zone-help zone-error" aria-invalid=[self.invalid("zone")];
-            }))
-            datalist #zones { @for name in zone_names() { option value=(name) {} } }
+            fieldset {
+                legend { "By which clock" }
+                (self.field("zone", "Time zone", Some("Of the window, and of the day that a cap counts. Needed by those two alone."), html! {
+                    input #zone name="zone" value=(self.typed.zone) list="zones" maxlength="64" spellcheck="false" placeholder="Europe/Oslo" aria-describedby="zone-help zone-error" aria-invalid=[self.invalid("zone")];
+                }))
+                datalist #zones { @for name in zone_names() { option value=(name) {} } }
+            }
         }
     }
 
@@ -159,7 +162,6 @@ impl Page<'_> {
                 (self.number("per_minute", "Reads a minute", &typed.per_minute, None))
                 (self.number("per_day", "Reads a day", &typed.per_day, Some("Needs a time zone, whose days it counts.")))
             }
-            @if typed.time_window.is_none() { p.help { "The time zone is that of the window: switch the window on to see it, or give it here before." } }
             p.help { "Each machine's reads of each secret; all pods of one Machine object count together." }
         })
     }
@@ -216,13 +218,13 @@ impl Page<'_> {
 
     fn short(&self, id: &str, label: &str, value: &str, example: &str, help: Option<&str>) -> Markup {
         self.field(id, label, help, html! {
-            input id=(id) name=(id) value=(value) maxlength="16" placeholder=(example) size="6" aria-describedby={ (id) "-error" } aria-invalid=[self.invalid(id)];
+            input id=(id) name=(id) value=(value) maxlength="16" placeholder=(example) size="6" aria-describedby=(described(id, help)) aria-invalid=[self.invalid(id)];
         })
     }
 
     fn number(&self, id: &str, label: &str, value: &str, help: Option<&str>) -> Markup {
         self.field(id, label, help, html! {
-            input id=(id) name=(id) value=(value) maxlength="20" inputmode="numeric" aria-describedby={ (id) "-error" } aria-invalid=[self.invalid(id)];
+            input id=(id) name=(id) value=(value) maxlength="20" inputmode="numeric" aria-describedby=(described(id, help)) aria-invalid=[self.invalid(id)];
         })
     }
 
@@ -288,4 +290,9 @@ impl Page<'_> {
             }
         }
     }
+}
+
+/// What describes a field: what it is for, where that is said, and what is wrong with it.
+fn described(id: &str, help: Option<&str>) -> String {
+    if help.is_some() { format!("{id}-help {id}-error") } else { format!("{id}-error") }
 }

@@ -26,7 +26,8 @@ impl Query {
 }
 
 /// The secret that it is to guard.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Chosen {
     pub(super) secret: String,
 }
@@ -98,7 +99,7 @@ fn candidate(here: &str, it: &Candidate) -> Markup {
                     },
                     Some(object) => details {
                         summary { "Its object says it" }
-                        pre { code { (managed::manifest(object, &[("policyRef", "{name: POLICY}")])) } }
+                        pre tabindex="0" { code { (managed::manifest(object, &[("policyRef", "{name: POLICY}")])) } }
                     },
                 }
             }
@@ -111,6 +112,14 @@ pub(super) fn unbinding(visit: &Visit, _: &super::Nothing, it: &Unbinding) -> Sh
     let (policy, secret) = (&it.policy, &it.secret);
     let own = one(visit, &policy.id);
     let rest = secret.readers.saturating_sub(it.readers.len());
+    if !it.is_bound {
+        let body = empty(
+            "Nothing to take off",
+            html! { "Policy " (policy.name) " does not guard " (secret.label) ", or not any more." },
+            Some(html! { a.button href=(own) { "Back to the policy" } }),
+        );
+        return Sheet::new(Section::Policies, format!("Take {} off {}", policy.name, secret.label), body);
+    }
     let body = html! {
         section.card {
             p { "Policy " a href=(own) { (policy.name) } " guards " strong { (secret.label) } ": reads are allowed" }

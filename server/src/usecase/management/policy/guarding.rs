@@ -44,6 +44,8 @@ pub struct Unbinding {
     pub policy: Row,
     /// The secret.
     pub secret: Guarded,
+    /// Whether the policy guards it.
+    pub is_bound: bool,
     /// Some of those who read it then at any time, from anywhere.
     pub readers: Vec<String>,
 }
@@ -85,7 +87,10 @@ pub fn bind(context: &Context<'_>, manager: &Manager<'_>, [policy]: [&str; 1], s
 /// What is to be known before a policy is taken off a secret.
 pub fn unbinding(context: &Context<'_>, manager: &Manager<'_>, [policy, secret]: [&str; 2]) -> Decided<Unbinding> {
     let policy = find(context, manager, policy)?.clone();
-    let secret = bound(context, manager, &policy.name, secret)?.clone();
+    let secret = manager.secret(context, secret)?.clone();
+    if secret.project != policy.project {
+        return Err(not_found(format!("project of policy {} has no secret of that id", policy.name)));
+    }
     let mut steps = Steps::default();
     let mut entry =
         manager.looked(&policy.project, format!("who reads {} without policy {}", secret.name, policy.name));
@@ -99,7 +104,8 @@ pub fn unbinding(context: &Context<'_>, manager: &Manager<'_>, [policy, secret]:
         };
         let readers = state.grantees_of(&secret.id).filter(is_live).take(NAMED);
         let readers = readers.map(|it| co_sign::reader(state, it)).collect();
-        Unbinding { policy: row(context, &policy), secret: guarded_row(context, &secret), readers }
+        let is_bound = secret.policy.as_ref() == Some(&policy.name);
+        Unbinding { policy: row(context, &policy), secret: guarded_row(context, &secret), is_bound, readers }
     }))
 }
 
