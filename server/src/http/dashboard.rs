@@ -11,13 +11,16 @@
 
 mod account;
 mod assets;
+mod co_sign;
 mod element;
 mod enrolment;
+mod kubernetes;
 mod layout;
 mod login;
 mod machine;
 mod managed;
 mod page;
+mod policy;
 mod project;
 mod refused;
 mod said;
@@ -46,6 +49,9 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(theme::routes());
     routes.extend(machine::routes());
     routes.extend(enrolment::routes());
+    routes.extend(policy::routes());
+    routes.extend(co_sign::routes());
+    routes.extend(kubernetes::routes());
     routes.extend(project::routes());
     routes
 }

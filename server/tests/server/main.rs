@@ -44,6 +44,7 @@ mod outcomes;
 mod overload;
 mod pages;
 mod pages_machines;
+mod pages_policies;
 mod parsers;
 mod people;
 mod policy_replicas;

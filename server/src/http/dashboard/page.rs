@@ -193,6 +193,54 @@ where
     Route::new(Verb::Post, path, Signer::Person, handler)
 }
 
+/// A form that asks and changes nothing, for whoever has `scope`: what was typed is shown again, with what is said to it. It
+/// goes the way of a page, with its fields in the body.
+pub(super) fn asks<const N: usize, Q, W, A, F, R>(
+    scope: impl Into<Option<Scope>>,
+    what: &'static str,
+    decide: fn(&Context<'_>, &Manager<'_>, [&str; N], Q) -> Decided<W>,
+    find: F,
+    view: fn(&Visit, &Q, &A) -> Sheet,
+) -> Route
+where
+    Q: DeserializeOwned + Clone + Send + Sync + 'static,
+    W: Send + 'static,
+    A: Send + Sync + 'static,
+    F: Fn(App, W) -> R + Copy + Send + Sync + 'static,
+    R: Future<Output = Result<A, Refusal>> + Send + 'static,
+{
+    let (scope, path) = (scope.into(), path_of(what));
+    let handler = async move |State(app): State<App>, request: Request<Body>| {
+        let (mut parts, body) = request.into_parts();
+        let asked = Asked::of(&parts);
+        let source = signed::source(&app, &parts);
+        if let Err(refusal) = same_origin::own_page(&app, &parts.headers) {
+            let refusal = signed::misunderstood(&app, source, refusal);
+            return refused::page(&app, Around::Nobody(asked.theme), &refusal);
+        }
+        let person = match signed_in(&app, &parts, &asked).await {
+            Ok(person) => person,
+            Err(response) => return response,
+        };
+        let done = async {
+            let (vault, ids) = address(path, &parts)?;
+            let typed: Q = form(&app, source, std::mem::take(&mut parts.headers), body).await?;
+            let given = typed.clone();
+            let decide = move |context: &Context<'_>, manager: &Manager<'_>| {
+                decide(context, manager, exactly(&ids)?, given.clone())
+            };
+            let found = session::look(&app, &person, (&vault, scope), (what, &asked.page), decide).await?;
+            let found = find(app.clone(), found).await?;
+            Ok((Visit::of(&app, &person, Some(&vault), &asked), typed, found))
+        };
+        match done.await {
+            Ok((visit, typed, found)) => respond(&app, Around::Visit(&visit), view(&visit, &typed, &found)),
+            Err(refusal) => refuse(&app, &person, path, &parts, &asked, &refusal),
+        }
+    };
+    Route::new(Verb::Post, path, Signer::Person, handler)
+}
+
 /// Whose session it is; or the way to the login.
 pub(super) async fn signed_in(app: &App, parts: &Parts, asked: &Asked) -> Result<session::SignedIn, Response> {
     if let Some(response) = arrived_from_elsewhere(parts, asked) {

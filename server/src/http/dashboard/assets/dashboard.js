@@ -92,6 +92,25 @@ document.addEventListener("input", (event) => {
   }, 250);
 });
 
+// Forms that are checked while one types: what is said to them stands beside what is typed.
+let checking, checks = 0;
+document.addEventListener("input", (event) => {
+  const form = event.target.closest("form[data-check]");
+  if (!form) return;
+  clearTimeout(checking);
+  checking = setTimeout(async () => {
+    const mine = ++checks;
+    const response = await fetch(form.dataset.check, { method: "POST", body: new URLSearchParams(new FormData(form)) }).catch(() => null);
+    if (response?.status === 401) return leave();
+    if (!response?.ok || mine !== checks || !form.isConnected) return;
+    replace(await read(response), form.querySelectorAll("[data-checked][id]"));
+    each(form, ".error[id]", (it) => {
+      const field = document.getElementById(it.id.replace(/-error$/, ""));
+      if (field?.matches("input, select")) field.ariaInvalid = it.textContent === "" ? null : "true";
+    });
+  }, 400);
+});
+
 // Forms that change something: a refusal stands where it was typed.
 document.addEventListener("submit", async (event) => {
   const form = event.target;
