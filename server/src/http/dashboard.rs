@@ -10,6 +10,7 @@
 //! the body of a form, never in an address.
 
 mod assets;
+mod audit;
 mod element;
 mod layout;
 mod login;
@@ -33,5 +34,6 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(start::routes());
     routes.extend(theme::routes());
     routes.extend(project::routes());
+    routes.extend(audit::routes());
     routes
 }

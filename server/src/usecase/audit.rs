@@ -10,7 +10,7 @@ mod search;
 use sikkerkey_protocol::management::{AuditEntry, AuditPage, Next, SortBy, SortDir};
 
 pub use self::export::{EXPORT_LOOKED_AT, export};
-pub use self::search::{LARGEST_PAGE, MOST, Search, actions_named};
+pub use self::search::{About, By, LARGEST_PAGE, MOST, Search, actions_named};
 use super::archive;
 use crate::app::App;
 use crate::refusal::{Refusal, RefusalKind};
@@ -18,7 +18,7 @@ use crate::store::{Order, StoreError};
 use crate::turns::{NoTurn, Turn};
 
 /// Rows that are looked through in one statement. Others who look at the audit wait for no more.
-const STRETCH: u64 = 20_000;
+pub(super) const STRETCH: u64 = 20_000;
 /// Rows that one statement answers.
 const FETCHED: usize = 2_000;
 const FEWEST: usize = 256;
@@ -63,7 +63,7 @@ pub async fn page(app: &App, search: &Search) -> Result<AuditPage, Refusal> {
 
 /// A page of rows, for which no more than that many are looked through.
 pub async fn page_within(app: &App, search: &Search, rows: u64) -> Result<AuditPage, Refusal> {
-    let _turn = turn(app, search)?;
+    let _turn = turn(app, search).await?;
     let range = range(app, search).await.map_err(|error| away(&error))?;
     let size = usize::try_from(search.page_size).unwrap_or(usize::MAX);
     let skipped = size.saturating_mul(usize::try_from(search.page.saturating_sub(1)).unwrap_or(usize::MAX));
@@ -110,9 +110,10 @@ pub async fn own(app: &App, search: &Search) -> Result<Vec<AuditEntry>, Refusal>
 }
 
 /// Nothing is looked through without a turn: whoever waited for one would keep what is found for him meanwhile.
-fn turn<'a>(app: &'a App, search: &Search) -> Result<Option<Turn<'a>>, Refusal> {
-    let turn = search.asker.as_deref().map(|it| app.questions.take(it)).transpose();
-    turn.map_err(|why| {
+async fn turn<'a>(app: &'a App, search: &Search) -> Result<Option<Turn<'a>>, Refusal> {
+    let Some(asker) = &search.asker else { return Ok(None) };
+    let turn = app.questions.wait(asker, search.patience).await;
+    turn.map(Some).map_err(|why| {
         let (text, seconds) = match why {
             NoTurn::HasOne => (
                 "the audit is being looked through for you already: wait for that answer, and ask one question at a time",

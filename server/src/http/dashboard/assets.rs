@@ -5,6 +5,7 @@
 //! * `data-copy="id"` on a hidden button: shown, and copies the text of that element.
 //! * `data-live="seconds"` on an element with an id: asked for again so often, by the page's own address, while the page is
 //!   looked at and nobody types in it. Such a request keeps no session from ending.
+//! * `input[data-zone]`: filled with the viewer's time zone.
 //! * `data-until="millis"`: counts down to that instant.
 //! * `form[data-filter="id"]`, a form that asks: sent while one types; the element of that id is replaced.
 //! * Every form that changes something: sent beside the page, so that a refusal stands where it was typed and nothing is lost.

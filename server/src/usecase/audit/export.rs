@@ -11,7 +11,7 @@ pub const EXPORT_LOOKED_AT: u64 = 1_000_000;
 
 /// Rows for a file, how far it was looked, and where to go on.
 pub async fn export(app: &App, search: &Search) -> Result<AuditPage, Refusal> {
-    let _turn = turn(app, search)?;
+    let _turn = turn(app, search).await?;
     let range = range(app, search).await.map_err(|error| away(&error))?;
     let bound = Bound { rows: EXPORT_LOOKED_AT, found: MOST };
     let found = walk(app, search, range, bound).await.map_err(|error| away(&error))?;

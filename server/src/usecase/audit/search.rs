@@ -1,6 +1,9 @@
 //! What is looked for in the audit.
 
-use sikkerkey_protocol::id::{ProjectId, VaultId};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sikkerkey_protocol::id::{MachineId, ProjectId, SecretId, VaultId};
 use sikkerkey_protocol::management::{AuditEntry, AuditQuery, SortBy, SortDir};
 
 use crate::audit::entry::{Action, Actor, Entry};
@@ -23,6 +26,8 @@ pub struct Search {
     pub(super) filter: RowFilter,
     /// Who asks, and has to take turns with others; none: a person at the server.
     pub(super) asker: Option<String>,
+    /// How long one waits for a turn that another question of the same asker has.
+    pub(super) patience: Duration,
     /// In small letters of ASCII, as it was typed.
     text: Option<String>,
     pub(super) from: Option<Millis>,
@@ -33,6 +38,50 @@ pub struct Search {
     pub(super) sort_dir: SortDir,
     pub(super) page: u32,
     pub(super) page_size: u32,
+}
+
+/// Whom and what rows are about. What is none restricts nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// By whom of a kind.
+    pub by: Option<By>,
+    /// By one of these.
+    pub actors: Option<Vec<Actor>>,
+    /// About or by one of these machines.
+    pub machines: Option<Vec<MachineId>>,
+    /// About one of these secrets.
+    pub secrets: Option<Vec<SecretId>>,
+}
+
+/// Kinds of those who do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum By {
+    Person,
+    Administrator,
+    Machine,
+    Agent,
+    System,
+    Anonymous,
+}
+
+impl By {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Person, Self::Administrator, Self::Machine, Self::Agent, Self::System, Self::Anonymous];
+
+    /// With what the JSON of such an actor begins.
+    fn beginning(self) -> &'static str {
+        match self {
+            Self::Person => "{\"Person\":",
+            Self::Administrator => "\"Administrator\"",
+            Self::Machine => "{\"Machine\":",
+            Self::Agent => "{\"Agent\":",
+            Self::System => "\"System\"",
+            Self::Anonymous => "\"Anonymous\"",
+        }
+    }
 }
 
 impl Search {
@@ -67,10 +116,18 @@ impl Search {
         // As it stands in JSON, between its quotation marks.
         let in_json = text.as_ref().and_then(|it| serde_json::to_string(it).ok());
         let in_json = in_json.and_then(|it| Some(it.get(1..it.len().checked_sub(1)?)?.to_owned()));
-        let filter = RowFilter { vault, projects, actions: actions(query)?, source_ip: query.source_ip, text: in_json };
+        let filter = RowFilter {
+            vault,
+            projects,
+            actions: actions(query)?,
+            source_ip: query.source_ip,
+            text: in_json,
+            ..RowFilter::default()
+        };
         Ok(Self {
             filter,
             asker: None,
+            patience: Duration::ZERO,
             text,
             from: query.from.map(Millis),
             to: query.to.map(Millis),
@@ -92,6 +149,22 @@ impl Search {
     #[must_use]
     pub fn asked_by(self, asker: Option<String>) -> Self {
         Self { asker, ..self }
+    }
+
+    /// The same, asked by somebody whose questions follow each other while one types: they wait for each other this long.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Only what is about these, and by these.
+    #[must_use]
+    pub fn about(mut self, about: About) -> Self {
+        let About { by, actors, machines, secrets } = about;
+        let Self { filter, .. } = &mut self;
+        filter.actor_kind = by.map(By::beginning);
+        (filter.actors, filter.machines, filter.secrets) = (actors, machines, secrets);
+        self
     }
 
     pub(super) fn order(&self) -> Order {
@@ -189,6 +262,25 @@ mod tests {
             assert!(text.contains(part), "{query:?}: {text}");
         }
         assert!(Search::new(&AuditQuery { page: Some(50), page_size: Some(200), ..it() }, None, None).is_ok());
+    }
+
+    #[test]
+    fn the_json_of_every_actor_begins_as_its_kind_says() {
+        let (machine, agent) = (uuid::Uuid::nil().to_string(), uuid::Uuid::max().to_string());
+        let actors = [
+            (By::Person, Actor::Person("p".into())),
+            (By::Administrator, Actor::Administrator),
+            (By::Machine, Actor::Machine(machine.parse().unwrap())),
+            (By::Agent, Actor::Agent(agent.parse().unwrap())),
+            (By::System, Actor::System),
+            (By::Anonymous, Actor::Anonymous),
+        ];
+        for (kind, actor) in &actors {
+            let json = serde_json::to_string(actor).unwrap();
+            for other in By::ALL {
+                assert_eq!(json.starts_with(other.beginning()), other == *kind, "{json} {other:?}");
+            }
+        }
     }
 
     #[test]
