@@ -9,6 +9,7 @@
 //! No value of a secret is ever on a page: the use cases of the management plane answer none. What a person types is in
 //! the body of a form, never in an address.
 
+mod account;
 mod assets;
 mod audit;
 mod element;
@@ -31,6 +32,7 @@ pub(super) fn routes() -> Vec<Route> {
     let mut routes = Vec::new();
     routes.extend(assets::routes());
     routes.extend(login::routes());
+    routes.extend(account::routes());
     routes.extend(start::routes());
     routes.extend(theme::routes());
     routes.extend(project::routes());

@@ -124,6 +124,14 @@ pub async fn manage<A: Send + 'static>(
     .await
 }
 
+/// Whether a person may do what takes `scope` in a vault, as things are.
+pub fn may(app: &App, signed_in: &SignedIn, vault: &VaultId, scope: Option<Scope>) -> Result<(), Refusal> {
+    let world = app.live.read();
+    let context = app.context(&world);
+    let person = Person::admit(&context, &signed_in.hash, signed_in.source)?;
+    Manager::person(&context, person, vault, scope).map(drop)
+}
+
 /// Looks at something in a vault in a person's name, beside the writer. Before anything is answered it is written down that
 /// somebody looks at this `page`: once in ten minutes, since a page that stays open looks again and again.
 pub async fn look<A: Send + 'static>(

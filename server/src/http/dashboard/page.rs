@@ -12,6 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use maud::Markup;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sikkerkey_protocol::id::VaultId;
 use sikkerkey_protocol::management::Scope;
@@ -49,6 +50,10 @@ const HEADERS: [(HeaderName, &str); 8] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ];
+
+/// A query, or a form, without fields.
+#[derive(Clone, Deserialize)]
+pub(super) struct Nothing {}
 
 /// What comes after a form.
 pub(super) enum Then {
@@ -164,10 +169,14 @@ where
         };
         let done = async {
             let (vault, ids) = address(path, &parts)?;
-            let body = form(&app, source, std::mem::take(&mut parts.headers), body).await.and_then(parse)?;
+            // Whoever may not is told that, and audited, whatever the form is.
+            let body = match session::may(&app, &person, &vault, scope) {
+                Ok(()) => Ok(form(&app, source, std::mem::take(&mut parts.headers), body).await.and_then(parse)?),
+                Err(refusal) => Err(refusal),
+            };
             let given = ids.clone();
             let decide =
-                move |context: &Context<'_>, manager: &Manager<'_>| decide(context, manager, exactly(&given)?, body);
+                move |context: &Context<'_>, manager: &Manager<'_>| decide(context, manager, exactly(&given)?, body?);
             let answer = session::manage(&app, person.clone(), vault.clone(), scope, what, decide).await?;
             let visit = Visit::of(&app, &person, Some(&vault), &asked);
             let then = then(&visit, exactly(&ids)?, answer);

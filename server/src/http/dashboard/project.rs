@@ -1,12 +1,14 @@
 //! Projects.
 
+mod detail;
+
 use maud::{Markup, html};
 use serde::Deserialize;
 use sikkerkey_protocol::management::Scope::{ProjectsRead, ProjectsWrite};
 use sikkerkey_protocol::management::{CreateProject, ProjectList, ProjectView};
 
 use super::element::{Tone, empty, field, pill, time_or};
-use super::page::{Then, does, shows};
+use super::page::{Nothing, Then, does, shows};
 use super::sheet::{Section, Sheet};
 use super::visit::Visit;
 use crate::http::route::Route;
@@ -14,12 +16,12 @@ use crate::refusal::Refusal;
 use crate::usecase::management::project;
 
 /// The routes.
-pub(super) fn routes() -> [Route; 2] {
-    [
+pub(super) fn routes() -> Vec<Route> {
+    let mut routes = vec![
         shows(
             ProjectsRead,
             "GET /vaults/{vault}/projects",
-            |context, manager, [], NoQuery {}| project::list(context, manager, []),
+            |context, manager, [], Nothing {}| project::list(context, manager, []),
             list,
         ),
         does(
@@ -27,13 +29,12 @@ pub(super) fn routes() -> [Route; 2] {
             "POST /vaults/{vault}/projects",
             NewProject::parse,
             project::create,
-            |visit, [], _: ProjectView| Then::Go(visit.href("projects"), "project-created"),
+            |visit, [], made: ProjectView| Then::Go(visit.href(&format!("projects/{}", made.id)), "project-created"),
         ),
-    ]
+    ];
+    routes.extend(detail::routes());
+    routes
 }
-
-#[derive(Clone, Deserialize)]
-struct NoQuery {}
 
 #[derive(Deserialize)]
 struct NewProject {
@@ -50,32 +51,44 @@ impl NewProject {
     }
 }
 
-fn list(visit: &Visit, _: &NoQuery, answer: &ProjectList) -> Sheet {
-    let may_create = visit.may(ProjectsWrite);
+fn list(visit: &Visit, _: &Nothing, answer: &ProjectList) -> Sheet {
     let body = html! {
         @if answer.projects.is_empty() {
-            (empty("No projects yet", html! { "A project holds secrets, and the machines that may read them. Create one first." }, None))
+            (empty(
+                "No projects yet",
+                html! { "A project holds secrets, and the machines that may read them. Create one first." },
+                None,
+            ))
         } @else {
-            (table(&answer.projects))
+            (table(visit, &answer.projects))
         }
-        @if may_create { (create(visit)) }
+        @if visit.may(ProjectsWrite) { (create(visit)) }
     };
     Sheet::new(Section::Projects, "Projects", body)
 }
 
-fn table(projects: &[ProjectView]) -> Markup {
+fn table(visit: &Visit, projects: &[ProjectView]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Projects" {
             table {
-                thead { tr { th { "Name" } th { "State" } th.number { "Secrets" } th.number { "Machines" } th.number { "Policies" } th { "Created" } } }
+                thead {
+                    tr {
+                        th { "Name" }
+                        th { "State" }
+                        th.number { "Secrets" }
+                        th.number { "Machines" }
+                        th.number { "Policies" }
+                        th { "Created" }
+                    }
+                }
                 tbody {
                     @for it in projects {
                         tr {
-                            th scope="row" { (it.name) @if !it.description.is_empty() { br; span.quiet { (it.description) } } }
-                            td {
-                                @if it.frozen { (pill(Tone::Bad, "frozen")) } @else { (pill(Tone::Good, "open")) }
-                                @if let Some(namespace) = &it.namespace { " " (pill(Tone::Plain, &format!("namespace {namespace}"))) }
+                            th scope="row" {
+                                a href=(visit.href(&format!("projects/{}", it.id))) { (it.name) }
+                                @if !it.description.is_empty() { br; span.quiet { (it.description) } }
                             }
+                            td { (state(it)) }
                             td.number { (it.secret_count) }
                             td.number { (it.machine_count) }
                             td.number { (it.policy_count) }
@@ -88,15 +101,29 @@ fn table(projects: &[ProjectView]) -> Markup {
     }
 }
 
+fn state(project: &ProjectView) -> Markup {
+    html! {
+        @if project.frozen { (pill(Tone::Bad, "frozen")) } @else { (pill(Tone::Good, "open")) }
+        @if let Some(namespace) = &project.namespace { " " (pill(Tone::Plain, &format!("namespace {namespace}"))) }
+    }
+}
+
 fn create(visit: &Visit) -> Markup {
     html! {
         section.card {
             h2 { "Create a project" }
-            form.stack method="post" action=(visit.href("projects")) {
-                (field("name", "Name", None, html! { input #name name="name" required maxlength="255" autocomplete="off"; }))
-                (field("description", "What it is for", None, html! { input #description name="description" maxlength="255" autocomplete="off"; }))
-                button.primary { "Create" }
-            }
+            form.stack method="post" action=(visit.href("projects")) { (fields("", "")) button.primary { "Create" } }
         }
+    }
+}
+
+fn fields(name: &str, description: &str) -> Markup {
+    html! {
+        (field("name", "Name", None, html! {
+            input #name name="name" required maxlength="255" autocomplete="off" value=(name);
+        }))
+        (field("description", "What it is for", None, html! {
+            input #description name="description" maxlength="255" autocomplete="off" value=(description);
+        }))
     }
 }

@@ -4,7 +4,15 @@
 const TEXTS: &[(&str, &str)] = &[
     ("logged-out", "You are logged out."),
     ("session-ended", "Your session has ended, so this page was closed. Log in to go on."),
+    ("proven-again", "You have proven who you are. For ten minutes you may change your second factor."),
+    ("password-changed", "The password was changed. Your other sessions have ended."),
+    ("session-revoked", "The session was ended."),
+    ("sessions-revoked", "All your other sessions were ended."),
+    ("second-factor-removed", "The second factor was removed. Your other sessions have ended."),
     ("project-created", "The project was created. Add machines and secrets to it next."),
+    ("project-changed", "The project was changed."),
+    ("project-deleted", "The project was deleted, with everything in it."),
+    ("project-unfrozen", "The project is open again. Its machines read from now on."),
 ];
 
 /// The text of a code.
