@@ -203,7 +203,8 @@ impl Records {
         let machines = list(filter.machines.as_ref().map(serde_json::to_string))?;
         let secrets = list(filter.secrets.as_ref().map(serde_json::to_string))?;
         // Each as it stands in the row: a text of JSON.
-        let of_actor = |them: &Vec<Actor>| them.iter().map(serde_json::to_string).collect::<serde_json::Result<Vec<_>>>();
+        let of_actor =
+            |them: &Vec<Actor>| them.iter().map(serde_json::to_string).collect::<serde_json::Result<Vec<_>>>();
         let actors = filter.actors.as_ref().map(|them| of_actor(them).and_then(|it| serde_json::to_string(&it)));
         let actors = list(actors)?;
         let address = filter.source_ip.map(|it| it.to_string());

@@ -43,6 +43,7 @@ mod nonsense;
 mod outcomes;
 mod overload;
 mod pages;
+mod pages_audit;
 mod parsers;
 mod people;
 mod policy_replicas;

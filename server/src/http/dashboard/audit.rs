@@ -20,8 +20,8 @@ use super::visit::Visit;
 use crate::app::App;
 use crate::decision::{Context, Decided};
 use crate::http::route::Route;
-use crate::usecase::management::audit::{WrittenFile, browse, chain as chains, reads as counted, row as rows};
 use crate::usecase::management::Manager;
+use crate::usecase::management::audit::{WrittenFile, browse, chain as chains, reads as counted, row as rows};
 
 /// The routes.
 pub(super) fn routes() -> [Route; 7] {
@@ -58,8 +58,8 @@ pub(super) fn routes() -> [Route; 7] {
         ),
         finds(
             AuditRead,
-            "GET /vaults/{vault}/audit/{row}",
-            |context, manager, [row], question::Nothing {}| rows::row(context, manager, [row]),
+            "GET /vaults/{vault}/audit/{seq}",
+            |context, manager, [seq], question::Nothing {}| rows::row(context, manager, [seq]),
             rows::find,
             row::page,
         ),

@@ -130,8 +130,12 @@ pub(super) fn what(visit: &Visit, entry: &AuditEntry, names: &Names) -> Markup {
 pub(super) fn outcome(entry: &AuditEntry) -> Markup {
     let (tone, word) = match (entry.reason, Action::named(&entry.action)) {
         (Some(_), _) => (Tone::Bad, "denied"),
-        (None, Some(Action::SecretReadDenied | Action::ManagementDenied | Action::VoucherRefused)) => (Tone::Bad, "denied"),
-        (None, Some(Action::AuthFailure | Action::AccountLoginRefused | Action::LockoutStart)) => (Tone::Bad, "refused"),
+        (None, Some(Action::SecretReadDenied | Action::ManagementDenied | Action::VoucherRefused)) => {
+            (Tone::Bad, "denied")
+        }
+        (None, Some(Action::AuthFailure | Action::AccountLoginRefused | Action::LockoutStart)) => {
+            (Tone::Bad, "refused")
+        }
         (None, Some(Action::CanaryTriggered)) => (Tone::Bad, "alarm"),
         _ if entry.severity >= Severity::High => (Tone::Warn, "done"),
         _ => (Tone::Plain, "done"),

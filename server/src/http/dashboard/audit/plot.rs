@@ -131,8 +131,12 @@ fn described(buckets: &[ReadsInBucket]) -> String {
     let denied: u64 = buckets.iter().map(|it| it.denied).sum();
     let most = buckets.iter().max_by_key(|it| it.reads).filter(|it| it.reads > 0);
     let most = most.and_then(|it| Some((it.reads, Timestamp::from_millisecond(it.start).ok()?)));
-    let most = most.map(|(reads, at)| format!(" Most at once: {reads} reads from {} on.", at.strftime("%Y-%m-%d %H:%M UTC")));
-    format!("{reads} reads as bars and {denied} denials as triangles. The table below has the same figures.{}", most.unwrap_or_default())
+    let most =
+        most.map(|(reads, at)| format!(" Most at once: {reads} reads from {} on.", at.strftime("%Y-%m-%d %H:%M UTC")));
+    format!(
+        "{reads} reads as bars and {denied} denials as triangles. The table below has the same figures.{}",
+        most.unwrap_or_default()
+    )
 }
 
 /// A place with one digit behind the point.
@@ -161,7 +165,10 @@ mod tests {
     #[test]
     fn reads_are_bars_and_denials_triangles_and_both_are_told() {
         let drawn = plot("of this vault", Bucket::Day, &[bucket(0, 4, 0), bucket(DAY, 0, 2)]).into_string();
-        assert_eq!((drawn.matches("<rect class=\"reads\" x=\"69").count(), drawn.matches("l5 9 h-10 z").count()), (0, 1));
+        assert_eq!(
+            (drawn.matches("<rect class=\"reads\" x=\"69").count(), drawn.matches("l5 9 h-10 z").count()),
+            (0, 1)
+        );
         // The one of the key is the second.
         assert_eq!(drawn.matches("<rect class=\"reads\"").count(), 2);
         assert!(drawn.contains("4 reads as bars and 2 denials as triangles."), "{drawn}");

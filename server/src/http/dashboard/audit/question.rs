@@ -68,7 +68,9 @@ impl Question {
         };
         let severities = self.severity.map(|least| Severity::ALL.into_iter().filter(|it| *it >= least).collect());
         let address = self.address.as_deref().map(|it| {
-            it.trim().parse().map_err(|_| format!("{:?} is no address: give one such as 192.0.2.7 or 2001:db8::7", short(it)))
+            it.trim()
+                .parse()
+                .map_err(|_| format!("{:?} is no address: give one such as 192.0.2.7 or 2001:db8::7", short(it)))
         });
         let query = AuditQuery {
             actions: (!self.action.is_empty()).then(|| self.action.clone()),

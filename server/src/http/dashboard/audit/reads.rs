@@ -29,7 +29,8 @@ pub(super) enum Range {
 }
 
 impl Range {
-    const ALL: [(Self, &str, &str); 3] = [(Self::Day, "day", "Day"), (Self::Week, "week", "Week"), (Self::Month, "month", "Month")];
+    const ALL: [(Self, &str, &str); 3] =
+        [(Self::Day, "day", "Day"), (Self::Week, "week", "Week"), (Self::Month, "month", "Month")];
 
     fn query(self, now: i64) -> ReadsOverTimeQuery {
         let (hours, bucket) = match self {

@@ -143,7 +143,8 @@ fn actors(state: &State, vault: &VaultId, text: &str) -> Result<Vec<Actor>, Stri
     // Of people who have nothing to do with this vault there are no rows here, and they are not told of.
     let people = people.filter(|it| state.role_in(vault, &it.id).is_some()).map(|it| Actor::Person(it.id.clone()));
     let agents = state.agents.values().filter(|it| it.vault == *vault && has(&it.name, text));
-    let mut found: Vec<Actor> = people.chain(agents.map(|it| Actor::Agent(it.id.clone()))).take(MOST_NAMED + 1).collect();
+    let mut found: Vec<Actor> =
+        people.chain(agents.map(|it| Actor::Agent(it.id.clone()))).take(MOST_NAMED + 1).collect();
     // Whoever is gone has rows still.
     found.extend(text.parse::<AgentId>().ok().map(Actor::Agent).filter(|it| !found.contains(it)));
     some(found, "person or agent", text, "an e-mail address, an agent's name or a part of one")
@@ -169,7 +170,8 @@ fn secrets(state: &State, vault: &VaultId, text: &str) -> Result<Vec<SecretId>, 
 
 fn projects(state: &State, manager: &Manager<'_>, text: &str) -> Result<Vec<ProjectId>, String> {
     let ours = state.projects.values().filter(|it| manager.sees(it));
-    let mut found: Vec<_> = ours.filter(|it| has(&it.name, text)).take(MOST_NAMED + 1).map(|it| it.id.clone()).collect();
+    let mut found: Vec<_> =
+        ours.filter(|it| has(&it.name, text)).take(MOST_NAMED + 1).map(|it| it.id.clone()).collect();
     let named = text.parse::<ProjectId>().ok().filter(|it| manager.projects.is_none_or(|all| all.contains(it)));
     found.extend(named.filter(|it| !found.contains(it)));
     some(found, "project", text, "a name, a part of one, or the id")

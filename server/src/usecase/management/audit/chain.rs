@@ -150,7 +150,7 @@ async fn follow(app: &App, records: &Records, after: u64) -> Result<Part, Refusa
     };
     let mut check = Check::new(app.keyring.audit(), begin, head);
     check.restored(known.installation.epoch);
-    check.vouch(Link::from(known.head), "this server, which wrote it,");
+    check.vouch(Link::from(known.head), "this server");
     let checkpoint = app.checkpoints.get().and_then(|it| it.status().last);
     let checkpoint = checkpoint.filter(|it| it.epoch == known.installation.epoch);
     if let Some(it) = &checkpoint {

@@ -42,14 +42,10 @@ pub struct Counted {
 }
 
 /// Asks for reads over time. They are counted by [`count`].
-pub fn wanted(
-    context: &Context<'_>,
-    manager: &Manager<'_>,
-    of: &Of,
-    query: ReadsOverTimeQuery,
-) -> Decided<Wanted> {
+pub fn wanted(context: &Context<'_>, manager: &Manager<'_>, of: &Of, query: ReadsOverTimeQuery) -> Decided<Wanted> {
     let secret = of.secret.as_ref().map(|it| it.parse().map_err(|_| not_found("this vault has no secret of that id")));
-    let machine = of.machine.as_ref().map(|it| it.parse().map_err(|_| not_found("this vault has no machine of that id")));
+    let machine =
+        of.machine.as_ref().map(|it| it.parse().map_err(|_| not_found("this vault has no machine of that id")));
     let (secret, machine) = (secret.transpose()?, machine.transpose()?);
     let (vault, asker) = (manager.vault.clone(), manager.asker());
     let decision = stats::reads_over_time(context, manager, [], query)?;

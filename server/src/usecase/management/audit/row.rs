@@ -89,7 +89,9 @@ pub async fn find(app: App, wanted: Wanted) -> Result<Row, Refusal> {
 
 fn none(number: &str) -> Refusal {
     let number: String = number.chars().take(20).collect();
-    not_found(format!("the audit of this vault has no row {number} any more, or never had: rows of other vaults have numbers, too"))
+    not_found(format!(
+        "the audit of this vault has no row {number} any more, or never had: rows of other vaults have numbers, too"
+    ))
 }
 
 #[cfg(test)]
