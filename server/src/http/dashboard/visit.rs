@@ -2,7 +2,6 @@
 
 use sikkerkey_protocol::account::{Role, VaultOf};
 use sikkerkey_protocol::id::VaultId;
-use sikkerkey_protocol::kubernetes::Approval;
 use sikkerkey_protocol::management::Scope;
 
 use super::said;
@@ -10,7 +9,6 @@ use super::theme::Theme;
 use crate::app::App;
 use crate::http::account::session::SignedIn;
 use crate::model::millis::Millis;
-use crate::state::State;
 use crate::usecase::account::session;
 use crate::usecase::management::scopes_of;
 
@@ -56,7 +54,7 @@ impl Visit {
             id: it.vault_id.clone(),
             name: it.name.clone(),
             role: it.role,
-            waiting: waiting(state, &it.vault_id),
+            waiting: state.waiting_in(&it.vault_id),
         });
         Self {
             email: person.account().email.clone(),
@@ -82,11 +80,6 @@ impl Visit {
             None => "/vaults".to_owned(),
         }
     }
-}
-
-fn waiting(state: &State, vault: &VaultId) -> usize {
-    let machines = state.machines.values();
-    machines.filter(|it| it.vault == *vault && it.approval == Approval::Pending).count()
 }
 
 /// What a request says beside whose it is.
