@@ -17,7 +17,6 @@ use sikkerkey_protocol::management::Scope::AuditRead;
 use self::question::Question;
 use super::page::{finds, finds_file};
 use super::visit::Visit;
-use crate::app::App;
 use crate::decision::{Context, Decided};
 use crate::http::route::Route;
 use crate::usecase::management::Manager;
@@ -78,8 +77,8 @@ fn written(
     Ok(crate::decision::Decision { changes: decision.changes, audit: decision.audit, answer })
 }
 
-fn respond(app: &App, _: &Visit, question: &Question, file: WrittenFile) -> Response {
-    file::respond(app, question, file)
+fn respond(_: &Visit, question: &Question, file: WrittenFile) -> Response {
+    file::respond(question, file)
 }
 
 /// The parts of the audit, as tabs. `here` is the end of this one's address.

@@ -10,7 +10,6 @@ use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
 use super::question::Question;
 use super::tabs;
-use crate::app::App;
 use crate::usecase::audit::MOST;
 use crate::usecase::management::audit::WrittenFile;
 use crate::usecase::management::audit::browse::Contents;
@@ -70,11 +69,11 @@ fn told(visit: &Visit, question: &Question, contents: &Contents) -> Markup {
 }
 
 /// The file.
-pub(super) fn respond(app: &App, question: &Question, file: WrittenFile) -> Response {
+pub(super) fn respond(question: &Question, file: WrittenFile) -> Response {
     let (end, media_type) = match file.format {
         ExportFormat::Csv => ("csv", "text/csv; charset=utf-8"),
         ExportFormat::Jsonl => ("jsonl", "application/jsonl; charset=utf-8"),
     };
     let last = question.before.map_or(file.page.as_of, |it| it.saturating_sub(1));
-    page::file(app, media_type, &format!("audit-up-to-row-{last}.{end}"), file.text)
+    page::file(media_type, &format!("audit-up-to-row-{last}.{end}"), file.text)
 }
