@@ -122,7 +122,9 @@ pub(super) fn what(visit: &Visit, entry: &AuditEntry, names: &Names) -> Markup {
         (phrase(entry))
         @if let Some(id) = &entry.secret_id { " " (secret(visit, id.as_str(), names.secrets.get(id))) }
         @if let Some(id) = entry.machine_id.as_ref().filter(|_| !is_by_machine) { " " (machine(visit, id.as_str(), names.machines.get(id))) }
-        @if let Some(name) = entry.project_id.as_ref().and_then(|id| names.projects.get(id)) { " " span.quiet { "in " (name) } }
+        @if let Some((id, name)) = entry.project_id.as_ref().and_then(|id| Some((id, names.projects.get(id)?))) {
+            " " span.quiet { "in " a href=(visit.href(&format!("projects/{id}"))) { (name) } }
+        }
     }
 }
 
@@ -160,10 +162,11 @@ fn machine(visit: &Visit, id: &str, name: Option<&String>) -> Markup {
     }
 }
 
-fn secret(visit: &Visit, id: &str, name: Option<&String>) -> Markup {
+fn secret(visit: &Visit, id: &str, name: Option<&(String, bool)>) -> Markup {
     html! {
         @match name {
-            Some(name) => a href=(visit.href(&format!("secrets/{id}"))) { (name) },
+            Some((name, true)) => a href=(visit.href(&format!("secrets/{id}"))) { (name) },
+            Some((name, false)) => span title="This secret is in the trash, or its object is gone" { (name) },
             None => span.mono title="This secret is gone" { (id) },
         }
     }

@@ -42,7 +42,8 @@ pub(super) fn page(visit: &Visit, _: &Nothing, row: &Row) -> Sheet {
 
 /// Which rule denied, and what it asks for.
 fn why(visit: &Visit, row: &Row, reason: DenialReason) -> Markup {
-    let secret = row.entry.secret_id.as_ref().filter(|id| row.names.secrets.contains_key(id));
+    let secret =
+        row.entry.secret_id.as_ref().filter(|id| row.names.secrets.get(id).is_some_and(|(_, is_there)| *is_there));
     html! {
         section.card {
             h2 { "Why it was denied" }
@@ -51,8 +52,8 @@ fn why(visit: &Visit, row: &Row, reason: DenialReason) -> Markup {
                 Some(rule) => p { "The rule that decided: " strong { (rule.as_str()) } ". It asks that " (words::asks(rule)) "." },
                 None => p { "The rule that decided is one of a newer server." },
             }
-            @if let Some((project, id, name)) = &row.policy {
-                p { "The secret's access policy is now " a href=(visit.href(&format!("policies/{project}/{id}"))) { (name) } ". It may have been another one then." }
+            @if let Some((id, name)) = &row.policy {
+                p { "The secret's access policy is now " a href=(visit.href(&format!("policies/{id}"))) { (name) } ". It may have been another one then." }
             }
             @if let Some(id) = secret { p { a href=(visit.href(&format!("secrets/{id}"))) { "Who may read this secret now" } } }
         }

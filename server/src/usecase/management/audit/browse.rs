@@ -17,7 +17,7 @@ use crate::usecase::management::Manager;
 use crate::usecase::steps::Steps;
 
 /// A person's questions follow each other while they type: each waits for the one before it.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// Rows that are looked through for one page, which a browser asks for again and again. The page says where to go on.
 const LOOKED_AT: u64 = 50_000;
 /// So many machines or secrets may have in their name what is looked for.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sikkerkey_protocol::id::{AgentId, MachineId, ProjectId, SecretId, VaultId};
 use sikkerkey_protocol::management::AuditEntry;
 
+use crate::model::secret::SecretPhase;
 use crate::state::State;
 
 /// What those are called that rows are about. Who is gone has no name here.
@@ -12,8 +13,8 @@ use crate::state::State;
 pub struct Names {
     /// Machines.
     pub machines: BTreeMap<MachineId, String>,
-    /// Secrets.
-    pub secrets: BTreeMap<SecretId, String>,
+    /// Secrets, and whether each can be read: not one that is in the trash.
+    pub secrets: BTreeMap<SecretId, (String, bool)>,
     /// Projects.
     pub projects: BTreeMap<ProjectId, String>,
     /// Agents.
@@ -33,7 +34,7 @@ impl Names {
             }
             let secret = entry.secret_id.as_ref().and_then(|id| state.secrets.get(id));
             if let Some(it) = secret.filter(|it| it.vault == *vault) {
-                names.secrets.insert(it.id.clone(), it.name.clone());
+                names.secrets.insert(it.id.clone(), (it.name.clone(), it.phase == SecretPhase::Active));
             }
             let project = entry.project_id.as_ref().and_then(|id| state.projects.get(id));
             if let Some(it) = project.filter(|it| it.vault == *vault) {

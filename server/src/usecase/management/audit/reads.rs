@@ -3,6 +3,7 @@
 use sikkerkey_protocol::id::{MachineId, SecretId, VaultId};
 use sikkerkey_protocol::management::{ReadsOverTime, ReadsOverTimeQuery};
 
+use super::browse::PATIENCE;
 use crate::app::App;
 use crate::decision::{Context, Decided};
 use crate::model::millis::Millis;
@@ -63,7 +64,11 @@ pub async fn count(app: App, wanted: Wanted) -> Result<Counted, Refusal> {
     if secret.is_none() && machine.is_none() {
         return Ok(Counted { reads: stats::count_reads(app, reads).await?, secret: None, machine: None });
     }
-    let _turn = asker.as_deref().map(|it| app.questions.take(it)).transpose().map_err(|_| {
+    let turn = match &asker {
+        Some(asker) => Some(app.questions.wait(asker, PATIENCE).await),
+        None => None,
+    };
+    let _turn = turn.transpose().map_err(|_| {
         let text = "the audit is being looked through already, for you or for others: try again in some seconds";
         let mut refusal = Refusal::new(RefusalKind::TooMany, text);
         refusal.retry_after_seconds = Some(3);

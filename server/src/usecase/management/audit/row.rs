@@ -27,8 +27,8 @@ pub struct Row {
     pub entry: AuditEntry,
     /// What those are called that it is about.
     pub names: Names,
-    /// The access policy that guards the secret now: the id of its project, its id and its name.
-    pub policy: Option<(String, String, String)>,
+    /// The access policy that guards the secret now: its id and its name.
+    pub policy: Option<(String, String)>,
     /// What its hash covers, as it is stored.
     pub text: String,
     /// Its hash.
@@ -76,7 +76,7 @@ pub async fn find(app: App, wanted: Wanted) -> Result<Row, Refusal> {
     let policy = secret.and_then(|it| state.policy_named(&it.project, it.policy.as_deref()?));
     Ok(Row {
         names: Names::of(state, &vault, std::slice::from_ref(&entry)),
-        policy: policy.map(|it| (it.project.to_string(), it.id.clone(), it.name.clone())),
+        policy: policy.map(|it| (it.id.clone(), it.name.clone())),
         text: row.entry.clone(),
         hash: Digest(row.hash),
         previous: before.map(|it| Digest(it.hash)),
