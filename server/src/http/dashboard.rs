@@ -12,6 +12,7 @@
 mod account;
 mod assets;
 mod co_sign;
+mod audit;
 mod element;
 mod enrolment;
 mod kubernetes;
@@ -53,6 +54,7 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(co_sign::routes());
     routes.extend(kubernetes::routes());
     routes.extend(project::routes());
+    routes.extend(audit::routes());
     routes
 }
 

@@ -45,6 +45,7 @@ mod overload;
 mod pages;
 mod pages_machines;
 mod pages_policies;
+mod pages_audit;
 mod parsers;
 mod people;
 mod policy_replicas;

@@ -6,6 +6,7 @@
 //! * `data-live="seconds"` on an element with an id: asked for again so often, by the page's own address, while the page is
 //!   looked at and nobody types in it or is about to press a button there. Such a request keeps no session from ending.
 //!   With `data-from="address"` it is asked for there: what answers a form has no address of its own.
+//! * `input[data-zone]`: filled with the viewer's time zone.
 //! * `data-until="millis"`: counts down to that instant.
 //! * `form[data-filter="id"]`, a form that asks: sent while one types; the element of that id is replaced.
 //! * `form[data-check="address"]`: sent there while one types; in it each element with `data-checked` and an id is replaced, and

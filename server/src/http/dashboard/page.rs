@@ -5,7 +5,7 @@ use std::future::ready;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY,
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY,
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::request::Parts;
@@ -340,10 +340,22 @@ pub(super) fn respond(around: Around<'_>, sheet: Sheet) -> Response {
     html(StatusCode::OK, layout::document(around, sheet))
 }
 
+/// A file to be kept. Its name is the server's own.
+pub(super) fn file(media_type: &'static str, name: &str, text: String) -> Response {
+    let mut response = answer(StatusCode::OK, media_type, text);
+    let name = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
+    response.headers_mut().insert(CONTENT_DISPOSITION, name.unwrap_or(HeaderValue::from_static("attachment")));
+    response
+}
+
 fn html(status: StatusCode, document: Markup) -> Response {
-    let mut response = (status, document.into_string()).into_response();
+    answer(status, "text/html; charset=utf-8", document.into_string())
+}
+
+fn answer(status: StatusCode, media_type: &'static str, text: String) -> Response {
+    let mut response = (status, text).into_response();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }

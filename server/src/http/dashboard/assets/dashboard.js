@@ -166,6 +166,8 @@ document.addEventListener("keydown", (event) => {
 // A page that comes back from the browser's memory is not what it was, and may not be the viewer's any more.
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
+// What is typed as a time is meant in the viewer's zone.
+each(document, "input[data-zone]", (it) => { it.value = zone.resolvedOptions().timeZone; });
 dress(document);
 setInterval(count, 1000);
 live();
