@@ -9,6 +9,7 @@
 //! No value of a secret is ever on a page: the use cases of the management plane answer none. What a person types is in
 //! the body of a form, never in an address.
 
+mod access;
 mod account;
 mod assets;
 mod co_sign;
@@ -25,10 +26,12 @@ mod policy;
 mod project;
 mod refused;
 mod said;
+mod secret;
 mod sheet;
 mod span;
 mod start;
 mod theme;
+mod trash;
 mod visit;
 
 use axum::http::HeaderMap;
@@ -55,6 +58,9 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(kubernetes::routes());
     routes.extend(project::routes());
     routes.extend(audit::routes());
+    routes.extend(secret::routes());
+    routes.extend(access::routes());
+    routes.extend(trash::routes());
     routes
 }
 

@@ -46,6 +46,8 @@ mod pages;
 mod pages_machines;
 mod pages_policies;
 mod pages_audit;
+mod pages_access;
+mod pages_secrets;
 mod parsers;
 mod people;
 mod policy_replicas;

@@ -8,7 +8,8 @@
 //!   With `data-from="address"` it is asked for there: what answers a form has no address of its own.
 //! * `input[data-zone]`: filled with the viewer's time zone.
 //! * `data-until="millis"`: counts down to that instant.
-//! * `form[data-filter="id"]`, a form that asks: sent while one types; the element of that id is replaced.
+//! * `form[data-filter="id …"]`, a form that asks: sent while one types, and by its buttons; the elements of these ids are
+//!   replaced.
 //! * `form[data-check="address"]`: sent there while one types; in it each element with `data-checked` and an id is replaced, and
 //!   the field of an `.error` that says something is marked.
 //! * Every form that changes something: sent beside the page, so that a refusal stands where it was typed and nothing is lost.

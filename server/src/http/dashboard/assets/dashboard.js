@@ -75,21 +75,42 @@ async function watch() {
   setTimeout(watch, 15000);
 }
 
-// Forms that ask: while one types.
+// Forms that ask: while one types, and by their buttons. Only the last answer counts.
 let typed;
+let asked = 0;
+async function filter(form, button) {
+  clearTimeout(typed);
+  const mine = ++asked;
+  const fields = [...new FormData(form, button)].filter(([, value]) => value !== "");
+  const address = `${form.action.split("?")[0]}?${new URLSearchParams(fields)}`;
+  const response = await fetch(address, { cache: "no-store" }).catch(() => null);
+  if (mine !== asked) return;
+  if (!response?.ok) return button && location.assign(address);
+  history.replaceState(null, "", address);
+  const parts = form.dataset.filter.split(" ").map((id) => document.getElementById(id)).filter(Boolean);
+  const part = parts.find((it) => it.contains(button));
+  const place = part ? [...part.querySelectorAll("button")].indexOf(button) : -1;
+  if (part) button.blur();
+  replace(await read(response), parts);
+  if (!part) return;
+  // Whoever goes from row to row with the keyboard stays where they were.
+  const buttons = part.querySelectorAll("button");
+  (buttons[Math.min(place, buttons.length - 1)] ?? form.querySelector("input[type=search]"))?.focus();
+}
+
 document.addEventListener("input", (event) => {
   const form = event.target.closest("form[data-filter]");
-  if (!form) return;
+  // What is ticked in a part waits for a button.
+  if (!form || form.dataset.filter.split(" ").some((id) => document.getElementById(id)?.contains(event.target))) return;
   clearTimeout(typed);
-  typed = setTimeout(async () => {
-    const fields = [...new FormData(form)].filter(([, value]) => value !== "");
-    const address = `${form.action.split("?")[0]}?${new URLSearchParams(fields)}`;
-    const response = await fetch(address, { cache: "no-store" }).catch(() => null);
-    if (!response?.ok) return;
-    history.replaceState(null, "", address);
-    const target = document.getElementById(form.dataset.filter);
-    if (target) replace(await read(response), [target]);
-  }, 250);
+  typed = setTimeout(() => filter(form), 250);
+});
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.dataset.filter === undefined) return;
+  event.preventDefault();
+  filter(form, event.submitter);
 });
 
 // Forms that are checked while one types: what is said to them stands beside what is typed.
