@@ -12,8 +12,8 @@
 mod access;
 mod account;
 mod assets;
-mod co_sign;
 mod audit;
+mod co_sign;
 mod element;
 mod enrolment;
 mod kubernetes;
