@@ -9,6 +9,7 @@ use super::notes;
 use crate::usecase::management::access::{CHANGES, Move, Panel, Panels, PanelsQuery, ROWS, Row};
 
 /// What the panels show.
+#[derive(Clone, Copy)]
 pub(super) struct Page<'a> {
     /// The address, in the vault.
     pub(super) rest: &'a str,
