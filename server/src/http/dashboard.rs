@@ -24,7 +24,14 @@ mod start;
 mod theme;
 mod visit;
 
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
+use axum::response::Response;
+
+use self::layout::Around;
+use self::theme::Theme;
 use super::route::Route;
+use crate::refusal::Refusal;
 
 /// The pages.
 pub(super) fn routes() -> Vec<Route> {
@@ -36,4 +43,11 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(theme::routes());
     routes.extend(project::routes());
     routes
+}
+
+/// A refusal for somebody who looks with a browser at what is no page. None: a program asks.
+pub(super) fn refusal(path: &str, headers: &HeaderMap, refusal: &Refusal) -> Option<Response> {
+    let accepted = headers.get(ACCEPT).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let is_for_people = accepted.contains("text/html") && !path.starts_with("/v1/");
+    is_for_people.then(|| refused::page(Around::Nobody(Theme::of(headers)), refusal))
 }

@@ -221,3 +221,20 @@ async fn a_page_that_stays_open_is_audited_once_and_keeps_no_session_from_ending
     request.headers.push(("sikkerkey-by-itself", "1".into()));
     assert_eq!(server.send(request).await.status, 401, "half an hour after the person did something");
 }
+
+#[tokio::test]
+async fn what_is_not_there_is_told_to_people_as_a_page_and_to_programs_as_json() {
+    let scene = Scene::new().await;
+    for (target, accept, is_page) in [
+        ("/nothing", "text/html,application/xhtml+xml", true),
+        ("/nothing", "*/*", false),
+        ("/v1/nothing", "text/html", false),
+    ] {
+        let mut request = Browser::at(HOME).request("GET", target, "");
+        request.headers.push(("accept", accept.into()));
+        let answer = scene.world.server.send(request).await;
+        assert_eq!(answer.status, 404);
+        assert_eq!(answer.text().contains("There is nothing at this address."), is_page, "{}", answer.text());
+        assert_eq!(answer.text().contains(r#"{"error":"no such route"}"#), !is_page, "{}", answer.text());
+    }
+}

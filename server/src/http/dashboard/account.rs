@@ -61,9 +61,9 @@ async fn show(State(app): State<App>, request: Request<Body>) -> Response {
         Ok((who, sessions)) => {
             let visit = Visit::of(&app, &person, None, &asked);
             let body = body(&visit, &who, &sessions);
-            respond(&app, Around::Visit(&visit), Sheet::new(Section::Account, "Account", body))
+            respond(Around::Visit(&visit), Sheet::new(Section::Account, "Account", body))
         }
-        Err(refusal) => refused::page(&app, Around::Nobody(asked.theme), &refusal),
+        Err(refusal) => refused::page(Around::Nobody(asked.theme), &refusal),
     }
 }
 
@@ -165,7 +165,7 @@ async fn given<F: DeserializeOwned>(app: &App, request: Request<Body>) -> Result
     let source = signed::source(app, &parts);
     if let Err(refusal) = same_origin::own_page(app, &parts.headers) {
         let refusal = signed::misunderstood(app, source, refusal);
-        return Err(refused::page(app, Around::Nobody(asked.theme), &refusal));
+        return Err(refused::page(Around::Nobody(asked.theme), &refusal));
     }
     let person = page::signed_in(app, &parts, &asked).await?;
     match page::form(app, source, std::mem::take(&mut parts.headers), body).await {
@@ -193,5 +193,5 @@ fn renewed(
 }
 
 fn refuse(app: &App, person: &SignedIn, asked: &Asked, refusal: &Refusal) -> Response {
-    refused::page(app, Around::Visit(&Visit::of(app, person, None, asked)), refusal)
+    refused::page(Around::Visit(&Visit::of(app, person, None, asked)), refusal)
 }

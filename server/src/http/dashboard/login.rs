@@ -59,7 +59,7 @@ struct Next {
     next: Option<String>,
 }
 
-async fn show(State(app): State<App>, request: Request<Body>) -> Response {
+async fn show(request: Request<Body>) -> Response {
     let (parts, _) = request.into_parts();
     let asked = Asked::of(&parts);
     let next = parts.uri.query().and_then(|it| serde_html_form::from_str::<Next>(it).ok()).unwrap_or_default().next;
@@ -67,7 +67,7 @@ async fn show(State(app): State<App>, request: Request<Body>) -> Response {
         @if let Some(said) = asked.said { p.notice.good role="status" { (said) } }
         (password_form(next.as_deref().unwrap_or_default(), "", None))
     };
-    respond(&app, Around::Nobody(asked.theme), Sheet::new(Section::Elsewhere, "Log in", body))
+    respond(Around::Nobody(asked.theme), Sheet::new(Section::Elsewhere, "Log in", body))
 }
 
 #[derive(Deserialize)]
@@ -84,18 +84,18 @@ async fn log_in(State(app): State<App>, request: Request<Body>) -> Response {
     let arrival = prove::arrival(&app, &parts.headers);
     let form: ByPassword = match received(&app, source, parts, body).await {
         Ok(form) => form,
-        Err(refusal) => return refused::page(&app, Around::Nobody(asked.theme), &refusal),
+        Err(refusal) => return refused::page(Around::Nobody(asked.theme), &refusal),
     };
     let login = LogIn { email: form.email.clone(), password: form.password, code: None };
     match prove::by_password(&app, source, arrival, login).await {
         Ok(Outcome::In(session)) => entered(&app, &session, &form.next),
         Ok(Outcome::Half(half)) => {
             let body = code_form(&half.half_login, &form.next, None);
-            respond(&app, Around::Nobody(asked.theme), Sheet::new(Section::Elsewhere, "Your second factor", body))
+            respond(Around::Nobody(asked.theme), Sheet::new(Section::Elsewhere, "Your second factor", body))
         }
         Err(refusal) => {
             let body = password_form(&form.next, &form.email, Some(&refusal));
-            again(&app, &asked, "Log in", body, &refusal)
+            again(&asked, "Log in", body, &refusal)
         }
     }
 }
@@ -114,14 +114,14 @@ async fn give_code(State(app): State<App>, request: Request<Body>) -> Response {
     let arrival = prove::arrival(&app, &parts.headers);
     let form: ByCode = match received(&app, source, parts, body).await {
         Ok(form) => form,
-        Err(refusal) => return refused::page(&app, Around::Nobody(asked.theme), &refusal),
+        Err(refusal) => return refused::page(Around::Nobody(asked.theme), &refusal),
     };
     let given = GiveCode { half_login: form.half.clone(), code: form.code };
     match prove::by_code(&app, source, arrival, given).await {
         Ok(session) => entered(&app, &session, &form.next),
         Err(refusal) => {
             let body = code_form(&form.half, &form.next, Some(&refusal));
-            again(&app, &asked, "Your second factor", body, &refusal)
+            again(&asked, "Your second factor", body, &refusal)
         }
     }
 }
@@ -137,7 +137,7 @@ async fn log_out(State(app): State<App>, request: Request<Body>) -> Response {
     };
     let mut response = match done.await {
         Ok(_) => go(&with_said("/login", "logged-out")),
-        Err(refusal) => refused::page(&app, Around::Nobody(asked.theme), &refusal),
+        Err(refusal) => refused::page(Around::Nobody(asked.theme), &refusal),
     };
     if response.status().is_redirection() {
         cookie::clear(&app, &mut response);
@@ -161,8 +161,8 @@ fn entered(app: &App, session: &Renewed, next: &str) -> Response {
     response
 }
 
-fn again(app: &App, asked: &Asked, title: &str, body: Markup, refusal: &Refusal) -> Response {
-    let mut response = respond(app, Around::Nobody(asked.theme), Sheet::new(Section::Elsewhere, title, body));
+fn again(asked: &Asked, title: &str, body: Markup, refusal: &Refusal) -> Response {
+    let mut response = respond(Around::Nobody(asked.theme), Sheet::new(Section::Elsewhere, title, body));
     *response.status_mut() = status(refusal.kind);
     response
 }

@@ -39,13 +39,15 @@ const QUERY: usize = 8 * 1024;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
     form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 /// What stands in headers of every page beside the policy.
-const HEADERS: [(HeaderName, &str); 8] = [
+const HEADERS: [(HeaderName, &str); 9] = [
     (CONTENT_SECURITY_POLICY, POLICY),
     (CACHE_CONTROL, "no-store"),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (X_FRAME_OPTIONS, "DENY"),
     // Not less: a form that is sent without one has the origin null.
     (REFERRER_POLICY, "same-origin"),
+    // Over plain HTTP a browser does not look at it.
+    (STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
@@ -93,8 +95,8 @@ where
     F: Fn(App, W) -> R + Copy + Send + Sync + 'static,
     R: Future<Output = Result<A, Refusal>> + Send + 'static,
 {
-    finds_file(scope, what, decide, find, move |app, visit, query, answer| {
-        respond(app, Around::Visit(visit), view(visit, query, &answer))
+    finds_file(scope, what, decide, find, move |visit, query, answer| {
+        respond(Around::Visit(visit), view(visit, query, &answer))
     })
 }
 
@@ -112,7 +114,7 @@ where
     A: Send + Sync + 'static,
     F: Fn(App, W) -> R + Copy + Send + Sync + 'static,
     R: Future<Output = Result<A, Refusal>> + Send + 'static,
-    V: Fn(&App, &Visit, &Q, A) -> Response + Copy + Send + Sync + 'static,
+    V: Fn(&Visit, &Q, A) -> Response + Copy + Send + Sync + 'static,
 {
     let (scope, path) = (scope.into(), path_of(what));
     let handler = async move |State(app): State<App>, request: Request<Body>| {
@@ -134,7 +136,7 @@ where
             Ok((Visit::of(&app, &person, Some(&vault), &asked), query, found))
         };
         match done.await {
-            Ok((visit, query, found)) => answer(&app, &visit, &query, found),
+            Ok((visit, query, found)) => answer(&visit, &query, found),
             Err(refusal) => refuse(&app, &person, path, &parts, &asked, &refusal),
         }
     };
@@ -161,7 +163,7 @@ where
         let source = signed::source(&app, &parts);
         if let Err(refusal) = same_origin::own_page(&app, &parts.headers) {
             let refusal = signed::misunderstood(&app, source, refusal);
-            return refused::page(&app, Around::Nobody(asked.theme), &refusal);
+            return refused::page(Around::Nobody(asked.theme), &refusal);
         }
         let person = match signed_in(&app, &parts, &asked).await {
             Ok(person) => person,
@@ -184,7 +186,7 @@ where
         };
         match done.await {
             Ok((_, Then::Go(to, said))) => go(&with_said(&to, said)),
-            Ok((visit, Then::Show(sheet))) => respond(&app, Around::Visit(&visit), sheet),
+            Ok((visit, Then::Show(sheet))) => respond(Around::Visit(&visit), sheet),
             Err(refusal) => refuse(&app, &person, path, &parts, &asked, &refusal),
         }
     };
@@ -193,7 +195,7 @@ where
 
 /// Whose session it is; or the way to the login.
 pub(super) async fn signed_in(app: &App, parts: &Parts, asked: &Asked) -> Result<session::SignedIn, Response> {
-    if let Some(response) = arrived_from_elsewhere(app, parts, asked) {
+    if let Some(response) = arrived_from_elsewhere(parts, asked) {
         return Err(response);
     }
     session::signed_in(app, parts).await.map_err(|refusal| {
@@ -201,20 +203,20 @@ pub(super) async fn signed_in(app: &App, parts: &Parts, asked: &Asked) -> Result
         if refusal.kind == RefusalKind::Unauthenticated && is_shown {
             return go(&login::with_next(&asked.page));
         }
-        refused::page(app, Around::Nobody(asked.theme), &refusal)
+        refused::page(Around::Nobody(asked.theme), &refusal)
     })
 }
 
 /// A link on a page of others leads here without the cookie, which goes along only with what our own pages ask for. So a
 /// page of ours asks again.
-fn arrived_from_elsewhere(app: &App, parts: &Parts, asked: &Asked) -> Option<Response> {
+fn arrived_from_elsewhere(parts: &Parts, asked: &Asked) -> Option<Response> {
     let header = |name: &str| parts.headers.get(name).and_then(|it| it.to_str().ok());
     let is_link = parts.method == Method::GET && header("sec-fetch-mode") == Some("navigate");
     let is_elsewhere = matches!(header("sec-fetch-site"), Some("cross-site" | "same-site"));
     // Once: a browser that goes on saying so is shown the link alone.
     let is_again = parts.uri.query().is_some_and(|it| it.split('&').any(|it| it == "said=link"));
     let to = with_said(&asked.page, "link");
-    (is_link && is_elsewhere).then(|| html(app, StatusCode::OK, layout::doorstep(asked.theme, &to, !is_again)))
+    (is_link && is_elsewhere).then(|| html(StatusCode::OK, layout::doorstep(asked.theme, &to, !is_again)))
 }
 
 /// Reads a form. What is wrong with one is not repeated: a value may stand in it.
@@ -269,7 +271,7 @@ fn refuse(
     refusal: &Refusal,
 ) -> Response {
     let vault = address(pattern, parts).ok().map(|(vault, _)| vault);
-    refused::page(app, Around::Visit(&Visit::of(app, person, vault.as_ref(), asked)), refusal)
+    refused::page(Around::Visit(&Visit::of(app, person, vault.as_ref(), asked)), refusal)
 }
 
 /// To another page of ours.
@@ -286,19 +288,16 @@ pub(super) fn with_said(to: &str, said: &str) -> String {
 }
 
 /// A page.
-pub(super) fn respond(app: &App, around: Around<'_>, sheet: Sheet) -> Response {
-    html(app, StatusCode::OK, layout::document(around, sheet))
+pub(super) fn respond(around: Around<'_>, sheet: Sheet) -> Response {
+    html(StatusCode::OK, layout::document(around, sheet))
 }
 
-fn html(app: &App, status: StatusCode, document: Markup) -> Response {
+fn html(status: StatusCode, document: Markup) -> Response {
     let mut response = (status, document.into_string()).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
-    }
-    if app.public_url.starts_with("https://") {
-        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
     response
 }

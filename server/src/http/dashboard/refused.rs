@@ -6,14 +6,13 @@ use maud::{Markup, html};
 use super::layout::Around;
 use super::page;
 use super::sheet::{Section, Sheet};
-use crate::app::App;
 use crate::http::refusal::status;
 use crate::refusal::{Refusal, RefusalKind};
 
 /// A page that says why something was not done.
-pub(super) fn page(app: &App, around: Around<'_>, refusal: &Refusal) -> Response {
+pub(super) fn page(around: Around<'_>, refusal: &Refusal) -> Response {
     let sheet = Sheet::new(Section::Elsewhere, title(refusal.kind), text(refusal));
-    let mut response = page::respond(app, around, sheet);
+    let mut response = page::respond(around, sheet);
     *response.status_mut() = status(refusal.kind);
     if let Some(seconds) = refusal.retry_after_seconds {
         response.headers_mut().insert(axum::http::header::RETRY_AFTER, seconds.into());

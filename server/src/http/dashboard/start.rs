@@ -48,7 +48,7 @@ async fn choose(State(app): State<App>, request: Request<Body>) -> Response {
         Ok(person) => {
             let visit = Visit::of(&app, &person, None, &asked);
             let sheet = Sheet::new(Section::Elsewhere, "Vaults", vaults(&visit));
-            page::respond(&app, Around::Visit(&visit), sheet)
+            page::respond(Around::Visit(&visit), sheet)
         }
         Err(response) => response,
     }
@@ -63,9 +63,7 @@ async fn enter(State(app): State<App>, request: Request<Body>) -> Response {
             let wanted = asked.path.strip_prefix("/vaults/").unwrap_or_default();
             match visit.vaults.iter().find(|it| it.vault_id.as_str() == wanted) {
                 Some(vault) => go(&first(vault)),
-                None => {
-                    refused::page(&app, Around::Visit(&visit), &crate::refusal::not_found("there is no such vault"))
-                }
+                None => refused::page(Around::Visit(&visit), &crate::refusal::not_found("there is no such vault")),
             }
         }
         Err(response) => response,

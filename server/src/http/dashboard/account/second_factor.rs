@@ -61,7 +61,7 @@ async fn begin(State(app): State<App>, request: Request<Body>) -> Response {
     match session::change(&app, person.clone(), "POST /account/second-factor/begin", second_factor::begin).await {
         Ok(begun) => {
             let visit = Visit::of(&app, &person, None, &asked);
-            respond(&app, Around::Visit(&visit), Sheet::new(Section::Account, "Add a second factor", shown(&begun)))
+            respond(Around::Visit(&visit), Sheet::new(Section::Account, "Add a second factor", shown(&begun)))
         }
         Err(refusal) => refuse(&app, &person, &asked, &refusal),
     }
@@ -119,7 +119,7 @@ async fn confirm(State(app): State<App>, request: Request<Body>) -> Response {
             let visit = Visit::of(&app, &person, None, &asked);
             let sheet =
                 codes(&confirmed.recovery_codes, "The second factor is in force. Your other sessions have ended.");
-            let mut response = respond(&app, Around::Visit(&visit), sheet);
+            let mut response = respond(Around::Visit(&visit), sheet);
             cookie::set(&app, &confirmed.renewed.token, &mut response);
             response
         }
@@ -146,7 +146,7 @@ async fn renew_codes(State(app): State<App>, request: Request<Body>) -> Response
     match session::change(&app, person.clone(), what, second_factor::renew_codes).await {
         Ok(made) => {
             let visit = Visit::of(&app, &person, None, &asked);
-            respond(&app, Around::Visit(&visit), codes(&made, "Those from before are worth nothing now."))
+            respond(Around::Visit(&visit), codes(&made, "Those from before are worth nothing now."))
         }
         Err(refusal) => refuse(&app, &person, &asked, &refusal),
     }
