@@ -39,14 +39,18 @@
     reason = "a test's helpers fail the test, and looking into JSON that is not there gives null"
 )]
 
+mod attacks;
 mod axe;
 mod browser;
 mod chromium;
 mod console;
+mod crawl;
+mod furnished;
 mod harness;
 mod host;
 mod http;
 mod locator;
+mod login;
 mod options;
 mod policies;
 mod screenshot;
@@ -59,6 +63,7 @@ mod server;
 mod site;
 #[path = "../../../sidecar/files/tests/reference/skipped.rs"]
 mod skipped;
+mod stored;
 mod stranger;
 mod webdriver;
 
