@@ -28,6 +28,7 @@ pub mod cluster;
 pub mod control_plane;
 pub mod demo;
 pub mod fault_proxy;
+pub mod helm;
 pub mod image;
 pub mod installation;
 pub mod keeper;
