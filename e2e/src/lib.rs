@@ -44,6 +44,7 @@ mod process_table;
 pub mod report;
 pub mod run;
 mod run_directory;
+pub mod shipped;
 pub mod sidecar;
 pub mod signed_client;
 mod sweep;
