@@ -216,7 +216,7 @@ where
         let source = signed::source(&app, &parts);
         if let Err(refusal) = same_origin::own_page(&app, &parts.headers) {
             let refusal = signed::misunderstood(&app, source, refusal);
-            return refused::page(&app, Around::Nobody(asked.theme), &refusal);
+            return refused::page(Around::Nobody(asked.theme), &refusal);
         }
         let person = match signed_in(&app, &parts, &asked).await {
             Ok(person) => person,
@@ -234,7 +234,7 @@ where
             Ok((Visit::of(&app, &person, Some(&vault), &asked), typed, found))
         };
         match done.await {
-            Ok((visit, typed, found)) => respond(&app, Around::Visit(&visit), view(&visit, &typed, &found)),
+            Ok((visit, typed, found)) => respond(Around::Visit(&visit), view(&visit, &typed, &found)),
             Err(refusal) => refuse(&app, &person, path, &parts, &asked, &refusal),
         }
     };
