@@ -52,7 +52,6 @@ mod http;
 mod locator;
 mod login;
 mod options;
-mod policies;
 mod screenshot;
 #[allow(dead_code, reason = "the official clients' tests use more of it")]
 #[path = "../clients/secured.rs"]

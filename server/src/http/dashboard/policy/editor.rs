@@ -44,7 +44,7 @@ fn sheet(visit: &Visit, typed: &PolicyForm, editor: &Editor, past: Option<&Past>
     let title = editor.policy.as_ref().map_or_else(|| "New policy".to_owned(), |it| format!("Change {}", it.name));
     if let Some(object) = editor.policy.as_ref().and_then(|it| it.managed_by.as_ref()) {
         let fields = managed::policy_fields(&editor.document);
-        return Sheet::new(Section::Policies, title, managed::notice(object, &managed::manifest(object, &fields)));
+        return Sheet::new(Section::Policies, title, managed::notice(object, &managed::manifest_of(object, &fields)));
     }
     let (own, check, back) = match &editor.policy {
         Some(policy) => {

@@ -25,7 +25,7 @@ pub(super) fn page(visit: &Visit, _: &Query, shown: &Shown) -> Sheet {
     let may_change = visit.may(PoliciesWrite) && row.managed_by.is_none();
     let body = html! {
         @if let Some(object) = &row.managed_by {
-            (managed::notice(object, &managed::manifest(object, &managed::policy_fields(&shown.document))))
+            (managed::notice(object, &managed::manifest_of(object, &managed::policy_fields(&shown.document))))
         }
         section.card {
             h2 { "Reads are allowed" }
