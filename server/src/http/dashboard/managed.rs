@@ -1,6 +1,10 @@
 //! What the operator manages: shown and not changed here, so that the dashboard and Git never fight.
 
+use std::fmt::Display;
+
+use jiff::Timestamp;
 use maud::{Markup, html};
+use sikkerkey_protocol::policy::{Approver, CountedBy, Day, PolicyDocument};
 
 use super::element::copyable;
 
@@ -28,7 +32,7 @@ pub(super) fn notice(object: &str, manifest: &str) -> Markup {
 /// The manifest to edit for [`notice`]: its head, and the fields of `spec` that speak of what the page shows, each with
 /// what may stand there: `[("policyRef", "{name: POLICY}"), ("rotation", "{every: 720h}")]`. The first line is the command
 /// that opens the object where no Git does.
-pub(super) fn manifest(object: &str, fields: &[(&str, &str)]) -> String {
+pub(super) fn manifest<V: Display>(object: &str, fields: &[(&str, V)]) -> String {
     let Some(Object { kind, short, namespace, name, cluster }) = Object::read(object) else {
         return format!("# edit {object}");
     };
@@ -45,6 +49,62 @@ pub(super) fn manifest(object: &str, fields: &[(&str, &str)]) -> String {
     }
     lines.extend(fields.iter().map(|(field, value)| format!("  {field}: {value}")));
     lines.join("\n") + "\n"
+}
+
+/// The fields of an `AccessPolicy` that says what a policy says.
+pub(super) fn policy_fields(document: &PolicyDocument) -> Vec<(&'static str, String)> {
+    let quoted = |at: i64| Timestamp::from_millisecond(at).map(|it| format!("\"{it}\"")).unwrap_or_default();
+    let pairs =
+        |pairs: Vec<Option<String>>| format!("{{{}}}", pairs.into_iter().flatten().collect::<Vec<_>>().join(", "));
+    let days = |days: &[Day]| days.iter().map(|it| format!("{it:?}")).collect::<Vec<_>>().join(", ");
+    let fields = [
+        ("timeZone", document.time_zone.clone()),
+        (
+            "timeWindow",
+            document
+                .time_window
+                .as_ref()
+                .map(|it| format!("{{days: [{}], start: \"{}\", end: \"{}\"}}", days(&it.days), it.start, it.end)),
+        ),
+        (
+            "ipAllowlist",
+            document.ip_allowlist.as_ref().map(|it| {
+                let ranges: Vec<String> = it.iter().map(|it| format!("\"{it}\"")).collect();
+                format!("{{cidrs: [{}]}}", ranges.join(", "))
+            }),
+        ),
+        (
+            "rateCap",
+            document.rate_cap.as_ref().map(|it| {
+                pairs(vec![
+                    it.per_minute.map(|it| format!("perMinute: {it}")),
+                    it.per_day.map(|it| format!("perDay: {it}")),
+                    (it.counted_by == CountedBy::Pod).then(|| "countedBy: Pod".to_owned()),
+                ])
+            }),
+        ),
+        (
+            "coSign",
+            document.co_sign.as_ref().map(|it| match &it.approver {
+                Approver::Object(key) => format!(
+                    "{{machineRef: {{namespace: {}, name: {}}}, window: {}s}}",
+                    key.namespace, key.name, it.window_seconds
+                ),
+                Approver::Machine(id) => format!("{{window: {}s}}  # of machine {id}", it.window_seconds),
+            }),
+        ),
+        (
+            "ttl",
+            document.ttl.as_ref().map(|it| {
+                pairs(vec![
+                    it.expires_at.map(|it| format!("expiresAt: {}", quoted(it))),
+                    it.max_reads.map(|it| format!("maxReads: {it}")),
+                ])
+            }),
+        ),
+        ("rotateAfterReads", document.rotate_after_reads.map(|it| it.to_string())),
+    ];
+    fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 struct Object<'a> {
@@ -82,7 +142,7 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_told_as_it_is() {
-        assert_eq!(manifest("Widget shop/db of cluster prod", &[]), "# edit Widget shop/db of cluster prod");
+        assert_eq!(manifest::<&str>("Widget shop/db of cluster prod", &[]), "# edit Widget shop/db of cluster prod");
         assert_eq!(manifest("nothing", &[("suspend", "true")]), "# edit nothing");
     }
 

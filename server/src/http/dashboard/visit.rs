@@ -61,7 +61,7 @@ impl Visit {
             id: it.vault_id.clone(),
             name: it.name.clone(),
             role: it.role,
-            waiting: waiting(state, &it.vault_id),
+            waiting: state.waiting_in(&it.vault_id) + fleets_waiting(state, &it.vault_id),
         });
         Self {
             email: person.account().email.clone(),
@@ -90,10 +90,8 @@ impl Visit {
     }
 }
 
-fn waiting(state: &State, vault: &VaultId) -> usize {
-    let machines = state.machines.values().filter(|it| it.vault == *vault && it.approval == Approval::Pending);
-    let fleets = state.fleets.values().filter(|it| it.vault == *vault && it.approval == Approval::Pending);
-    machines.count() + fleets.count()
+fn fleets_waiting(state: &State, vault: &VaultId) -> usize {
+    state.fleets.values().filter(|it| it.vault == *vault && it.approval == Approval::Pending).count()
 }
 
 /// What a request says beside whose it is.
