@@ -47,6 +47,7 @@ mod harness;
 mod host;
 mod http;
 mod locator;
+mod machines;
 mod options;
 mod policies;
 mod screenshot;
