@@ -51,6 +51,7 @@ mod host;
 mod http;
 mod locator;
 mod login;
+mod machines;
 mod options;
 mod screenshot;
 #[allow(dead_code, reason = "the official clients' tests use more of it")]
