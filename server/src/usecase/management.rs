@@ -7,6 +7,7 @@
 //!
 //! A person with a session reaches the vaults in which the account has a role, and may there what the role says.
 
+pub mod access;
 pub mod agent;
 pub mod alerts;
 pub mod allowlist;

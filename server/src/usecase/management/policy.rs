@@ -255,7 +255,7 @@ fn object(state: &State, policy: &Policy) -> PolicyObject {
     PolicyObject::of(policy.name.clone(), &policy.document, approver)
 }
 
-fn bound(state: &State, secret: &Secret) -> Binding {
+pub(super) fn bound(state: &State, secret: &Secret) -> Binding {
     let name = secret.policy.as_ref();
     let policy = name.and_then(|name| state.policy_named(&secret.project, name));
     Binding {

@@ -109,7 +109,7 @@ impl Page<'_> {
         self.axis("time_window", "Only in a window of the week", typed.time_window.is_some(), html! {
             fieldset.plain #day aria-describedby="day-error" {
                 legend { "Days on which it opens" }
-                div.choices {
+                div.options {
                     @for (day, name) in DAYS {
                         label { input type="checkbox" name="day" value=(day) checked[typed.day.iter().any(|it| it == day)]; " " (name) }
                     }
