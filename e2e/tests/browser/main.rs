@@ -53,6 +53,7 @@ mod locator;
 mod login;
 mod machines;
 mod options;
+mod policies;
 mod screenshot;
 #[allow(dead_code, reason = "the official clients' tests use more of it")]
 #[path = "../clients/secured.rs"]
