@@ -76,6 +76,7 @@ impl Scene {
         let place = |part: &str| match part {
             "{seq}" => self.seq.to_string(),
             "{session}" => "none".to_owned(),
+            "{command}" => "0".repeat(64),
             part if part.starts_with('{') => {
                 let known = self.world.ids.get(part).cloned();
                 known.unwrap_or_else(|| panic!("the world of the walk has nothing for {part} of {}", route.path))

@@ -1,7 +1,10 @@
 //! Whoever looks at a page, and where.
 
+use std::sync::Arc;
+
 use sikkerkey_protocol::account::{Role, VaultOf};
 use sikkerkey_protocol::id::VaultId;
+use sikkerkey_protocol::kubernetes::Approval;
 use sikkerkey_protocol::management::Scope;
 
 use super::said;
@@ -9,6 +12,8 @@ use super::theme::Theme;
 use crate::app::App;
 use crate::http::account::session::SignedIn;
 use crate::model::millis::Millis;
+use crate::state::State;
+use crate::tls::Authority;
 use crate::usecase::account::session;
 use crate::usecase::management::scopes_of;
 
@@ -30,6 +35,8 @@ pub(super) struct Visit {
     pub session_ends: Option<Millis>,
     /// The server's time.
     pub now: Millis,
+    /// The authority that hosts need to be told of in order to trust the server.
+    pub authority: Option<Arc<Authority>>,
 }
 
 /// The vault that a page belongs to.
@@ -54,7 +61,7 @@ impl Visit {
             id: it.vault_id.clone(),
             name: it.name.clone(),
             role: it.role,
-            waiting: state.waiting_in(&it.vault_id),
+            waiting: state.waiting_in(&it.vault_id) + fleets_waiting(state, &it.vault_id),
         });
         Self {
             email: person.account().email.clone(),
@@ -65,6 +72,7 @@ impl Visit {
             theme: asked.theme,
             session_ends: state.sessions.get(person.session()).map(|it| it.ends_at()),
             now: app.clock.now(),
+            authority: app.authority.clone(),
         }
     }
 
@@ -80,6 +88,10 @@ impl Visit {
             None => "/vaults".to_owned(),
         }
     }
+}
+
+fn fleets_waiting(state: &State, vault: &VaultId) -> usize {
+    state.fleets.values().filter(|it| it.vault == *vault && it.approval == Approval::Pending).count()
 }
 
 /// What a request says beside whose it is.
