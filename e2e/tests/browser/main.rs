@@ -39,6 +39,7 @@
     reason = "a test's helpers fail the test, and looking into JSON that is not there gives null"
 )]
 
+mod audit;
 mod axe;
 mod browser;
 mod chromium;
