@@ -40,6 +40,7 @@
 )]
 
 mod attacks;
+mod audit;
 mod axe;
 mod browser;
 mod chromium;
