@@ -248,7 +248,7 @@ fn last(visit: &Visit, it: &Portrait) -> Markup {
                                             }
                                         }
                                     }
-                                    td { @if let Some(address) = entry.source_ip { code { (address) } } }
+                                    td { @if let Some(address) = entry.source_ip { code.address { (address) } } }
                                     td { (entry.reason_text.as_deref().unwrap_or(&entry.detail)) }
                                 }
                             }
