@@ -56,6 +56,7 @@ mod machines;
 mod options;
 mod policies;
 mod screenshot;
+mod secret;
 #[allow(dead_code, reason = "the official clients' tests use more of it")]
 #[path = "../clients/secured.rs"]
 mod secured;
