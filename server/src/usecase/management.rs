@@ -13,10 +13,12 @@ pub mod alerts;
 pub mod allowlist;
 pub mod audit;
 pub mod canary;
+pub mod co_sign;
 pub mod enrolment;
 pub mod explain;
 pub mod machine;
 pub mod member;
+pub mod object;
 #[cfg(test)]
 pub(super) mod office;
 pub mod policy;

@@ -4,6 +4,25 @@
 const TEXTS: &[(&str, &str)] = &[
     ("logged-out", "You are logged out."),
     ("session-ended", "Your session has ended, so this page was closed. Log in to go on."),
+    (
+        "machine-approved",
+        "The machine is approved. It reads what is granted to it: add it to a project and grant it secrets next.",
+    ),
+    ("machine-denied", "The machine was denied, and its key is good for nothing."),
+    ("machine-revoked", "Revoked: its requests are refused from now on."),
+    (
+        "machine-disabled",
+        "The machine is disabled: it keeps its key and its grants, and reads nothing until it is enabled.",
+    ),
+    ("machine-enabled", "The machine is enabled."),
+    ("machine-renamed", "The machine has its new name."),
+    ("machine-extended", "The machine has more time."),
+    ("machine-extension-reverted", "The last extension was taken back."),
+    ("machine-guarded", "The guardrails hold from the next request on."),
+    (
+        "token-revoked",
+        "The token lets nobody in any more. The machines that it has let in go on until their time is over.",
+    ),
     ("access-saved", "Saved. It is in force from now on."),
     (
         "access-merged",
@@ -39,6 +58,9 @@ const TEXTS: &[(&str, &str)] = &[
     ("session-revoked", "The session was ended."),
     ("sessions-revoked", "All your other sessions were ended."),
     ("second-factor-removed", "The second factor was removed. Your other sessions have ended."),
+    ("policy-created", "The policy is in force. It guards nothing yet: choose secrets for it next."),
+    ("policy-saved", "The policy is in force as it stands here."),
+    ("policy-deleted", "The policy was deleted."),
     ("project-created", "The project was created. Add machines and secrets to it next."),
     ("project-changed", "The project was changed."),
     ("project-deleted", "The project was deleted, with everything in it."),

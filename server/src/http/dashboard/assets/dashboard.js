@@ -39,9 +39,9 @@ function leave() {
   location.replace(`/login?said=session-ended&next=${next}`);
 }
 
-// Asks for this page without using the session. Nothing: it could not be had.
-async function ask() {
-  const response = await fetch(location.href, { headers: BY_ITSELF, cache: "no-store" }).catch(() => null);
+// Asks for this page, or another, without using the session. Nothing: it could not be had.
+async function ask(address = location.href) {
+  const response = await fetch(address, { headers: BY_ITSELF, cache: "no-store" }).catch(() => null);
   if (response?.status === 401) leave();
   if (!response?.ok) return null;
   const page = await read(response);
@@ -49,15 +49,22 @@ async function ask() {
   return page;
 }
 
-// Parts that are asked for again while somebody looks.
+// Parts that are asked for again while somebody looks, each address once.
+let next;
 function live() {
+  clearTimeout(next);
   const parts = [...document.querySelectorAll("[data-live][id]")];
   if (parts.length === 0) return;
   const seconds = Math.min(...parts.map((it) => Number(it.dataset.live) || 5));
-  setTimeout(async () => {
-    if (!document.hidden) {
-      const page = await ask();
-      if (page) replace(page, document.querySelectorAll("[data-live][id]"));
+  next = setTimeout(async () => {
+    for (const from of document.hidden ? [] : new Set(parts.map((it) => it.dataset.from))) {
+      const at = location.href;
+      const page = await ask(from);
+      // Meanwhile something else was asked for.
+      if (location.href !== at) break;
+      // What one is about to press stays where it is.
+      const isPressed = (it) => it.querySelector("button:hover, .button:hover");
+      if (page) replace(page, parts.filter((it) => it.dataset.from === from && it.isConnected && !isPressed(it)));
     }
     live();
   }, seconds * 1000);
@@ -107,6 +114,25 @@ document.addEventListener("submit", (event) => {
   if (form.dataset.filter === undefined) return;
   event.preventDefault();
   filter(form, event.submitter);
+});
+
+// Forms that are checked while one types: what is said to them stands beside what is typed.
+let checking, checks = 0;
+document.addEventListener("input", (event) => {
+  const form = event.target.closest("form[data-check]");
+  if (!form) return;
+  clearTimeout(checking);
+  checking = setTimeout(async () => {
+    const mine = ++checks;
+    const response = await fetch(form.dataset.check, { method: "POST", body: new URLSearchParams(new FormData(form)) }).catch(() => null);
+    if (response?.status === 401) return leave();
+    if (!response?.ok || mine !== checks || !form.isConnected) return;
+    replace(await read(response), form.querySelectorAll("[data-checked][id]"));
+    each(form, ".error[id]", (it) => {
+      const field = document.getElementById(it.id.replace(/-error$/, ""));
+      if (field?.matches("input, select")) field.ariaInvalid = it.textContent === "" ? null : "true";
+    });
+  }, 400);
 });
 
 // Forms that change something: a refusal stands where it was typed.
@@ -164,6 +190,8 @@ document.addEventListener("keydown", (event) => {
 // A page that comes back from the browser's memory is not what it was, and may not be the viewer's any more.
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
+// What is typed as a time is meant in the viewer's zone.
+each(document, "input[data-zone]", (it) => { it.value = zone.resolvedOptions().timeZone; });
 dress(document);
 setInterval(count, 1000);
 live();

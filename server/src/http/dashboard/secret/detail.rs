@@ -118,7 +118,7 @@ fn known(visit: &Visit, it: &Dossier) -> Vec<(&'static str, Markup)> {
         facts.insert(0, ("Managed by", html! { (managed::mark(object)) " " (object) }));
     }
     if let Some(note) = &view.note {
-        facts.push(("Note", html! { span.lines { (note) } }));
+        facts.push(("Note", html! { span.written { (note) } }));
     }
     facts
 }
