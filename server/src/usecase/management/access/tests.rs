@@ -149,15 +149,15 @@ fn a_machine_in_several_projects_shows_one_and_joins_others_by_their_names() {
     let mut office = Office::open();
     let (shop, bank) = (office.shop.clone(), office.bank.clone());
     let host = office.member("nas", 1, &shop);
-    let show = |office: &mut Office, project: Option<&str>| {
+    let look = |office: &mut Office, project: Option<&str>| {
         let query = PanelsQuery { project: project.map(str::to_owned), ..PanelsQuery::default() };
         office.ask(|it, manager| of_machine(it, manager, [host.as_str()], query))
     };
-    let shown = show(&mut office, None).unwrap();
+    let shown = look(&mut office, None).unwrap();
     assert_eq!((shown.project.unwrap().name, shown.panels.available.total), ("shop".into(), 2));
     assert_eq!(shown.joinable, [Named { name: "bank".into(), id: bank.to_string() }]);
     let text = "this machine is a member of no project of that id";
-    refused(show(&mut office, Some(bank.as_str())), RefusalKind::NotFound, None, text);
+    refused(look(&mut office, Some(bank.as_str())), RefusalKind::NotFound, None, text);
     // Those of another vault are nobody's to join.
     let theirs = office.theirs.to_string();
     for name in ["theirs", &theirs] {
@@ -166,7 +166,7 @@ fn a_machine_in_several_projects_shows_one_and_joins_others_by_their_names() {
         refused(joined, RefusalKind::NotFound, None, text);
     }
     office.ask(|it, manager| join(it, manager, [host.as_str()], "bank".into())).unwrap();
-    assert_eq!(show(&mut office, Some(bank.as_str())).unwrap().projects.len(), 2);
+    assert_eq!(look(&mut office, Some(bank.as_str())).unwrap().projects.len(), 2);
     let [one, _] = office.one_and_two();
     office.save_access(&host, &[&one], &[]).unwrap();
     let left = office.ask(|it, manager| leaving(it, manager, [host.as_str(), shop.as_str()])).unwrap();
