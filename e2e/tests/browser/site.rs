@@ -30,6 +30,8 @@ pub(crate) enum Role {
 }
 
 impl Role {
+    pub(crate) const ALL: [Self; 3] = [Self::Owner, Self::Manager, Self::Auditor];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Owner => "owner",
