@@ -307,8 +307,11 @@ impl Index {
             }
         }
         if is_there {
-            // A Grant that gives all has not waited for this.
-            touched.retain(|from| !self.gives_all(from));
+            let uid = after.or(before).and_then(ResourceExt::uid).unwrap_or_default();
+            if self.held_since(&own, &uid).is_some() {
+                // They were told when it was held back, and one that gives all has not waited for this.
+                touched.retain(|from| !self.gives_all(from));
+            }
             self.release(&own, &all);
         }
         if after.is_none() {

@@ -143,7 +143,7 @@ impl Statement {
                 Condition::new(type_, status, reason, &message, generation, now.clone())
             }
             Self::Read(condition) => Condition {
-                type_: type_.as_str().to_owned(),
+                type_: type_.into(),
                 observed_generation: generation,
                 last_transition_time: now.clone(),
                 ..condition

@@ -17,6 +17,7 @@ use sikkerkey_crds::machine::Machine;
 use sikkerkey_crds::reason::Reason;
 use sikkerkey_crds::received::Received;
 use sikkerkey_crds::secret;
+use sikkerkey_crds::word::Word;
 
 use super::Index;
 use super::references::{Resource, Target};
@@ -87,7 +88,7 @@ pub struct Asks {
 pub struct Shows {
     is: Is,
     /// Whether it was looked at, accepted and put in force, and why not.
-    stands: Vec<(ConditionStatus, String)>,
+    stands: Vec<(ConditionStatus, Word)>,
     tells: Vec<String>,
 }
 
