@@ -254,6 +254,7 @@ fn after_error<K: Reconciled>(object: Arc<Seen<K>>, error: &Error, context: Arc<
             Action::await_change()
         }
         Retry::BackOff => {
+            context.index.fails(error.related());
             let wait = back_off(context.ledger.failed(K::WIRE, key, &uid), &uid);
             tracing::warn!(kind = K::KIND, %key, %error, cause = %error.cause(), reason = %error.reason(), ?wait, "a pass failed");
             Action::requeue(wait)

@@ -32,7 +32,7 @@ const CATCH_UP: Duration = Duration::from_secs(1);
 /// What is further away is seen to by the regular look, which comes first.
 const FAR: Duration = Duration::from_hours(2);
 /// How long a first status is held back at most, for those who are about to change it.
-const HOLDS_BACK: Duration = Duration::from_secs(30);
+const HOLDS_BACK: Duration = Duration::from_mins(5);
 
 /// One object as a pass knows it.
 struct Subject<'a> {

@@ -4,12 +4,11 @@
 //! are none, and is written once more when there are: of ten thousand objects that come at once, half would have two. So the
 //! first good status waits until nobody is left who will change it, and whoever waits for that object goes by this memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{MutexGuard, PoisonError};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use sikkerkey_crds::crd::Kind;
 use sikkerkey_crds::grant::Grant;
 use sikkerkey_crds::received::Received;
 use sikkerkey_protocol::kubernetes::ObjectKey;
@@ -18,8 +17,14 @@ use super::references::{Resource, Target};
 use super::seen::{IndexedKind, is_pending};
 use super::{Index, Urgency};
 
-/// By object: its uid, and since when.
-pub(super) type Held = HashMap<Target, (String, Timestamp)>;
+/// Who is held back, and who does not come.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// By object: its uid, and since when.
+    back: HashMap<Target, (String, Timestamp)>,
+    /// Objects whose last pass failed: nobody knows when they have a status.
+    failing: HashSet<Target>,
+}
 
 impl Index {
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -30,9 +35,9 @@ impl Index {
     pub fn hold_back(&self, target: &Target, uid: &str, now: Timestamp) {
         let is_new = {
             let mut held = self.held();
-            let is_new = held.get(target).is_none_or(|(of, _)| of != uid);
+            let is_new = held.back.get(target).is_none_or(|(of, _)| of != uid);
             if is_new {
-                held.insert(target.clone(), (uid.to_owned(), now));
+                held.back.insert(target.clone(), (uid.to_owned(), now));
             }
             is_new
         };
@@ -44,12 +49,21 @@ impl Index {
 
     /// Since when the object of that uid is held back, if it is.
     pub fn held_since(&self, target: &Target, uid: &str) -> Option<Timestamp> {
-        self.held().get(target).filter(|(of, _)| of == uid).map(|(_, since)| *since)
+        self.held().back.get(target).filter(|(of, _)| of == uid).map(|(_, since)| *since)
     }
 
-    /// It is held back no longer.
+    /// It has been looked at: it is held back no longer, and nothing fails.
     pub fn let_through(&self, target: &Target) {
-        self.held().remove(target);
+        let mut held = self.held();
+        held.back.remove(target);
+        held.failing.remove(target);
+    }
+
+    /// A pass over it failed: nobody waits for its first status until one does not.
+    pub fn fails(&self, target: &Target) {
+        if self.held().failing.insert(target.clone()) {
+            self.release(target, &self.refers_to(target));
+        }
     }
 
     /// Forgets who is held back: another leader may have worked in between.
@@ -75,13 +89,13 @@ impl Index {
         }
         let grants = self.referrers(target, Resource::Grant).into_iter();
         let mut grants = grants.filter_map(|key| self.grant(&key.namespace, &key.name));
-        grants.any(|grant| is_to_come(&grant) || is_machine && self.has_secret_to_come(&grant))
+        grants.any(|grant| self.is_to_come(&grant) || is_machine && self.has_secret_to_come(&grant))
     }
 
     fn has_secret_to_come(&self, grant: &Grant) -> bool {
         let namespace = grant.namespace().unwrap_or_default();
         let mut secrets = grant.spec.secret_refs.iter().filter_map(|named| self.secret(&namespace, &named.name));
-        secrets.any(|secret| is_to_come(&secret))
+        secrets.any(|secret| self.is_to_come(&secret))
     }
 
     /// The first status of a Grant or Secret is there, or will never be. Has those looked at that awaited it and now await
@@ -98,8 +112,8 @@ impl Index {
         for target in concerned {
             let ObjectKey { namespace, name } = &target.key;
             let is_to_come = match target.resource {
-                Resource::Machine => self.machine(namespace, name).is_some_and(|it| is_to_come(&it)),
-                Resource::Secret => self.secret(namespace, name).is_some_and(|it| is_to_come(&it)),
+                Resource::Machine => self.machine(namespace, name).is_some_and(|it| self.is_to_come(&it)),
+                Resource::Secret => self.secret(namespace, name).is_some_and(|it| self.is_to_come(&it)),
                 _ => continue,
             };
             if !is_to_come {
@@ -120,10 +134,15 @@ impl Index {
         };
         grants.filter_map(machine).collect()
     }
-}
 
-fn is_to_come<K: Kind>(object: &Received<K>) -> bool {
-    object.object.meta().deletion_timestamp.is_none() && is_pending(object.object.conditions())
+    /// Whether a first status is still to come, and soon.
+    fn is_to_come<K: IndexedKind>(&self, object: &Received<K>) -> bool {
+        let own =
+            || Target::new(K::RESOURCE, &object.object.namespace().unwrap_or_default(), &object.object.name_any());
+        object.object.meta().deletion_timestamp.is_none()
+            && is_pending(object.object.conditions())
+            && !self.held().failing.contains(&own())
+    }
 }
 
 #[cfg(test)]

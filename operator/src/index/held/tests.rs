@@ -64,6 +64,21 @@ fn a_grant_that_goes_before_it_was_looked_at_is_not_awaited() {
 }
 
 #[test]
+fn nobody_awaits_a_grant_whose_pass_fails_until_it_has_been_looked_at() {
+    let mut rig = rig();
+    let (a, one) = (target(Resource::Secret, "a"), target(Resource::Grant, "one"));
+    rig.grant(in_force("shop/both", &["a", "b"]));
+    rig.heard();
+    rig.index.fails(&one);
+    assert!(!rig.index.awaits(&a));
+    assert_eq!(rig.heard(), ["Secret shop/a"]);
+    rig.index.fails(&one);
+    assert_eq!(rig.heard(), Vec::<String>::new(), "told once");
+    rig.index.let_through(&one);
+    assert!(rig.index.awaits(&a));
+}
+
+#[test]
 fn a_machine_awaits_its_grants_and_the_secrets_that_they_give() {
     let mut rig = rig();
     let web = target(Resource::Machine, "web");
