@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use sikkerkey_protocol::id::{AgentId, FleetId, MachineId, ProjectId, SecretId, VaultId};
 use sikkerkey_protocol::key::PublicKey;
-use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
+use sikkerkey_protocol::kubernetes::{Approval, Kind, ObjectKey};
 
 use crate::model::account::{Account, Vault};
 use crate::model::agent::{Agent, AgentTrust};
@@ -109,6 +109,8 @@ pub struct State {
     machines_of_fleet: HashMap<FleetId, HashSet<MachineId>>,
     machines_of_pod: HashMap<(String, String), Vec<MachineId>>,
     machines_of_key: HashMap<[u8; 32], Vec<MachineId>>,
+    /// Those that wait for approval: every page of the dashboard says how many.
+    waiting: HashMap<VaultId, BTreeSet<MachineId>>,
     grantees_of_secret: HashMap<SecretId, BTreeSet<Grantee>>,
     secrets_of_policy: HashMap<(ProjectId, String), BTreeSet<SecretId>>,
     memberships: HashMap<MachineId, BTreeMap<ProjectId, Membership>>,
@@ -230,6 +232,11 @@ impl State {
         self.machines_of_key.get(key.as_bytes()).into_iter().flatten().filter_map(|id| self.machines.get(id))
     }
 
+    /// How many machines of a vault wait for approval.
+    pub fn waiting_in(&self, vault: &VaultId) -> usize {
+        self.waiting.get(vault).map_or(0, BTreeSet::len)
+    }
+
     /// The machines of a fleet.
     pub fn machines_in(&self, fleet: &FleetId) -> impl Iterator<Item = &Arc<Machine>> {
         self.machines_of_fleet.get(fleet).into_iter().flatten().filter_map(|id| self.machines.get(id))
@@ -272,6 +279,9 @@ impl State {
                     add_member(&mut self.machines_of_pod, key, &it.id);
                 }
                 add_member(&mut self.machines_of_key, *it.public_key.as_bytes(), &it.id);
+                if it.approval == Approval::Pending {
+                    self.waiting.entry(it.vault.clone()).or_default().insert(it.id.clone());
+                }
                 self.machines.insert(it.id.clone(), Arc::new(it));
             }
             Entity::Secret(it) => {
@@ -409,6 +419,7 @@ impl State {
             }
         }
         remove_member(&mut self.machines_of_key, gone.public_key.as_bytes(), &gone.id);
+        forget_member(&mut self.waiting, &gone.vault, &gone.id);
         if let Some(pod) = &gone.pod {
             let key = (pod.cluster.clone(), pod.pod.uid.clone());
             remove_member(&mut self.machines_of_pod, &key, &gone.id);
