@@ -13,7 +13,7 @@ use crate::model::Entity;
 use crate::model::fleet::Fleet;
 use crate::model::machine::Machine;
 use crate::model::millis::Millis;
-use crate::model::token::{Token, TokenPurpose};
+use crate::model::token::{ForHost, Token, TokenPurpose};
 use crate::refusal::Refusal;
 use crate::usecase::author::Author;
 use crate::usecase::fresh_id::fresh_token;
@@ -59,7 +59,7 @@ fn host_token(
         let _ = write!(detail, ", temporary, for {seconds} s");
     }
     steps.audit.push(by_person(Action::BootstrapTokenCreate, Some(vault), detail));
-    let purpose = TokenPurpose::Host { name, fleet: None, lifetime_seconds };
+    let purpose = TokenPurpose::Host(Box::new(ForHost { name, fleet: None, lifetime_seconds }));
     steps.put(Entity::Token(Token { hash, vault: vault.clone(), expires_at, purpose, used: None, in_order: true }));
     Ok(steps.decide(move |_| (text, expires_at)))
 }
