@@ -17,6 +17,7 @@ use crate::http::client_address::TrustedProxies;
 use crate::live::{Live, World};
 use crate::lockout::Lockout;
 use crate::lockout::people::People;
+use crate::looks::Looks;
 use crate::metrics::Metrics;
 use crate::passwords::Passwords;
 use crate::rates::Rates;
@@ -61,6 +62,8 @@ pub struct Parts {
     pub records: Records,
     /// Turns at looking through the audit.
     pub questions: Turns,
+    /// Looks of people that are written down.
+    pub looks: Looks,
     /// Requests that are counted instead of audited.
     pub floods: Arc<Floods>,
     /// Wakes those whom a change concerns.

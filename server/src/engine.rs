@@ -23,6 +23,7 @@ use crate::http::client_address::TrustedProxies;
 use crate::live::Live;
 use crate::lockout::Lockout;
 use crate::lockout::people::People;
+use crate::looks::Looks;
 use crate::metrics::Metrics;
 use crate::passwords::Passwords;
 use crate::rates::{Rate, Rates};
@@ -188,6 +189,7 @@ impl Engine {
             entropy: options.entropy,
             records,
             questions: Turns::new(QUESTIONS),
+            looks: Looks::default(),
             floods,
             bell,
             metrics,

@@ -10,6 +10,7 @@ pub mod body;
 mod bootstrap;
 pub mod client_address;
 
+mod dashboard;
 mod health;
 pub mod kubernetes;
 pub mod listener;
@@ -33,6 +34,7 @@ use axum::response::{IntoResponse, Response};
 use self::route::Route;
 use crate::app::App;
 use crate::metrics::StatusLabel;
+use crate::refusal::not_found;
 
 /// The largest body of a request that nobody signed, in bytes: a token, a key and a proof.
 pub const TOKEN_BODY: usize = 32 * 1024;
@@ -54,15 +56,26 @@ pub fn routes() -> Vec<Route> {
     routes
 }
 
-/// What answers every route.
+/// Every page of the dashboard, and what belongs to the pages.
+pub fn pages() -> Vec<Route> {
+    dashboard::routes()
+}
+
+/// What answers every route and every page.
 pub fn router(app: App) -> Router {
-    route::router(routes())
-        .fallback(|| async { refusal::body(StatusCode::NOT_FOUND, "no such route", None) })
+    route::router(routes().into_iter().chain(pages()))
+        .fallback(missing)
         .method_not_allowed_fallback(|| async {
             refusal::body(StatusCode::METHOD_NOT_ALLOWED, "this route takes another method", None)
         })
         .layer(from_fn_with_state(app.clone(), measure))
         .with_state(app)
+}
+
+async fn missing(request: Request<axum::body::Body>) -> Response {
+    let refusal = not_found("there is nothing at this address");
+    let page = dashboard::refusal(request.uri().path(), request.headers(), &refusal);
+    page.unwrap_or_else(|| refusal::body(StatusCode::NOT_FOUND, "no such route", None))
 }
 
 async fn measure(State(app): State<App>, request: Request<axum::body::Body>, next: Next) -> Response {

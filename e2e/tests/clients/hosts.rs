@@ -21,9 +21,9 @@ use crate::BOUND;
 use crate::driver::Driver;
 use crate::network::Network;
 use crate::python::python;
-use crate::server::{Server, text};
+use crate::secured::secure;
+use crate::server::text;
 use crate::team::{PLAIN, Team};
-use crate::tls::secure;
 
 /// A server that is reached by TLS with an authority of its own, and a host in a network with it.
 pub(crate) struct Stage {
@@ -47,7 +47,7 @@ impl Stage {
     async fn set(test: &str) -> Option<Self> {
         let python = python(test)?;
         let network = Network::new(test)?;
-        let secured = secure(Server::in_network(&network), Network::SERVER);
+        let secured = secure(network.new_server(), Network::SERVER);
         let mut server = secured.server;
         let root_key = server.file("root.key", &"42".repeat(32));
         std::fs::set_permissions(&root_key, std::fs::Permissions::from_mode(0o400)).unwrap();

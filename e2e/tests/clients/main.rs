@@ -20,6 +20,7 @@ mod python;
 mod reading;
 mod refused;
 mod retried;
+mod secured;
 mod server;
 #[path = "../../../sidecar/files/tests/reference/skipped.rs"]
 mod skipped;

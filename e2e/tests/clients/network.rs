@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::server::Server;
 use crate::skipped::skipped;
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -46,9 +47,10 @@ impl Network {
         Ok(())
     }
 
-    /// What stands before a program of the server.
-    pub(crate) fn server(&self) -> Vec<String> {
-        enter(&self.server)
+    /// A server for https in it, which does not run yet.
+    pub(crate) fn new_server(&self) -> Server {
+        let listen = format!("{}:8443", Self::SERVER);
+        Server::at(format!("https://{listen}"), listen, enter(&self.server))
     }
 
     /// What stands before a program of the host. Each has mounts of its own.

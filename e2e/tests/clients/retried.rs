@@ -13,9 +13,9 @@ use crate::BOUND;
 use crate::driver::Driver;
 use crate::python::python;
 use crate::refused::assert_raised;
+use crate::secured::secured;
 use crate::server::{Server, text};
 use crate::team::{Host, PLAIN, Team};
-use crate::tls::secured;
 
 /// One more process with the identity of `host`.
 async fn again(team: &Team, host: &Host) -> Driver {

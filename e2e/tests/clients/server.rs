@@ -16,7 +16,6 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::BOUND;
-use crate::network::Network;
 
 static PROGRAM: LazyLock<PathBuf> =
     LazyLock::new(|| cargo::build_workspace().expect("it builds").program("sikkerkey-server").expect("a server"));
@@ -36,19 +35,16 @@ pub(crate) struct Server {
 impl Server {
     /// A server that does not run yet. `scheme` is `http` or `https`.
     pub(crate) fn new(scheme: &str) -> Self {
-        let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         // It has to be known before the server starts, and to stay when it is started again.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         // As the clients demand it: https, or the name localhost.
-        let url = format!("{scheme}://localhost:{port}");
-        Self { place, url, listen: format!("127.0.0.1:{port}"), enter: Vec::new(), process: None }
+        Self::at(format!("{scheme}://localhost:{port}"), format!("127.0.0.1:{port}"), Vec::new())
     }
 
-    /// One for https that does not run yet, in a network of its own.
-    pub(crate) fn in_network(network: &Network) -> Self {
+    /// One that does not run yet, with what stands before its program's name.
+    pub(crate) fn at(url: String, listen: String, enter: Vec<String>) -> Self {
         let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let listen = format!("{}:8443", Network::SERVER);
-        Self { place, url: format!("https://{listen}"), listen, enter: network.server(), process: None }
+        Self { place, url, listen, enter, process: None }
     }
 
     /// A server that runs, and answers without TLS.

@@ -5,8 +5,8 @@
 //! [`session::signed_in`] finds out whose request it is, and [`session::change`] and [`session::manage`] do something in that
 //! person's name.
 
-mod cookie;
-mod prove;
+pub(super) mod cookie;
+pub mod prove;
 pub mod same_origin;
 pub mod session;
 
@@ -33,7 +33,6 @@ use crate::refusal::Refusal;
 use crate::usecase::account::person::Person;
 use crate::usecase::account::session::Renewed;
 use crate::usecase::account::{second_factor, session as sessions};
-use crate::usecase::source::Source;
 
 /// The routes.
 pub(super) fn routes() -> Vec<Route> {
@@ -70,7 +69,7 @@ fn looks<A: Serialize + JsonSchema + Send + 'static>(what: &'static str, decide:
         let (parts, _) = request.into_parts();
         match session::signed_in(&app, &parts).await {
             Ok(person) => ok(session::change(&app, person, what, decide).await),
-            Err(response) => response,
+            Err(refusal) => refusal.into_response(),
         }
     };
     Route::new(Verb::Get, path(what), Signer::Person, handler).answers::<A>()
@@ -80,7 +79,7 @@ fn looks<A: Serialize + JsonSchema + Send + 'static>(what: &'static str, decide:
 fn changes<A: Serialize + JsonSchema + Send + 'static>(what: &'static str, decide: UseCase<A>) -> Route {
     let handler = async move |State(app): State<App>, request: Request<Body>| match asked(&app, request).await {
         Ok(person) => ok(session::change(&app, person, what, decide).await),
-        Err(response) => response,
+        Err(refusal) => refusal.into_response(),
     };
     Route::new(Verb::Post, path(what), Signer::Person, handler).answers::<A>()
 }
@@ -93,7 +92,7 @@ fn path(what: &'static str) -> &'static str {
 async fn log_out(State(app): State<App>, request: Request<Body>) -> Response {
     let person = match asked(&app, request).await {
         Ok(person) => person,
-        Err(response) => return response,
+        Err(refusal) => return refusal.into_response(),
     };
     let mut response = ok(session::change(&app, person, "POST /v1/account/logout", sessions::log_out).await);
     if response.status().is_success() {
@@ -105,7 +104,7 @@ async fn log_out(State(app): State<App>, request: Request<Body>) -> Response {
 async fn revoke(State(app): State<App>, Path(id): Path<String>, request: Request<Body>) -> Response {
     let person = match asked(&app, request).await {
         Ok(person) => person,
-        Err(response) => return response,
+        Err(refusal) => return refusal.into_response(),
     };
     let decide = move |context: &Context<'_>, person: &Person<'_>| sessions::revoke(context, person, &id);
     ok(session::change(&app, person, "POST /v1/account/sessions/{session}/revoke", decide).await)
@@ -114,7 +113,7 @@ async fn revoke(State(app): State<App>, Path(id): Path<String>, request: Request
 async fn confirm(State(app): State<App>, request: Request<Body>) -> Response {
     let (person, body) = match filled::<ConfirmTotp>(&app, request).await {
         Ok(asked) => asked,
-        Err(response) => return response,
+        Err(refusal) => return refusal.into_response(),
     };
     let decide = move |context: &Context<'_>, person: &Person<'_>| second_factor::confirm(context, person, &body.code);
     match session::change(&app, person, "POST /v1/account/totp/confirm", decide).await {
@@ -130,7 +129,7 @@ async fn confirm(State(app): State<App>, request: Request<Body>) -> Response {
 async fn remove(State(app): State<App>, request: Request<Body>) -> Response {
     let person = match asked(&app, request).await {
         Ok(person) => person,
-        Err(response) => return response,
+        Err(refusal) => return refusal.into_response(),
     };
     renewed(&app, session::change(&app, person, "POST /v1/account/totp/remove", second_factor::remove).await)
 }
@@ -148,36 +147,31 @@ fn renewed(app: &App, renewed: Result<Renewed, Refusal>) -> Response {
 }
 
 /// Receives a request of a person that changes something and takes no body.
-async fn asked(app: &App, request: Request<Body>) -> Result<session::SignedIn, Response> {
+async fn asked(app: &App, request: Request<Body>) -> Result<session::SignedIn, Refusal> {
     #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Nothing {}
     let (parts, body) = request.into_parts();
     let person = from_own_page(app, &parts).await?;
     let body = app.bodies.receive(parts.headers, body, TOKEN_BODY).await;
-    let body = body.map_err(|it| signed::malformed(app, person.source(), it))?;
+    let body = body.map_err(|it| signed::misunderstood(app, person.source(), it))?;
     if !body.is_empty() {
-        parse::<Nothing>(&body).map_err(|it| signed::malformed(app, person.source(), it))?;
+        parse::<Nothing>(&body).map_err(|it| signed::misunderstood(app, person.source(), it))?;
     }
     Ok(person)
 }
 
 /// Receives a request of a person with a body.
-async fn filled<B: DeserializeOwned>(app: &App, request: Request<Body>) -> Result<(session::SignedIn, B), Response> {
+async fn filled<B: DeserializeOwned>(app: &App, request: Request<Body>) -> Result<(session::SignedIn, B), Refusal> {
     let (parts, body) = request.into_parts();
     let person = from_own_page(app, &parts).await?;
     let body = app.bodies.receive(parts.headers, body, TOKEN_BODY).await;
-    let body = body.and_then(|it| parse(&it)).map_err(|it| signed::malformed(app, person.source(), it))?;
+    let body = body.and_then(|it| parse(&it)).map_err(|it| signed::misunderstood(app, person.source(), it))?;
     Ok((person, body))
 }
 
-async fn from_own_page(app: &App, parts: &axum::http::request::Parts) -> Result<session::SignedIn, Response> {
+async fn from_own_page(app: &App, parts: &axum::http::request::Parts) -> Result<session::SignedIn, Refusal> {
     let source = signed::source(app, parts);
-    same_origin::json(app, &parts.headers).map_err(|it| strange(app, source, it))?;
+    same_origin::json(app, &parts.headers).map_err(|it| signed::misunderstood(app, source, it))?;
     session::signed_in(app, parts).await
-}
-
-/// Answers a request that no page of ours sends.
-fn strange(app: &App, source: Source, refusal: Refusal) -> Response {
-    signed::malformed(app, source, refusal)
 }

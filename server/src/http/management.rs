@@ -210,7 +210,7 @@ fn may(app: &App, agent: &Agent, source: Source, scope: Option<Scope>) -> Result
 
 /// What stands in `target` where `pattern` has an id: as it stood on the wire. No id has a character that would be escaped,
 /// so what is escaped is none.
-fn ids(pattern: &str, target: &str) -> Vec<String> {
+pub(super) fn ids(pattern: &str, target: &str) -> Vec<String> {
     let pairs = pattern.split('/').zip(target.split('/'));
     pairs.filter(|(place, _)| place.starts_with('{')).map(|(_, id)| id.to_owned()).collect()
 }

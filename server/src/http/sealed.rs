@@ -6,12 +6,12 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::RETRY_AFTER;
-use axum::http::{HeaderValue, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use sikkerkey_protocol::error_body::ErrorCode;
 use tower_service::Service as _;
 
-use super::{bootstrap, refusal};
+use super::{bootstrap, dashboard, refusal};
 use crate::app::App;
 use crate::refusal::{Refusal, RefusalKind};
 
@@ -66,7 +66,7 @@ impl Door {
         format!("the server is sealed: {missing}")
     }
 
-    fn refuse(&self, path: &str) -> Response {
+    fn refuse(&self, path: &str, headers: &HeaderMap) -> Response {
         if path == "/healthz" {
             return "ok\n".into_response();
         }
@@ -76,6 +76,9 @@ impl Door {
         // It is piped into a shell.
         if let Some(script) = bootstrap::not_yet(path, &refusal) {
             return script;
+        }
+        if let Some(page) = dashboard::refusal(path, headers, &refusal).filter(|_| path != "/readyz") {
+            return page;
         }
         // What is missing is told to whoever watches the server, and no client; SDK routes carry nothing but the text.
         let (text, code) = if path == "/readyz" {
@@ -94,7 +97,7 @@ impl Door {
 async fn pass(State(door): State<Arc<Door>>, request: Request<Body>) -> Response {
     match door.open.get() {
         Some((_, router)) => router.clone().call(request).await.into_response(),
-        None => door.refuse(request.uri().path()),
+        None => door.refuse(request.uri().path(), request.headers()),
     }
 }
 

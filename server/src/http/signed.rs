@@ -116,8 +116,13 @@ pub fn lockout(app: &App, source: Source, lock: &Lock) -> Refusal {
 
 /// Counts and answers a request that no route understands.
 pub fn malformed(app: &App, source: Source, refusal: Refusal) -> Response {
+    misunderstood(app, source, refusal).into_response()
+}
+
+/// [`malformed`], before it is answered.
+pub fn misunderstood(app: &App, source: Source, refusal: Refusal) -> Refusal {
     app.floods.count(ActivityKind::Malformed, app.clock.now(), &source.address.to_string());
-    refusal.into_response()
+    refusal
 }
 
 /// Audits a refusal and answers it. Beyond a few a minute from one address it is counted instead, so that nobody grows

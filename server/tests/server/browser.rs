@@ -75,6 +75,26 @@ impl Browser {
         server.send(self.request("GET", target, "")).await
     }
 
+    /// A page of the dashboard.
+    pub async fn page(&self, server: &Server, target: &str) -> Answer {
+        let mut request = self.request("GET", target, "");
+        request.headers.push(("sec-fetch-mode", "navigate".into()));
+        server.send(request).await
+    }
+
+    /// A form of the dashboard.
+    pub async fn form(&self, server: &Server, target: &str, fields: &[(&str, &str)]) -> Answer {
+        let mut request = self.request("POST", target, &serde_html_form::to_string(fields).unwrap());
+        for (name, value) in &mut request.headers {
+            if *name == "content-type" {
+                *value = "application/x-www-form-urlencoded".into();
+            }
+        }
+        let answer = server.send(request).await;
+        self.keep(&answer.headers);
+        answer
+    }
+
     pub async fn log_in(&self, server: &Server, password: &str) -> Answer {
         self.post(server, "/v1/account/login", &json!({ "email": EMAIL, "password": password })).await
     }

@@ -42,6 +42,7 @@ mod matrix;
 mod nonsense;
 mod outcomes;
 mod overload;
+mod pages;
 mod parsers;
 mod people;
 mod policy_replicas;

@@ -26,9 +26,9 @@ use crate::fixture::*;
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/server/walk.txt");
 
 /// Stands in the value of the secret and nowhere else.
-const CANARY: &str = "canary-7f3a91";
+pub const CANARY: &str = "canary-7f3a91";
 /// Stands in the name of everything that belongs to the vault that is looked at.
-const OURS: &str = "ours-7f3a91";
+pub const OURS: &str = "ours-7f3a91";
 
 /// The seeds of the agents' keys, which are the last digits of their ids, too.
 const KNOWING: u8 = 0xb1;
@@ -57,16 +57,16 @@ fn other_vault() -> VaultId {
 
 /// A server with two vaults. In the first: a project, a machine of no fleet that is granted its secret, agents, and one of
 /// everything that a route can make.
-struct World {
-    server: Server,
+pub struct World {
+    pub server: Server,
     /// What stands where a path has a name in braces.
-    ids: BTreeMap<&'static str, String>,
+    pub ids: BTreeMap<&'static str, String>,
     /// How many names were given: no two things have one.
     names: AtomicU64,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let server = Server::new().await;
         let mut entities = vec![
             Entity::Account(Account {

@@ -18,12 +18,12 @@ const PLAIN_NAME: &str = "sikkerkey-session";
 const TOKEN_LEN: usize = 64;
 
 /// The name of the cookie at this server.
-pub(super) fn name(app: &App) -> &'static str {
+pub(in crate::http) fn name(app: &App) -> &'static str {
     if is_plain(app) { PLAIN_NAME } else { NAME }
 }
 
 /// The token that a request brings along. With two of them somebody else has put one there: then there is none.
-pub(super) fn token(app: &App, headers: &HeaderMap) -> Option<SecretText> {
+pub(in crate::http) fn token(app: &App, headers: &HeaderMap) -> Option<SecretText> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|it| it.to_str().ok()).flat_map(|it| it.split(';'));
     let mut ours = cookies.filter_map(|it| it.trim().split_once('=')).filter(|(it, _)| *it == name(app));
     let (_, token) = ours.next()?;
@@ -32,13 +32,13 @@ pub(super) fn token(app: &App, headers: &HeaderMap) -> Option<SecretText> {
 }
 
 /// Gives a browser the token.
-pub(super) fn set(app: &App, token: &SecretText, response: &mut Response) {
+pub(in crate::http) fn set(app: &App, token: &SecretText, response: &mut Response) {
     let text = Zeroizing::new(format!("{}={}{}", name(app), token.expose(), attributes(app)));
     put(&text, response);
 }
 
 /// Takes a browser its token.
-pub(super) fn clear(app: &App, response: &mut Response) {
+pub(in crate::http) fn clear(app: &App, response: &mut Response) {
     put(&format!("{}=; Max-Age=0{}", name(app), attributes(app)), response);
 }
 

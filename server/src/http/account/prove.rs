@@ -1,4 +1,5 @@
-//! Requests that carry a password or a code: looked at where that holds nobody up, and only so often.
+//! Requests that carry a password or a code: looked at where that holds nobody up, and only so often. The routes and the
+//! pages of the dashboard use the same functions.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -10,7 +11,7 @@ use serde::de::DeserializeOwned;
 use sikkerkey_protocol::account::{ChangePassword, GiveCode, LogIn, LoggedIn, StepUp};
 use sikkerkey_protocol::denial::DenialReason;
 
-use super::{cookie, filled, renewed, same_origin, session, strange};
+use super::{cookie, filled, renewed, same_origin, session};
 use crate::app::App;
 use crate::audit::entry::{Action, Actor, Entry};
 use crate::decision::{Context, Decided, Decision};
@@ -26,7 +27,7 @@ use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::account::login::{self, ByPassword, BySecondFactor, Outcome};
 use crate::usecase::account::password::{self, Password, Proof};
 use crate::usecase::account::person::Person;
-use crate::usecase::account::session::{self as sessions, Arrival};
+use crate::usecase::account::session::{self as sessions, Arrival, Renewed};
 use crate::usecase::source::Source;
 use crate::writer::ChangeRequest;
 
@@ -35,43 +36,73 @@ const EMAIL: usize = 254;
 
 /// `POST /v1/account/login`
 pub(super) async fn log_in(State(app): State<App>, request: Request<Body>) -> Response {
-    answered(try_log_in(&app, request).await)
-}
-
-async fn try_log_in(app: &App, request: Request<Body>) -> Result<Response, Response> {
-    let (source, arrival, body) = received::<LogIn>(app, request).await?;
-    if body.email.len() > EMAIL {
-        let text = format!("no e-mail address has more than {EMAIL} bytes");
-        return Err(signed::malformed(app, source, Refusal::new(RefusalKind::Invalid, text)));
-    }
-    // It may have been made at another server a moment ago. Looked for in any case: whether one has to wait for the
-    // database, or is told that it is away, would otherwise say which accounts there are.
-    app.writer.catch_up_after_miss().await.map_err(IntoResponse::into_response)?;
-    let account = account(app, &body.email);
-    let claim = claimed(app, source, &body.email, account.as_ref());
-    may_try(app, source, &claim).map_err(IntoResponse::into_response)?;
-    let stored = account.as_ref().and_then(|it| stored(app, it));
-    let proof = app.passwords.verify(body.password, stored).await.map_err(|it| busy(app, source, it))?;
-    let request = ByPassword { email: body.email, proof, code: body.code, arrival };
-    let decide = move |context: &Context<'_>| login::by_password(context, source, &request);
-    match proven(app, source, &claim, account.as_ref(), "POST /v1/account/login", decide).await? {
-        Outcome::In(session) => {
-            app.people.succeeded(&claim);
+    let done = async {
+        let (source, arrival, body) = received::<LogIn>(&app, request).await?;
+        by_password(&app, source, arrival, body).await
+    };
+    match done.await {
+        Ok(Outcome::In(session)) => {
             let mut response = ok(Ok(LoggedIn::In(session.answer)));
-            cookie::set(app, &session.token, &mut response);
-            Ok(response)
+            cookie::set(&app, &session.token, &mut response);
+            response
         }
-        Outcome::Half(half) => Ok(ok(Ok(LoggedIn::Half(half)))),
+        Ok(Outcome::Half(half)) => ok(Ok(LoggedIn::Half(half))),
+        Err(refusal) => refusal.into_response(),
     }
 }
 
 /// `POST /v1/account/login/second-factor`
 pub(super) async fn give_code(State(app): State<App>, request: Request<Body>) -> Response {
-    answered(try_give_code(&app, request).await)
+    let done = async {
+        let (source, arrival, body) = received::<GiveCode>(&app, request).await?;
+        by_code(&app, source, arrival, body).await
+    };
+    renewed(&app, done.await)
 }
 
-async fn try_give_code(app: &App, request: Request<Body>) -> Result<Response, Response> {
-    let (source, arrival, body) = received::<GiveCode>(app, request).await?;
+/// `POST /v1/account/step-up`
+pub(super) async fn step_up(State(app): State<App>, request: Request<Body>) -> Response {
+    let done = async {
+        let (person, body) = filled::<StepUp>(&app, request).await?;
+        prove_again(&app, person, "POST /v1/account/step-up", body).await
+    };
+    renewed(&app, done.await)
+}
+
+/// `POST /v1/account/password`
+pub(super) async fn change_password(State(app): State<App>, request: Request<Body>) -> Response {
+    let done = async {
+        let (person, body) = filled::<ChangePassword>(&app, request).await?;
+        set_password(&app, person, "POST /v1/account/password", body).await
+    };
+    renewed(&app, done.await)
+}
+
+/// The first step of a login.
+pub async fn by_password(app: &App, source: Source, arrival: Arrival, body: LogIn) -> Result<Outcome, Refusal> {
+    if body.email.len() > EMAIL {
+        let text = format!("no e-mail address has more than {EMAIL} bytes");
+        return Err(signed::misunderstood(app, source, Refusal::new(RefusalKind::Invalid, text)));
+    }
+    // It may have been made at another server a moment ago. Looked for in any case: whether one has to wait for the
+    // database, or is told that it is away, would otherwise say which accounts there are.
+    app.writer.catch_up_after_miss().await?;
+    let account = account(app, &body.email);
+    let claim = claimed(app, source, &body.email, account.as_ref());
+    may_try(app, source, &claim)?;
+    let stored = account.as_ref().and_then(|it| stored(app, it));
+    let proof = app.passwords.verify(body.password, stored).await.map_err(|it| busy(app, source, it))?;
+    let request = ByPassword { email: body.email, proof, code: body.code, arrival };
+    let decide = move |context: &Context<'_>| login::by_password(context, source, &request);
+    let outcome = proven(app, source, &claim, account.as_ref(), "POST /v1/account/login", decide).await?;
+    if matches!(outcome, Outcome::In(_)) {
+        app.people.succeeded(&claim);
+    }
+    Ok(outcome)
+}
+
+/// The second step of a login.
+pub async fn by_code(app: &App, source: Source, arrival: Arrival, body: GiveCode) -> Result<Renewed, Refusal> {
     let whose = || {
         let world = app.live.read();
         let credential = login::whose(&app.context(&world), &body.half_login);
@@ -80,54 +111,54 @@ async fn try_give_code(app: &App, request: Request<Body>) -> Result<Response, Re
     let mut account = whose();
     if account.is_none() {
         // It may have been given by another server a moment ago.
-        app.writer.catch_up_after_miss().await.map_err(IntoResponse::into_response)?;
+        app.writer.catch_up_after_miss().await?;
         account = whose();
     }
     let Some(account) = account else {
         // Nobody can guess one, so it is not counted as a guess.
         let refusal = login::stale();
         refused(app, source, Actor::Anonymous, None, &refusal).await;
-        return Err(refusal.into_response());
+        return Err(refusal);
     };
     let claim = claimed(app, source, &account.email, Some(&account));
-    may_try(app, source, &claim).map_err(IntoResponse::into_response)?;
+    may_try(app, source, &claim)?;
     let request = BySecondFactor { half: body.half_login, code: body.code, arrival };
     let decide = move |context: &Context<'_>| login::by_second_factor(context, source, &request);
     let what = "POST /v1/account/login/second-factor";
     let session = proven(app, source, &claim, Some(&account), what, decide).await?;
     app.people.succeeded(&claim);
-    Ok(renewed(app, Ok(session)))
+    Ok(session)
 }
 
-/// `POST /v1/account/step-up`
-pub(super) async fn step_up(State(app): State<App>, request: Request<Body>) -> Response {
-    answered(try_step_up(&app, request).await)
-}
-
-async fn try_step_up(app: &App, request: Request<Body>) -> Result<Response, Response> {
-    let (person, body) = filled::<StepUp>(app, request).await?;
+/// A person with a session proves again who they are.
+pub async fn prove_again(
+    app: &App,
+    person: session::SignedIn,
+    what: &'static str,
+    body: StepUp,
+) -> Result<Renewed, Refusal> {
     let (claim, proof) = again(app, &person, body.password).await?;
     let (source, knows_password) = (person.source(), proof != Proof::Wrong);
     let request = sessions::StepUp { proof, code: body.code };
     let decide = move |context: &Context<'_>, person: &Person<'_>| sessions::step_up(context, person, &request);
-    let done = session::change(app, person, "POST /v1/account/step-up", decide).await;
+    let done = session::change(app, person, what, decide).await;
     let is_wrong_code = |it: &Refusal| it.kind == RefusalKind::Unauthenticated;
     if !knows_password || done.as_ref().is_err_and(is_wrong_code) {
         failed(app, source, &claim).await;
     }
-    Ok(renewed(app, done))
+    done
 }
 
-/// `POST /v1/account/password`
-pub(super) async fn change_password(State(app): State<App>, request: Request<Body>) -> Response {
-    answered(try_change_password(&app, request).await)
-}
-
-async fn try_change_password(app: &App, request: Request<Body>) -> Result<Response, Response> {
-    let (person, body) = filled::<ChangePassword>(app, request).await?;
+/// A person with a session sets another password.
+pub async fn set_password(
+    app: &App,
+    person: session::SignedIn,
+    what: &'static str,
+    body: ChangePassword,
+) -> Result<Renewed, Refusal> {
     let source = person.source();
     let new = Password::new(&body.new_password, &person.account().email);
-    let new = new.map_err(|it| signed::malformed(app, source, it))?;
+    let new = new.map_err(|it| signed::misunderstood(app, source, it))?;
     let (claim, proof) = again(app, &person, body.current_password).await?;
     let knows_password = proof != Proof::Wrong;
     // A wrong one is not worth another hash.
@@ -136,32 +167,26 @@ async fn try_change_password(app: &App, request: Request<Body>) -> Result<Respon
         Proof::Wrong => String::new(),
     };
     let decide = move |context: &Context<'_>, person: &Person<'_>| password::change(context, person, &proof, hash);
-    let done = session::change(app, person, "POST /v1/account/password", decide).await;
+    let done = session::change(app, person, what, decide).await;
     if !knows_password {
         failed(app, source, &claim).await;
     }
-    Ok(renewed(app, done))
-}
-
-fn answered(done: Result<Response, Response>) -> Response {
-    match done {
-        Ok(response) | Err(response) => response,
-    }
+    done
 }
 
 /// Receives a request of whoever has no session yet.
-async fn received<B: DeserializeOwned>(app: &App, request: Request<Body>) -> Result<(Source, Arrival, B), Response> {
+async fn received<B: DeserializeOwned>(app: &App, request: Request<Body>) -> Result<(Source, Arrival, B), Refusal> {
     let (parts, body) = request.into_parts();
     let Parts { headers, .. } = &parts;
     let source = signed::source(app, &parts);
-    same_origin::json(app, headers).map_err(|it| strange(app, source, it))?;
+    same_origin::json(app, headers).map_err(|it| signed::misunderstood(app, source, it))?;
     let arrival = arrival(app, headers);
     let body = app.bodies.receive(parts.headers, body, TOKEN_BODY).await;
-    let body = body.and_then(|it| parse(&it)).map_err(|it| signed::malformed(app, source, it))?;
+    let body = body.and_then(|it| parse(&it)).map_err(|it| signed::misunderstood(app, source, it))?;
     Ok((source, arrival, body))
 }
 
-fn arrival(app: &App, headers: &HeaderMap) -> Arrival {
+pub(in crate::http) fn arrival(app: &App, headers: &HeaderMap) -> Arrival {
     let user_agent = headers.get(USER_AGENT).and_then(|it| it.to_str().ok()).unwrap_or_default().to_owned();
     Arrival { user_agent, before: cookie::token(app, headers) }
 }
@@ -171,10 +196,10 @@ async fn again(
     app: &App,
     person: &session::SignedIn,
     password: sikkerkey_protocol::secret_text::SecretText,
-) -> Result<(Claim, Proof), Response> {
+) -> Result<(Claim, Proof), Refusal> {
     let (account, source) = (person.account(), person.source());
     let claim = claimed(app, source, &account.email, Some(account));
-    may_try(app, source, &claim).map_err(IntoResponse::into_response)?;
+    may_try(app, source, &claim)?;
     let proof = app.passwords.verify(password, stored(app, account)).await.map_err(|it| busy(app, source, it))?;
     Ok((claim, proof))
 }
@@ -204,9 +229,9 @@ fn may_try(app: &App, source: Source, claim: &Claim) -> Result<(), Refusal> {
     })
 }
 
-fn busy(app: &App, source: Source, refusal: Refusal) -> Response {
+fn busy(app: &App, source: Source, refusal: Refusal) -> Refusal {
     app.floods.count(ActivityKind::Overloaded, app.clock.now(), &source.address.to_string());
-    refusal.into_response()
+    refusal
 }
 
 /// Decides a login: first where it leaves nothing behind, so that what is refused never reaches the writer.
@@ -217,7 +242,7 @@ async fn proven<A: Send + 'static>(
     account: Option<&Account>,
     what: &'static str,
     decide: impl Fn(&Context<'_>) -> Decided<A> + Send + 'static,
-) -> Result<A, Response> {
+) -> Result<A, Refusal> {
     let tried = {
         let world = app.live.read();
         decide(&app.context(&world)).map(drop)
@@ -237,7 +262,7 @@ async fn proven<A: Send + 'static>(
     if done.as_ref().is_err_and(|it| it.kind == RefusalKind::Unauthenticated) {
         failed(app, source, claim).await;
     }
-    done.map_err(IntoResponse::into_response)
+    done
 }
 
 /// Audits a login that is refused. Beyond a few a minute from one address it is counted instead.

@@ -1,7 +1,6 @@
 //! Whose request it is, by its cookie.
 
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
 use sikkerkey_protocol::canonical::sha256_hex;
 use sikkerkey_protocol::id::VaultId;
 use sikkerkey_protocol::management::Scope;
@@ -9,7 +8,7 @@ use sikkerkey_protocol::management::Scope;
 use super::{cookie, same_origin};
 use crate::app::App;
 use crate::audit::entry::Actor;
-use crate::decision::{Context, Decided};
+use crate::decision::{Context, Decided, Decision};
 use crate::http::signed;
 use crate::ledger::ActivityKind;
 use crate::metrics::ShedCause;
@@ -21,18 +20,29 @@ use crate::usecase::management::Manager;
 use crate::usecase::source::Source;
 use crate::writer::ChangeRequest;
 
+/// Marks a request that an open page makes by itself: it keeps no session from ending.
+pub const BY_ITSELF: &str = "sikkerkey-by-itself";
+
 /// A request that carries a session which goes on. What it may do is decided when it is done: the session may end before.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
+    id: String,
     hash: String,
     account: Account,
     source: Source,
+    /// Whether a page asks by itself: then nobody uses the session.
+    by_itself: bool,
 }
 
 impl SignedIn {
     /// The account, as it was when the request came.
     pub fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// The session's id.
+    pub fn session(&self) -> &str {
+        &self.id
     }
 
     /// From where it comes.
@@ -42,19 +52,19 @@ impl SignedIn {
 }
 
 /// Finds out whose request it is.
-pub async fn signed_in(app: &App, parts: &Parts) -> Result<SignedIn, Response> {
+pub async fn signed_in(app: &App, parts: &Parts) -> Result<SignedIn, Refusal> {
     let (source, now) = (signed::source(app, parts), app.clock.now());
-    same_origin::looked_at_here(&parts.headers).map_err(|it| signed::malformed(app, source, it))?;
+    same_origin::looked_at_here(&parts.headers).map_err(|it| signed::misunderstood(app, source, it))?;
     let Some(token) = cookie::token(app, &parts.headers) else {
         // Every browser asks like that before its person logs in.
         app.floods.count(ActivityKind::Unauthenticated, now, &source.address.to_string());
-        return Err(no_session().into_response());
+        return Err(no_session());
     };
     let hash = sha256_hex(token.expose().as_bytes());
     let mut found = find(app, &hash, source);
     if found.as_ref().is_err_and(|(account, _)| account.is_none()) {
         // It may have begun at another server a moment ago.
-        app.writer.catch_up_after_miss().await.map_err(IntoResponse::into_response)?;
+        app.writer.catch_up_after_miss().await?;
         found = find(app, &hash, source);
     }
     match found {
@@ -64,13 +74,14 @@ pub async fn signed_in(app: &App, parts: &Parts) -> Result<SignedIn, Response> {
                 app.floods.count(ActivityKind::RateLimited, now, &format!("{} from {}", account.email, source.address));
                 let mut refusal = Refusal::new(RefusalKind::TooMany, "this session asks too often: wait a moment");
                 refusal.retry_after_seconds = Some(wait.as_secs() + 1);
-                refusal.into_response()
+                refusal
             })?;
-            Ok(SignedIn { hash, account, source })
+            let by_itself = parts.headers.contains_key(BY_ITSELF);
+            Ok(SignedIn { id: session, hash, account, source, by_itself })
         }
         Err((account, refusal)) => {
             let actor = account.map_or(Actor::Anonymous, Actor::Person);
-            Err(signed::refuse(app, source, actor, refusal).await)
+            Err(signed::refused(app, source, actor, refusal).await)
         }
     }
 }
@@ -82,12 +93,12 @@ pub async fn change<A: Send + 'static>(
     what: &'static str,
     decide: impl FnOnce(&Context<'_>, &Person<'_>) -> Decided<A> + Send + 'static,
 ) -> Result<A, Refusal> {
-    let SignedIn { hash, account, source } = signed_in;
+    let SignedIn { hash, account, source, by_itself, .. } = signed_in;
     let decide = Box::new(move |context: &Context<'_>| {
         // As it is now: it may have ended since, here or at another server.
         let person = Person::admit(context, &hash, source)?;
         let mut decision = decide(context, &person)?;
-        if let Some(used) = person.used(context) {
+        if let Some(used) = person.used(context).filter(|_| !by_itself) {
             // First: what the use case does with the session stands.
             decision.changes.insert(0, used);
         }
@@ -111,6 +122,51 @@ pub async fn manage<A: Send + 'static>(
         decide(context, &Manager::person(context, *person, &vault, scope)?)
     })
     .await
+}
+
+/// Whether a person may do what takes `scope` in a vault, as things are.
+pub fn may(app: &App, signed_in: &SignedIn, vault: &VaultId, scope: Option<Scope>) -> Result<(), Refusal> {
+    let world = app.live.read();
+    let context = app.context(&world);
+    let person = Person::admit(&context, &signed_in.hash, signed_in.source)?;
+    Manager::person(&context, person, vault, scope).map(drop)
+}
+
+/// Looks at something in a vault in a person's name, beside the writer. Before anything is answered it is written down that
+/// somebody looks at this `page`: once in ten minutes, since a page that stays open looks again and again.
+pub async fn look<A: Send + 'static>(
+    app: &App,
+    signed_in: &SignedIn,
+    (vault, scope): (&VaultId, Option<Scope>),
+    (what, page): (&'static str, &str),
+    decide: impl Fn(&Context<'_>, &Manager<'_>) -> Decided<A> + Clone + Send + 'static,
+) -> Result<A, Refusal> {
+    // What was changed by way of another server a moment ago is seen.
+    app.writer.catch_up().await?;
+    let look = || {
+        let world = app.live.read();
+        let context = app.context(&world);
+        let person = Person::admit(&context, &signed_in.hash, signed_in.source)?;
+        let is_due = !signed_in.by_itself && person.used(&context).is_some();
+        let decision = decide(&context, &Manager::person(&context, person, vault, scope)?)?;
+        Ok::<_, Refusal>((is_due, (decision.answer)(&context)))
+    };
+    let now = app.clock.now();
+    let is_known = app.looks.is_known(&signed_in.id, page, now);
+    if is_known && let Ok((false, answer)) = look() {
+        return Ok(answer);
+    }
+    let asked = decide.clone();
+    manage(app, signed_in.clone(), vault.clone(), scope, what, move |context, manager| {
+        let decision = asked(context, manager)?;
+        let audit = if is_known { Vec::new() } else { decision.audit };
+        Ok(Decision { changes: decision.changes, audit, answer: Box::new(|_| ()) })
+    })
+    .await?;
+    if !is_known {
+        app.looks.remember(&signed_in.id, page, now);
+    }
+    look().map(|(_, answer)| answer)
 }
 
 /// The session's id and its account; or whose it was, if it was anybody's, and why it is not good.

@@ -45,6 +45,17 @@ async fn a_shut_door_says_what_is_missing_to_whoever_watches_and_no_client() {
 }
 
 #[tokio::test]
+async fn a_person_with_a_browser_is_told_by_a_page() {
+    let router = Door::shut("the root key file /keys/root is not there".into()).router();
+    let request = Request::builder().uri("/").header("accept", "text/html").body(Body::empty()).unwrap();
+    let (parts, body) = router.clone().call(request).await.unwrap().into_parts();
+    let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+    assert_eq!(parts.status, 503);
+    assert!(body.contains("The server is sealed until it has its root key: try again later."), "{body}");
+    assert!(!body.contains("/keys/root"), "{body}");
+}
+
+#[tokio::test]
 async fn the_same_routes_are_the_servers_once_it_opens() {
     let directory = tempfile::tempdir().unwrap();
     let door = Door::shut("the root key".into());

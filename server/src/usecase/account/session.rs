@@ -14,6 +14,7 @@ use crate::model::millis::Millis;
 use crate::model::session::Session;
 use crate::model::{Entity, EntityKind};
 use crate::refusal::{Refusal, RefusalKind};
+use crate::state::State;
 use crate::usecase::fresh_id::{fresh_token, fresh_uuid};
 use crate::usecase::source::Source;
 use crate::usecase::steps::Steps;
@@ -234,18 +235,23 @@ pub fn who_am_i(_: &Context<'_>, person: &Person<'_>) -> Decided<WhoAmI> {
 
 /// The vaults in which a person may do something.
 pub fn vaults(context: &Context<'_>, person: &Person<'_>) -> Decided<Vaults> {
-    let state = context.state;
+    let vaults = vaults_of(context.state, person.account);
+    Ok(Steps::default().decide(move |_| Vaults { vaults }))
+}
+
+/// The vaults in which an account may do something, by name.
+pub fn vaults_of(state: &State, account: &Account) -> Vec<VaultOf> {
     let mut vaults: Vec<VaultOf> = state
         .vaults
         .values()
         .filter_map(|vault| {
-            let role = state.role_in(&vault.id, &person.account.id)?;
+            let role = state.role_in(&vault.id, &account.id)?;
             let active = crate::usecase::authenticate::require_active_account(state, &vault.id).is_ok();
             Some(VaultOf { vault_id: vault.id.clone(), name: vault.name.clone(), role, active })
         })
         .collect();
     vaults.sort_by(|a, b| (&a.name, a.vault_id.as_str()).cmp(&(&b.name, b.vault_id.as_str())));
-    Ok(Steps::default().decide(move |_| Vaults { vaults }))
+    vaults
 }
 
 /// Whose session it is. It is looked at right after the change that put it there.

@@ -23,6 +23,14 @@ pub fn list(_: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<Pr
     }))
 }
 
+/// One project.
+pub fn get(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1]) -> Decided<ProjectView> {
+    let project = manager.project(context, id)?.clone();
+    let mut steps = Steps::default();
+    steps.audit.push(manager.looked(&project.id, format!("project {}", project.name)));
+    Ok(steps.decide(move |context| view(context.state, &project)))
+}
+
 /// Makes a project. Whoever has a list of projects has it on the list from then on.
 #[expect(clippy::needless_pass_by_value, reason = "a route hands its request over")]
 pub fn create(
