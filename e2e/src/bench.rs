@@ -24,6 +24,7 @@ mod load;
 mod meter;
 mod notes;
 mod operator;
+mod pages;
 mod plot;
 mod pods;
 mod primitive;
@@ -116,6 +117,9 @@ enum Point {
     P12,
     /// What the operator writes while many Grants are read all the time
     P13,
+    /// Pages of the dashboard, with many machines and secrets
+    #[value(alias = "pages")]
+    P14,
     /// All of them
     All,
 }
@@ -265,6 +269,10 @@ impl Bench<'_> {
             && wanted(Point::P13)
         {
             rows.extend(operator::budget(self, operator).await?);
+        }
+        if wanted(Point::P14) {
+            self.say("P14: pages of the dashboard");
+            rows.extend(pages::measure(self).await?);
         }
         Ok(rows)
     }

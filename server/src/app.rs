@@ -62,6 +62,8 @@ pub struct Parts {
     pub records: Records,
     /// Turns at looking through the audit.
     pub questions: Turns,
+    /// Turns at checking the chain of the audit.
+    pub checks: Turns,
     /// Looks of people that are written down.
     pub looks: Looks,
     /// Requests that are counted instead of audited.

@@ -40,6 +40,14 @@ pub struct Decision<T> {
     pub answer: Answer<T>,
 }
 
+impl<T: 'static> Decision<T> {
+    /// The same with another answer, made of this one.
+    pub fn then<U>(self, make: impl FnOnce(T) -> U + Send + 'static) -> Decision<U> {
+        let Self { changes, audit, answer } = self;
+        Decision { changes, audit, answer: Box::new(move |context| make(answer(context))) }
+    }
+}
+
 /// Makes an answer from the context after the changes.
 pub type Answer<T> = Box<dyn FnOnce(&Context<'_>) -> T + Send>;
 

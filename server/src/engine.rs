@@ -189,6 +189,8 @@ impl Engine {
             entropy: options.entropy,
             records,
             questions: Turns::new(QUESTIONS),
+            // One at a time, in all: it reads everything, and keeps a core busy.
+            checks: Turns::new(1),
             looks: Looks::default(),
             floods,
             bell,

@@ -189,6 +189,17 @@ impl Ledger {
         sum
     }
 
+    /// Denials of one secret by its policy in the last day, to the hour.
+    pub fn denied_lately(&self, secret: &SecretId, now: Millis) -> u64 {
+        let tallies = self.tallies.get(secret).into_iter().flatten();
+        tallies.filter(|(it, _)| !matches!(it, Reader::Pod(_))).map(|(_, tally)| tally.denied_lately(now)).sum()
+    }
+
+    /// When a secret was read last by anybody, in Unix milliseconds.
+    pub fn last_read_of(&self, secret: &SecretId) -> Option<i64> {
+        self.tallies.get(secret)?.values().filter_map(|it| it.usage.last_read).max()
+    }
+
     /// The version of a secret that a machine was delivered last.
     pub fn delivered(&self, machine: &MachineId, secret: &SecretId) -> Option<u64> {
         self.holding(machine, secret).map(|it| it.version)

@@ -162,6 +162,34 @@ impl Lockout {
         locks.into_iter().find_map(|it| inner.active(now, it)).map_or(Ok(()), Err)
     }
 
+    /// Until when machines and agents are shut out from somewhere, by their ids.
+    pub fn signers(&self, now: Millis) -> HashMap<String, Millis> {
+        let inner = self.lock();
+        let mut signers: HashMap<String, Millis> = HashMap::new();
+        for (what, until) in inner.locks.iter().filter(|(_, until)| now < **until) {
+            if let Locked::Pair(signer, _) | Locked::Signer(signer) = what {
+                let known = signers.entry(signer.clone()).or_insert(*until);
+                *known = (*known).max(*until);
+            }
+        }
+        signers
+    }
+
+    /// From where a machine or agent is shut out, and until when: an address, or none for every one that it never came from.
+    pub fn on_signer(&self, now: Millis, signer: &str) -> Vec<(Option<IpAddr>, Millis)> {
+        let inner = self.lock();
+        let locks = inner.locks.iter().filter(|(_, until)| now < **until);
+        let mut locks: Vec<_> = locks
+            .filter_map(|(what, until)| match what {
+                Locked::Pair(of, address) if of == signer => Some((Some(*address), *until)),
+                Locked::Signer(of) if of == signer => Some((None, *until)),
+                _ => None,
+            })
+            .collect();
+        locks.sort_unstable();
+        locks
+    }
+
     /// Whether tokens from `address` are shut out. Nothing else shuts them out: who registers has not authenticated yet,
     /// and a token cannot be guessed.
     pub fn check_tokens(&self, now: Millis, address: IpAddr) -> Result<(), Lock> {

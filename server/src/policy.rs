@@ -20,6 +20,7 @@ mod decide;
 mod explain;
 mod tighten;
 pub mod window;
+pub mod words;
 pub mod written;
 
 use std::net::IpAddr;
@@ -29,7 +30,7 @@ use sikkerkey_protocol::id::{MachineId, SecretId};
 
 pub use self::check::{Flaw, check};
 pub use self::co_sign::{CoSigner, Consent};
-pub use self::decide::{decide, label, not_granted, standing};
+pub use self::decide::{decide, guarded, label, not_granted, standing};
 pub use self::explain::{changes_at, explain, secret_label};
 pub use self::tighten::loosens;
 pub use self::window::window_state;

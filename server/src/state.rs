@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use sikkerkey_protocol::id::{AgentId, FleetId, MachineId, ProjectId, SecretId, VaultId};
 use sikkerkey_protocol::key::PublicKey;
-use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
+use sikkerkey_protocol::kubernetes::{Approval, Kind, ObjectKey};
 
 use self::index::{Indexes, Key};
 use crate::audit::digest::Digest;
@@ -114,6 +114,8 @@ pub struct State {
     machines_by: Indexes,
     /// Of pods: clusters, namespaces, nodes, service accounts.
     names: Pool<str>,
+    /// Those that wait for approval: every page of the dashboard says how many.
+    waiting: HashMap<VaultId, BTreeSet<MachineId>>,
     grantees_of_secret: HashMap<SecretId, BTreeSet<Grantee>>,
     secrets_of_policy: HashMap<(ProjectId, String), BTreeSet<SecretId>>,
     memberships: HashMap<MachineId, BTreeMap<ProjectId, Membership>>,
@@ -235,6 +237,11 @@ impl State {
         self.machines_by.with(Key::Public(*key.as_bytes()))
     }
 
+    /// How many machines of a vault wait for approval.
+    pub fn waiting_in(&self, vault: &VaultId) -> usize {
+        self.waiting.get(vault).map_or(0, BTreeSet::len)
+    }
+
     /// The machines of a fleet.
     pub fn machines_in(&self, fleet: &FleetId) -> impl Iterator<Item = &Arc<Machine>> {
         self.machines_of_fleet.get(fleet).into_iter().flatten().filter_map(|id| self.machines.get(id))
@@ -281,6 +288,9 @@ impl State {
                     self.machines_of_fleet.entry(fleet.clone()).or_default().insert(it.id.clone());
                 }
                 self.machines_by.insert(&it);
+                if it.approval == Approval::Pending {
+                    self.waiting.entry(it.vault.clone()).or_default().insert(it.id.clone());
+                }
                 self.machines.insert(it.id.clone(), it);
             }
             Entity::Secret(it) => {
@@ -418,6 +428,7 @@ impl State {
             }
         }
         self.machines_by.remove(gone);
+        forget_member(&mut self.waiting, &gone.vault, &gone.id);
     }
 
     fn forget_grant(&mut self, gone: &Grant) {

@@ -74,6 +74,23 @@ impl Connection {
         bail!("the answer was {} {}", head.status, String::from_utf8_lossy(body));
     }
 
+    /// Sends a request, and answers with whatever comes: the status and the body.
+    pub(super) async fn page(&mut self, request: &[u8]) -> Result<(u16, Vec<u8>)> {
+        self.stream.write_all(request).await.context("cannot send a request")?;
+        self.buffer.clear();
+        let head = loop {
+            self.fill().await?;
+            if let Some(head) = parse(&self.buffer)? {
+                break head;
+            }
+            ensure!(self.buffer.len() < HEAD, "the head of an answer is larger than {HEAD} bytes");
+        };
+        while self.buffer.len() < head.length + head.body {
+            self.fill().await?;
+        }
+        Ok((head.status, self.buffer.split_off(head.length)))
+    }
+
     async fn fill(&mut self) -> Result<usize> {
         self.buffer.reserve(if self.buffer.is_empty() { CHUNK.min(self.buffer.capacity().max(HEAD)) } else { CHUNK });
         let count = self.stream.read_buf(&mut self.buffer).await.context("cannot read an answer")?;
@@ -162,6 +179,30 @@ mod tests {
         let mut connection = Connection::open(address, None).await.unwrap();
         assert_eq!(connection.exchange(b"ping").await.unwrap(), 8);
         assert_eq!(connection.exchange(b"ping").await.unwrap_err().to_string(), "the answer was 403 no");
+        peer.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_page_is_kept_whatever_its_status() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let peer = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4];
+            for pieces in [
+                ["HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nabcd", "efgh"],
+                ["HTTP/1.1 404 No\r\n", "content-length: 2\r\n\r\nno"],
+            ] {
+                stream.read_exact(&mut request).await.unwrap();
+                for piece in pieces {
+                    stream.write_all(piece.as_bytes()).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+        let mut connection = Connection::open(address, None).await.unwrap();
+        assert_eq!(connection.page(b"ping").await.unwrap(), (200, b"abcdefgh".to_vec()));
+        assert_eq!(connection.page(b"ping").await.unwrap(), (404, b"no".to_vec()));
         peer.await.unwrap();
     }
 }

@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
+use sikkerkey_protocol::canonical::sha256_hex;
 use sikkerkey_protocol::kubernetes::Approval;
 use sikkerkey_protocol::secret_text::SecretText;
 use sikkerkey_server::audit::entry::{Action, Actor, Entry};
+use sikkerkey_server::clock::Clock as _;
 use sikkerkey_server::crypto::root_key::Source;
 use sikkerkey_server::decision::{Context, Decision};
 use sikkerkey_server::engine::{DataPlace, Engine, Options};
@@ -18,6 +20,7 @@ use sikkerkey_server::model::membership::Membership;
 use sikkerkey_server::model::millis::Millis;
 use sikkerkey_server::model::project::Project;
 use sikkerkey_server::model::secret::{Secret, SecretPhase};
+use sikkerkey_server::model::session::Session;
 use sikkerkey_server::model::version::Version;
 use sikkerkey_server::model::{Change, Entity};
 use sikkerkey_server::writer::ChangeRequest;
@@ -33,6 +36,7 @@ const BATCH: usize = 500;
 /// When everything was made: 2026-01-01T00:00:00Z.
 const MADE: Millis = Millis(1_767_225_600_000);
 const VAULT: &str = "vault_bench";
+const ACCOUNT: &str = "bench";
 const PROJECT: &str = "proj_bench";
 
 /// Makes a data directory with these machines, secrets of [`VALUE`] bytes and grants.
@@ -50,6 +54,30 @@ pub(super) async fn grow(directory: &Path, bytes: u64, fleet: Fleet) -> Result<u
     engine.close().await?;
     grown?;
     size(directory)
+}
+
+/// Logs the owner in, as a browser would be after its login. Returns the token of the session.
+pub(super) async fn log_in(directory: &Path) -> Result<String> {
+    let mut token = [0; 32];
+    getrandom::fill(&mut token).map_err(|error| anyhow!("no random bytes: {error}"))?;
+    let token = sha256_hex(&token);
+    let engine = open(directory).await?;
+    let now = engine.app.clock.now();
+    let session = Session {
+        id: "bench".into(),
+        hash: sha256_hex(token.as_bytes()),
+        account: ACCOUNT.into(),
+        since: now,
+        proven_at: now,
+        used_at: now,
+        address: std::net::Ipv4Addr::LOCALHOST.into(),
+        user_agent: "bench".into(),
+        second_factor: false,
+    };
+    let put = Filler { engine: &engine }.put(vec![Change::put(Entity::Session(session))], Vec::new()).await;
+    engine.close().await?;
+    put?;
+    Ok(token)
 }
 
 async fn open(directory: &Path) -> Result<Engine> {
@@ -81,7 +109,7 @@ impl Filler<'_> {
             created_at: None,
             wrapped_key,
         };
-        let account = Account { id: "bench".into(), email: "bench@example.com".into(), standing: Standing::Active };
+        let account = Account { id: ACCOUNT.into(), email: "bench@example.com".into(), standing: Standing::Active };
         let owner = Vault { id: vault, account: account.id.clone(), name: "bench".into() };
         let first = [Entity::Account(account), Entity::Vault(owner), Entity::Project(project.clone())];
         self.put(first.into_iter().map(Change::put).collect(), Vec::new()).await?;

@@ -51,6 +51,9 @@ pub(super) struct Scale {
     pub(super) quiet: Duration,
     /// How long the server is away from the operator.
     pub(super) away: Duration,
+    /// Bytes of the database whose audit is looked through, and how often each page is looked at.
+    pub(super) history: u64,
+    pub(super) looks: usize,
 }
 
 impl Scale {
@@ -79,6 +82,8 @@ impl Scale {
         starts: 30,
         quiet: Duration::from_mins(1),
         away: Duration::from_mins(1),
+        history: 300_000_000,
+        looks: 200,
     };
     /// In two minutes. Good for ratios, not for the last percent.
     pub(super) const QUICK: Self = Self {
@@ -103,6 +108,8 @@ impl Scale {
         starts: 12,
         quiet: Duration::from_secs(20),
         away: Duration::from_secs(20),
+        history: 100_000_000,
+        looks: 50,
         ..Self::FULL
     };
     /// Only to see that it works: the figures mean nothing.
@@ -130,5 +137,7 @@ impl Scale {
         starts: 1,
         quiet: Duration::from_secs(2),
         away: Duration::from_secs(2),
+        history: 3_000_000,
+        looks: 1,
     };
 }

@@ -62,7 +62,10 @@ fn every_point_is_measured_and_written_down() {
     let of_pods = ["P7", "P7", "P7", "P7", "P7", "P8", "P8", "P8", "P8", "P8", "P9", "P9", "P9", "P9"];
     // Where no node can run, the bench says so.
     let on_a_node: &[&str] = if Node::requirements().is_empty() { &["P12"] } else { &[] };
-    assert_eq!(points, [&of_server[..], &of_pods, &["P10"; 10], &["P11"; 2], on_a_node, &["P13"; 3]].concat());
+    assert_eq!(
+        points,
+        [&of_server[..], &of_pods, &["P10"; 10], &["P11"; 2], on_a_node, &["P13"; 3], &["P14"; 5]].concat()
+    );
     let (table, picture) = (String::from_utf8(output.stdout).unwrap(), std::fs::read_to_string(svg).unwrap());
     for row in rows {
         let what = row["what"].as_str().unwrap();

@@ -48,6 +48,7 @@ mod host;
 mod http;
 mod locator;
 mod options;
+mod policies;
 mod screenshot;
 #[allow(dead_code, reason = "the official clients' tests use more of it")]
 #[path = "../clients/secured.rs"]

@@ -57,6 +57,19 @@ pub enum FileEffect {
 }
 
 impl DenialReason {
+    /// Whether an axis of an access policy denies for it.
+    pub fn is_of_axis(self) -> bool {
+        matches!(
+            self,
+            Self::OutsideTimeWindow
+                | Self::AddressNotAllowed
+                | Self::RateCapReached
+                | Self::CoSignMissing
+                | Self::CoSignRefused
+                | Self::PolicyEnded
+        )
+    }
+
     /// The name that stands in the audit and in status.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -104,6 +104,8 @@ pub struct Check<'k> {
     compared: u64,
     /// The last row that an anchor has seen in this epoch.
     anchored: Option<(u64, u64)>,
+    /// Rows that somebody else has seen, and who.
+    vouched: Vec<(Link, &'static str)>,
     findings: Vec<Finding>,
     has_anchor: bool,
     epoch: Option<Epoch>,
@@ -129,6 +131,7 @@ impl<'k> Check<'k> {
             expected: BTreeMap::new(),
             compared: 0,
             anchored: None,
+            vouched: Vec::new(),
             findings,
             has_anchor: false,
             epoch: None,
@@ -167,6 +170,11 @@ impl<'k> Check<'k> {
         }
     }
 
+    /// Compares with a row that `who` has seen.
+    pub fn vouch(&mut self, row: Link, who: &'static str) {
+        self.vouched.push((row, who));
+    }
+
     /// What was found elsewhere.
     pub fn find(&mut self, findings: Vec<Finding>) {
         self.findings.extend(findings);
@@ -201,6 +209,10 @@ impl<'k> Check<'k> {
                 self.findings.push(Finding::row(Kind::RowReplaced, row.seq, text));
             }
         }
+        for (_, who) in self.vouched.iter().filter(|(it, _)| it.seq == row.seq && it.hash != Digest(row.hash)) {
+            let text = format!("row {} is not the one that {who} has seen: the history was rewritten", row.seq);
+            self.findings.push(Finding::row(Kind::RowReplaced, row.seq, text));
+        }
         if let Some(Epoch { continues: Some(last), .. }) = self.epoch
             && last.seq == row.seq
             && last.hash != Digest(row.hash)
@@ -217,9 +229,23 @@ impl<'k> Check<'k> {
         }
     }
 
+    /// Sums up a check that does not go on to the end.
+    pub fn stop(mut self) -> Report {
+        (self.head, self.anchored) = (None, None);
+        self.vouched.clear();
+        self.finish()
+    }
+
     /// Sums up.
     pub fn finish(mut self) -> Report {
         let end = self.verifier.head();
+        for (row, who) in self.vouched.iter().filter(|(it, _)| it.seq > end.seq) {
+            let text = format!(
+                "row {} was seen by {who}, and the chain ends at row {}: the rows after it were cut off",
+                row.seq, end.seq
+            );
+            self.findings.push(Finding::row(Kind::TailCut, end.seq, text));
+        }
         if let Some(head) = self.head.filter(|it| it.seq > end.seq) {
             let text = format!("row {} was written last, and the chain ends at row {}", head.seq, end.seq);
             self.findings.push(Finding::row(Kind::TailCut, end.seq, text));

@@ -9,19 +9,29 @@
 //! No value of a secret is ever on a page: the use cases of the management plane answer none. What a person types is in
 //! the body of a form, never in an address.
 
+mod access;
 mod account;
 mod assets;
+mod audit;
+mod co_sign;
 mod element;
+mod enrolment;
+mod kubernetes;
 mod layout;
 mod login;
+mod machine;
 mod managed;
 mod page;
+mod policy;
 mod project;
 mod refused;
 mod said;
+mod secret;
 mod sheet;
+mod span;
 mod start;
 mod theme;
+mod trash;
 mod visit;
 
 use axum::http::HeaderMap;
@@ -41,7 +51,16 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(account::routes());
     routes.extend(start::routes());
     routes.extend(theme::routes());
+    routes.extend(machine::routes());
+    routes.extend(enrolment::routes());
+    routes.extend(policy::routes());
+    routes.extend(co_sign::routes());
+    routes.extend(kubernetes::routes());
     routes.extend(project::routes());
+    routes.extend(audit::routes());
+    routes.extend(secret::routes());
+    routes.extend(access::routes());
+    routes.extend(trash::routes());
     routes
 }
 

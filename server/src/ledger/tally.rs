@@ -17,6 +17,8 @@ const MINUTE: i64 = 60_000;
 const QUARTER: i64 = 15 * MINUTE;
 /// The longest day has 25 hours.
 const QUARTERS_KEPT: i64 = 26 * 4;
+const HOUR: i64 = 60 * MINUTE;
+const HOURS_KEPT: i64 = 24;
 
 /// For whom a tally counts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,6 +78,9 @@ pub struct Tally {
     /// Reads by quarters of an hour. A day is a sum of them, whatever the time zone a policy names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     quarters: BTreeMap<i64, u64>,
+    /// Denials by a policy, by hours.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    denied_hours: BTreeMap<i64, u64>,
 }
 
 /// What caps compare with.
@@ -117,7 +122,17 @@ impl Tally {
     pub fn count_denial(&mut self, denied: LastDenied) {
         self.usage.denied += 1;
         *self.denied_by.entry(denied.reason).or_default() += 1;
+        if denied.reason.is_of_axis() || denied.reason == DenialReason::PolicyMissing {
+            let hour = denied.time.div_euclid(HOUR);
+            *self.denied_hours.entry(hour).or_default() += 1;
+            self.denied_hours.retain(|it, _| *it > hour - HOURS_KEPT);
+        }
         self.usage.last_denied = Some(denied);
+    }
+
+    /// Denials by a policy in the last day, to the hour.
+    pub fn denied_lately(&self, now: Millis) -> u64 {
+        self.denied_hours.range(now.0.div_euclid(HOUR) - HOURS_KEPT + 1..).map(|(_, count)| count).sum()
     }
 
     /// Reads in the minute of `now`.

@@ -53,6 +53,23 @@ fn a_day_is_counted_from_its_own_midnight() {
 }
 
 #[test]
+fn denials_by_a_policy_are_counted_for_a_day() {
+    let hour = 3_600_000;
+    let mut ledger = Ledger::default();
+    for (hours, reason) in [
+        (0, DenialReason::OutsideTimeWindow),
+        (0, DenialReason::NotGranted),
+        (1, DenialReason::PolicyMissing),
+        (24, DenialReason::RateCapReached),
+    ] {
+        let denied = LastDenied { time: hours * hour, secret: "db".into(), reason, message: "no".into() };
+        ledger.record_denial(&fleet(), &secret(), denied);
+    }
+    let lately = |hours: i64| ledger.denied_lately(&secret(), Millis(hours * hour + 1));
+    assert_eq!([lately(23), lately(24), lately(25), lately(47), lately(48)], [2, 2, 1, 1, 0]);
+}
+
+#[test]
 fn a_group_that_fails_leaves_no_trace() {
     let mut ledger = Ledger::default();
     deliver(&mut ledger, 0, 1);

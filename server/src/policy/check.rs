@@ -3,15 +3,12 @@
 use sikkerkey_protocol::policy::{CO_SIGN_WINDOW_SECONDS, PolicyDocument};
 
 use super::address;
-use super::window::{Window, not_a_zone, time_zone, zones};
+use super::window::{Window, is_place, not_a_zone, time_zone, zones};
 
 /// The most ranges of an allowlist: each read looks at all of them.
 pub(super) const MAX_RANGES: usize = 128;
 /// An end before this instant (September 2001) was written in seconds.
 pub(super) const FEWEST_MILLIS: i64 = 1_000_000_000_000;
-
-/// Names of the database that stand for no place.
-const NO_ZONES: [&str; 3] = ["Factory", "Etc/Unknown", "localtime"];
 
 /// Why a policy document cannot be put in force: it is contradictory or incomplete. The text says what to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +28,7 @@ pub fn check(document: &PolicyDocument) -> Result<(), Flaw> {
         time_zone(document).map_err(Flaw)?;
         // The server finds a zone in whatever case it is written; two spellings of one would be two zones to compare. And
         // some names of the database stand for no place.
-        let is_one = zones().available().any(|it| it.as_str() == name) && !NO_ZONES.contains(&name.as_str());
+        let is_one = zones().available().any(|it| it.as_str() == name) && is_place(name);
         if !is_one {
             return Err(Flaw(not_a_zone(name)));
         }

@@ -35,16 +35,27 @@ pub(super) const RULES: [Rule; 11] = [
 
 /// Decides: a read passes every rule or none. Of several that deny, the first is told.
 pub fn decide(facts: &Facts<'_>) -> Verdict {
-    for rule in RULES {
-        if let Finding::Denies(denial) = check(rule, facts) {
-            return Verdict::Deny(denial);
-        }
+    if let Some(denial) = first_denial(&RULES, facts) {
+        return Verdict::Deny(denial);
     }
     Verdict::Permit(Permit {
         machine: facts.machine.id.clone(),
         secret: facts.secret.id.clone(),
         version: facts.secret.version,
         grants: live_grants(facts).map(|it| it.id.clone()).collect(),
+    })
+}
+
+/// What the policy alone says, whoever reads: the same rules without those of the machine, its grants and the value.
+pub fn guarded(facts: &Facts<'_>) -> Result<(), Denial> {
+    let of_policy = |it: &&Rule| !matches!(it, Rule::Machine | Rule::Project | Rule::Grant | Rule::Value);
+    first_denial(RULES.iter().filter(of_policy), facts).map_or(Ok(()), Err)
+}
+
+fn first_denial<'r>(rules: impl IntoIterator<Item = &'r Rule>, facts: &Facts<'_>) -> Option<Denial> {
+    rules.into_iter().find_map(|rule| match check(*rule, facts) {
+        Finding::Denies(denial) => Some(denial),
+        Finding::Off | Finding::Allows => None,
     })
 }
 

@@ -123,6 +123,16 @@ pub(super) fn zones() -> &'static TimeZoneDatabase {
     &ZONES
 }
 
+/// The names that a policy may give its time zone, for whoever chooses one.
+pub fn zone_names() -> impl Iterator<Item = String> {
+    zones().available().map(|it| it.as_str().to_owned()).filter(|it| is_place(it))
+}
+
+/// Whether a name stands for a place: some names of the database stand for none.
+pub(super) fn is_place(name: &str) -> bool {
+    !["Factory", "Etc/Unknown", "localtime"].contains(&name)
+}
+
 /// The time zone of a policy. The error says what to give.
 pub(super) fn time_zone(document: &PolicyDocument) -> Result<TimeZone, String> {
     let Some(name) = &document.time_zone else {

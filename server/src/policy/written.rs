@@ -53,6 +53,11 @@ const FIELDS: [(&str, &str); 18] = [
 pub struct Changes(BTreeMap<String, Value>);
 
 impl Changes {
+    /// These fields are to be as given.
+    pub fn of(fields: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
+        Self(fields.into_iter().map(|(field, value)| (field.to_owned(), value)).collect())
+    }
+
     /// Whether each field is one, and has the type of that field.
     pub fn check(&self) -> Result<(), FieldError> {
         for (field, value) in &self.0 {

@@ -79,7 +79,7 @@ fn machine(id: u8, fleet: u8, pod: u8) -> Entity {
         vault: vault(),
         name: "shop/web".into(),
         public_key,
-        approval: sikkerkey_protocol::kubernetes::Approval::Approved,
+        approval: if (id + fleet).is_multiple_of(2) { Approval::Approved } else { Approval::Pending },
         enabled: true,
         expires_at: None,
         created_at: Millis(0),
@@ -120,6 +120,8 @@ proptest! {
         for change in changes {
             state.apply(change);
         }
+        let waits = |it: &&Arc<Machine>| it.approval == Approval::Pending;
+        prop_assert_eq!(state.waiting_in(&vault()), state.machines.values().filter(waits).count());
         for to in 0u8..3 {
             let grantee = Grantee::Fleet(uuid(to).parse().unwrap());
             for what in 0u8..4 {

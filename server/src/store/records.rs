@@ -12,7 +12,7 @@ use super::postgres::Postgres;
 use super::row::{Bind, Row};
 use super::sqlite::Sqlite;
 use super::{AuditRow, Backend, ChainHead, StoreError, base, load, meta};
-use crate::audit::entry::Action;
+use crate::audit::entry::{Action, Actor};
 use crate::crypto::keyring::Keyring;
 use crate::crypto::master::WrappedMaster;
 use crate::crypto::root_key::RootKey;
@@ -44,6 +44,14 @@ pub struct RowFilter {
     pub source_ip: Option<IpAddr>,
     /// With this somewhere in its JSON, where capitals of ASCII are small ones.
     pub text: Option<String>,
+    /// By an actor whose JSON begins with this.
+    pub actor_kind: Option<&'static str>,
+    /// By one of these.
+    pub actors: Option<Vec<Actor>>,
+    /// About or by one of these machines.
+    pub machines: Option<Vec<MachineId>>,
+    /// About one of these secrets.
+    pub secrets: Option<Vec<SecretId>>,
 }
 
 /// In which order rows are looked at.
@@ -160,14 +168,25 @@ impl Records {
                  and ($4 is null or entry ->> '$.project' in (select value from json_each($4)))
                  and ($5 is null or entry ->> '$.action' in (select value from json_each($5)))
                  and ($6 is null or entry ->> '$.source_ip' = $6)
-                 and ($7 is null or instr(lower(entry), $7) > 0)"
+                 and ($7 is null or instr(lower(entry), $7) > 0)
+                 and ($8 is null or instr(entry -> '$.actor', $8) = 1)
+                 and ($9 is null or entry -> '$.actor' in (select value from json_each($9)))
+                 and ($10 is null or entry ->> '$.machine' in (select value from json_each($10))
+                      or entry ->> '$.actor.Machine' in (select value from json_each($10)))
+                 and ($11 is null or entry ->> '$.secret' in (select value from json_each($11)))"
             }
             Backend::Postgres(_) => {
                 r#"($3::text is null or entry::json ->> 'vault' = $3)
                  and ($4::text is null or entry::json ->> 'project' in (select json_array_elements_text($4::json)))
                  and ($5::text is null or entry::json ->> 'action' in (select json_array_elements_text($5::json)))
                  and ($6::text is null or entry::json ->> 'source_ip' = $6)
-                 and ($7::text is null or strpos(lower(entry collate "C"), $7) > 0)"#
+                 and ($7::text is null or strpos(lower(entry collate "C"), $7) > 0)
+                 and ($8::text is null or strpos((entry::json -> 'actor')::text, $8) = 1)
+                 and ($9::text is null
+                      or (entry::json -> 'actor')::text in (select json_array_elements_text($9::json)))
+                 and ($10::text is null or entry::json ->> 'machine' in (select json_array_elements_text($10::json))
+                      or entry::json #>> '{actor,Machine}' in (select json_array_elements_text($10::json)))
+                 and ($11::text is null or entry::json ->> 'secret' in (select json_array_elements_text($11::json)))"#
             }
         };
         let direction = match order {
@@ -176,11 +195,18 @@ impl Records {
         };
         let sql = format!(
             "select seq, time, entry, hash from audit where seq > $1 and seq <= $2 and {wanted}
-             order by seq {direction} limit $8"
+             order by seq {direction} limit $12"
         );
         let list = |it: Option<serde_json::Result<String>>| it.transpose().map_err(StoreError::Encode);
         let projects = list(filter.projects.as_ref().map(serde_json::to_string))?;
         let actions = list(filter.actions.as_ref().map(serde_json::to_string))?;
+        let machines = list(filter.machines.as_ref().map(serde_json::to_string))?;
+        let secrets = list(filter.secrets.as_ref().map(serde_json::to_string))?;
+        // Each as it stands in the row: a text of JSON.
+        let of_actor =
+            |them: &Vec<Actor>| them.iter().map(serde_json::to_string).collect::<serde_json::Result<Vec<_>>>();
+        let actors = filter.actors.as_ref().map(|them| of_actor(them).and_then(|it| serde_json::to_string(&it)));
+        let actors = list(actors)?;
         let address = filter.source_ip.map(|it| it.to_string());
         let [lower, upper] = [lower, upper].map(|seq| i64::try_from(seq).unwrap_or(i64::MAX));
         let binds = [
@@ -191,6 +217,10 @@ impl Records {
             Bind::OptionalText(actions.as_deref()),
             Bind::OptionalText(address.as_deref()),
             Bind::OptionalText(filter.text.as_deref()),
+            Bind::OptionalText(filter.actor_kind),
+            Bind::OptionalText(actors.as_deref()),
+            Bind::OptionalText(machines.as_deref()),
+            Bind::OptionalText(secrets.as_deref()),
             Bind::Integer(limit.into()),
         ];
         let rows = self.backend.lock().await.fetch(AssertSqlSafe(sql), &binds).await.map_err(StoreError::Read)?;
@@ -203,8 +233,45 @@ impl Records {
             "select hour, delivered, denied from reads where vault = $1 and hour >= $2 and hour < $3 order by hour";
         let binds = [Bind::Text(vault.as_str()), Bind::Integer(from), Bind::Integer(to)];
         let rows = self.backend.lock().await.fetch(sql, &binds).await.map_err(StoreError::Read)?;
-        let hour =
-            |row: &Row| Ok(HourOfReads { hour: row.integer(0)?, delivered: row.count(1)?, denied: row.count(2)? });
+        rows.iter().map(hour).collect()
+    }
+
+    /// Reads and denials of one vault among the rows after `lower` up to `upper`, by the hour, oldest first; of one secret,
+    /// by one machine, or both. Every row between the two is looked at.
+    pub async fn hours_of(
+        &self,
+        vault: &VaultId,
+        (secret, machine): (Option<&SecretId>, Option<&MachineId>),
+        (lower, upper): (u64, u64),
+    ) -> Result<Vec<HourOfReads>, StoreError> {
+        let sql = match &*self.backend.lock().await {
+            Backend::Sqlite(_) => {
+                "select time / 3600000 as hour, sum(entry ->> '$.action' = 'secret_read'),
+                        sum(entry ->> '$.action' = 'secret_read_denied')
+                 from audit where seq > $1 and seq <= $2
+                 and entry ->> '$.action' in ('secret_read', 'secret_read_denied') and entry ->> '$.vault' = $3
+                 and ($4 is null or entry ->> '$.secret' = $4) and ($5 is null or entry ->> '$.machine' = $5)
+                 group by hour order by hour"
+            }
+            Backend::Postgres(_) => {
+                "select time / 3600000 as hour, count(*) filter (where entry::json ->> 'action' = 'secret_read'),
+                        count(*) filter (where entry::json ->> 'action' = 'secret_read_denied')
+                 from audit where seq > $1 and seq <= $2
+                 and entry::json ->> 'action' in ('secret_read', 'secret_read_denied') and entry::json ->> 'vault' = $3
+                 and ($4::text is null or entry::json ->> 'secret' = $4)
+                 and ($5::text is null or entry::json ->> 'machine' = $5)
+                 group by hour order by hour"
+            }
+        };
+        let [lower, upper] = [lower, upper].map(|seq| i64::try_from(seq).unwrap_or(i64::MAX));
+        let binds = [
+            Bind::Integer(lower),
+            Bind::Integer(upper),
+            Bind::Text(vault.as_str()),
+            Bind::OptionalText(secret.map(SecretId::as_str)),
+            Bind::OptionalText(machine.map(MachineId::as_str)),
+        ];
+        let rows = self.backend.lock().await.fetch(sql, &binds).await.map_err(StoreError::Read)?;
         rows.iter().map(hour).collect()
     }
 
@@ -319,6 +386,10 @@ impl Records {
         let rows = self.backend.lock().await.fetch(sql, binds).await.map_err(StoreError::Read)?;
         rows.iter().map(row).collect()
     }
+}
+
+fn hour(row: &Row) -> Result<HourOfReads, StoreError> {
+    Ok(HourOfReads { hour: row.integer(0)?, delivered: row.count(1)?, denied: row.count(2)? })
 }
 
 fn row(row: &Row) -> Result<AuditRow, StoreError> {

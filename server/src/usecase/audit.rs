@@ -4,20 +4,21 @@
 //! So a question is answered by walking from one row to the next, and an answer says how far it went: what one answer may
 //! look through is bounded, whatever the table has grown to. An instant becomes the number of a row by halving.
 
-use sikkerkey_protocol::id::{ProjectId, VaultId};
-use sikkerkey_protocol::management::{AuditEntry, AuditPage, AuditQuery, Next, SortBy, SortDir};
+mod export;
+mod search;
 
+use sikkerkey_protocol::management::{AuditEntry, AuditPage, Next, SortBy, SortDir};
+
+pub use self::export::{EXPORT_LOOKED_AT, export};
+pub use self::search::{About, By, LARGEST_PAGE, MOST, Search, actions_named};
 use super::archive;
 use crate::app::App;
-use crate::audit::entry::{Action, Actor, Entry};
-use crate::audit::view;
-use crate::model::millis::Millis;
-use crate::refusal::{Refusal, RefusalKind, invalid};
-use crate::store::{AuditRow, Order, RowFilter, StoreError};
+use crate::refusal::{Refusal, RefusalKind};
+use crate::store::{Order, StoreError};
 use crate::turns::{NoTurn, Turn};
 
 /// Rows that are looked through in one statement. Others who look at the audit wait for no more.
-const STRETCH: u64 = 20_000;
+pub(super) const STRETCH: u64 = 20_000;
 /// Rows that one statement answers.
 const FETCHED: usize = 2_000;
 const FEWEST: usize = 256;
@@ -25,33 +26,6 @@ const FEWEST: usize = 256;
 pub const LOOKED_AT: u64 = 200_000;
 /// Rows that are looked through for what an agent did last: whoever has no scope at all may ask for that.
 pub const OWN_LOOKED_AT: u64 = 5_000;
-/// Rows that are looked through for a file.
-pub const EXPORT_LOOKED_AT: u64 = 1_000_000;
-/// The most rows in a file, and the last row that a page can begin with.
-pub const MOST: usize = 10_000;
-/// The largest page.
-pub const LARGEST_PAGE: u32 = 200;
-const USUAL_PAGE: u32 = 50;
-/// The longest text that is searched for, in characters.
-const LONGEST_TEXT: usize = 200;
-
-/// What is looked for.
-#[derive(Clone, Debug)]
-pub struct Search {
-    filter: RowFilter,
-    /// Who asks, and has to take turns with others; none: a person at the server.
-    asker: Option<String>,
-    /// In small letters of ASCII, as it was typed.
-    text: Option<String>,
-    from: Option<Millis>,
-    to: Option<Millis>,
-    before: Option<u64>,
-    after: Option<u64>,
-    sort_by: SortBy,
-    sort_dir: SortDir,
-    page: u32,
-    page_size: u32,
-}
 
 /// What one answer may take.
 #[derive(Clone, Copy, Debug)]
@@ -82,127 +56,6 @@ struct Range {
     head: u64,
 }
 
-impl Search {
-    /// Checks a question. `vault` and `projects` are what whoever asks may see.
-    pub fn new(query: &AuditQuery, vault: Option<VaultId>, projects: Option<Vec<ProjectId>>) -> Result<Self, Refusal> {
-        let page = query.page.unwrap_or(1);
-        let page_size = query.page_size.unwrap_or(USUAL_PAGE);
-        if page == 0 {
-            return Err(invalid("page begins with 1"));
-        }
-        if page_size == 0 || page_size > LARGEST_PAGE {
-            return Err(invalid(format!("pageSize is from 1 to {LARGEST_PAGE}")));
-        }
-        if u64::from(page).saturating_mul(page_size.into()) > MOST as u64 {
-            let text = format!(
-                "page {page} lies beyond the first {MOST} rows: narrow what you look for by from and to, or go on with \
-                 the next of the answer before"
-            );
-            return Err(invalid(text));
-        }
-        if query.from.zip(query.to).is_some_and(|(from, to)| from >= to) {
-            return Err(invalid("from lies at or after to: nothing was written between them"));
-        }
-        if query.before.is_some_and(|it| it <= query.after.unwrap_or(0)) {
-            return Err(invalid("before is the number of a row above after, and of 1 at least"));
-        }
-        let text = query.search.as_deref().filter(|it| !it.is_empty());
-        if text.is_some_and(|it| it.chars().count() > LONGEST_TEXT) {
-            return Err(invalid(format!("search is at most {LONGEST_TEXT} characters long")));
-        }
-        let text = text.map(str::to_ascii_lowercase);
-        // As it stands in JSON, between its quotation marks.
-        let in_json = text.as_ref().and_then(|it| serde_json::to_string(it).ok());
-        let in_json = in_json.and_then(|it| Some(it.get(1..it.len().checked_sub(1)?)?.to_owned()));
-        let filter = RowFilter { vault, projects, actions: actions(query)?, source_ip: query.source_ip, text: in_json };
-        Ok(Self {
-            filter,
-            asker: None,
-            text,
-            from: query.from.map(Millis),
-            to: query.to.map(Millis),
-            before: query.before,
-            after: query.after,
-            sort_by: query.sort_by.unwrap_or_default(),
-            sort_dir: query.sort_dir.unwrap_or_default(),
-            page,
-            page_size,
-        })
-    }
-
-    /// The newest rows.
-    pub fn newest(count: u32, vault: Option<VaultId>, projects: Option<Vec<ProjectId>>) -> Result<Self, Refusal> {
-        Self::new(&AuditQuery { page_size: Some(count), ..AuditQuery::default() }, vault, projects)
-    }
-
-    /// The same, asked by somebody who has one question answered at a time.
-    #[must_use]
-    pub fn asked_by(self, asker: Option<String>) -> Self {
-        Self { asker, ..self }
-    }
-
-    fn order(&self) -> Order {
-        match (self.sort_by, self.sort_dir) {
-            (SortBy::Timestamp, SortDir::Asc) => Order::OldestFirst,
-            _ => Order::NewestFirst,
-        }
-    }
-
-    /// The row as it is told, if it is one of those.
-    fn admit(&self, row: &AuditRow) -> Option<AuditEntry> {
-        let is_in_time = self.from.is_none_or(|it| row.time >= it) && self.to.is_none_or(|it| row.time < it);
-        let entry = view::parse(row).filter(|it| is_in_time && self.has_text(it))?;
-        Some(view::tell(row, entry))
-    }
-
-    fn has_text(&self, entry: &Entry) -> bool {
-        let Some(text) = &self.text else { return true };
-        let has = |it: &str| it.to_ascii_lowercase().contains(text.as_str());
-        has(&entry.detail)
-            || has(&entry.action.name())
-            || entry.machine.as_ref().is_some_and(|it| has(it.as_str()))
-            || entry.secret.as_ref().is_some_and(|it| has(it.as_str()))
-            || entry.project.as_ref().is_some_and(|it| has(it.as_str()))
-            || entry.fleet.as_ref().is_some_and(|it| has(it.as_str()))
-            || entry.denial.is_some_and(|it| has(it.as_str()))
-            || match &entry.actor {
-                Actor::Machine(id) => has(id.as_str()),
-                Actor::Agent(id) => has(id.as_str()),
-                Actor::Person(id) => has(id),
-                _ => false,
-            }
-    }
-}
-
-/// The actions that are asked for; none: all.
-fn actions(query: &AuditQuery) -> Result<Option<Vec<Action>>, Refusal> {
-    let chosen = query.actions.as_deref().filter(|it| !it.is_empty());
-    let severities = query.severities.as_deref().filter(|it| !it.is_empty());
-    let mut actions = match chosen {
-        None => Action::all().to_vec(),
-        Some(names) => actions_named(names)?,
-    };
-    if let Some(severities) = severities {
-        actions.retain(|it| severities.contains(&it.severity()));
-    }
-    Ok((chosen.is_some() || severities.is_some()).then_some(actions))
-}
-
-/// The actions of these names.
-pub fn actions_named(names: &[String]) -> Result<Vec<Action>, Refusal> {
-    let mut actions = Vec::new();
-    for name in names {
-        let action = Action::named(name).ok_or_else(|| {
-            let name: String = name.chars().take(64).collect();
-            invalid(format!("{name:?} is no action: GET /v1/ai/audit/actions lists them"))
-        })?;
-        if !actions.contains(&action) {
-            actions.push(action);
-        }
-    }
-    Ok(actions)
-}
-
 /// A page of rows.
 pub async fn page(app: &App, search: &Search) -> Result<AuditPage, Refusal> {
     page_within(app, search, LOOKED_AT).await
@@ -210,7 +63,7 @@ pub async fn page(app: &App, search: &Search) -> Result<AuditPage, Refusal> {
 
 /// A page of rows, for which no more than that many are looked through.
 pub async fn page_within(app: &App, search: &Search, rows: u64) -> Result<AuditPage, Refusal> {
-    let _turn = turn(app, search)?;
+    let _turn = turn(app, search).await?;
     let range = range(app, search).await.map_err(|error| away(&error))?;
     let size = usize::try_from(search.page_size).unwrap_or(usize::MAX);
     let skipped = size.saturating_mul(usize::try_from(search.page.saturating_sub(1)).unwrap_or(usize::MAX));
@@ -246,30 +99,6 @@ pub async fn page_within(app: &App, search: &Search, rows: u64) -> Result<AuditP
     })
 }
 
-/// Rows for a file, how far it was looked, and where to go on.
-pub async fn export(app: &App, search: &Search) -> Result<AuditPage, Refusal> {
-    let _turn = turn(app, search)?;
-    let range = range(app, search).await.map_err(|error| away(&error))?;
-    let bound = Bound { rows: EXPORT_LOOKED_AT, found: MOST };
-    let found = walk(app, search, range, bound).await.map_err(|error| away(&error))?;
-    let looked_back_to = edge(app, &found).await.map_err(|error| away(&error))?;
-    let mut entries = found.entries;
-    if search.sort_by != SortBy::Timestamp {
-        sort(&mut entries, search.sort_by, search.sort_dir);
-    }
-    Ok(AuditPage {
-        page: 1,
-        page_size: u32::try_from(MOST).unwrap_or(u32::MAX),
-        has_more: !found.is_whole,
-        total: found.is_whole.then_some(entries.len() as u64),
-        entries,
-        as_of: range.head,
-        looked_at: found.looked_at,
-        looked_back_to,
-        next: found.next,
-    })
-}
-
 /// The newest rows, the newest first.
 pub async fn recent(app: &App, search: &Search) -> Result<Vec<AuditEntry>, Refusal> {
     page(app, search).await.map(|it| it.entries)
@@ -281,9 +110,10 @@ pub async fn own(app: &App, search: &Search) -> Result<Vec<AuditEntry>, Refusal>
 }
 
 /// Nothing is looked through without a turn: whoever waited for one would keep what is found for him meanwhile.
-fn turn<'a>(app: &'a App, search: &Search) -> Result<Option<Turn<'a>>, Refusal> {
-    let turn = search.asker.as_deref().map(|it| app.questions.take(it)).transpose();
-    turn.map_err(|why| {
+async fn turn<'a>(app: &'a App, search: &Search) -> Result<Option<Turn<'a>>, Refusal> {
+    let Some(asker) = &search.asker else { return Ok(None) };
+    let turn = app.questions.wait(asker, search.patience).await;
+    turn.map(Some).map_err(|why| {
         let (text, seconds) = match why {
             NoTurn::HasOne => (
                 "the audit is being looked through for you already: wait for that answer, and ask one question at a time",
@@ -385,13 +215,16 @@ pub(crate) fn away(error: &StoreError) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use sikkerkey_protocol::management::Severity;
+    use sikkerkey_protocol::management::AuditQuery;
 
     use super::*;
+    use crate::audit::entry::{Action, Actor, Entry};
+    use crate::audit::view;
     use crate::crypto::root_key::Source;
     use crate::decision::Decision;
     use crate::engine::{DataPlace, Engine, Options};
+    use crate::model::millis::Millis;
+    use crate::store::AuditRow;
     use crate::writer::ChangeRequest;
 
     async fn engine(data: &tempfile::TempDir) -> Engine {
@@ -455,49 +288,6 @@ mod tests {
         assert_eq!(page(app, &search).await.unwrap().entries.len(), 1);
     }
 
-    fn refused(query: &AuditQuery) -> String {
-        Search::new(query, None, None).map(drop).unwrap_err().message
-    }
-
-    #[test]
-    fn a_question_that_cannot_be_answered_is_refused_with_what_is_wrong() {
-        let it = AuditQuery::default;
-        for (query, part) in [
-            (AuditQuery { page: Some(0), ..it() }, "page begins with 1"),
-            (AuditQuery { page_size: Some(0), ..it() }, "pageSize is from 1 to 200"),
-            (AuditQuery { page_size: Some(201), ..it() }, "pageSize is from 1 to 200"),
-            (AuditQuery { page: Some(51), page_size: Some(200), ..it() }, "page 51 lies beyond the first 10000 rows"),
-            (AuditQuery { page: Some(u32::MAX), ..it() }, "lies beyond the first 10000 rows"),
-            (AuditQuery { from: Some(5), to: Some(5), ..it() }, "from lies at or after to"),
-            (AuditQuery { before: Some(0), ..it() }, "before is the number"),
-            (AuditQuery { before: Some(7), after: Some(7), ..it() }, "before is the number"),
-            (AuditQuery { search: Some("x".repeat(201)), ..it() }, "search is at most 200 characters"),
-            (
-                AuditQuery { actions: Some(vec!["secret_read".into(), "secret_stolen".into()]), ..it() },
-                "\"secret_stolen\" is no action: GET /v1/ai/audit/actions lists them",
-            ),
-        ] {
-            let text = refused(&query);
-            assert!(text.contains(part), "{query:?}: {text}");
-        }
-        assert!(Search::new(&AuditQuery { page: Some(50), page_size: Some(200), ..it() }, None, None).is_ok());
-    }
-
-    #[test]
-    fn actions_are_those_of_both_lists() {
-        let of = |names: &[&str], severities: &[Severity]| {
-            let names = (!names.is_empty()).then(|| names.iter().map(|it| (*it).to_owned()).collect());
-            let query = AuditQuery { actions: names, severities: Some(severities.to_vec()), ..AuditQuery::default() };
-            Search::new(&query, None, None).unwrap().filter.actions
-        };
-        assert_eq!(of(&[], &[]), None);
-        assert_eq!(of(&["secret_read", "secret_read"], &[]), Some(vec![Action::SecretRead]));
-        let critical = vec![Action::CanaryTriggered, Action::ServerRestore, Action::ProjectUnfreeze];
-        assert_eq!(of(&[], &[Severity::Critical]), Some(critical));
-        assert_eq!(of(&["secret_read", "secret_delete"], &[Severity::High]), Some(vec![Action::SecretDelete]));
-        assert_eq!(of(&["secret_read"], &[Severity::High]), Some(vec![]));
-    }
-
     #[test]
     fn what_is_equal_stays_with_the_newest_first() {
         let entry = |id: u64, name: &str| {
@@ -515,19 +305,5 @@ mod tests {
         sort(&mut entries, SortBy::Action, SortDir::Asc);
         assert_eq!(entries.iter().map(|it| it.id).collect::<Vec<_>>(), [2, 3, 1]);
         assert!(view::parse(&AuditRow { entry: "{}".into(), seq: 1, time: Millis(0), hash: [0; 32] }).is_none());
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_searched_for_stands_in_the_row_s_json_as_it_is_looked_for_there(detail in any::<String>(), from in 0usize..20, length in 1usize..20) {
-            let text: String = detail.chars().skip(from).take(length).collect();
-            prop_assume!(!text.is_empty());
-            let mut entry = Entry::new(Action::SecretRead, Actor::System);
-            entry.detail = detail;
-            let search = Search::new(&AuditQuery { search: Some(text), ..AuditQuery::default() }, None, None).unwrap();
-            prop_assert!(search.has_text(&entry));
-            let json = serde_json::to_string(&entry).unwrap().to_ascii_lowercase();
-            prop_assert!(json.contains(search.filter.text.as_deref().unwrap()));
-        }
     }
 }

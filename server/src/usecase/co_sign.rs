@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sikkerkey_protocol::co_sign::{self as wire, CoSignList, CoSignVerdict, Settled};
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::header::SKEW_SECONDS;
-use sikkerkey_protocol::id::SecretId;
+use sikkerkey_protocol::id::{SecretId, VaultId};
 use sikkerkey_protocol::policy::{Approver, CoSign};
 
 use super::admit::admit;
@@ -53,7 +53,7 @@ pub fn consent<'a>(state: &'a State, policy: &Policy, reader: &Grantee, secret: 
 }
 
 /// Whom a policy asks, if there is such a machine.
-fn co_signer<'a>(state: &'a State, policy: &Policy) -> Option<CoSigner<'a>> {
+pub fn co_signer<'a>(state: &'a State, policy: &Policy) -> Option<CoSigner<'a>> {
     match &policy.document.co_sign.as_ref()?.approver {
         Approver::Object(key) => {
             let fleet = state.fleet_of(fence::cluster_of(state, policy)?, key);
@@ -160,6 +160,18 @@ pub fn awaited(state: &State, secret: &SecretId, reader: &Grantee, now: Millis) 
 /// What waits for an answer, and what is approved, the oldest first.
 pub fn standing(state: &State, now: Millis) -> Vec<InForce<'_>> {
     by_age(state.co_signs.values().filter_map(|it| unsettled(state, it, now)))
+}
+
+/// What waits for an answer in a vault, and the answers that stand, the oldest first.
+pub fn in_vault<'a>(state: &'a State, vault: &VaultId, now: Millis) -> Vec<InForce<'a>> {
+    let stands = |it: &&CoSignRequest| it.answer.as_ref().is_none_or(|answer| now < answer.until);
+    let ours = state.co_signs.values().filter(|it| it.vault == *vault).filter(stands);
+    by_age(ours.filter_map(|it| in_force(state, it, now)))
+}
+
+/// When a request is forgotten that nobody answers.
+pub fn forgotten_at(request: &CoSignRequest) -> Millis {
+    request.asked_at.plus_seconds(UNANSWERED_SECONDS)
 }
 
 /// What waits under one policy.
@@ -354,7 +366,7 @@ pub(crate) fn forget(context: &Context<'_>, steps: &mut Steps) {
     for (key, request) in &context.state.co_signs {
         let end = match &request.answer {
             Some(answer) => answer.until.plus_seconds(KEPT_SECONDS),
-            None => request.asked_at.plus_seconds(UNANSWERED_SECONDS),
+            None => forgotten_at(request),
         };
         if end <= context.now || in_force(context.state, request, context.now).is_none() {
             steps.remove(EntityKind::CoSign, key);

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use sikkerkey_protocol::explain::{Explanation, Rule, RuleSays};
-use sikkerkey_protocol::id::{MachineId, SecretId, VaultId};
+use sikkerkey_protocol::id::{FleetId, MachineId, SecretId, VaultId};
 use sikkerkey_protocol::key::MachineKey;
 use sikkerkey_protocol::kubernetes::Approval;
 use zeroize::Zeroizing;
@@ -112,23 +112,29 @@ pub(super) fn member(state: &State, ledger: &Ledger, fleet: &Fleet, now: Millis)
     }
     // Both are UUIDs.
     let id = fleet.id.as_str().parse::<MachineId>();
-    Ok(Machine {
-        id: id.map_err(|error| Refusal::new(RefusalKind::Invalid, error.to_string()))?,
-        vault: fleet.vault.clone(),
-        name: format!("{} (no pod yet)", fleet.managed.object.key),
-        // Nothing is signed by it.
+    let id = id.map_err(|error| Refusal::new(RefusalKind::Invalid, error.to_string()))?;
+    let name = format!("{} (no pod yet)", fleet.managed.object.key);
+    Ok(stand_in(id, name, &fleet.vault, Some(fleet.id.clone()), now))
+}
+
+/// A machine in place of one that is not there: nothing is signed by it.
+pub(super) fn stand_in(id: MachineId, name: String, vault: &VaultId, fleet: Option<FleetId>, now: Millis) -> Machine {
+    Machine {
+        id,
+        vault: vault.clone(),
+        name,
         public_key: MachineKey::from_seed(&Zeroizing::new([0; 32])).public_key(),
         approval: Approval::Approved,
         enabled: true,
         expires_at: None,
         created_at: now,
-        fleet: Some(fleet.id.clone()),
+        fleet,
         pod: None,
         hostname: None,
         enrolled_by: None,
         approved_by_person: false,
         host: None,
-    })
+    }
 }
 
 /// The one of several machines that is explained: a live one before one that has ended, and of those the one that enrolled or

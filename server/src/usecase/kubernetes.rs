@@ -20,7 +20,7 @@ pub mod rewind;
 mod scope;
 mod sealed;
 pub mod secret;
-mod standing;
+pub(crate) mod standing;
 pub mod voucher;
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 //! What is approved is a key, by whoever compared its fingerprint. A machine of a `Machine` object is approved, switched
 //! off and renamed there; what is taken away from a single pod is taken away here.
 
+pub(crate) mod command;
 pub(crate) mod guardrails;
+pub mod status;
 pub(crate) mod temporary;
 pub(crate) mod view;
 

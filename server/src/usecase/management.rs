@@ -7,15 +7,18 @@
 //!
 //! A person with a session reaches the vaults in which the account has a role, and may there what the role says.
 
+pub mod access;
 pub mod agent;
 pub mod alerts;
 pub mod allowlist;
 pub mod audit;
 pub mod canary;
+pub mod co_sign;
 pub mod enrolment;
 pub mod explain;
 pub mod machine;
 pub mod member;
+pub mod object;
 #[cfg(test)]
 pub(super) mod office;
 pub mod policy;

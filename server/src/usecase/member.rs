@@ -101,13 +101,60 @@ pub(crate) fn set_grants(
     wanted: &BTreeSet<SecretId>,
 ) -> Result<Steps, Refusal> {
     require_member(context.state, project, machine, author)?;
-    let is_live = |it: &Grant| it.expires_at.is_none_or(|end| context.now < end);
-    let mut missing = wanted.clone();
     let mut steps = Steps::default();
+    let keeps = |grant: &Grant, secret: &SecretId| is_live(context, grant) && wanted.contains(secret);
+    regrant(context, author, (project, machine), keeps, wanted, &mut steps);
+    Ok(steps)
+}
+
+/// What is to change about the secrets that a machine is granted in a project.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct GrantChange {
+    /// What it is granted besides.
+    pub(crate) add: BTreeSet<SecretId>,
+    /// What it is granted no longer.
+    pub(crate) take: BTreeSet<SecretId>,
+    /// Whether it becomes a member of the project, unless it is one.
+    pub(crate) joins: bool,
+}
+
+/// Grants a machine some secrets of a project besides, and takes others away. What else it is granted stays, whoever
+/// decided that, and whenever.
+pub(crate) fn change_grants(
+    context: &Context<'_>,
+    author: Author<'_>,
+    project: &Project,
+    machine: &Machine,
+    change: &GrantChange,
+) -> Result<Steps, Refusal> {
+    let mut steps = if change.joins {
+        attach(context, author, project, machine)?
+    } else {
+        require_member(context.state, project, machine, author)?;
+        Steps::default()
+    };
+    let keeps = |_: &Grant, secret: &SecretId| !change.take.contains(secret);
+    regrant(context, author, (project, machine), keeps, &change.add, &mut steps);
+    Ok(steps)
+}
+
+/// Leaves of each grant what is kept, and grants what is missing then.
+fn regrant(
+    context: &Context<'_>,
+    author: Author<'_>,
+    (project, machine): (&Project, &Machine),
+    keeps: impl Fn(&Grant, &SecretId) -> bool,
+    wanted: &BTreeSet<SecretId>,
+    steps: &mut Steps,
+) {
+    let mut missing = wanted.clone();
     for grant in grants_in(context.state, project, machine) {
-        let kept: Vec<SecretId> =
-            grant.secrets.iter().filter(|it| is_live(grant) && wanted.contains(*it)).cloned().collect();
-        missing.retain(|it| !kept.contains(it));
+        let kept: Vec<SecretId> = grant.secrets.iter().filter(|it| keeps(grant, it)).cloned().collect();
+        if is_live(context, grant) {
+            for secret in &kept {
+                missing.remove(secret);
+            }
+        }
         if kept == grant.secrets {
             continue;
         }
@@ -122,9 +169,12 @@ pub(crate) fn set_grants(
         }
     }
     if !missing.is_empty() {
-        grant(context, author, project, machine, missing, None, &mut steps);
+        grant(context, author, project, machine, missing, None, steps);
     }
-    Ok(steps)
+}
+
+fn is_live(context: &Context<'_>, grant: &Grant) -> bool {
+    grant.expires_at.is_none_or(|end| context.now < end)
 }
 
 /// Grants secrets to a machine until a time, besides what it is granted already: one grant for each project they are in.
@@ -203,12 +253,12 @@ fn require_member(state: &State, project: &Project, machine: &Machine, author: A
     if state.membership(&machine.id, &project.id).is_some() {
         return Ok(());
     }
-    let how = if author.is_person() {
-        format!("project add-machine {} --machine {}", project.id, machine.id)
-    } else {
-        format!("POST /v1/ai/projects/{}/machines", project.id)
+    let how = match author {
+        Author::Person => format!("add it with project add-machine {} --machine {}", project.id, machine.id),
+        Author::Agent(..) => format!("add it with POST /v1/ai/projects/{}/machines", project.id),
+        Author::SignedIn(_) => "add it on the page of its access".to_owned(),
     };
-    Err(conflict(format!("machine {} is no member of project {}: add it with {how}", machine.name, project.name)))
+    Err(conflict(format!("machine {} is no member of project {}: {how}", machine.name, project.name)))
 }
 
 fn names<'a>(state: &State, secrets: impl Iterator<Item = &'a SecretId>) -> String {

@@ -85,14 +85,26 @@ pub(crate) fn generate(
     let names = if fields.is_empty() { &secret.field_names } else { fields };
     let made: BTreeMap<String, SecretText> =
         names.iter().map(|it| (it.clone(), value::text(generator, context.entropy))).collect();
-    if secret.field_names.iter().all(|it| made.contains_key(it)) {
+    replace(context, project, secret, &made, cause, steps)
+}
+
+/// Makes the next version of other texts in some fields of a structured value, or in all of them.
+pub(crate) fn replace(
+    context: &Context<'_>,
+    project: &Project,
+    secret: &mut Secret,
+    texts: &BTreeMap<String, SecretText>,
+    cause: Cause,
+    steps: &mut Steps,
+) -> Result<(), Refusal> {
+    if secret.field_names.iter().all(|it| texts.contains_key(it)) {
         // What is there is not needed, and may be what does not open.
-        let fields: Vec<_> = secret.field_names.iter().filter_map(|it| Some((it.as_str(), made.get(it)?))).collect();
+        let fields: Vec<_> = secret.field_names.iter().filter_map(|it| Some((it.as_str(), texts.get(it)?))).collect();
         let value = value::object(&fields).map_err(|error| Refusal::new(RefusalKind::Invalid, error.to_string()))?;
         return add(context, project, secret, value, cause, steps);
     }
     let held = present(context, secret)?;
-    add_again(context, project, secret, (&held, &made), cause, steps)
+    add_again(context, project, secret, (&held, texts), cause, steps)
 }
 
 /// The newest version, as it is sealed.

@@ -20,6 +20,9 @@ use crate::policy;
 use crate::refusal::{Refusal, conflict, invalid};
 use crate::state::State;
 
+/// The most secrets that a policy is taken off in one step.
+const MOST_RELEASED: usize = 1000;
+
 /// What a policy is to be.
 pub(crate) struct Wanted {
     pub(crate) name: String,
@@ -129,6 +132,29 @@ pub(crate) fn remove(context: &Context<'_>, author: Author<'_>, policy: &Policy)
         )));
     }
     let mut steps = Steps::default();
+    steps.audit.push(about(author, Action::PolicyDelete, policy, format!("policy {}", policy.name)));
+    steps.remove(EntityKind::Policy, &policy.id);
+    Ok(steps)
+}
+
+/// Takes a policy off everything that it guards, and removes it. Whoever is granted one of those secrets reads it then.
+pub(crate) fn release(context: &Context<'_>, author: Author<'_>, policy: &Policy) -> Result<Steps, Refusal> {
+    refuse_managed_policy(author, policy)?;
+    fence::may_remove(author, policy, "remove")?;
+    let mut steps = Steps::default();
+    for (place, secret) in guarded(context.state, policy).enumerate() {
+        if place >= MOST_RELEASED {
+            let text = format!(
+                "policy {} guards more than {MOST_RELEASED} secrets, which is too much for one step: let another guard some of \
+                 them first",
+                policy.name
+            );
+            return Err(conflict(text));
+        }
+        let unbound = bind(context, author, secret, None)?;
+        steps.changes.extend(unbound.changes);
+        steps.audit.extend(unbound.audit);
+    }
     steps.audit.push(about(author, Action::PolicyDelete, policy, format!("policy {}", policy.name)));
     steps.remove(EntityKind::Policy, &policy.id);
     Ok(steps)

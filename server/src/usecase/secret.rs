@@ -1,6 +1,6 @@
 //! Secrets by hand: what a person does at the server and an agent on the management plane. Nobody sees a value.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use sikkerkey_protocol::id::SecretId;
 use sikkerkey_protocol::kubernetes::{Generator, Recipe, RecipeField};
@@ -118,6 +118,29 @@ pub(crate) fn set(
     let cause = Cause { origin: ValueOrigin::Set, by: author.actor() };
     new_version::add(context, project, &mut secret, value, cause, &mut steps)?;
     let detail = format!("{}/{}, version {}", project.name, secret.name, secret.version);
+    steps.audit.push(about(author, Action::SecretUpdate, &secret, detail));
+    Ok((secret, steps))
+}
+
+/// Sets other texts in some fields of a structured value, or in all of them, as the next version.
+pub(crate) fn set_fields(
+    context: &Context<'_>,
+    author: Author<'_>,
+    secret: &Secret,
+    texts: &BTreeMap<String, SecretText>,
+) -> Result<(Secret, Steps), Refusal> {
+    may_set(context, author, secret)?;
+    let names: Vec<String> = texts.keys().cloned().collect();
+    check_fields(secret, &names)?;
+    if names.is_empty() {
+        return Err(invalid("no field has another text: type one into the fields that change"));
+    }
+    let project = project_of(context, secret)?;
+    let mut secret = Secret { recipe: None, ..secret.clone() };
+    let mut steps = Steps::default();
+    let cause = Cause { origin: ValueOrigin::Set, by: author.actor() };
+    new_version::replace(context, project, &mut secret, texts, cause, &mut steps)?;
+    let detail = format!("{}/{}, version {}, fields {}", project.name, secret.name, secret.version, names.join(" "));
     steps.audit.push(about(author, Action::SecretUpdate, &secret, detail));
     Ok((secret, steps))
 }
@@ -288,8 +311,8 @@ pub(crate) fn check_fields(secret: &Secret, fields: &[String]) -> Result<(), Ref
 pub(crate) fn refuse_canary(context: &Context<'_>, secret: &Secret) -> Result<(), Refusal> {
     if context.state.canaries.contains_key(&secret.id) {
         return Err(conflict(format!(
-            "{} is a canary, whose value stays as it is: delete it and make another, or make it an ordinary secret with \
-             sikkerkey-server admin canary disarm",
+            "{} is a canary, whose value stays as it is: delete it and make another, or make it an ordinary secret first (on \
+             its page, or with sikkerkey-server admin canary disarm)",
             secret.name
         )));
     }

@@ -27,6 +27,8 @@ const PEOPLE: [(&str, &str); 4] =
 struct Scene {
     world: World,
     owner: String,
+    /// The number of a row of the audit of the vault.
+    seq: u64,
 }
 
 impl Scene {
@@ -40,7 +42,9 @@ impl Scene {
             let member = Member { vault: "vault_v".parse().unwrap(), account: account.into(), role, since };
             world.server.put(Entity::Member(member)).await;
         }
-        Self { world, owner }
+        let rows = world.server.engine.app.records.after(0, 1000).await.unwrap();
+        let seq = rows.iter().find(|it| it.entry.contains("\"vault\":\"vault_v\"")).unwrap().seq;
+        Self { world, owner, seq }
     }
 
     /// The browser of somebody who has logged in.
@@ -70,8 +74,9 @@ impl Scene {
     /// The address of a page, with what the world has in its places.
     fn target(&self, route: &Route) -> String {
         let place = |part: &str| match part {
-            "{seq}" => "1".to_owned(),
+            "{seq}" => self.seq.to_string(),
             "{session}" => "none".to_owned(),
+            "{command}" => "0".repeat(64),
             part if part.starts_with('{') => {
                 let known = self.world.ids.get(part).cloned();
                 known.unwrap_or_else(|| panic!("the world of the walk has nothing for {part} of {}", route.path))

@@ -139,34 +139,42 @@ pub async fn look<A: Send + 'static>(
     signed_in: &SignedIn,
     (vault, scope): (&VaultId, Option<Scope>),
     (what, page): (&'static str, &str),
-    decide: impl Fn(&Context<'_>, &Manager<'_>) -> Decided<A> + Clone + Send + 'static,
+    decide: impl Fn(&Context<'_>, &Manager<'_>) -> Decided<A> + Send + 'static,
 ) -> Result<A, Refusal> {
     // What was changed by way of another server a moment ago is seen.
     app.writer.catch_up().await?;
-    let look = || {
-        let world = app.live.read();
-        let context = app.context(&world);
-        let person = Person::admit(&context, &signed_in.hash, signed_in.source)?;
-        let is_due = !signed_in.by_itself && person.used(&context).is_some();
-        let decision = decide(&context, &Manager::person(&context, person, vault, scope)?)?;
-        Ok::<_, Refusal>((is_due, (decision.answer)(&context)))
-    };
     let now = app.clock.now();
     let is_known = app.looks.is_known(&signed_in.id, page, now);
-    if is_known && let Ok((false, answer)) = look() {
-        return Ok(answer);
-    }
-    let asked = decide.clone();
-    manage(app, signed_in.clone(), vault.clone(), scope, what, move |context, manager| {
-        let decision = asked(context, manager)?;
-        let audit = if is_known { Vec::new() } else { decision.audit };
-        Ok(Decision { changes: decision.changes, audit, answer: Box::new(|_| ()) })
-    })
-    .await?;
+    let looked = {
+        let world = app.live.read();
+        let context = app.context(&world);
+        Person::admit(&context, &signed_in.hash, signed_in.source).and_then(|person| {
+            let is_due = !signed_in.by_itself && person.used(&context).is_some();
+            let decision = decide(&context, &Manager::person(&context, person, vault, scope)?)?;
+            let Decision { changes, audit, answer } = decision;
+            Ok((is_due, changes.is_empty(), audit, answer(&context)))
+        })
+    };
+    let person = signed_in.clone();
+    let answer = match looked {
+        Ok((false, true, _, answer)) if is_known => return Ok(answer),
+        Ok((_, true, audit, answer)) => {
+            // Decided beside the writer, so that whoever waits for the writer does not wait for a list. What is written down is
+            // whose look it is, and that they may.
+            let audit = if is_known { Vec::new() } else { audit };
+            let write = move |_: &Context<'_>, _: &Manager<'_>| {
+                Ok(Decision { changes: Vec::new(), audit, answer: Box::new(|_: &Context<'_>| ()) })
+            };
+            manage(app, person, vault.clone(), scope, what, write).await?;
+            answer
+        }
+        // What is refused is refused where it is written down, too.
+        Ok(_) | Err(_) => manage(app, person, vault.clone(), scope, what, decide).await?,
+    };
     if !is_known {
         app.looks.remember(&signed_in.id, page, now);
     }
-    look().map(|(_, answer)| answer)
+    Ok(answer)
 }
 
 /// The session's id and its account; or whose it was, if it was anybody's, and why it is not good.

@@ -4,9 +4,14 @@
 //! * `time[datetime]`: shown in the viewer's zone.
 //! * `data-copy="id"` on a hidden button: shown, and copies the text of that element.
 //! * `data-live="seconds"` on an element with an id: asked for again so often, by the page's own address, while the page is
-//!   looked at and nobody types in it. Such a request keeps no session from ending.
+//!   looked at and nobody types in it or is about to press a button there. Such a request keeps no session from ending.
+//!   With `data-from="address"` it is asked for there: what answers a form has no address of its own.
+//! * `input[data-zone]`: filled with the viewer's time zone.
 //! * `data-until="millis"`: counts down to that instant.
-//! * `form[data-filter="id"]`, a form that asks: sent while one types; the element of that id is replaced.
+//! * `form[data-filter="id …"]`, a form that asks: sent while one types, and by its buttons; the elements of these ids are
+//!   replaced.
+//! * `form[data-check="address"]`: sent there while one types; in it each element with `data-checked` and an id is replaced, and
+//!   the field of an `.error` that says something is marked.
 //! * Every form that changes something: sent beside the page, so that a refusal stands where it was typed and nothing is lost.
 //! * `body[data-ends]`: when the session ends; then the page closes itself.
 

@@ -2,6 +2,9 @@
 
 use jiff::Timestamp;
 use maud::{Markup, html};
+use serde::Serialize;
+
+use super::visit::Visit;
 
 /// What something means, in its colour. Never the colour alone: there is always a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +89,15 @@ pub(super) fn field(id: &str, label: &str, help: Option<&str>, input: Markup) ->
             (input)
             @if let Some(help) = help { p.help id={ (id) "-help" } { (help) } }
         }
+    }
+}
+
+/// The address of a page of the vault with a query.
+pub(super) fn address<Q: Serialize>(visit: &Visit, rest: &str, query: &Q) -> String {
+    let path = visit.href(rest);
+    match serde_html_form::to_string(query) {
+        Ok(query) if !query.is_empty() => format!("{path}?{query}"),
+        _ => path,
     }
 }
 

@@ -5,7 +5,7 @@ use std::future::ready;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY,
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY,
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::request::Parts;
@@ -156,6 +156,27 @@ where
     B: Send + 'static,
     A: Send + 'static,
 {
+    does_with(scope, what, parse, |_, _, body| ready(Ok(body)), decide, then)
+}
+
+/// The same with what stands in the database alone: `fetch` makes of the fields what the use case takes. It is told the ids
+/// of the path. What it brings is nothing that is answered: the use case looks whether it may be.
+pub(super) fn does_with<const N: usize, F, B, C, A, G, R>(
+    scope: impl Into<Option<Scope>>,
+    what: &'static str,
+    parse: fn(F) -> Result<B, Refusal>,
+    fetch: G,
+    decide: fn(&Context<'_>, &Manager<'_>, [&str; N], C) -> Decided<A>,
+    then: fn(&Visit, [&str; N], A) -> Then,
+) -> Route
+where
+    F: DeserializeOwned + Send + 'static,
+    B: Send + 'static,
+    C: Send + 'static,
+    A: Send + 'static,
+    G: Fn(App, Vec<String>, B) -> R + Copy + Send + Sync + 'static,
+    R: Future<Output = Result<C, Refusal>> + Send,
+{
     let (scope, path) = (scope.into(), path_of(what));
     let handler = async move |State(app): State<App>, request: Request<Body>| {
         let (mut parts, body) = request.into_parts();
@@ -176,6 +197,10 @@ where
                 Ok(()) => Ok(form(&app, source, std::mem::take(&mut parts.headers), body).await.and_then(parse)?),
                 Err(refusal) => Err(refusal),
             };
+            let body = match body {
+                Ok(body) => fetch(app.clone(), ids.clone(), body).await,
+                Err(refusal) => Err(refusal),
+            };
             let given = ids.clone();
             let decide =
                 move |context: &Context<'_>, manager: &Manager<'_>| decide(context, manager, exactly(&given)?, body?);
@@ -187,6 +212,54 @@ where
         match done.await {
             Ok((_, Then::Go(to, said))) => go(&with_said(&to, said)),
             Ok((visit, Then::Show(sheet))) => respond(Around::Visit(&visit), sheet),
+            Err(refusal) => refuse(&app, &person, path, &parts, &asked, &refusal),
+        }
+    };
+    Route::new(Verb::Post, path, Signer::Person, handler)
+}
+
+/// A form that asks and changes nothing, for whoever has `scope`: what was typed is shown again, with what is said to it. It
+/// goes the way of a page, with its fields in the body.
+pub(super) fn asks<const N: usize, Q, W, A, F, R>(
+    scope: impl Into<Option<Scope>>,
+    what: &'static str,
+    decide: fn(&Context<'_>, &Manager<'_>, [&str; N], Q) -> Decided<W>,
+    find: F,
+    view: fn(&Visit, &Q, &A) -> Sheet,
+) -> Route
+where
+    Q: DeserializeOwned + Clone + Send + Sync + 'static,
+    W: Send + 'static,
+    A: Send + Sync + 'static,
+    F: Fn(App, W) -> R + Copy + Send + Sync + 'static,
+    R: Future<Output = Result<A, Refusal>> + Send + 'static,
+{
+    let (scope, path) = (scope.into(), path_of(what));
+    let handler = async move |State(app): State<App>, request: Request<Body>| {
+        let (mut parts, body) = request.into_parts();
+        let asked = Asked::of(&parts);
+        let source = signed::source(&app, &parts);
+        if let Err(refusal) = same_origin::own_page(&app, &parts.headers) {
+            let refusal = signed::misunderstood(&app, source, refusal);
+            return refused::page(Around::Nobody(asked.theme), &refusal);
+        }
+        let person = match signed_in(&app, &parts, &asked).await {
+            Ok(person) => person,
+            Err(response) => return response,
+        };
+        let done = async {
+            let (vault, ids) = address(path, &parts)?;
+            let typed: Q = form(&app, source, std::mem::take(&mut parts.headers), body).await?;
+            let given = typed.clone();
+            let decide = move |context: &Context<'_>, manager: &Manager<'_>| {
+                decide(context, manager, exactly(&ids)?, given.clone())
+            };
+            let found = session::look(&app, &person, (&vault, scope), (what, &asked.page), decide).await?;
+            let found = find(app.clone(), found).await?;
+            Ok((Visit::of(&app, &person, Some(&vault), &asked), typed, found))
+        };
+        match done.await {
+            Ok((visit, typed, found)) => respond(Around::Visit(&visit), view(&visit, &typed, &found)),
             Err(refusal) => refuse(&app, &person, path, &parts, &asked, &refusal),
         }
     };
@@ -292,10 +365,22 @@ pub(super) fn respond(around: Around<'_>, sheet: Sheet) -> Response {
     html(StatusCode::OK, layout::document(around, sheet))
 }
 
+/// A file to be kept. Its name is the server's own.
+pub(super) fn file(media_type: &'static str, name: &str, text: String) -> Response {
+    let mut response = answer(StatusCode::OK, media_type, text);
+    let name = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
+    response.headers_mut().insert(CONTENT_DISPOSITION, name.unwrap_or(HeaderValue::from_static("attachment")));
+    response
+}
+
 fn html(status: StatusCode, document: Markup) -> Response {
-    let mut response = (status, document.into_string()).into_response();
+    answer(status, "text/html; charset=utf-8", document.into_string())
+}
+
+fn answer(status: StatusCode, media_type: &'static str, text: String) -> Response {
+    let mut response = (status, text).into_response();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }

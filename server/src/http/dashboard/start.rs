@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::http::route::{Route, Signer, Verb};
 
 /// The page of a vault that comes first.
-const FIRST: &str = "projects";
+const FIRST: &str = "machines";
 
 /// The routes.
 pub(super) fn routes() -> [Route; 3] {

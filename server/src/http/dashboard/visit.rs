@@ -1,5 +1,7 @@
 //! Whoever looks at a page, and where.
 
+use std::sync::Arc;
+
 use sikkerkey_protocol::account::{Role, VaultOf};
 use sikkerkey_protocol::id::VaultId;
 use sikkerkey_protocol::kubernetes::Approval;
@@ -11,6 +13,7 @@ use crate::app::App;
 use crate::http::account::session::SignedIn;
 use crate::model::millis::Millis;
 use crate::state::State;
+use crate::tls::Authority;
 use crate::usecase::account::session;
 use crate::usecase::management::scopes_of;
 
@@ -32,6 +35,8 @@ pub(super) struct Visit {
     pub session_ends: Option<Millis>,
     /// The server's time.
     pub now: Millis,
+    /// The authority that hosts need to be told of in order to trust the server.
+    pub authority: Option<Arc<Authority>>,
 }
 
 /// The vault that a page belongs to.
@@ -56,7 +61,7 @@ impl Visit {
             id: it.vault_id.clone(),
             name: it.name.clone(),
             role: it.role,
-            waiting: waiting(state, &it.vault_id),
+            waiting: state.waiting_in(&it.vault_id) + fleets_waiting(state, &it.vault_id),
         });
         Self {
             email: person.account().email.clone(),
@@ -67,6 +72,7 @@ impl Visit {
             theme: asked.theme,
             session_ends: state.sessions.get(person.session()).map(|it| it.ends_at()),
             now: app.clock.now(),
+            authority: app.authority.clone(),
         }
     }
 
@@ -84,9 +90,8 @@ impl Visit {
     }
 }
 
-fn waiting(state: &State, vault: &VaultId) -> usize {
-    let machines = state.machines.values();
-    machines.filter(|it| it.vault == *vault && it.approval == Approval::Pending).count()
+fn fleets_waiting(state: &State, vault: &VaultId) -> usize {
+    state.fleets.values().filter(|it| it.vault == *vault && it.approval == Approval::Pending).count()
 }
 
 /// What a request says beside whose it is.

@@ -1,24 +1,18 @@
 //! Machines and fleets.
 
-use std::fmt::Write as _;
-
 use sikkerkey_protocol::id::{MachineId, VaultId};
 use sikkerkey_protocol::management::{Guardrails, MachineApproval, MachineChanged, MachineRevocation};
 use sikkerkey_protocol::secret_text::SecretText;
 
-use super::{TOKEN_SECONDS, by_person, check_name, find_vault, invalid, not_found};
-use crate::audit::entry::Action;
+use super::{find_vault, not_found};
 use crate::decision::{Context, Decided};
-use crate::model::Entity;
 use crate::model::fleet::Fleet;
 use crate::model::machine::Machine;
 use crate::model::millis::Millis;
-use crate::model::token::{ForHost, Token, TokenPurpose};
 use crate::refusal::Refusal;
 use crate::usecase::author::Author;
-use crate::usecase::fresh_id::fresh_token;
 use crate::usecase::machine::view::revocation;
-use crate::usecase::machine::{self, Found, guardrails, refuse_fleet, replaced, temporary};
+use crate::usecase::machine::{self, Found, command, guardrails, refuse_fleet, replaced, temporary};
 use crate::usecase::management::machine::changed;
 use crate::usecase::steps::Steps;
 
@@ -34,9 +28,6 @@ pub fn bootstrap_temporary(
     name: Option<String>,
     lifetime_seconds: u64,
 ) -> Decided<(SecretText, Millis)> {
-    if !temporary::LIFETIME.contains(&lifetime_seconds) {
-        return Err(invalid("a temporary machine lasts from 1 hour to 12 months (366d)".to_owned()));
-    }
     host_token(context, vault, name, Some(lifetime_seconds))
 }
 
@@ -47,21 +38,8 @@ fn host_token(
     lifetime_seconds: Option<u64>,
 ) -> Decided<(SecretText, Millis)> {
     find_vault(context, vault)?;
-    if let Some(name) = &name {
-        check_name("the name", name)?;
-    }
-    let (text, hash) = fresh_token("", context);
-    let expires_at = context.now.plus_seconds(TOKEN_SECONDS);
-    let mut steps = Steps::default();
-    let mut detail = format!("for machine {}", name.as_deref().unwrap_or("(its host name)"));
-    if let Some(seconds) = lifetime_seconds {
-        // Writing to a String does not fail.
-        let _ = write!(detail, ", temporary, for {seconds} s");
-    }
-    steps.audit.push(by_person(Action::BootstrapTokenCreate, Some(vault), detail));
-    let purpose = TokenPurpose::Host(Box::new(ForHost { name, fleet: None, lifetime_seconds }));
-    steps.put(Entity::Token(Token { hash, vault: vault.clone(), expires_at, purpose, used: None, in_order: true }));
-    Ok(steps.decide(move |_| (text, expires_at)))
+    let (begun, steps) = command::begin(context, Author::Person, vault, name, lifetime_seconds)?;
+    Ok(steps.decide(move |_| (begun.token, begun.expires_at)))
 }
 
 /// Approves a machine or a whole fleet: whichever has the id.

@@ -1,6 +1,5 @@
 //! How the objects stand: what the operator copies into their status.
 
-use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::kubernetes::{
     Approval, Awaited, GrantState, MachineState, PolicyState, SecretState, Usage, WindowState,
 };
@@ -20,7 +19,7 @@ use crate::usecase::rotation::Schedule;
 /// How long a new pod may take to write its files before it counts as one that has not.
 const WRITING_SECONDS: u64 = 10;
 
-pub(super) fn of_machine(context: &Context<'_>, fleet: &Fleet) -> MachineState {
+pub(crate) fn of_machine(context: &Context<'_>, fleet: &Fleet) -> MachineState {
     let (state, now) = (context.state, context.now);
     let who = Grantee::Fleet(fleet.id.clone());
     let granted = state
@@ -57,7 +56,7 @@ pub(super) fn of_machine(context: &Context<'_>, fleet: &Fleet) -> MachineState {
     }
 }
 
-pub(super) fn of_secret(context: &Context<'_>, secret: &Secret) -> SecretState {
+pub(crate) fn of_secret(context: &Context<'_>, secret: &Secret) -> SecretState {
     let (state, now) = (context.state, context.now);
     let (mut grants, mut total, mut current) = (0, 0, 0);
     for grantee in state.grantees_of(&secret.id) {
@@ -102,7 +101,7 @@ fn counts(machine: &Machine, holding: Holding, now: Millis) -> bool {
     holding.in_files || machine.created_at.plus_seconds(WRITING_SECONDS) <= now
 }
 
-pub(super) fn of_grant(context: &Context<'_>, grant: &Grant, missing: Vec<String>) -> GrantState {
+pub(crate) fn of_grant(context: &Context<'_>, grant: &Grant, missing: Vec<String>) -> GrantState {
     let state = context.state;
     let secrets: Vec<&Secret> = grant.secrets.iter().filter_map(|id| state.secrets.get(id)).collect();
     let (granted, gone): (Vec<&Secret>, Vec<&Secret>) = secrets.iter().partition(|it| it.phase == SecretPhase::Active);
@@ -125,7 +124,7 @@ pub(super) fn of_grant(context: &Context<'_>, grant: &Grant, missing: Vec<String
     }
 }
 
-pub(super) fn of_policy(context: &Context<'_>, policy: &Policy) -> PolicyState {
+pub(crate) fn of_policy(context: &Context<'_>, policy: &Policy) -> PolicyState {
     let secrets: Vec<&Secret> = context
         .state
         .secrets_naming(&policy.project, &policy.name)
@@ -153,7 +152,7 @@ pub(super) fn of_policy(context: &Context<'_>, policy: &Policy) -> PolicyState {
         used_up &= remaining == Some(0);
         state.remaining_reads = state.remaining_reads.into_iter().chain(remaining).min();
         state.usage = sum(std::mem::take(&mut state.usage), &of_secret.usage);
-        for (reason, times) in of_secret.denied_by.into_iter().filter(|(reason, _)| is_axis(*reason)) {
+        for (reason, times) in of_secret.denied_by.into_iter().filter(|(reason, _)| reason.is_of_axis()) {
             *state.denied_by.entry(reason).or_default() += times;
         }
     }
@@ -165,18 +164,6 @@ pub(super) fn of_policy(context: &Context<'_>, policy: &Policy) -> PolicyState {
 
 fn is_in_force(grant: &Grant, now: Millis) -> bool {
     grant.expires_at.is_none_or(|end| now < end)
-}
-
-fn is_axis(reason: DenialReason) -> bool {
-    matches!(
-        reason,
-        DenialReason::OutsideTimeWindow
-            | DenialReason::AddressNotAllowed
-            | DenialReason::RateCapReached
-            | DenialReason::CoSignMissing
-            | DenialReason::CoSignRefused
-            | DenialReason::PolicyEnded
-    )
 }
 
 pub(super) fn sum(mut sum: Usage, more: &Usage) -> Usage {

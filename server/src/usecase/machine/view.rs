@@ -10,7 +10,7 @@ use sikkerkey_protocol::management::{
 use super::{Falls, falls, replaced};
 use crate::ledger::Ledger;
 use crate::model::fleet::{Fleet, FleetSubject};
-use crate::model::machine::{EarlierName, Grantee, Machine};
+use crate::model::machine::{EarlierName, Grantee, Machine, PodOf};
 use crate::model::secret::SecretPhase;
 use crate::state::State;
 
@@ -112,14 +112,7 @@ impl<S: Fn(&ProjectId) -> bool> Viewer<'_, S> {
                 os: it.os.clone(),
                 hostname: machine.hostname.clone(),
             }),
-            pod: machine.pod.as_ref().map(|it| PodView {
-                cluster: it.cluster.to_string(),
-                namespace: it.pod.namespace.to_string(),
-                name: it.pod.name.to_string(),
-                uid: it.pod.uid.to_string(),
-                node: it.pod.node.to_string(),
-                service_account: it.pod.service_account.to_string(),
-            }),
+            pod: machine.pod.as_ref().map(pod_view),
             extensions: extensions.collect(),
             guardrails: host.and_then(|it| it.guardrails.clone()).unwrap_or_default(),
         }
@@ -159,6 +152,18 @@ impl<S: Fn(&ProjectId) -> bool> Viewer<'_, S> {
     fn granted(&self, grantee: &Grantee) -> usize {
         let secrets = self.state.secrets_granted_to(grantee);
         secrets.filter(|it| it.phase == SecretPhase::Active && (self.sees)(&it.project)).count()
+    }
+}
+
+/// Where a pod runs.
+pub(crate) fn pod_view(it: &PodOf) -> PodView {
+    PodView {
+        cluster: it.cluster.to_string(),
+        namespace: it.pod.namespace.to_string(),
+        name: it.pod.name.to_string(),
+        uid: it.pod.uid.to_string(),
+        node: it.pod.node.to_string(),
+        service_account: it.pod.service_account.to_string(),
     }
 }
 

@@ -1,5 +1,11 @@
 //! The audit of a vault. An agent with a list of projects sees the rows of those.
 
+pub mod browse;
+pub mod chain;
+pub mod names;
+pub mod reads;
+pub mod row;
+
 use sikkerkey_protocol::management::{
     AuditAction, AuditActions, AuditExport, AuditPage, AuditQuery, ExportFormat, RecentActivity,
 };

@@ -4,6 +4,7 @@ use sikkerkey_protocol::management::{
     CanaryList, CanaryTrip, CanaryView, ConfigureCanary, CreateCanary, ProjectFrozen,
 };
 
+use super::access::{Named, project_named};
 use super::secret::{looked, settle};
 use super::{Manager, not_found};
 use crate::decision::{Context, Decided};
@@ -80,6 +81,64 @@ pub fn enable(context: &Context<'_>, manager: &Manager<'_>, [canary]: [&str; 1])
 /// Disarms a canary, which stays one. What it froze stays frozen.
 pub fn disable(context: &Context<'_>, manager: &Manager<'_>, [canary]: [&str; 1]) -> Decided<CanaryView> {
     change(context, manager, canary, |was| Trap { armed: false, ..was })
+}
+
+/// What a secret does when it is read as a canary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetCanary {
+    /// Whether a read springs it.
+    pub armed: bool,
+    /// Whether a read freezes its project.
+    pub freeze_project: bool,
+    /// Whether a read freezes the projects that share machines with its own.
+    pub freeze_related: bool,
+}
+
+/// Makes a secret a canary, or changes what it does as one.
+pub fn set(context: &Context<'_>, manager: &Manager<'_>, [secret]: [&str; 1], to: SetCanary) -> Decided<CanaryView> {
+    let secret = manager.secret(context, secret)?;
+    let SetCanary { armed, freeze_project, freeze_related } = to;
+    let trap = Trap { armed, freeze_project, freeze_related };
+    let (canary, steps) = canary::set(manager.author(), secret, context.state.canaries.get(&secret.id), trap);
+    let steps = settle(manager, steps, secret);
+    let secret = secret.clone();
+    Ok(steps.decide(move |context| view(context.state, &secret, &canary)))
+}
+
+/// Makes a canary an ordinary secret again. What it froze stays frozen.
+pub fn remove(context: &Context<'_>, manager: &Manager<'_>, [canary]: [&str; 1]) -> Decided<()> {
+    let (secret, _) = find(context, manager, canary)?;
+    Ok(canary::remove(manager.author(), secret).decide(|_| ()))
+}
+
+/// A project, with what may have frozen it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frozen {
+    /// The project.
+    pub project: Named,
+    /// Whether it is frozen.
+    pub frozen: bool,
+    /// The canaries that were sprung, the last first.
+    pub sprung: Vec<CanaryView>,
+    /// The names of the machines that sprang them last, in the same order; none of one that is gone.
+    pub by: Vec<Option<String>>,
+}
+
+/// Which canaries may have frozen a project: those of any project of the vault that were sprung.
+pub fn frozen(context: &Context<'_>, manager: &Manager<'_>, [project]: [&str; 1]) -> Decided<Frozen> {
+    let project = manager.project(context, project)?;
+    let state = context.state;
+    let ours = state.canaries.values().filter(|it| it.vault == project.vault && it.trips > 0);
+    let freezes = |it: &&Canary| (it.project == project.id && it.freeze_project) || it.freeze_related;
+    let ours = ours.filter(freezes).filter_map(|it| Some((state.secrets.get(&it.secret)?, it)));
+    let mut sprung: Vec<_> = ours.map(|(secret, it)| view(state, secret, it)).collect();
+    sprung.sort_by_key(|it| std::cmp::Reverse(it.last_trip.as_ref().map(|it| it.at)));
+    let machine = |it: &CanaryView| state.machines.get(&it.last_trip.as_ref()?.machine_id).map(|it| it.name.clone());
+    let by = sprung.iter().map(machine).collect();
+    let answer = Frozen { project: project_named(project), frozen: project.frozen, sprung, by };
+    let mut steps = Steps::default();
+    steps.audit.push(manager.looked(&project.id, format!("what has frozen project {}", project.name)));
+    Ok(steps.decide(move |_| answer))
 }
 
 /// Lets a frozen project answer again. Its canaries stay armed.

@@ -1,5 +1,7 @@
 //! Enrolment tokens.
 
+pub mod choices;
+
 use std::collections::HashMap;
 
 use sikkerkey_protocol::id::{ProjectId, SecretId};
@@ -25,6 +27,42 @@ pub fn list(_: &Context<'_>, manager: &Manager<'_>, []: [&str; 0]) -> Decided<En
         let tokens = context.state.enrolment_tokens.values();
         let tokens = tokens.filter(|it| it.vault == vault && it.projects.iter().all(|it| sight.sees(it)));
         EnrolmentTokenList { enrollment_tokens: views(context, tokens) }
+    }))
+}
+
+/// Tokens of one page.
+pub const PART: usize = 50;
+
+/// A page of tokens.
+#[derive(Debug)]
+pub struct Part {
+    /// Its tokens.
+    pub list: EnrolmentTokenList,
+    /// How many were found.
+    pub total: usize,
+    /// How many there are.
+    pub all: usize,
+    /// Which page.
+    pub page: usize,
+}
+
+/// A page of the tokens that have a text in their names or ids.
+pub fn part(_: &Context<'_>, manager: &Manager<'_>, text: Option<String>, page: usize) -> Decided<Part> {
+    let mut steps = Steps::default();
+    steps.audit.push(manager.looked_at_vault("the enrolment tokens".to_owned()));
+    let (vault, sight) = (manager.vault.clone(), manager.sight());
+    Ok(steps.decide(move |context| {
+        let text = text.unwrap_or_default().trim().to_lowercase();
+        let tokens = context.state.enrolment_tokens.values();
+        let seen: Vec<_> =
+            tokens.filter(|it| it.vault == vault && it.projects.iter().all(|it| sight.sees(it))).collect();
+        let has = |it: &&&EnrolmentToken| it.name.to_lowercase().contains(&text) || it.id.contains(&text);
+        let mut found: Vec<&EnrolmentToken> = seen.iter().filter(has).copied().collect();
+        found.sort_unstable_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        let page = page.clamp(1, found.len().div_ceil(PART).max(1));
+        let shown = found.iter().skip((page - 1) * PART).take(PART).copied();
+        let list = EnrolmentTokenList { enrollment_tokens: views(context, shown) };
+        Part { list, total: found.len(), all: seen.len(), page }
     }))
 }
 

@@ -1,5 +1,10 @@
 //! Machines: what there is, and whose key is good.
 
+pub mod command;
+pub mod falling;
+pub mod portrait;
+pub mod table;
+
 use sikkerkey_protocol::id::ProjectId;
 use sikkerkey_protocol::kubernetes::Approval;
 use sikkerkey_protocol::management::{

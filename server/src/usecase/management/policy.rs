@@ -1,5 +1,10 @@
 //! Access policies, and which secret each guards.
 
+pub mod draft;
+pub mod guarding;
+pub mod past;
+pub mod shown;
+
 use sikkerkey_protocol::id::{FleetId, MachineId};
 use sikkerkey_protocol::management::{
     BindPolicy, Binding, BoundSecret, FieldError, PolicyDeleted, PolicyDetail, PolicyList, PolicyObject, PolicyView,
@@ -107,9 +112,52 @@ fn put(
     old: Option<&Policy>,
     changes: Changes,
 ) -> Decided<PolicyDetail> {
+    let (policy, steps) = drafted(context, manager, project, old, changes).map_err(Wrong::refusal)?;
+    let steps = manager.settle(steps, &project.id, || format!("policy {}: nothing to change", policy.name));
+    Ok(steps.decide(move |context| detail(context.state, &policy)))
+}
+
+/// Why a policy cannot be as it was written.
+#[derive(Debug)]
+pub enum Wrong {
+    /// This field cannot.
+    Field(FieldError),
+    /// It as a whole.
+    Whole(Refusal),
+}
+
+impl From<FieldError> for Wrong {
+    fn from(error: FieldError) -> Self {
+        Self::Field(error)
+    }
+}
+
+impl From<Refusal> for Wrong {
+    fn from(refusal: Refusal) -> Self {
+        Self::Whole(refusal)
+    }
+}
+
+impl Wrong {
+    /// The refusal that says it.
+    pub(crate) fn refusal(self) -> Refusal {
+        match self {
+            Self::Field(error) => Refusal::new(RefusalKind::Invalid, error.to_string()),
+            Self::Whole(refusal) => refusal,
+        }
+    }
+}
+
+/// The policy that the changes would make, and what there is to do for it.
+fn drafted(
+    context: &Context<'_>,
+    manager: &Manager<'_>,
+    project: &Project,
+    old: Option<&Policy>,
+    changes: Changes,
+) -> Result<(Policy, Steps), Wrong> {
     let before = old.map_or_else(PolicyObject::default, |it| object(context.state, it));
-    let refuse = |error: FieldError| Refusal::new(RefusalKind::Invalid, error.to_string());
-    let object = changes.onto(&before).map_err(refuse)?;
+    let object = changes.onto(&before)?;
     let was = old.map(|it| &it.document);
     if let Some(namespace) = &project.namespace
         && old.is_none_or(|it| it.name != object.name)
@@ -119,7 +167,7 @@ fn put(
             "project {} is namespace {} of cluster {}: apply an AccessPolicy object there",
             project.name, namespace.name, namespace.cluster
         );
-        return Err(Refusal::new(RefusalKind::Conflict, text));
+        return Err(Refusal::new(RefusalKind::Conflict, text).into());
     }
     // The object cannot say it: what somebody chose by other means stays.
     let counted_by = was.and_then(|it| it.rate_cap.as_ref()).map_or(CountedBy::Machine, |it| it.counted_by);
@@ -128,17 +176,15 @@ fn put(
         let same = was.and_then(|it| it.co_sign.as_ref()).filter(|_| before.co_sign_machine_id.as_deref() == Some(id));
         same.map_or_else(|| approver(context.state, project, id), |it| Ok(it.approver.clone()))
     };
-    let document = written::document(&object, counted_by, find).map_err(refuse)?;
+    let document = written::document(&object, counted_by, find)?;
     if document == PolicyDocument::default() {
         let text = "a policy without an axis restricts nothing: switch on at least one of timeWindowEnabled, \
                     ipAllowlistEnabled, rateCapEnabled and coSignEnabled, or give ttlExpiresAt, ttlMaxReads or \
                     rotateAfterReads";
-        return Err(Refusal::new(RefusalKind::Invalid, text));
+        return Err(Refusal::new(RefusalKind::Invalid, text).into());
     }
     let wanted = Wanted { name: object.name.clone(), document, written: Some(object) };
-    let (policy, steps) = policy::put(context, manager.author(), project, old, wanted)?;
-    let steps = manager.settle(steps, &project.id, || format!("policy {}: nothing to change", policy.name));
-    Ok(steps.decide(move |context| detail(context.state, &policy)))
+    Ok(policy::put(context, manager.author(), project, old, wanted)?)
 }
 
 fn find<'s>(context: &Context<'s>, manager: &Manager<'_>, project: &str, policy: &str) -> Result<&'s Policy, Refusal> {
@@ -209,7 +255,7 @@ fn object(state: &State, policy: &Policy) -> PolicyObject {
     PolicyObject::of(policy.name.clone(), &policy.document, approver)
 }
 
-fn bound(state: &State, secret: &Secret) -> Binding {
+pub(super) fn bound(state: &State, secret: &Secret) -> Binding {
     let name = secret.policy.as_ref();
     let policy = name.and_then(|name| state.policy_named(&secret.project, name));
     Binding {
@@ -219,3 +265,6 @@ fn bound(state: &State, secret: &Secret) -> Binding {
         in_force: policy.is_some_and(|it| !it.withdrawn),
     }
 }
+
+#[cfg(test)]
+mod tests;

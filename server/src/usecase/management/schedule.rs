@@ -62,6 +62,35 @@ pub fn create(
     }
 }
 
+/// How often, and with what, a secret is renewed from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutSchedule {
+    /// From 300 to 2592000 seconds.
+    pub interval_seconds: u64,
+    /// How new texts are made.
+    pub generator: Generator,
+    /// The fields that get new texts; empty: all of them.
+    pub fields: Vec<String>,
+}
+
+/// Gives a secret that there is a schedule, or changes the one that it has.
+pub fn put(
+    context: &Context<'_>,
+    manager: &Manager<'_>,
+    [secret]: [&str; 1],
+    to: PutSchedule,
+) -> Decided<ScheduleView> {
+    let secret = manager.secret(context, secret)?;
+    let PutSchedule { interval_seconds: every_seconds, generator, fields } = to;
+    let enabled = secret.schedule.as_ref().is_none_or(|it| it.enabled);
+    let wanted = Wanted { every_seconds, generator, fields, enabled };
+    let (secret, steps) = match &secret.schedule {
+        None => schedule::attach(context, manager.author(), secret, wanted)?,
+        Some(_) => schedule::change(context, manager.author(), secret, wanted)?,
+    };
+    answer(&secret, settle(manager, steps, &secret))
+}
+
 fn attach(
     context: &Context<'_>,
     manager: &Manager<'_>,

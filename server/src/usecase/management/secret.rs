@@ -1,5 +1,9 @@
 //! Secrets by hand.
 
+pub mod compose;
+pub mod dossier;
+pub mod overview;
+
 use std::collections::HashMap;
 
 use sikkerkey_protocol::management::{
@@ -143,7 +147,12 @@ pub fn delete(context: &Context<'_>, manager: &Manager<'_>, [project, secret]: [
     Ok(steps.decide(move |_| SecretDeleted { id, deleted: true, purged_at }))
 }
 
-fn require_for_canary(context: &Context<'_>, manager: &Manager<'_>, secret: &Secret) -> Result<(), Refusal> {
+/// The id of the project of a secret that may be looked at.
+pub fn project_of(context: &Context<'_>, manager: &Manager<'_>, secret: &str) -> Result<String, Refusal> {
+    manager.secret(context, secret).map(|it| it.project.to_string())
+}
+
+pub(super) fn require_for_canary(context: &Context<'_>, manager: &Manager<'_>, secret: &Secret) -> Result<(), Refusal> {
     if context.state.canaries.contains_key(&secret.id) { manager.require(Scope::PoliciesWrite) } else { Ok(()) }
 }
 

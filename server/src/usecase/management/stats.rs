@@ -21,7 +21,7 @@ use crate::usecase::audit::away;
 use crate::usecase::steps::Steps;
 use crate::usecase::webhook::MOST_WEBHOOKS;
 
-const HOUR: i64 = 3_600_000;
+pub(super) const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24;
 const WEEK: i64 = 7 * DAY;
 /// The most buckets of one answer.
@@ -36,11 +36,11 @@ pub struct Counted {
 
 /// Between which hours reads are counted.
 pub struct Wanted {
-    vault: VaultId,
-    bucket: Bucket,
+    pub(super) vault: VaultId,
+    pub(super) bucket: Bucket,
     /// Hours since the epoch, where each bucket begins, and where the last one ends.
-    starts: Vec<i64>,
-    end: i64,
+    pub(super) starts: Vec<i64>,
+    pub(super) end: i64,
 }
 
 /// What a vault has. [`with_reads`] counts what was read, for whoever sees the whole vault.
@@ -166,7 +166,7 @@ fn wanted(query: &ReadsOverTimeQuery, vault: &VaultId, now: Millis) -> Result<Wa
     Ok(Wanted { vault: vault.clone(), bucket, starts, end: last + width })
 }
 
-fn put_together(starts: &[i64], hours: &[HourOfReads]) -> Vec<ReadsInBucket> {
+pub(super) fn put_together(starts: &[i64], hours: &[HourOfReads]) -> Vec<ReadsInBucket> {
     let mut buckets: BTreeMap<i64, ReadsInBucket> = starts
         .iter()
         .map(|start| (*start, ReadsInBucket { start: start * HOUR, ..ReadsInBucket::default() }))

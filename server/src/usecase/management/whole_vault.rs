@@ -10,6 +10,7 @@ use sikkerkey_protocol::id::{ProjectId, VaultId};
 use super::{Manager, not_found};
 use crate::decision::Context;
 use crate::model::machine::Machine;
+use crate::model::project::Project;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::state::State;
 use crate::usecase::machine::{Found, find};
@@ -25,6 +26,11 @@ impl Sight {
     /// Whether a project of the vault is seen.
     pub(super) fn sees(&self, project: &ProjectId) -> bool {
         self.projects.as_ref().is_none_or(|it| it.contains(project))
+    }
+
+    /// Whether it is a project of the vault that is seen.
+    pub(super) fn has(&self, project: &Project) -> bool {
+        project.vault == self.vault && self.sees(&project.id)
     }
 
     /// Whether a machine or fleet is seen.

@@ -39,9 +39,9 @@ function leave() {
   location.replace(`/login?said=session-ended&next=${next}`);
 }
 
-// Asks for this page without using the session. Nothing: it could not be had.
-async function ask() {
-  const response = await fetch(location.href, { headers: BY_ITSELF, cache: "no-store" }).catch(() => null);
+// Asks for this page, or another, without using the session. Nothing: it could not be had.
+async function ask(address = location.href) {
+  const response = await fetch(address, { headers: BY_ITSELF, cache: "no-store" }).catch(() => null);
   if (response?.status === 401) leave();
   if (!response?.ok) return null;
   const page = await read(response);
@@ -49,15 +49,19 @@ async function ask() {
   return page;
 }
 
-// Parts that are asked for again while somebody looks.
+// Parts that are asked for again while somebody looks, each address once.
+let next;
 function live() {
+  clearTimeout(next);
   const parts = [...document.querySelectorAll("[data-live][id]")];
   if (parts.length === 0) return;
   const seconds = Math.min(...parts.map((it) => Number(it.dataset.live) || 5));
-  setTimeout(async () => {
-    if (!document.hidden) {
-      const page = await ask();
-      if (page) replace(page, document.querySelectorAll("[data-live][id]"));
+  next = setTimeout(async () => {
+    for (const from of document.hidden ? [] : new Set(parts.map((it) => it.dataset.from))) {
+      const page = await ask(from);
+      // What one is about to press stays where it is.
+      const isPressed = (it) => it.querySelector("button:hover, .button:hover");
+      if (page) replace(page, parts.filter((it) => it.dataset.from === from && it.isConnected && !isPressed(it)));
     }
     live();
   }, seconds * 1000);
@@ -71,21 +75,61 @@ async function watch() {
   setTimeout(watch, 15000);
 }
 
-// Forms that ask: while one types.
+// Forms that ask: while one types, and by their buttons. Only the last answer counts.
 let typed;
+let asked = 0;
+async function filter(form, button) {
+  clearTimeout(typed);
+  const mine = ++asked;
+  const fields = [...new FormData(form, button)].filter(([, value]) => value !== "");
+  const address = `${form.action.split("?")[0]}?${new URLSearchParams(fields)}`;
+  const response = await fetch(address, { cache: "no-store" }).catch(() => null);
+  if (mine !== asked) return;
+  if (!response?.ok) return button && location.assign(address);
+  history.replaceState(null, "", address);
+  const parts = form.dataset.filter.split(" ").map((id) => document.getElementById(id)).filter(Boolean);
+  const part = parts.find((it) => it.contains(button));
+  const place = part ? [...part.querySelectorAll("button")].indexOf(button) : -1;
+  if (part) button.blur();
+  replace(await read(response), parts);
+  if (!part) return;
+  // Whoever goes from row to row with the keyboard stays where they were.
+  const buttons = part.querySelectorAll("button");
+  (buttons[Math.min(place, buttons.length - 1)] ?? form.querySelector("input[type=search]"))?.focus();
+}
+
 document.addEventListener("input", (event) => {
   const form = event.target.closest("form[data-filter]");
-  if (!form) return;
+  // What is ticked in a part waits for a button.
+  if (!form || form.dataset.filter.split(" ").some((id) => document.getElementById(id)?.contains(event.target))) return;
   clearTimeout(typed);
-  typed = setTimeout(async () => {
-    const fields = [...new FormData(form)].filter(([, value]) => value !== "");
-    const address = `${form.action.split("?")[0]}?${new URLSearchParams(fields)}`;
-    const response = await fetch(address, { cache: "no-store" }).catch(() => null);
-    if (!response?.ok) return;
-    history.replaceState(null, "", address);
-    const target = document.getElementById(form.dataset.filter);
-    if (target) replace(await read(response), [target]);
-  }, 250);
+  typed = setTimeout(() => filter(form), 250);
+});
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.dataset.filter === undefined) return;
+  event.preventDefault();
+  filter(form, event.submitter);
+});
+
+// Forms that are checked while one types: what is said to them stands beside what is typed.
+let checking, checks = 0;
+document.addEventListener("input", (event) => {
+  const form = event.target.closest("form[data-check]");
+  if (!form) return;
+  clearTimeout(checking);
+  checking = setTimeout(async () => {
+    const mine = ++checks;
+    const response = await fetch(form.dataset.check, { method: "POST", body: new URLSearchParams(new FormData(form)) }).catch(() => null);
+    if (response?.status === 401) return leave();
+    if (!response?.ok || mine !== checks || !form.isConnected) return;
+    replace(await read(response), form.querySelectorAll("[data-checked][id]"));
+    each(form, ".error[id]", (it) => {
+      const field = document.getElementById(it.id.replace(/-error$/, ""));
+      if (field?.matches("input, select")) field.ariaInvalid = it.textContent === "" ? null : "true";
+    });
+  }, 400);
 });
 
 // Forms that change something: a refusal stands where it was typed.
@@ -143,6 +187,8 @@ document.addEventListener("keydown", (event) => {
 // A page that comes back from the browser's memory is not what it was, and may not be the viewer's any more.
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
+// What is typed as a time is meant in the viewer's zone.
+each(document, "input[data-zone]", (it) => { it.value = zone.resolvedOptions().timeZone; });
 dress(document);
 setInterval(count, 1000);
 live();

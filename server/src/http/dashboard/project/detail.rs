@@ -6,7 +6,7 @@ use sikkerkey_protocol::management::Scope::{PoliciesWrite, ProjectsRead, Project
 use sikkerkey_protocol::management::{DeleteProject, ProjectDeletion, ProjectView, UpdateProject};
 
 use super::{NewProject, fields, state};
-use crate::http::dashboard::element::{button, facts, field, time_or};
+use crate::http::dashboard::element::{facts, field, time_or};
 use crate::http::dashboard::page::{Nothing, Then, does, shows};
 use crate::http::dashboard::sheet::{Section, Sheet};
 use crate::http::dashboard::visit::Visit;
@@ -80,7 +80,7 @@ fn show(visit: &Visit, it: &ProjectView) -> Sheet {
             div.notice.bad {
                 p { "A canary of this project was read, so no machine reads anything of it. Look into the audit first." }
                 @if visit.may(PoliciesWrite) {
-                    (button(&format!("{}/unfreeze", of(visit, it.id.as_str())), "danger", "Open it again"))
+                    a.button href={ (of(visit, it.id.as_str())) "/unfreeze" } { "See what froze it, and open it again" }
                 }
             }
         }

@@ -1,0 +1,575 @@
+//! Who is granted what, for a page with two panels: of a machine the secrets of one project, and of a secret the machines
+//! of its vault.
+//!
+//! What is saved is what was moved, and not how the panels looked: what somebody else has changed meanwhile stays, and is
+//! told.
+
+mod panels;
+
+use std::collections::BTreeSet;
+
+use sikkerkey_protocol::id::{MachineId, SecretId};
+use sikkerkey_protocol::kubernetes::{Approval, ObjectKey};
+use sikkerkey_protocol::management::{MemberChanged, Scope};
+
+use self::panels::{Arranged, Candidate, Side};
+use super::secret::looked;
+use super::{Manager, not_found};
+use crate::decision::{Context, Decided};
+use crate::model::machine::{Grantee, Machine};
+use crate::model::millis::Millis;
+use crate::model::project::Project;
+use crate::model::secret::{Secret, SecretPhase};
+use crate::refusal::{Refusal, RefusalKind, conflict, invalid};
+use crate::usecase::machine::{Found, refuse_fleet};
+use crate::usecase::member::{self, GrantChange, granted};
+use crate::usecase::steps::Steps;
+
+pub use self::panels::{CHANGES, Move, PanelsQuery, ROWS};
+
+/// The most projects that a page offers to choose from; others are typed.
+pub const CHOICES: usize = 100;
+const BY_OBJECT: &str = "grant to it by a Grant object";
+
+/// Something that has a name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Named {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+}
+
+/// What is to be known of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A Kubernetes object speaks for it.
+    Object(String),
+    /// It is granted until then, in Unix milliseconds.
+    Until(i64),
+    /// A policy of this name guards it.
+    Policy(String),
+    /// Nobody has set a value yet.
+    NoValue,
+    /// A read of it springs a trap.
+    Canary,
+    /// The machine waits for approval.
+    Waiting,
+    /// The machine was denied.
+    Denied,
+    /// The machine is switched off.
+    Disabled,
+    /// The machine's time is over.
+    Over,
+    /// The machine is no member of the project.
+    NoMember,
+}
+
+/// A row of a panel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it was moved here and is not saved yet.
+    pub moved: bool,
+    /// Whether it is decided elsewhere, and only shown.
+    pub fixed: bool,
+    /// What is to be known of it.
+    pub notes: Vec<Note>,
+}
+
+/// A page of a panel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Panel {
+    /// What was moved here first, then by name.
+    pub rows: Vec<Row>,
+    /// How many there are on all pages, without those that were moved here.
+    pub total: usize,
+    /// Which page it is.
+    pub page: usize,
+}
+
+/// Both panels, and what would change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Panels {
+    /// What could be granted.
+    pub available: Panel,
+    /// What is granted.
+    pub granted: Panel,
+    /// What is to be granted.
+    pub added: Vec<Named>,
+    /// What is to be taken away.
+    pub taken: Vec<Named>,
+    /// Machines that become members of the project with it.
+    pub joins: Vec<Named>,
+    /// How many of the changes somebody else has made meanwhile.
+    pub done_by_others: usize,
+    /// How many were about something that is not there any more.
+    pub gone: usize,
+    /// Whether something was not moved since one save takes no more.
+    pub is_full: bool,
+}
+
+/// What a machine is granted, and could be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MachineAccess {
+    /// The machine or fleet.
+    pub machine: Named,
+    /// The Kubernetes object whose Grant objects decide, and its cluster.
+    pub object: Option<(ObjectKey, String)>,
+    /// The projects that it is a member of, by name.
+    pub projects: Vec<Named>,
+    /// The first of those that it could become a member of, by name.
+    pub joinable: Vec<Named>,
+    /// Whether there are more of these.
+    pub more_joinable: bool,
+    /// The project that is looked at.
+    pub project: Option<Named>,
+    /// Whether every read in it is refused now.
+    pub frozen: bool,
+    /// The secrets of that project; of a fleet those of every project.
+    pub panels: Panels,
+}
+
+/// Which machines are granted a secret, and could be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretAccess {
+    /// The secret.
+    pub secret: Named,
+    /// Its project.
+    pub project: Named,
+    /// Whether every read in it is refused now.
+    pub frozen: bool,
+    /// The machines of the vault.
+    pub panels: Panels,
+}
+
+/// What is to be saved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SaveAccess {
+    /// Of a machine: in which project.
+    pub project: String,
+    /// Ids of what is granted besides.
+    pub add: Vec<String>,
+    /// Ids of what is taken away.
+    pub take: Vec<String>,
+    /// Ids of machines that were shown as becoming members of the project.
+    pub joins: Vec<String>,
+}
+
+/// What was saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saved {
+    /// The project.
+    pub project: String,
+    /// How many of the changes somebody else had made already.
+    pub done_by_others: usize,
+}
+
+/// What falls when a machine leaves a project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaving {
+    /// The machine.
+    pub machine: Named,
+    /// The project.
+    pub project: Named,
+    /// The secrets that it reads there no longer, by name.
+    pub secrets: Vec<Named>,
+}
+
+/// What a machine is granted, and could be.
+#[expect(clippy::needless_pass_by_value, reason = "a page hands its query over")]
+pub fn of_machine(
+    context: &Context<'_>,
+    manager: &Manager<'_>,
+    [id]: [&str; 1],
+    query: PanelsQuery,
+) -> Decided<MachineAccess> {
+    let found = manager.machine(context, id)?;
+    let mut steps = Steps::default();
+    let may_see_canaries = manager.require(Scope::PoliciesRead).is_ok();
+    let answer = match found {
+        Found::Machine(machine @ Machine { fleet: None, .. }) => {
+            machine_access(context, manager, machine, &query, may_see_canaries)?
+        }
+        Found::Machine(_) | Found::Fleet(_) => fleet_access(context, found, &query, may_see_canaries)?,
+    };
+    steps.audit.push(manager.looked_at_vault(format!("what machine {} is granted", answer.machine.name)));
+    Ok(steps.decide(move |_| answer))
+}
+
+fn machine_access(
+    context: &Context<'_>,
+    manager: &Manager<'_>,
+    machine: &Machine,
+    query: &PanelsQuery,
+    may_see_canaries: bool,
+) -> Result<MachineAccess, Refusal> {
+    let state = context.state;
+    let member_of: Vec<&Project> = {
+        let projects = state.memberships_of(&machine.id).filter_map(|it| state.projects.get(&it.project));
+        let mut projects: Vec<_> = projects.filter(|it| manager.sees(it)).collect();
+        projects.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        projects
+    };
+    let chosen = match &query.project {
+        None => member_of.first().copied(),
+        Some(id) => {
+            let chosen = member_of.iter().find(|it| it.id.as_str() == id);
+            Some(*chosen.ok_or_else(|| not_found("this machine is a member of no project of that id"))?)
+        }
+    };
+    let others = state.projects.values().filter(|it| manager.sees(it));
+    let mut joinable: Vec<Named> =
+        others.filter(|it| state.membership(&machine.id, &it.id).is_none()).map(project_named).collect();
+    joinable.sort_unstable();
+    let more_joinable = joinable.len() > CHOICES;
+    joinable.truncate(CHOICES);
+    let panels = chosen.map_or_else(Panels::default, |project| {
+        let held = granted(state, &project.id, machine, context.now);
+        let secrets = state.secrets.values().filter(|it| it.project == project.id && it.phase == SecretPhase::Active);
+        let candidates: Vec<_> = secrets.map(|it| secret_candidate(it, held.contains(&it.id), false)).collect();
+        let arranged = panels::arrange(&candidates, query);
+        told(&arranged, |it| secret_notes(context, &machine.grantee(), it, may_see_canaries))
+    });
+    Ok(MachineAccess {
+        machine: Named { name: machine.name.clone(), id: machine.id.to_string() },
+        object: None,
+        projects: member_of.into_iter().map(project_named).collect(),
+        joinable,
+        more_joinable,
+        project: chosen.map(project_named),
+        frozen: chosen.is_some_and(|it| it.frozen),
+        panels,
+    })
+}
+
+/// Of a fleet, and of each pod in it: what its Grant objects say.
+fn fleet_access(
+    context: &Context<'_>,
+    found: Found<'_>,
+    query: &PanelsQuery,
+    may_see_canaries: bool,
+) -> Result<MachineAccess, Refusal> {
+    let state = context.state;
+    let (fleet, machine) = match found {
+        Found::Fleet(it) => (Some(it), Named { name: it.managed.object.key.to_string(), id: it.id.to_string() }),
+        Found::Machine(it) => (
+            it.fleet.as_ref().and_then(|id| state.fleets.get(id)),
+            Named { name: it.name.clone(), id: it.id.to_string() },
+        ),
+    };
+    let fleet = fleet.ok_or_else(|| not_found("the Machine object of this machine is gone"))?;
+    let grantee = Grantee::Fleet(fleet.id.clone());
+    let secrets = state.secrets_granted_to(&grantee).filter(|it| it.phase == SecretPhase::Active);
+    let held = secrets.filter(|it| is_granted(context, &grantee, &it.id));
+    let candidates: Vec<_> = held.map(|it| secret_candidate(it, true, true)).collect();
+    let arranged = panels::arrange(&candidates, query);
+    Ok(MachineAccess {
+        machine,
+        object: Some((fleet.managed.object.key.clone(), fleet.managed.cluster.clone())),
+        projects: Vec::new(),
+        joinable: Vec::new(),
+        more_joinable: false,
+        project: None,
+        frozen: false,
+        panels: told(&arranged, |it| secret_notes(context, &grantee, it, may_see_canaries)),
+    })
+}
+
+/// Which machines are granted a secret, and could be.
+#[expect(clippy::needless_pass_by_value, reason = "a page hands its query over")]
+pub fn of_secret(
+    context: &Context<'_>,
+    manager: &Manager<'_>,
+    [id]: [&str; 1],
+    query: PanelsQuery,
+) -> Decided<SecretAccess> {
+    let secret = manager.secret(context, id)?;
+    let project = manager.project(context, secret.project.as_str())?;
+    let state = context.state;
+    let (mut granted, mut fleets) = (BTreeSet::new(), Vec::new());
+    for grantee in state.grantees_of(&secret.id).filter(|it| is_granted(context, it, &secret.id)) {
+        match grantee {
+            Grantee::Machine(id) => drop(granted.insert(id)),
+            Grantee::Fleet(id) => fleets.extend(state.fleets.get(id).map(|it| (it, it.managed.object.key.to_string()))),
+        }
+    }
+    let sight = manager.sight();
+    let machines = state.machines.values().map(|it| &**it);
+    let machines = machines.filter(|it| it.fleet.is_none() && sight.sees_machine(state, Found::Machine(it)));
+    let machines = machines.map(|it| Candidate {
+        id: it.id.as_str(),
+        name: &it.name,
+        granted: granted.contains(&it.id),
+        fixed: false,
+    });
+    let fleets = fleets.iter().map(|(it, name)| Candidate { id: it.id.as_str(), name, granted: true, fixed: true });
+    let candidates: Vec<_> = machines.chain(fleets).collect();
+    let arranged = panels::arrange(&candidates, &query);
+    let mut panels = told(&arranged, |id| machine_notes(context, secret, id));
+    let is_no_member =
+        |it: &&Named| it.id.parse::<MachineId>().is_ok_and(|id| state.membership(&id, &project.id).is_none());
+    panels.joins = panels.added.iter().filter(is_no_member).cloned().collect();
+    let answer = SecretAccess {
+        secret: Named { name: secret.name.clone(), id: secret.id.to_string() },
+        project: project_named(project),
+        frozen: project.frozen,
+        panels,
+    };
+    let mut steps = Steps::default();
+    steps.audit.push(looked(manager, secret, format!("who is granted {}", secret.name)));
+    Ok(steps.decide(move |_| answer))
+}
+
+/// Saves what was moved on the page of a machine.
+#[expect(clippy::needless_pass_by_value, reason = "a page hands its form over")]
+pub fn save_machine(
+    context: &Context<'_>,
+    manager: &Manager<'_>,
+    [id]: [&str; 1],
+    wanted: SaveAccess,
+) -> Decided<Saved> {
+    check_size(&wanted)?;
+    let project = manager.project(context, &wanted.project)?;
+    let machine = own(context, manager, id)?;
+    let (add, take) = (secrets(&wanted.add)?, secrets(&wanted.take)?);
+    for id in &add {
+        let secret = context.state.secrets.get(id).filter(|it| it.project == project.id);
+        if secret.is_none_or(|it| it.phase != SecretPhase::Active) {
+            let name = secret.map_or(id.as_str(), |it| it.name.as_str());
+            return Err(conflict(format!(
+                "secret {name} is not in project {} any more, so nothing was saved: open the page again and look at what is left",
+                project.name
+            )));
+        }
+    }
+    let held = granted(context.state, &project.id, machine, context.now);
+    let done_by_others =
+        add.iter().filter(|it| held.contains(it)).count() + take.iter().filter(|it| !held.contains(it)).count();
+    let change = GrantChange { add, take, joins: false };
+    let steps = member::change_grants(context, manager.author(), project, machine, &change)?;
+    let steps = manager.settle(steps, &project.id, || format!("grants of machine {}: nothing to change", machine.name));
+    let project = project.id.to_string();
+    Ok(steps.decide(move |_| Saved { project, done_by_others }))
+}
+
+/// Saves what was moved on the page of a secret.
+#[expect(clippy::needless_pass_by_value, reason = "a page hands its form over")]
+pub fn save_secret(
+    context: &Context<'_>,
+    manager: &Manager<'_>,
+    [id]: [&str; 1],
+    wanted: SaveAccess,
+) -> Decided<Saved> {
+    check_size(&wanted)?;
+    let secret = manager.secret(context, id)?;
+    let project = manager.project(context, secret.project.as_str())?;
+    let (add, take) = (machines(&wanted.add)?, machines(&wanted.take)?);
+    let joins = machines(&wanted.joins)?;
+    let mut steps = Steps::default();
+    let mut done_by_others = 0;
+    for id in add.iter().chain(&take) {
+        let is_added = add.contains(id);
+        let machine = match own(context, manager, id.as_str()) {
+            Ok(machine) => machine,
+            // Whoever is gone is granted nothing.
+            Err(_) if !is_added && !context.state.machines.contains_key(id) => {
+                done_by_others += 1;
+                continue;
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        let is_granted = is_granted(context, &machine.grantee(), &secret.id);
+        done_by_others += usize::from(is_granted == is_added);
+        let one = BTreeSet::from([secret.id.clone()]);
+        let (add, take) = if is_added { (one, BTreeSet::new()) } else { (BTreeSet::new(), one) };
+        let is_member = context.state.membership(id, &project.id).is_some();
+        if !is_added && !is_member {
+            // With its membership its grants there have gone.
+            continue;
+        }
+        let change = GrantChange { add, take, joins: joins.contains(id) };
+        let more = member::change_grants(context, manager.author(), project, machine, &change)?;
+        steps.changes.extend(more.changes);
+        steps.audit.extend(more.audit);
+    }
+    let steps = manager.settle(steps, &project.id, || format!("who is granted {}: nothing to change", secret.name));
+    let project = project.id.to_string();
+    Ok(steps.decide(move |_| Saved { project, done_by_others }))
+}
+
+/// Makes a machine a member of a project, which is given by id or by name.
+#[expect(clippy::needless_pass_by_value, reason = "a page hands its form over")]
+pub fn join(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1], project: String) -> Decided<MemberChanged> {
+    let project = project_called(context, manager, &project)?;
+    let machine = own(context, manager, id)?;
+    let steps = member::attach(context, manager.author(), project, machine)?;
+    let detail = || format!("machine {} in project {}", machine.name, project.name);
+    let steps = manager.settle(steps, &project.id, detail);
+    let (project_id, machine_id) = (project.id.clone(), machine.id.clone());
+    Ok(steps.decide(|_| MemberChanged { project_id, machine_id, member: true, revoked_grants: 0 }))
+}
+
+/// What would fall when a machine left a project.
+pub fn leaving(context: &Context<'_>, manager: &Manager<'_>, [id, project]: [&str; 2]) -> Decided<Leaving> {
+    let project = manager.project(context, project)?;
+    let machine = own(context, manager, id)?;
+    if context.state.membership(&machine.id, &project.id).is_none() {
+        return Err(not_found("this machine is a member of no project of that id"));
+    }
+    let held = granted(context.state, &project.id, machine, context.now);
+    let secrets = held.iter().filter_map(|id| context.state.secrets.get(id));
+    let mut secrets: Vec<_> = secrets.map(|it| Named { name: it.name.clone(), id: it.id.to_string() }).collect();
+    secrets.sort_unstable();
+    let answer = Leaving {
+        machine: Named { name: machine.name.clone(), id: machine.id.to_string() },
+        project: project_named(project),
+        secrets,
+    };
+    let mut steps = Steps::default();
+    let detail = format!("what would fall with machine {} in project {}", machine.name, project.name);
+    steps.audit.push(manager.looked(&project.id, detail));
+    Ok(steps.decide(move |_| answer))
+}
+
+/// A project that may be looked at, by its id or its name.
+pub(super) fn project_called<'s>(
+    context: &Context<'s>,
+    manager: &Manager<'_>,
+    text: &str,
+) -> Result<&'s Project, Refusal> {
+    if let Ok(project) = manager.project(context, text) {
+        return Ok(project);
+    }
+    let named = context.state.projects.values().find(|it| it.name == text && manager.sees(it));
+    named.ok_or_else(|| not_found("this vault has no project of that name: the page Projects lists them"))
+}
+
+pub(super) fn project_named(it: &Project) -> Named {
+    Named { name: it.name.clone(), id: it.id.to_string() }
+}
+
+fn own<'s>(context: &Context<'s>, manager: &Manager<'_>, id: &str) -> Result<&'s Machine, Refusal> {
+    match manager.machine(context, id)? {
+        Found::Machine(it) => Ok(it),
+        Found::Fleet(it) => Err(refuse_fleet(it, BY_OBJECT)),
+    }
+}
+
+fn check_size(wanted: &SaveAccess) -> Result<(), Refusal> {
+    match wanted.add.len() + wanted.take.len() {
+        0 => Err(invalid("nothing is changed: move something to the other panel first, then save")),
+        it if it > CHANGES => {
+            Err(invalid(format!("{it} changes are more than one save takes: save {CHANGES} of them first")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn secrets(ids: &[String]) -> Result<BTreeSet<SecretId>, Refusal> {
+    let parse = |it: &String| it.parse().map_err(|_| Refusal::new(RefusalKind::Invalid, UNKNOWN));
+    ids.iter().map(parse).collect()
+}
+
+fn machines(ids: &[String]) -> Result<BTreeSet<MachineId>, Refusal> {
+    let parse = |it: &String| it.parse().map_err(|_| Refusal::new(RefusalKind::Invalid, UNKNOWN));
+    ids.iter().map(parse).collect()
+}
+
+const UNKNOWN: &str = "the form names what has no such id: open the page again and move it there";
+
+/// Whether a grant that goes on says so.
+pub(super) fn is_granted(context: &Context<'_>, grantee: &Grantee, secret: &SecretId) -> bool {
+    context.state.grants_for(grantee, secret).any(|it| it.expires_at.is_none_or(|end| context.now < end))
+}
+
+/// Until when somebody is granted a secret; none: without end, or not at all.
+pub(super) fn until(context: &Context<'_>, grantee: &Grantee, secret: &SecretId) -> Option<Millis> {
+    let ends: Option<Vec<Millis>> = context
+        .state
+        .grants_for(grantee, secret)
+        .filter(|it| it.expires_at.is_none_or(|end| context.now < end))
+        .map(|it| it.expires_at)
+        .collect();
+    ends.and_then(|it| it.into_iter().max())
+}
+
+fn secret_candidate(secret: &Secret, granted: bool, fixed: bool) -> Candidate<'_> {
+    Candidate { id: secret.id.as_str(), name: &secret.name, granted, fixed }
+}
+
+fn secret_notes(context: &Context<'_>, grantee: &Grantee, id: &str, may_see_canaries: bool) -> Vec<Note> {
+    let secret = id.parse().ok().and_then(|id: SecretId| context.state.secrets.get(&id));
+    let Some(secret) = secret else { return Vec::new() };
+    let mut notes = Vec::new();
+    if secret.version == 0 {
+        notes.push(Note::NoValue);
+    }
+    if may_see_canaries && context.state.canaries.contains_key(&secret.id) {
+        notes.push(Note::Canary);
+    }
+    notes.extend(secret.policy.clone().map(Note::Policy));
+    notes.extend(until(context, grantee, &secret.id).map(|it| Note::Until(it.0)));
+    notes
+}
+
+fn machine_notes(context: &Context<'_>, secret: &Secret, id: &str) -> Vec<Note> {
+    let state = context.state;
+    let machine = id.parse().ok().and_then(|id: MachineId| state.machines.get(&id));
+    let Some(machine) = machine else {
+        let fleet = id.parse().ok().and_then(|id| state.fleets.get(&id));
+        let object = |it: &crate::model::fleet::Fleet| crate::usecase::machine::view::object(it);
+        return fleet.map(|it| Note::Object(object(it))).into_iter().collect();
+    };
+    let mut notes = standing(machine, context.now);
+    if state.membership(&machine.id, &secret.project).is_none() {
+        notes.push(Note::NoMember);
+    }
+    notes.extend(until(context, &machine.grantee(), &secret.id).map(|it| Note::Until(it.0)));
+    notes
+}
+
+/// Why a machine reads nothing, whatever it is granted.
+pub(super) fn standing(machine: &Machine, now: Millis) -> Vec<Note> {
+    let approval = match machine.approval {
+        Approval::Approved => None,
+        Approval::Pending => Some(Note::Waiting),
+        Approval::Denied => Some(Note::Denied),
+    };
+    let switched_off = (!machine.enabled).then_some(Note::Disabled);
+    let over = machine.expires_at.is_some_and(|end| end <= now).then_some(Note::Over);
+    approval.into_iter().chain(switched_off).chain(over).collect()
+}
+
+/// The panels as they are told: each row with what is to be known of it.
+fn told(arranged: &Arranged<'_>, notes: impl Fn(&str) -> Vec<Note>) -> Panels {
+    let panel = |side: &Side<'_>| {
+        let rows = side.moved.iter().map(|it| (it, true)).chain(side.rows.iter().map(|it| (it, false)));
+        let rows = rows.map(|(it, moved)| Row {
+            id: it.id.to_owned(),
+            name: it.name.to_owned(),
+            moved,
+            fixed: it.fixed,
+            notes: notes(it.id),
+        });
+        Panel { rows: rows.collect(), total: side.total, page: side.page }
+    };
+    let named =
+        |side: &Side<'_>| side.moved.iter().map(|it| Named { name: it.name.into(), id: it.id.into() }).collect();
+    Panels {
+        available: panel(&arranged.available),
+        granted: panel(&arranged.granted),
+        added: named(&arranged.granted),
+        taken: named(&arranged.available),
+        joins: Vec::new(),
+        done_by_others: arranged.draft.done_by_others,
+        gone: arranged.draft.gone,
+        is_full: arranged.draft.is_full,
+    }
+}
+
+#[cfg(test)]
+mod tests;

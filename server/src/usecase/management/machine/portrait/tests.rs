@@ -1,0 +1,101 @@
+use sikkerkey_protocol::denial::DenialReason;
+use sikkerkey_protocol::kubernetes::LastDenied;
+
+use super::*;
+use crate::ledger::{Counted, Delivered};
+use crate::refusal::RefusalKind;
+use crate::usecase::admin;
+use crate::usecase::fixture::*;
+use crate::usecase::machine::status::{Sort, Status};
+use crate::usecase::management::machine::falling;
+use crate::usecase::management::office::*;
+
+fn look(office: &mut Office, id: &str, locked: LockedFrom) -> Portrait {
+    let question = office.ask(|it, manager| query(it, manager, [id])).unwrap();
+    portrait(&office.bench.context(), &question, locked).unwrap()
+}
+
+#[test]
+fn a_machine_is_shown_with_what_it_is_granted_and_what_it_read() {
+    let mut office = Office::open();
+    let (shop, bank) = (office.shop.clone(), office.bank.clone());
+    let id = office.member("nas", 1, &shop);
+    office.bench.run(|it| admin::project::add_machine(it, bank.as_str(), &id)).unwrap();
+    let (one, two) = (office.secret(&shop, "one"), office.secret(&bank, "two"));
+    let end = office.bench.now.plus_seconds(3600);
+    office.bench.run(|it| admin::grant::create(it, &id, std::slice::from_ref(&one), Some(end))).unwrap();
+    office.bench.run(|it| admin::grant::create(it, &id, std::slice::from_ref(&two), None)).unwrap();
+    let (now, grantee) = (office.bench.now, Grantee::Machine(id.clone()));
+    office.bench.ledger.record_delivery(Delivered {
+        machine: &id,
+        grantee: &grantee,
+        secret: &one,
+        version: 1,
+        in_files: false,
+        now,
+        counted: Counted::default(),
+        at_once: false,
+    });
+    let denied =
+        LastDenied { time: now.0, secret: "two".into(), reason: DenialReason::RateCapReached, message: "later".into() };
+    office.bench.ledger.record_denial(&grantee, &two, denied);
+
+    let shown = look(&mut office, id.as_str(), Vec::new());
+    let granted: Vec<_> =
+        shown.grants.iter().map(|it| (it.project_name.as_str(), it.name.as_str(), it.until)).collect();
+    assert_eq!(granted, [("bank", "two", None), ("shop", "one", Some(end.0))]);
+    let [two, one] = shown.grants.as_slice() else { panic!("{:?}", shown.grants) };
+    assert_eq!((one.usage.reads, one.usage.last_read, one.version), (1, Some(now.0), (Some(1), 1)));
+    assert_eq!((two.usage.denied, two.version), (1, (None, 1)));
+    assert_eq!((shown.row.sort, shown.row.status, shown.row.projects.len()), (Sort::Standard, Status::Approved, 2));
+    // A grant without end outlasts one with an end.
+    let one = one.secret.clone();
+    office.bench.run(|it| admin::grant::create(it, &id, &[one], None)).unwrap();
+    assert_eq!(look(&mut office, id.as_str(), Vec::new()).grants[1].until, None);
+}
+
+#[test]
+fn a_lock_is_shown_with_the_address_that_it_shuts_out() {
+    let mut office = Office::open();
+    let id = office.approved("nas", 1);
+    let until = office.bench.now.plus_seconds(60);
+    let address: IpAddr = "192.0.2.1".parse().unwrap();
+    let shown = look(&mut office, id.as_str(), vec![(None, until), (Some(address), until)]);
+    assert_eq!((shown.row.status, shown.row.locked_until), (Status::LockedOut, Some(until.0)));
+    assert_eq!(shown.locks, [(None, until.0), (Some(address), until.0)]);
+}
+
+#[test]
+fn a_fleet_is_shown_with_the_first_of_its_machines_and_each_of_them_with_its_object() {
+    let mut office = Office::open();
+    office.bench.apply_machine(workload("web")).unwrap();
+    office.bench.apply_secret(generated("db")).unwrap();
+    office.bench.apply_grant(grant("web-db", "web", &["db"])).unwrap();
+    for n in 0..25u8 {
+        office.bench.enrol(&format!("u{n:02}"), n + 1);
+    }
+    let fleet = office.bench.state.fleets.keys().next().unwrap().to_string();
+    let shown = look(&mut office, &fleet, Vec::new());
+    assert_eq!((shown.machines.0.len(), shown.machines.1), (PODS, 25));
+    assert_eq!(shown.machines.0[0].row.name, "shop/web-u00");
+    assert_eq!(shown.grants[0].managed_by, ["Grant shop/web-db of cluster prod"]);
+    let pod = shown.machines.0[0].row.id.clone();
+    let shown = look(&mut office, &pod, Vec::new());
+    assert_eq!(shown.fleet.as_deref(), Some("Machine shop/web of cluster prod"));
+    assert_eq!((shown.row.sort, shown.grants.len()), (Sort::Pod, 1));
+
+    // A person alone denies a fleet.
+    let refusal = office.ask(|it, manager| falling::preview(it, manager, [fleet.as_str()])).unwrap_err();
+    assert!(refusal.message.contains("a person denies it"), "{}", refusal.message);
+    let falls = office.ask(|it, manager| falling::preview(it, manager, [pod.as_str()])).unwrap();
+    assert_eq!(falls.of_fleet, None);
+    assert_eq!(office.bench.state.machines.len(), 25);
+}
+
+#[test]
+fn a_machine_of_another_vault_is_none() {
+    let mut office = Office::open();
+    let theirs = office.host(&other_vault(), "theirs", 1);
+    let asked = office.ask(|it, manager| query(it, manager, [theirs.as_str()]));
+    refused(asked.map(|_| ()), RefusalKind::NotFound, None, "this vault has no machine of that id");
+}
