@@ -40,6 +40,7 @@
 )]
 
 mod attacks;
+mod audit;
 mod axe;
 mod browser;
 mod chromium;
@@ -51,6 +52,7 @@ mod host;
 mod http;
 mod locator;
 mod login;
+mod machines;
 mod options;
 mod policies;
 mod screenshot;

@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_told_as_it_is() {
-        assert_eq!(manifest::<&str>("Widget shop/db of cluster prod", &[]), "# edit Widget shop/db of cluster prod");
+        assert_eq!(manifest("Widget shop/db of cluster prod", &[]), "# edit Widget shop/db of cluster prod");
         assert_eq!(manifest("nothing", &[("suspend", "true")]), "# edit nothing");
     }
 

@@ -257,6 +257,10 @@ impl Page<'_> {
             section.card #verdict data-checked aria-live="polite" {
                 h2 { "What it says" }
                 @match (&self.editor.checked, self.wrong()) {
+                    (None, _) if self.editor.policy.is_some() => {
+                        p { "Reads are allowed, as it stands:" }
+                        (super::axes(self.editor.policy.as_ref().map(|it| it.words.as_slice()).unwrap_or_default()))
+                    }
                     (None, _) => p.quiet { "Stands here in words once you have filled it in. Nothing is in force before it is saved." },
                     (Some(_), Some((_, text))) => p.notice.bad { "It cannot be put in force like this: " (text) "." },
                     (Some(checked), None) => (self.says(checked)),
