@@ -74,7 +74,7 @@ async fn a_machine_joins_a_project_and_leaves_it_with_what_it_is_granted() {
     let preview = shown(&server, &browser, &leave).await;
     assert!(preview.contains("one") && read(&server, "sk_one").await.is_ok(), "{preview}");
     send(&server, &browser, &leave, &[]).await;
-    assert_eq!(read(&server, "sk_one").await, Err(403));
+    assert_eq!(read(&server, "sk_one").await, Err(404));
     let fields = [("project", "proj_ci"), ("add", "sk_one")];
     let text = "Machine build-host is no member of project ci: add it on the page of its access";
     refused(&server, &browser, &page, &fields, 409, text).await;
@@ -102,7 +102,7 @@ async fn from_a_secrets_side_a_machine_that_is_no_member_becomes_one() {
     let id = other.id.to_string();
     let silent = [("add", id.as_str())];
     refused(&server, &browser, page, &silent, 409, "is no member of project ci").await;
-    assert_eq!(server.get(&nas, "/v1/secret/sk_one").await.status, 403);
+    assert_eq!(server.get(&nas, "/v1/secret/sk_one").await.status, 404);
     send(&server, &browser, page, &[("add", id.as_str()), ("joins", id.as_str())]).await;
     assert_eq!(server.get(&nas, "/v1/secret/sk_one").await.status, 200);
     send(&server, &browser, page, &[("take", id.as_str())]).await;

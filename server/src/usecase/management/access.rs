@@ -376,7 +376,7 @@ pub fn save_secret(
         let machine = match own(context, manager, id.as_str()) {
             Ok(machine) => machine,
             // Whoever is gone is granted nothing.
-            Err(_) if !is_added && !context.state.machines.contains_key(id) => {
+            Err(refusal) if !is_added && refusal.kind == RefusalKind::NotFound => {
                 done_by_others += 1;
                 continue;
             }
