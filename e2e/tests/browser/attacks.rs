@@ -9,8 +9,8 @@ use crate::stranger::{Page, Stranger};
 
 /// The page of a stranger that sends a form to the server, as soon as its button is clicked.
 fn form(action: &str, fields: &[(&str, &str)]) -> Page {
-    let inputs: String =
-        fields.iter().map(|(name, value)| format!("<input type=hidden name='{name}' value='{value}'>")).collect();
+    let inputs = fields.iter().map(|(name, value)| format!("<input type=hidden name='{name}' value='{value}'>"));
+    let inputs = inputs.collect::<Vec<_>>().concat();
     Page::new(format!(
         "<!doctype html><title>Win</title><link rel=icon href='data:,'>
          <form method=post action='{action}'>{inputs}<button>Win</button></form>"
