@@ -1,6 +1,8 @@
 use sikkerkey_protocol::canonical::sha256_hex;
 use sikkerkey_protocol::enrolment::Register;
 
+use sikkerkey_protocol::canonical::sha256_hex;
+
 use super::*;
 use crate::audit::entry::Action;
 use crate::refusal::RefusalKind;
