@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{reason::Reason, shape};
+use crate::{reason::Reason, shape, word::Word};
 
 /// One condition of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -14,8 +14,8 @@ pub struct Condition {
     /// server enforces it. Ready: the server enforces exactly what this generation says, also when that is "nobody may
     /// read now". Stalled (only while True): only an edit can help.
     #[serde(rename = "type")]
-    #[schemars(length(max = 316))]
-    pub type_: String,
+    #[schemars(with = "String", length(max = 316))]
+    pub type_: Word,
     /// True, False or Unknown.
     pub status: ConditionStatus,
     /// The `metadata.generation` that this condition speaks of.
@@ -23,8 +23,8 @@ pub struct Condition {
     #[schemars(transform = shape::count)]
     pub observed_generation: Option<i64>,
     /// Why, in one word for programs. Words are added over time, never removed.
-    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Z][A-Za-z0-9]*$"))]
-    pub reason: String,
+    #[schemars(with = "String", length(min = 1, max = 128), regex(pattern = r"^[A-Z][A-Za-z0-9]*$"))]
+    pub reason: Word,
     /// What is and what to do, for people.
     #[schemars(length(max = 1024))]
     pub message: String,
@@ -59,6 +59,9 @@ pub enum ConditionType {
 }
 
 impl ConditionType {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Accepted, Self::ResolvedRefs, Self::Programmed, Self::Ready, Self::Stalled];
+
     /// The name as it stands in `type`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -87,10 +90,10 @@ impl Condition {
         now: Time,
     ) -> Self {
         Self {
-            type_: type_.as_str().to_owned(),
+            type_: type_.into(),
             status,
             observed_generation: generation,
-            reason: reason.as_str().to_owned(),
+            reason: reason.into(),
             message: clipped(message, MESSAGE_LIMIT),
             last_transition_time: now,
         }

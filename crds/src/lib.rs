@@ -54,6 +54,7 @@ pub mod secret;
 mod shape;
 pub mod size;
 pub mod unknown;
+pub mod word;
 
 /// An instant, as Kubernetes writes it (RFC 3339).
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

@@ -15,6 +15,7 @@ pub mod figure;
 pub mod finalizer;
 pub mod grant;
 pub mod ledger;
+pub mod listed;
 pub mod machine;
 pub mod plan;
 pub mod reconcile;
@@ -95,6 +96,7 @@ pub struct Context {
 /// Runs the controllers, the comparison and the watch on pods, for as long as the future is polled.
 pub async fn run(context: Arc<Context>) {
     context.index.wait_until_synced().await;
+    context.index.forget_held();
     tracing::info!(objects = context.index.len(), "the controllers run");
     tokio::join!(
         drive::<AccessPolicy>(Arc::clone(&context)),
@@ -167,16 +169,15 @@ impl Backlog {
 
     /// Each when there is room for it.
     fn released(self: Arc<Self>, keys: Vec<ObjectKey>) -> impl Stream<Item = ObjectKey> {
-        stream::iter(keys).then(move |key| {
-            let backlog = Arc::clone(&self);
-            async move {
-                // Never closed.
-                if let Ok(room) = backlog.room.acquire().await {
-                    room.forget();
-                }
-                backlog.under_way().insert(key.clone());
-                key
+        // The list goes with its last key: the stream is polled on for as long as this replica leads.
+        stream::unfold((self, keys.into_iter()), async |(backlog, mut keys)| {
+            let key = keys.next()?;
+            // Never closed.
+            if let Ok(room) = backlog.room.acquire().await {
+                room.forget();
             }
+            backlog.under_way().insert(key.clone());
+            Some((key, (backlog, keys)))
         })
     }
 
@@ -253,6 +254,7 @@ fn after_error<K: Reconciled>(object: Arc<Seen<K>>, error: &Error, context: Arc<
             Action::await_change()
         }
         Retry::BackOff => {
+            context.index.fails(error.related());
             let wait = back_off(context.ledger.failed(K::WIRE, key, &uid), &uid);
             tracing::warn!(kind = K::KIND, %key, %error, cause = %error.cause(), reason = %error.reason(), ?wait, "a pass failed");
             Action::requeue(wait)

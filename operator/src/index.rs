@@ -8,13 +8,14 @@
 
 pub mod feed;
 pub mod grants;
+mod held;
 pub mod references;
 pub mod seen;
 
 use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use futures::channel::mpsc;
@@ -32,6 +33,7 @@ use tokio::sync::Notify;
 
 pub use self::feed::{Feed, Feeds, watch};
 pub use self::grants::{Given, Until};
+use self::held::Held;
 use self::references::{Look, References, Resource, Target};
 use self::seen::{Indexed, IndexedKind, Seen};
 use crate::namespaces::NamespaceSelector;
@@ -67,6 +69,7 @@ pub struct Index {
     let_go: Mutex<BTreeSet<String>>,
     synced: [AtomicBool; Resource::ALL.len()],
     references: RwLock<References>,
+    held: Mutex<Held>,
     listeners: Mutex<Vec<(Resource, mpsc::UnboundedSender<Touch>)>>,
     moved: Notify,
 }
@@ -99,6 +102,7 @@ impl Index {
             accounts: stores.accounts,
             synced: Default::default(),
             references: RwLock::default(),
+            held: Mutex::default(),
             listeners: Mutex::default(),
             moved: Notify::new(),
         })
@@ -182,8 +186,12 @@ impl Index {
 
     /// The objects of `resource` that refer to `target`.
     pub fn referrers(&self, target: &Target, resource: Resource) -> Vec<ObjectKey> {
-        let references = self.references.read().unwrap_or_else(PoisonError::into_inner);
+        let references = self.references();
         references.referrers(target).filter(|from| from.resource == resource).map(|from| from.key.clone()).collect()
+    }
+
+    fn references(&self) -> RwLockReadGuard<'_, References> {
+        self.references.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hears of every object of `resource` that has to be looked at, from now on.
@@ -210,25 +218,33 @@ impl Index {
 
     /// Keys of all objects of `resource`, those included that do not parse.
     pub fn keys(&self, resource: Resource) -> Vec<ObjectKey> {
-        self.standing(resource).into_iter().map(|(key, _)| key).collect()
-    }
-
-    /// How all objects of `resource` stand, those included that do not parse.
-    pub fn standing(&self, resource: Resource) -> Vec<(ObjectKey, Standing)> {
-        fn standing<K: Indexed>(store: &Store<K>) -> Vec<(ObjectKey, Standing)> {
-            let of = |object: &Arc<K>| Standing {
-                uid: object.uid().unwrap_or_default(),
-                generation: object.meta().generation.unwrap_or_default(),
-            };
-            store.state().iter().map(|object| (object.target().key, of(object))).collect()
+        fn keys<K: Indexed>(store: &Store<K>) -> Vec<ObjectKey> {
+            store.state().iter().map(|object| object.target().key).collect()
         }
         match resource {
-            Resource::Machine => standing(&self.machines),
-            Resource::Secret => standing(&self.secrets),
-            Resource::Grant => standing(&self.grants),
-            Resource::AccessPolicy => standing(&self.policies),
-            Resource::ServiceAccount => standing(&self.accounts),
-            Resource::Namespace => standing(&self.namespaces),
+            Resource::Machine => keys(&self.machines),
+            Resource::Secret => keys(&self.secrets),
+            Resource::Grant => keys(&self.grants),
+            Resource::AccessPolicy => keys(&self.policies),
+            Resource::ServiceAccount => keys(&self.accounts),
+            Resource::Namespace => keys(&self.namespaces),
+        }
+    }
+
+    /// How an object stands, also one that does not parse.
+    pub fn standing(&self, target: &Target) -> Option<Standing> {
+        fn standing<K: Indexed>(store: &Store<K>, target: &Target) -> Option<Standing> {
+            let object = store.get(&ObjectRef::new(&target.key.name).within(&target.key.namespace))?;
+            let generation = object.meta().generation.unwrap_or_default();
+            Some(Standing { uid: object.uid().unwrap_or_default(), generation })
+        }
+        match target.resource {
+            Resource::Machine => standing(&self.machines, target),
+            Resource::Secret => standing(&self.secrets, target),
+            Resource::Grant => standing(&self.grants, target),
+            Resource::AccessPolicy => standing(&self.policies, target),
+            Resource::ServiceAccount => standing(&self.accounts, target),
+            Resource::Namespace => standing(&self.namespaces, target),
         }
     }
 
@@ -267,22 +283,39 @@ impl Index {
     fn changed<K: Indexed>(&self, before: Option<&K>, after: Option<&K>) {
         let Some(own) = after.or(before).map(Indexed::target) else { return };
         let (mut touched, mut soon) = (BTreeSet::new(), BTreeSet::new());
+        let is_to_come = |object: Option<&K>| object.is_some_and(Indexed::is_to_come);
+        let is_there = is_to_come(before) && !is_to_come(after);
+        let mut all = before.map(Indexed::refers_to).unwrap_or_default();
         {
             let mut references = self.references.write().unwrap_or_else(PoisonError::into_inner);
             let to = after.map(Indexed::refers_to).unwrap_or_default();
-            let all: Vec<Target> = references.replace(&own, to.clone()).into_iter().chain(to).collect();
+            references.replace(&own, &all, &to);
+            all.extend(to);
             let is_another = before.map(Indexed::is) != after.map(Indexed::is);
             if before.map(Indexed::shows) != after.map(Indexed::shows) {
                 touched.extend(references.referrers(&own).cloned());
-                for target in all {
+                for target in &all {
                     match own.resource.is_looked_at_by(target.resource) {
+                        // Below, each when it awaits nothing more.
+                        Some(Look::AtWhatItShows) if is_there => {}
                         // What many Grants give together is counted once.
-                        Some(Look::AtWhatItShows) => _ = soon.insert(target),
-                        Some(Look::AtItsSpec) if is_another => _ = touched.insert(target),
+                        Some(Look::AtWhatItShows) => _ = soon.insert(target.clone()),
+                        Some(Look::AtItsSpec) if is_another => _ = touched.insert(target.clone()),
                         Some(Look::AtItsSpec) | None => {}
                     }
                 }
             }
+        }
+        if is_there {
+            let uid = after.or(before).and_then(ResourceExt::uid).unwrap_or_default();
+            if self.held_since(&own, &uid).is_some() {
+                // They were told when it was held back, and one that gives all has not waited for this.
+                touched.retain(|from| !self.gives_all(from));
+            }
+            self.release(&own, &all);
+        }
+        if after.is_none() {
+            self.let_through(&own);
         }
         if own.resource == Resource::Namespace {
             let is_managed = |namespace: &K| self.managed.matches(namespace.labels());
@@ -310,6 +343,21 @@ impl Index {
 }
 
 impl Index {
+    /// What an object refers to.
+    fn refers_to(&self, own: &Target) -> Vec<Target> {
+        fn of<K: Indexed>(store: &Store<K>, own: &Target) -> Vec<Target> {
+            let found = store.get(&ObjectRef::new(&own.key.name).within(&own.key.namespace));
+            found.map(|object| object.refers_to()).unwrap_or_default()
+        }
+        match own.resource {
+            Resource::Machine => of(&self.machines, own),
+            Resource::Secret => of(&self.secrets, own),
+            Resource::Grant => of(&self.grants, own),
+            Resource::AccessPolicy => of(&self.policies, own),
+            Resource::ServiceAccount | Resource::Namespace => Vec::new(),
+        }
+    }
+
     /// The objects of a namespace, and if wanted those that look at them.
     fn inside(&self, namespace: &str, with_others: bool) -> BTreeSet<Target> {
         let of = |resource| {
@@ -318,10 +366,10 @@ impl Index {
         };
         let mut all: BTreeSet<Target> = Resource::KINDS.into_iter().flat_map(of).collect();
         if with_others {
-            let references = self.references.read().unwrap_or_else(PoisonError::into_inner);
-            let others = all.iter().flat_map(|own| references.referrers(own).chain(references.referred(own)));
-            let others: Vec<Target> = others.cloned().collect();
-            all.extend(others);
+            let named: Vec<Target> = all.iter().flat_map(|own| self.refers_to(own)).collect();
+            let references = self.references();
+            let naming: Vec<Target> = all.iter().flat_map(|own| references.referrers(own)).cloned().collect();
+            all.extend(named.into_iter().chain(naming));
         }
         all
     }

@@ -23,6 +23,8 @@
 //! 3. Our finalizer goes on, before the server learns of it.
 //! 4. One signed call tells the server the whole of it. The answer says how it stands there.
 //! 5. `conclude` makes the status that follows. It is written when it differs, and an Event tells of a new reason.
+//!    The first one of a Machine or Secret waits, where it is good, for Grants that name it and that nobody has looked at: they
+//!    change what it counts, and it would be written twice.
 //!
 //! Every few seconds the inventory of the server is compared with the index ([`controller::sweep`]): what was missed is
 //! applied or removed, and statuses follow what happened at the server.

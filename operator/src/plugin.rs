@@ -12,6 +12,7 @@ mod doctor;
 mod explain;
 mod leader_view;
 mod question;
+mod rotate;
 mod status;
 mod subject;
 mod table;
@@ -29,6 +30,7 @@ use self::cluster::ClusterError;
 use self::cosign::{CosignError, CosignOptions};
 use self::doctor::DoctorOptions;
 use self::explain::{ExplainError, ExplainOptions};
+use self::rotate::{RotateError, RotateOptions};
 use self::status::StatusOptions;
 use self::uninstall::{UninstallError, UninstallOptions};
 use crate::clock::Clock;
@@ -51,6 +53,8 @@ enum PluginCommand {
     Explain(Box<ExplainOptions>),
     /// Tell who last read what an object is about, and who was refused, newest first; exits with 2 if it could not look
     Audit(AuditOptions),
+    /// Print the patch that has the server make another value of a Secret, or apply it; exits with 2 if there is none
+    Rotate(RotateOptions),
     /// Print the command with which the host of a Machine begins; exits with 2 if there is none
     Bootstrap(BootstrapOptions),
     /// List the reads that wait for the approval of this machine, approve and deny them, where a policy names it
@@ -94,6 +98,9 @@ pub enum PluginError {
     /// Nobody tells who read.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// No value is made.
+    #[error(transparent)]
+    Rotate(#[from] RotateError),
     /// There is no command.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
@@ -142,6 +149,14 @@ pub async fn run(plugin: &Plugin) -> Result<ExitCode, PluginError> {
             let text = match options.output {
                 Output::Json => json(&told)?,
                 Output::Text => told.text(now, colour),
+            };
+            (text, ExitCode::SUCCESS)
+        }
+        PluginCommand::Rotate(options) => {
+            let rotated = rotate::rotated(options, now).await?;
+            let text = match options.output {
+                Output::Json => json(&rotated)?,
+                Output::Text => rotated.text(colour),
             };
             (text, ExitCode::SUCCESS)
         }

@@ -10,4 +10,5 @@ pub mod url;
 pub use error::{Class, Retry, ServerError};
 pub use login::Account;
 pub use session::Session;
+pub(crate) use session::unreadable;
 pub use url::{ServerUrl, ServerUrlError};

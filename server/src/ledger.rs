@@ -11,6 +11,7 @@ mod unsaved;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque, btree_map, hash_map};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::id::{MachineId, SecretId};
@@ -19,16 +20,24 @@ use sikkerkey_protocol::kubernetes::{LastDenied, Usage};
 use self::unsaved::Unsaved;
 use crate::model::machine::Grantee;
 use crate::model::millis::Millis;
+use crate::pool::Pool;
 
 pub use activity::{Activity, ActivityKey, ActivityKind};
 pub use holding::Holding;
 pub use tally::{Counts, Reader, Tally};
 
+/// What one machine was delivered.
+type Holdings = BTreeMap<SecretId, Holding>;
+
 /// What has happened. See the module's page.
 #[derive(Default)]
 pub struct Ledger {
     tallies: HashMap<SecretId, BTreeMap<Reader, Tally>>,
-    delivered: HashMap<MachineId, BTreeMap<SecretId, Holding>>,
+    /// The machines of a fleet hold the same: what is equal is one, but for what a group has changed.
+    delivered: HashMap<MachineId, Arc<Holdings>>,
+    holdings: Pool<Holdings>,
+    /// Of whom deliveries were taken over that are not settled yet.
+    restored: HashSet<MachineId>,
     last_seen: HashMap<MachineId, Seen>,
     unsaved_last_seen: HashSet<MachineId>,
     /// On their way to the database.
@@ -260,20 +269,23 @@ impl Ledger {
         if before == Some(holding) {
             return;
         }
-        self.delivered.entry(machine.clone()).or_default().insert(secret.clone(), holding);
+        self.holdings_of(machine).insert(secret.clone(), holding);
         self.journal.delivered.entry((machine.clone(), secret.clone())).or_insert(before);
     }
 
     /// Notes that a machine was told that it may not read a secret any more: it is not news again.
     pub fn forget_delivery(&mut self, machine: &MachineId, secret: &SecretId) {
-        if let Some(old) = self.delivered.get_mut(machine).and_then(|it| it.remove(secret)) {
+        if self.holding(machine, secret).is_none() {
+            return;
+        }
+        if let Some(old) = self.holdings_of(machine).remove(secret) {
             self.journal.delivered.entry((machine.clone(), secret.clone())).or_insert(Some(old));
         }
     }
 
     /// What a machine was delivered, with the versions.
     pub fn delivered_to(&self, machine: &MachineId) -> impl Iterator<Item = (&SecretId, u64)> {
-        self.delivered.get(machine).into_iter().flatten().map(|(secret, it)| (secret, it.version))
+        self.delivered.get(machine).into_iter().flat_map(|it| it.iter()).map(|(secret, it)| (secret, it.version))
     }
 
     /// Counts a denial.
@@ -313,9 +325,9 @@ impl Ledger {
     /// Forgets a machine that is removed for good.
     pub fn forget_machine(&mut self, machine: &MachineId) {
         self.gone.insert(machine.as_str());
-        for (secret, version) in self.delivered.remove(machine).into_iter().flatten() {
-            self.forget_tally(&secret, &Reader::Pod(machine.clone()));
-            self.journal.delivered.entry((machine.clone(), secret)).or_insert(Some(version));
+        for (secret, version) in self.delivered.remove(machine).iter().flat_map(|it| it.iter()) {
+            self.forget_tally(secret, &Reader::Pod(machine.clone()));
+            self.journal.delivered.entry((machine.clone(), secret.clone())).or_insert(Some(*version));
         }
         self.last_seen.remove(machine);
         self.unsaved_last_seen.remove(machine);
@@ -326,8 +338,10 @@ impl Ledger {
         for (reader, tally) in self.tallies.remove(secret).into_iter().flatten() {
             self.journal.note((secret.clone(), reader), true, || Some(tally));
         }
-        for (machine, versions) in &mut self.delivered {
-            if let Some(version) = versions.remove(secret) {
+        for (machine, holdings) in &mut self.delivered {
+            if holdings.contains_key(secret)
+                && let Some(version) = Arc::make_mut(holdings).remove(secret)
+            {
                 self.journal.delivered.entry((machine.clone(), secret.clone())).or_insert(Some(version));
             }
         }
@@ -350,8 +364,13 @@ impl Ledger {
 
     /// What has changed is written.
     pub fn settle(&mut self) {
-        for (key, before) in std::mem::take(&mut self.journal).tallies {
+        let journal = std::mem::take(&mut self.journal);
+        for (key, before) in journal.tallies {
             self.unsaved.changed(key, before.at_once);
+        }
+        let machines: HashSet<_> = journal.delivered.into_keys().map(|(machine, _)| machine).collect();
+        for machine in machines {
+            self.settle_holdings(&machine);
         }
         self.unsaved.saved();
         self.saving_last_seen.clear();
@@ -370,11 +389,8 @@ impl Ledger {
             }
         }
         for ((machine, secret), old) in journal.delivered {
-            let versions = self.delivered.entry(machine).or_default();
-            match old {
-                Some(old) => drop(versions.insert(secret, old)),
-                None => drop(versions.remove(&secret)),
-            }
+            self.set_holding(&machine, secret, old);
+            self.settle_holdings(&machine);
         }
     }
 
@@ -417,7 +433,7 @@ impl Ledger {
         }
     }
 
-    /// Takes over a row as the database holds it.
+    /// Takes over a row as the database holds it. [`Ledger::settle_restored`] follows when there are no more.
     pub fn restore(&mut self, row: Stored) {
         match row {
             Stored::Tally(secret, reader, Some(tally)) => {
@@ -428,13 +444,9 @@ impl Ledger {
                     tallies.remove(&reader);
                 }
             }
-            Stored::Delivered(machine, secret, Some(holding)) => {
-                self.delivered.entry(machine).or_default().insert(secret, holding);
-            }
-            Stored::Delivered(machine, secret, None) => {
-                if let Some(versions) = self.delivered.get_mut(&machine) {
-                    versions.remove(&secret);
-                }
+            Stored::Delivered(machine, secret, holding) => {
+                self.set_holding(&machine, secret, holding);
+                self.restored.insert(machine);
             }
             Stored::LastSeen(machine, seen) => {
                 let known = self.last_seen.entry(machine).or_insert(seen);
@@ -442,6 +454,13 @@ impl Ledger {
                     *known = seen;
                 }
             }
+        }
+    }
+
+    /// What there was to take over is taken over.
+    pub fn settle_restored(&mut self) {
+        for machine in std::mem::take(&mut self.restored) {
+            self.settle_holdings(&machine);
         }
     }
 
@@ -461,6 +480,29 @@ impl Ledger {
                 self.restore(Stored::LastSeen(machine.clone(), *seen));
                 self.unsaved_last_seen.insert(machine);
             }
+        }
+    }
+
+    /// To be changed: it is this machine's own until it is settled.
+    fn holdings_of(&mut self, machine: &MachineId) -> &mut Holdings {
+        Arc::make_mut(self.delivered.entry(machine.clone()).or_default())
+    }
+
+    /// Has what a machine holds in one copy with others that hold the same.
+    fn settle_holdings(&mut self, machine: &MachineId) {
+        let Some(holdings) = self.delivered.get_mut(machine) else { return };
+        if holdings.is_empty() {
+            self.delivered.remove(machine);
+        } else {
+            self.holdings.share(holdings);
+        }
+    }
+
+    fn set_holding(&mut self, machine: &MachineId, secret: SecretId, holding: Option<Holding>) {
+        let holdings = self.holdings_of(machine);
+        match holding {
+            Some(it) => drop(holdings.insert(secret, it)),
+            None => drop(holdings.remove(&secret)),
         }
     }
 

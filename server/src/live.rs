@@ -44,6 +44,7 @@ impl World {
         for row in group.ledger {
             self.ledger.restore(row);
         }
+        self.ledger.settle_restored();
         topics
     }
 }

@@ -20,6 +20,7 @@ use std::sync::{Mutex, PoisonError};
 
 use ipnet::IpNet;
 
+use crate::fingerprint::{Fingerprint, Fingerprints};
 use crate::metrics::LockKind;
 use crate::model::millis::Millis;
 
@@ -101,7 +102,8 @@ struct Inner {
     locks: HashMap<Locked, Millis>,
     /// When the last of the locks is over.
     locked_until: Option<Millis>,
-    known: HashMap<String, Known>,
+    known: HashMap<Fingerprint, Known>,
+    names: Fingerprints,
     /// Counts authentications, to tell which was later.
     authenticated: u64,
     audited: HashMap<IpAddr, Minute>,
@@ -228,7 +230,8 @@ impl Lockout {
         let mut inner = self.lock();
         inner.authenticated += 1;
         let used = inner.authenticated;
-        if let Some(known) = inner.known.get_mut(signer)
+        let name = inner.names.of(signer);
+        if let Some(known) = inner.known.get_mut(&name)
             && let Some(place) = known.addresses.iter().position(|it| *it == address)
         {
             known.used = used;
@@ -241,11 +244,13 @@ impl Lockout {
         if inner.known.len() >= SIGNERS {
             halve(&mut inner.known, |known| known.used);
         }
-        let known = inner.known.entry(signer.to_owned()).or_default();
+        let known = inner.known.entry(name).or_default();
         known.used = used;
         if known.addresses.len() >= ADDRESSES {
             known.addresses.remove(0);
         }
+        // Almost always there is one.
+        known.addresses.reserve_exact(1);
         known.addresses.push(address);
     }
 
@@ -299,7 +304,7 @@ impl Inner {
     }
 
     fn knows(&self, signer: &str, address: IpAddr) -> bool {
-        self.known.get(signer).is_some_and(|it| it.addresses.contains(&address))
+        self.known.get(&self.names.of(signer)).is_some_and(|it| it.addresses.contains(&address))
     }
 
     /// The lock that this failure begins. One that is in force already goes on as it is.

@@ -25,7 +25,7 @@ const BURST: u32 = 2;
 /// An operator speaks for all pods of its cluster.
 const AGENT: u32 = 10;
 /// Signers remembered before those are looked for that have used nothing for a while.
-const TIDY: usize = 10_000;
+const TIDY: usize = 1_000;
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

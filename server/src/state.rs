@@ -5,6 +5,7 @@
 
 mod account;
 mod co_sign;
+mod index;
 mod people;
 mod sealing_key;
 pub mod undo;
@@ -17,6 +18,8 @@ use sikkerkey_protocol::id::{AgentId, FleetId, MachineId, ProjectId, SecretId, V
 use sikkerkey_protocol::key::PublicKey;
 use sikkerkey_protocol::kubernetes::{Approval, Kind, ObjectKey};
 
+use self::index::{Indexes, Key};
+use crate::audit::digest::Digest;
 use crate::model::account::{Account, Vault};
 use crate::model::agent::{Agent, AgentTrust};
 use crate::model::allowlist::Allowlist;
@@ -28,7 +31,7 @@ use crate::model::credential::Credential;
 use crate::model::enrolment::EnrolmentToken;
 use crate::model::fleet::Fleet;
 use crate::model::grant::Grant;
-use crate::model::machine::{Grantee, Machine};
+use crate::model::machine::{Grantee, Machine, PodUid};
 use crate::model::managed::Managed;
 use crate::model::member::Member;
 use crate::model::membership::Membership;
@@ -41,6 +44,7 @@ use crate::model::token::Token;
 use crate::model::version::Sealed;
 use crate::model::webhook::{Alerts, Progress, Webhook};
 use crate::model::{Change, Entity, EntityKey, EntityKind};
+use crate::pool::Pool;
 
 /// Everything the server knows. See the module's page.
 #[derive(Default)]
@@ -66,7 +70,7 @@ pub struct State {
     /// By id.
     pub grants: HashMap<String, Grant>,
     /// By hash.
-    pub tokens: HashMap<String, Token>,
+    pub tokens: HashMap<Digest, Box<Token>>,
     /// By [`GonePod::id`].
     pub gone_pods: HashMap<String, GonePod>,
     /// By hash.
@@ -107,8 +111,9 @@ pub struct State {
     /// The ids of the grants, in their order. Looked at by every read, and almost always of one.
     granted: HashMap<Grantee, BTreeMap<SecretId, Vec<String>>>,
     machines_of_fleet: HashMap<FleetId, HashSet<MachineId>>,
-    machines_of_pod: HashMap<(String, String), Vec<MachineId>>,
-    machines_of_key: HashMap<[u8; 32], Vec<MachineId>>,
+    machines_by: Indexes,
+    /// Of pods: clusters, namespaces, nodes, service accounts.
+    names: Pool<str>,
     /// Those that wait for approval: every page of the dashboard says how many.
     waiting: HashMap<VaultId, BTreeSet<MachineId>>,
     grantees_of_secret: HashMap<SecretId, BTreeSet<Grantee>>,
@@ -228,8 +233,8 @@ impl State {
     }
 
     /// The machines that sign with this key, of which there is at most one.
-    pub fn machines_with_key(&self, key: &PublicKey) -> impl Iterator<Item = &Arc<Machine>> {
-        self.machines_of_key.get(key.as_bytes()).into_iter().flatten().filter_map(|id| self.machines.get(id))
+    pub fn machines_with_key<'s>(&'s self, key: &PublicKey) -> impl Iterator<Item = &'s Arc<Machine>> + use<'s> {
+        self.machines_by.with(Key::Public(*key.as_bytes()))
     }
 
     /// How many machines of a vault wait for approval.
@@ -243,9 +248,12 @@ impl State {
     }
 
     /// The machines of a pod, of which at most one is live.
-    pub fn machines_of_pod(&self, cluster: &str, pod_uid: &str) -> impl Iterator<Item = &Arc<Machine>> {
-        let ids = self.machines_of_pod.get(&(cluster.to_owned(), pod_uid.to_owned()));
-        ids.into_iter().flatten().filter_map(|id| self.machines.get(id))
+    pub fn machines_of_pod<'s>(
+        &'s self,
+        cluster: &'s str,
+        pod_uid: &'s PodUid,
+    ) -> impl Iterator<Item = &'s Arc<Machine>> {
+        self.machines_by.with(Key::Pod(cluster, pod_uid))
     }
 
     /// The account that owns a vault.
@@ -270,19 +278,20 @@ impl State {
                 self.by_object.insert(object_key(Kind::Machine, &it.managed), id);
                 self.fleets.insert(it.id.clone(), it);
             }
-            Entity::Machine(it) => {
+            Entity::Machine(mut it) => {
+                it.name.shrink_to_fit();
+                if let Some(pod) = &mut it.pod {
+                    pod.share(&mut self.names);
+                }
+                let it = Arc::new(it);
                 if let Some(fleet) = &it.fleet {
                     self.machines_of_fleet.entry(fleet.clone()).or_default().insert(it.id.clone());
                 }
-                if let Some(pod) = &it.pod {
-                    let key = (pod.cluster.clone(), pod.pod.uid.clone());
-                    add_member(&mut self.machines_of_pod, key, &it.id);
-                }
-                add_member(&mut self.machines_of_key, *it.public_key.as_bytes(), &it.id);
+                self.machines_by.insert(&it);
                 if it.approval == Approval::Pending {
                     self.waiting.entry(it.vault.clone()).or_default().insert(it.id.clone());
                 }
-                self.machines.insert(it.id.clone(), Arc::new(it));
+                self.machines.insert(it.id.clone(), it);
             }
             Entity::Secret(it) => {
                 if !matches!(it.phase, SecretPhase::Trashed(_)) {
@@ -318,7 +327,7 @@ impl State {
                 }
                 self.grants.insert(it.id.clone(), it);
             }
-            Entity::Token(it) => drop(self.tokens.insert(it.hash.clone(), it)),
+            Entity::Token(it) => drop(self.tokens.insert(it.hash, Box::new(it))),
             Entity::GonePod(it) => drop(self.gone_pods.insert(id, it)),
             Entity::SpentLogin(it) => drop(self.spent_logins.insert(it.hash.clone(), it)),
             Entity::Application(it) => self.put_application(it),
@@ -385,7 +394,7 @@ impl State {
                     self.forget_grant(&gone);
                 }
             }
-            EntityKind::Token => drop(self.tokens.remove(Token::hash_of(id))),
+            EntityKind::Token => drop(Token::hash_of(id).and_then(|hash| self.tokens.remove(&hash))),
             EntityKind::GonePod => drop(self.gone_pods.remove(id)),
             EntityKind::SpentLogin => drop(self.spent_logins.remove(id)),
             EntityKind::Application => self.remove_application(id),
@@ -418,12 +427,8 @@ impl State {
                 self.machines_of_fleet.remove(fleet);
             }
         }
-        remove_member(&mut self.machines_of_key, gone.public_key.as_bytes(), &gone.id);
+        self.machines_by.remove(gone);
         forget_member(&mut self.waiting, &gone.vault, &gone.id);
-        if let Some(pod) = &gone.pod {
-            let key = (pod.cluster.clone(), pod.pod.uid.clone());
-            remove_member(&mut self.machines_of_pod, &key, &gone.id);
-        }
     }
 
     fn forget_grant(&mut self, gone: &Grant) {
@@ -442,23 +447,6 @@ impl State {
         if granted.is_empty() {
             self.granted.remove(&gone.grantee);
         }
-    }
-}
-
-/// Members that are almost always one: a vector of it is a fraction of a set.
-fn add_member<K: Eq + std::hash::Hash, V: Clone + PartialEq>(map: &mut HashMap<K, Vec<V>>, key: K, member: &V) {
-    let members = map.entry(key).or_default();
-    if !members.contains(member) {
-        members.reserve_exact(1);
-        members.push(member.clone());
-    }
-}
-
-fn remove_member<K: Eq + std::hash::Hash, V: PartialEq>(map: &mut HashMap<K, Vec<V>>, key: &K, member: &V) {
-    let Some(members) = map.get_mut(key) else { return };
-    members.retain(|it| it != member);
-    if members.is_empty() {
-        map.remove(key);
     }
 }
 

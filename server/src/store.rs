@@ -15,6 +15,7 @@ mod data_directory;
 mod delta;
 mod head;
 mod load;
+mod macs;
 mod meta;
 mod postgres;
 mod records;

@@ -1,7 +1,7 @@
 //! axe-core, which finds what keeps people from using a page: fetched once, by its version and the hash of its package.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
@@ -92,7 +92,7 @@ fn fetched() -> Result<String, String> {
     String::from_utf8(program).map_err(|_| format!("{PROGRAM} of axe-core {VERSION} is not UTF-8"))
 }
 
-fn pack(place: &PathBuf) -> Result<(), String> {
+fn pack(place: &Path) -> Result<(), String> {
     let mut command = Command::new("npm");
     command.args(["pack", "--silent", "--pack-destination"]).arg(place).arg(format!("axe-core@{VERSION}"));
     run(command.current_dir(place))

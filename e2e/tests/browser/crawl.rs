@@ -175,7 +175,8 @@ const LOOK: &str = r#"
 const WIDE: &str = r#"
     const room = document.documentElement.clientWidth;
     if (document.documentElement.scrollWidth <= room) return [];
-    const wide = [...document.querySelectorAll("body *")].filter(it => it.getBoundingClientRect().right > room + 1);
+    const wide = [...document.querySelectorAll("main *, header *")].filter(it =>
+        it.checkVisibility() && !it.closest(".scroll") && it.getBoundingClientRect().right > room + 1);
     return [document.documentElement.scrollWidth, ...wide.slice(0, 3).map(it => it.outerHTML.slice(0, 160))];"#;
 
 /// An address without what tells two things of a kind apart.

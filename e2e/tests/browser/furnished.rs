@@ -217,7 +217,8 @@ fn managed(state: &State) -> Vec<Entity> {
                 uid: "pod-1".into(),
                 node: "node-7".into(),
                 service_account: "web".into(),
-            },
+            }
+            .into(),
         }),
         hostname: None,
         enrolled_by: None,

@@ -50,7 +50,7 @@ async fn whoever_knows_the_password_is_in_and_whoever_does_not_is_told_so() {
     assert!(session(&browser, "sikkerkey-session").await.is_none());
 
     browser.log_in(&Role::Owner.email(), PASSWORD).await;
-    browser.wait_path(&format!("/vaults/{}/projects", site.vault)).await;
+    browser.wait_path(&site.first()).await;
     let cookie = session(&browser, "sikkerkey-session").await.unwrap();
     assert_eq!(
         (&cookie["httpOnly"], &cookie["sameSite"], &cookie["path"]),
@@ -81,10 +81,10 @@ async fn after_the_login_comes_the_page_that_was_asked_for_and_never_one_of_othe
     let Some(site) = Site::new(test).await else { return };
     for (asked, shown) in [
         ("/account", "/account".to_owned()),
-        ("/login?next=//stranger.example/", format!("/vaults/{}/projects", site.vault)),
-        ("/login?next=https://stranger.example/", format!("/vaults/{}/projects", site.vault)),
-        ("/login?next=/%5Cstranger.example", format!("/vaults/{}/projects", site.vault)),
-        ("/login?next=javascript:alert(1)", format!("/vaults/{}/projects", site.vault)),
+        ("/login?next=//stranger.example/", site.first()),
+        ("/login?next=https://stranger.example/", site.first()),
+        ("/login?next=/%5Cstranger.example", site.first()),
+        ("/login?next=javascript:alert(1)", site.first()),
     ] {
         let mut browser = site.browser().await;
         browser.open(asked).await;
@@ -136,7 +136,7 @@ async fn five_wrong_passwords_lock_an_account_until_an_administrator_unlocks_it(
     assert!(session(&browser, "sikkerkey-session").await.is_none());
     site.server.admin(&["unlock", "--account", &email]).await;
     browser.log_in(&email, PASSWORD).await;
-    browser.wait_path(&format!("/vaults/{}/projects", site.vault)).await;
+    browser.wait_path(&site.first()).await;
     browser.close().await;
 }
 
@@ -299,7 +299,8 @@ async fn without_scripts_everything_of_an_account_works() {
     assert_eq!(refusal(&mut browser).await, WRONG);
     assert_eq!(browser.property(field("E-mail address"), "value").await, json!(Role::Owner.email()));
     browser.log_in(&Role::Owner.email(), PASSWORD).await;
-    browser.wait_for(heading("Projects")).await;
+    browser.wait_path(&site.first()).await;
+    browser.click(link("Projects")).await;
     browser.fill(field("Name"), "shop").await;
     browser.click(button("Create")).await;
     browser.wait_for(heading("shop")).await;
@@ -319,7 +320,8 @@ async fn without_scripts_everything_of_an_account_works() {
 async fn a_keyboard_is_enough() {
     let Some(site) = Site::new("a_keyboard_is_enough").await else { return };
     let mut browser = site.browser().await;
-    browser.open("/login").await;
+    browser.open(&site.at("projects")).await;
+    browser.wait_for(heading("Log in")).await;
     browser.write(&Role::Owner.email()).await;
     browser.press(&[Key::Tab]).await;
     browser.write(PASSWORD).await;

@@ -9,7 +9,7 @@
 //!     let Some(site) = Site::new("an_approved_machine_reads").await else { return };
 //!     let host = site.pending("web-1").await;
 //!     let mut browser = site.signed_in(Role::Manager).await;
-//!     browser.open("/machines").await;
+//!     browser.open(&site.at("machines")).await;
 //!     browser.click(button("Approve").inside(&row("web-1"))).await;
 //!     browser.wait_for(words("web-1 is approved")).await;
 //!     browser.axe().await;

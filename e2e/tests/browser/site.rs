@@ -11,7 +11,7 @@ use crate::browser::Browser;
 use crate::chromium::chromium;
 use crate::host::Host;
 use crate::http::client;
-use crate::locator::{button, field, heading};
+use crate::locator::{button, field};
 use crate::options::Options;
 use crate::secured::secured;
 use crate::server::Server;
@@ -30,6 +30,8 @@ pub(crate) enum Role {
 }
 
 impl Role {
+    pub(crate) const ALL: [Self; 3] = [Self::Owner, Self::Manager, Self::Auditor];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Owner => "owner",
@@ -114,8 +116,18 @@ impl Site {
         let mut browser = self.browser_with(options).await;
         browser.open("/login").await;
         browser.log_in(&role.email(), PASSWORD).await;
-        browser.wait_for(heading("Projects")).await;
+        browser.wait_path(&self.first()).await;
         browser
+    }
+
+    /// The page that comes after the login.
+    pub(crate) fn first(&self) -> String {
+        self.at("machines")
+    }
+
+    /// The address of a page of the vault.
+    pub(crate) fn at(&self, page: &str) -> String {
+        format!("/vaults/{}/{page}", self.vault)
     }
 
     /// Makes a project, and answers its id.

@@ -141,3 +141,52 @@ fn a_person_sees_what_they_may_see() {
         );
     });
 }
+
+#[test]
+fn another_value_is_made_once_however_often_the_patch_is_applied() {
+    without_a_node("plugin-rotate", async |installation| {
+        let team = Team::new(installation, "plugin-rotate").await;
+        let kubeconfig = installation.cluster.kubeconfig();
+        team.apply(
+            "{apiVersion: sikkerkey.com/v1alpha1, kind: Secret, metadata: {name: db}, spec: {source: {generate: {}}}}",
+        )
+        .await;
+        team.ready("Secret", "db").await;
+        let version = async || team.object("Secret", "db").await["status"]["version"].clone();
+        let rotate = async |more: &[&str]| {
+            let arguments = [&["rotate", "sks/db", "-n", "plugin-rotate", "-o", "json"], more].concat();
+            let said = plugin(installation, &kubeconfig, &arguments).await;
+            assert!(said.status.success(), "{}", text(&said.stderr));
+            serde_json::from_slice::<Value>(&said.stdout).unwrap()
+        };
+        let printed = rotate(&[]).await;
+        let told = (&printed["version"], &printed["applied"], &team.object("Secret", "db").await["spec"]["rotation"]);
+        assert_eq!(told, (&json!(1), &json!(false), &Value::Null), "nothing is changed");
+
+        let applied = rotate(&["--yes"]).await;
+        wait_for("another version", BOUND, async || match version().await {
+            found if found == 2 => Ok(()),
+            found => Err(format!("version {found}")),
+        })
+        .await
+        .unwrap();
+        // Once more, and an edit that the operator has seen: no further value.
+        team.kubectl(&["patch", "sks", "db", "--type=merge", "-p", &applied["patch"].to_string()]).await;
+        team.kubectl(&["patch", "sks", "db", "--type=merge", "-p", r#"{"spec":{"rotation":{"every":"720h"}}}"#]).await;
+        wait_for("the edit to be in force", BOUND, async || {
+            let object = team.object("Secret", "db").await;
+            let is_seen = object["status"]["observedGeneration"] == object["metadata"]["generation"];
+            let is_dated = object["status"]["nextRotationTime"].is_string();
+            if is_seen && is_dated { Ok(()) } else { Err(format!("{object:#}")) }
+        })
+        .await
+        .unwrap();
+        assert_eq!(version().await, 2);
+
+        let refused =
+            plugin(installation, &powerless(&kubeconfig, "rotate"), &["rotate", "db", "-n", "plugin-rotate", "--yes"])
+                .await;
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(text(&refused.stderr).contains("you may not get sks/db in namespace plugin-rotate"), "{refused:?}");
+    });
+}

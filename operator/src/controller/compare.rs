@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sikkerkey_protocol::kubernetes::{Inventoried, Kind, ObjectKey, ObjectMeta};
+use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
 
 use super::ledger::InForce;
 use crate::index::Standing;
@@ -10,8 +10,18 @@ use crate::index::Standing;
 /// What was put in force.
 pub type Applied = HashMap<(Kind, ObjectKey), InForce>;
 
-/// What the cluster has.
-pub type Present = HashMap<(Kind, ObjectKey), Standing>;
+/// An object as the server holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AtServer {
+    /// Which kind.
+    pub kind: Kind,
+    /// Which one.
+    pub key: ObjectKey,
+    /// Of which uid.
+    pub uid: String,
+    /// In which generation.
+    pub generation: i64,
+}
 
 /// An object at the server that the cluster does not have: none of its name, or another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,15 +34,6 @@ pub struct Orphan {
     pub uid: String,
 }
 
-/// An object that the server holds in a newer generation than the cluster seems to have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ahead {
-    /// Which kind.
-    pub kind: Kind,
-    /// As the server holds it.
-    pub held: ObjectMeta,
-}
-
 /// What differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Differences {
@@ -40,53 +41,49 @@ pub struct Differences {
     pub orphans: Vec<Orphan>,
     /// Objects to look at again: the server lacks them, or holds another generation.
     pub stale: Vec<(Kind, ObjectKey)>,
-    /// Newer at the server: on its way here, or the cluster was taken back.
-    pub ahead: Vec<Ahead>,
+    /// Newer at the server than the cluster seems to have: on its way here, or the cluster was taken back.
+    pub ahead: Vec<AtServer>,
     /// Objects at the server.
     pub total: usize,
 }
 
-/// The objects of an inventory, without their states.
-pub fn objects(inventory: &Inventoried) -> impl Iterator<Item = (Kind, &ObjectMeta)> {
-    let machines = inventory.machines.iter().map(|entry| (Kind::Machine, &entry.object));
-    let secrets = inventory.secrets.iter().map(|entry| (Kind::Secret, &entry.object));
-    let grants = inventory.grants.iter().map(|entry| (Kind::Grant, &entry.object));
-    let policies = inventory.policies.iter().map(|entry| (Kind::AccessPolicy, &entry.object));
-    machines.chain(secrets).chain(grants).chain(policies)
-}
-
-/// Compares. `present` is what the cluster has, from an index that is whole; `applied` is what was put in force, from
-/// before the inventory was asked for.
+/// Compares what the server holds with what the cluster has, by an index that is whole (`present`), and with what was put in
+/// force (`applied`), from before the server was asked.
 ///
 /// An object that was made anew under the name of an earlier one ends what that one gave, whether or not anything of the
 /// new one is ever put in force.
-pub fn compare(inventory: &Inventoried, present: &Present, applied: &Applied) -> Differences {
+pub fn compare(
+    at_server: impl Iterator<Item = AtServer>,
+    present: impl Fn(Kind, &ObjectKey) -> Option<Standing>,
+    applied: &Applied,
+) -> Differences {
     let mut differences = Differences::default();
     let mut held = HashSet::new();
-    for (kind, object) in objects(inventory) {
+    for object in at_server {
         differences.total += 1;
-        let place = (kind, object.key.clone());
-        let own = present.get(&place);
-        let ours = own.and_then(|own| applied.get(&place).filter(|entry| entry.uid == own.uid));
+        let own = present(object.kind, &object.key);
+        let place = (object.kind, object.key.clone());
+        let told = applied.get_key_value(&place);
+        held.extend(told.map(|(place, _)| place));
+        let ours = own.as_ref().and_then(|own| told.map(|(_, entry)| entry).filter(|entry| entry.uid == own.uid));
         let is_stale = |entry: &InForce| entry.uid != object.uid || entry.generation > Some(object.generation);
         match ours.filter(|entry| !entry.withdrawn) {
             // What the server refuses has its own time for the next attempt.
-            Some(entry) if is_stale(entry) && !entry.refused => differences.stale.push(place.clone()),
-            None if own.is_none_or(|own| own.uid != object.uid) => {
-                differences.orphans.push(Orphan { kind, key: object.key.clone(), uid: object.uid.clone() });
+            Some(entry) if is_stale(entry) && !entry.refused => differences.stale.push(place),
+            None if own.as_ref().is_none_or(|own| own.uid != object.uid) => {
+                differences.orphans.push(Orphan { kind: object.kind, key: place.1, uid: object.uid.clone() });
             }
             // It was withdrawn, and a call that was held up has put it in force once more.
-            None if ours.is_some() => differences.stale.push(place.clone()),
+            None if ours.is_some() => differences.stale.push(place),
             // As it should be; or a newer one was applied after `applied` was taken.
             Some(_) | None => {}
         }
         if own.is_some_and(|own| own.uid == object.uid && own.generation < object.generation) {
-            differences.ahead.push(Ahead { kind, held: object.clone() });
+            differences.ahead.push(object);
         }
-        held.insert(place);
     }
     let missing = applied.iter().filter(|(place, entry)| {
-        let is_here = present.contains_key(*place) && !held.contains(*place);
+        let is_here = !held.contains(place) && present(place.0, &place.1).is_some();
         is_here && !entry.refused && !entry.withdrawn
     });
     differences.stale.extend(missing.map(|(place, _)| place.clone()));
@@ -100,26 +97,26 @@ pub fn needs_acknowledgement(removals: usize, total: usize, acknowledged: usize)
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn key(name: &str) -> ObjectKey {
         ObjectKey { namespace: "shop".into(), name: name.into() }
     }
 
-    fn inventory(grants: &[(&str, &str, i64)]) -> Inventoried {
-        let grants: Vec<_> = grants
-            .iter()
-            .map(|(name, uid, generation)| {
-                json!({
-                    "object": {"namespace": "shop", "name": name, "namespaceUid": "n", "uid": uid, "generation": generation},
-                    "state": {"machineId": null, "granted": [], "missing": [], "usage": {"reads": 0, "denied": 0}},
-                })
-            })
-            .collect();
-        let inventory = json!({"machines": [], "secrets": [], "grants": grants, "policies": [], "pods": []});
-        serde_json::from_value(inventory).unwrap()
+    fn at_server(grants: &[(&str, &str, i64)]) -> Vec<AtServer> {
+        let of = |(name, uid, generation): &(&str, &str, i64)| AtServer {
+            kind: Kind::Grant,
+            key: key(name),
+            uid: (*uid).into(),
+            generation: *generation,
+        };
+        grants.iter().map(of).collect()
+    }
+
+    type Present = HashMap<(Kind, ObjectKey), Standing>;
+
+    fn compared(grants: &[(&str, &str, i64)], present: &Present, applied: &Applied) -> Differences {
+        compare(at_server(grants).into_iter(), |kind, key| present.get(&(kind, key.clone())).cloned(), applied)
     }
 
     /// The generation is of no account where it is not lower than the server's.
@@ -172,7 +169,7 @@ mod tests {
             ("made anew and in force since", vec![("a", "v", 1)], vec![v], vec![("a", "u", 1)], vec![], vec![]),
         ] {
             let total = server.len();
-            let found = compare(&inventory(&server), &present(&cluster), &applied(&known));
+            let found = compared(&server, &present(&cluster), &applied(&known));
             assert_eq!(found, Differences { orphans, stale, ahead: vec![], total }, "{what}");
         }
     }
@@ -188,8 +185,8 @@ mod tests {
             ("of another object", standing("v", 4), vec![], false),
         ] {
             let cluster: Present = [((Kind::Grant, key("a")), own)].into();
-            let found = compare(&inventory(&[("a", "u", 5)]), &cluster, &applied(&known));
-            let ahead: Vec<_> = found.ahead.iter().map(|it| (it.kind, it.held.generation)).collect();
+            let found = compared(&[("a", "u", 5)], &cluster, &applied(&known));
+            let ahead: Vec<_> = found.ahead.iter().map(|it| (it.kind, it.generation)).collect();
             assert_eq!(ahead, [(Kind::Grant, 5)][usize::from(!is_ahead)..], "{what}");
         }
     }
@@ -201,7 +198,7 @@ mod tests {
             entry.withdrawn = true;
         }
         let cluster = present(&[("a", "u"), ("b", "u"), ("c", "u")]);
-        let found = compare(&inventory(&[("a", "u", 2), ("c", "earlier", 1)]), &cluster, &known);
+        let found = compared(&[("a", "u", 2), ("c", "earlier", 1)], &cluster, &known);
         let orphans = vec![Orphan { kind: Kind::Grant, key: key("c"), uid: "earlier".into() }];
         let stale = vec![(Kind::Grant, key("a"))];
         assert_eq!(found, Differences { stale, orphans, total: 2, ..Differences::default() });
@@ -214,14 +211,14 @@ mod tests {
             entry.refused = true;
         }
         let cluster = present(&[("a", "u"), ("b", "u")]);
-        let found = compare(&inventory(&[("a", "u", 1)]), &cluster, &known);
+        let found = compared(&[("a", "u", 1)], &cluster, &known);
         assert_eq!(found, Differences { total: 1, ..Differences::default() });
     }
 
     #[test]
     fn the_same_name_of_another_kind_is_another_object() {
         let machines: Present = [((Kind::Machine, key("a")), Standing { uid: "u".into(), generation: 9 })].into();
-        let found = compare(&inventory(&[("a", "u", 1)]), &machines, &HashMap::new());
+        let found = compared(&[("a", "u", 1)], &machines, &HashMap::new());
         assert_eq!(found.orphans, [Orphan { kind: Kind::Grant, key: key("a"), uid: "u".into() }]);
     }
 

@@ -5,6 +5,7 @@ use sikkerkey_crds::Time;
 use sikkerkey_crds::condition::{Condition, ConditionStatus, ConditionType, carry_times, find};
 use sikkerkey_crds::reason::Reason;
 
+pub use crate::index::seen::is_pending;
 use crate::server::ServerError;
 
 /// What one condition says.
@@ -142,7 +143,7 @@ impl Statement {
                 Condition::new(type_, status, reason, &message, generation, now.clone())
             }
             Self::Read(condition) => Condition {
-                type_: type_.as_str().to_owned(),
+                type_: type_.into(),
                 observed_generation: generation,
                 last_transition_time: now.clone(),
                 ..condition
@@ -168,13 +169,6 @@ pub fn in_force(conditions: &[Condition]) -> Option<i64> {
     }
     let (_, rest) = programmed.message.rsplit_once("Generation ")?;
     rest.strip_suffix(" stays in force.")?.parse().ok()
-}
-
-/// Whether the object has been looked at since it exists, and since its namespace is managed: one in a namespace that is not
-/// is not found.
-pub fn is_pending(conditions: &[Condition]) -> bool {
-    let not_yet = [Reason::Pending, Reason::NamespaceNotManaged].map(Reason::as_str);
-    find(conditions, ConditionType::Ready).is_none_or(|ready| not_yet.contains(&ready.reason.as_str()))
 }
 
 /// The reason why the object is not accepted, if it is not. That its namespace is not managed is none: what is found stands in

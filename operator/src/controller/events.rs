@@ -125,7 +125,7 @@ pub fn news(before: &[Condition], after: &[Condition]) -> Option<News> {
         ("", None) => "In force.".to_owned(),
         (message, _) => message.to_owned(),
     };
-    Some(News { is_warning: ready.status == ConditionStatus::False, reason: ready.reason.clone(), message })
+    Some(News { is_warning: ready.status == ConditionStatus::False, reason: ready.reason.to_string(), message })
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ impl<K: Reconciled> Pass<'_, K> {
     pub(crate) fn ready(&self) -> (ConditionStatus, String, String) {
         let status = self.status();
         let ready = find(K::conditions_of(&status), ConditionType::Ready).unwrap().clone();
-        (ready.status, ready.reason, ready.message)
+        (ready.status, ready.reason.to_string(), ready.message)
     }
 }
 

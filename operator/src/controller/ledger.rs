@@ -50,9 +50,11 @@ pub struct Entry {
     /// The reasons of denials that its status told, and when each was told last.
     pub denials_told: BTreeMap<String, Timestamp>,
     /// Of one that does not parse, and whose status therefore cannot be read either: what was said of it.
-    pub said: Option<String>,
+    pub said: Option<Box<str>>,
     /// Of a Secret that takes its value from a core Secret: what the server acknowledged. Never the value.
-    pub taken: Option<Taken>,
+    pub taken: Option<Box<Taken>>,
+    /// When it was looked at last, in Unix seconds.
+    pub looked_at: i64,
 }
 
 /// Whether the server holds an object, as far as this leader has had to do with it.
@@ -115,6 +117,15 @@ impl Ledger {
     /// The objects that wait for the server.
     pub fn waiting(&self) -> Vec<(Kind, ObjectKey)> {
         self.entries().iter().filter(|(_, entry)| entry.waits).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// The objects that nobody has looked at for `every`, up to a quarter more.
+    pub fn overdue(&self, every: Duration, now: Timestamp) -> Vec<(Kind, ObjectKey)> {
+        let is_overdue = |entry: &Entry| {
+            let age = u64::try_from(now.as_second().saturating_sub(entry.looked_at)).unwrap_or_default();
+            age > every.as_secs() && Duration::from_secs(age) > jittered(every, &entry.uid)
+        };
+        self.entries().iter().filter(|(_, entry)| is_overdue(entry)).map(|(key, _)| key.clone()).collect()
     }
 
     /// The objects that the server should hold, with the generation of each, and those that it should not hold any more.

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action as Next;
 use kube::{Resource as KubeResource, ResourceExt};
 use sikkerkey_crds::Time;
-use sikkerkey_crds::condition::{Condition, ConditionStatus, ConditionType};
+use sikkerkey_crds::condition::{Condition, ConditionStatus, ConditionType, find};
 use sikkerkey_crds::reason::Reason;
 use sikkerkey_crds::received::Received;
 use sikkerkey_protocol::kubernetes::{Delete, ObjectKey, ObjectMeta};
@@ -25,12 +25,14 @@ use crate::index::seen::{Indexed, Seen};
 use crate::metrics;
 use crate::server::{Retry, ServerError};
 
-/// An object that nothing touches is looked at this often all the same: a status that somebody else changed is put right.
-const AT_LEAST_EVERY: Duration = Duration::from_hours(1);
 /// What a pass waits for tells by a touch; this is for the case that it does not.
 const WAITS: Duration = Duration::from_secs(30);
 /// How long the store may take to show what was written to the API server.
 const CATCH_UP: Duration = Duration::from_secs(1);
+/// What is further away is seen to by the regular look, which comes first.
+const FAR: Duration = Duration::from_hours(2);
+/// How long a first status is held back at most, for those who are about to change it.
+const HOLDS_BACK: Duration = Duration::from_mins(5);
 
 /// One object as a pass knows it.
 struct Subject<'a> {
@@ -47,6 +49,7 @@ pub async fn reconcile<K: Reconciled>(object: Arc<Seen<K>>, context: Arc<Context
     let uid = object.uid().unwrap_or_default();
     let entry = context.ledger.entry(K::WIRE, &key, &uid);
     let subject = Subject { context: &context, key, uid, entry, now: context.clock.now() };
+    subject.note(K::WIRE, |entry| entry.looked_at = subject.now.as_second());
     if object.meta().deletion_timestamp.is_some() {
         return subject.release(&object).await;
     }
@@ -71,6 +74,9 @@ impl Subject<'_> {
             return Ok(self.waits::<K>());
         };
         let generation = object.meta().generation.unwrap_or_default();
+        if let Some(next) = self.is_held::<K>(generation) {
+            return Ok(next);
+        }
         let meta = ObjectMeta { key: self.key.clone(), namespace_uid, uid: self.uid.clone(), generation };
         let mut facts = K::gather(object, index, self.now);
         K::count_pods(object, &mut facts, &self.context.pods);
@@ -110,8 +116,50 @@ impl Subject<'_> {
             server_url: self.context.session.url().as_str(),
             now: self.now,
         });
+        if let Some(next) = self.hold_back::<K>(&outcome, &previous, &wanted) {
+            return Ok(next);
+        }
         self.publish::<K>(seen, &previous, &wanted).await?;
+        index.let_through(&self.target::<K>());
         Ok(self.after_outcome::<K>(object.changes_at(&facts, &wanted), &outcome))
+    }
+
+    /// Whether this generation is in force and its first status is still held back: nothing has to be told, or written.
+    fn is_held<K: Reconciled>(&self, generation: i64) -> Option<Next> {
+        let target = self.target::<K>();
+        let left = self.holds_back_for(&target)?;
+        let is_in_force = self.entry.held == Held::Applied && self.entry.in_force == Some(generation);
+        (is_in_force && self.context.index.awaits(&target)).then(|| self.holds::<K>(left))
+    }
+
+    /// Whether the first status waits for those who are about to change it. Nobody waits for bad news.
+    fn hold_back<K: Reconciled>(
+        &self,
+        outcome: &Outcome<K::State>,
+        previous: &K::Status,
+        wanted: &K::Status,
+    ) -> Option<Next> {
+        let (index, target) = (&self.context.index, self.target::<K>());
+        let is_ready = |ready: &Condition| ready.status == ConditionStatus::True;
+        let is_good = find(K::conditions_of(wanted), ConditionType::Ready).is_some_and(is_ready);
+        let is_first = matches!(outcome, Outcome::InForce(_)) && conditions::is_pending(K::conditions_of(previous));
+        if !is_first || !is_good || !index.awaits(&target) {
+            return None;
+        }
+        index.hold_back(&target, &self.uid, self.now);
+        self.holds_back_for(&target).map(|left| self.holds::<K>(left))
+    }
+
+    /// How much longer the first status may be held back.
+    fn holds_back_for(&self, target: &Target) -> Option<Duration> {
+        let since = self.context.index.held_since(target, &self.uid)?;
+        let age = Duration::try_from(self.now.duration_since(since)).unwrap_or_default();
+        HOLDS_BACK.checked_sub(age).filter(|left| !left.is_zero())
+    }
+
+    fn holds<K: Reconciled>(&self, left: Duration) -> Next {
+        self.context.metrics.reconciled(K::WIRE, metrics::Outcome::Waits);
+        Next::requeue(left)
     }
 
     /// Tells the server. The finalizer comes first: what is at the server has an object that says so.
@@ -202,16 +250,18 @@ impl Subject<'_> {
     fn after_outcome<K: Reconciled>(&self, changes_at: [Option<Timestamp>; 2], outcome: &Outcome<K::State>) -> Next {
         let Outcome::Failed(error) = outcome else {
             self.context.metrics.reconciled(K::WIRE, metrics::Outcome::Done);
-            return Next::requeue(next_look(changes_at, self.now, &self.uid));
+            return next_look(changes_at, self.now);
         };
         let kind = if error.is_away() { metrics::Outcome::ServerAway } else { metrics::Outcome::Refused };
         self.context.metrics.reconciled(K::WIRE, kind);
         tracing::debug!(kind = K::KIND, key = %self.key, %error, "the server did not take it");
-        Next::requeue(match error.retry() {
-            Retry::Never => next_look(changes_at, self.now, &self.uid),
-            Retry::After(wait) => wait,
-            Retry::BackOff => back_off(self.context.ledger.failed(K::WIRE, &self.key, &self.uid), &self.uid),
-        })
+        match error.retry() {
+            Retry::Never => next_look(changes_at, self.now),
+            Retry::After(wait) => Next::requeue(wait),
+            Retry::BackOff => {
+                Next::requeue(back_off(self.context.ledger.failed(K::WIRE, &self.key, &self.uid), &self.uid))
+            }
+        }
     }
 
     /// An object that does not parse: the API server has a newer schema, or none was asked.
@@ -227,7 +277,7 @@ impl Subject<'_> {
         };
         let said = format!("{generation} {}", accepted.message);
         // Its status cannot be read either, so what was said stands in memory.
-        if self.entry.said.as_ref() != Some(&said) {
+        if self.entry.said.as_deref() != Some(said.as_str()) {
             let in_force = in_force.map(|generation| {
                 let (programmed, time) = (ConditionType::Programmed, Time(self.now));
                 Condition::new(programmed, ConditionStatus::True, Reason::Programmed, "", Some(generation), time)
@@ -243,13 +293,13 @@ impl Subject<'_> {
             });
             let news = news(&[], &wanted);
             self.write::<K>(&K::bare_status(generation, wanted)).await?;
-            self.note(K::WIRE, |entry| entry.said = Some(said));
+            self.note(K::WIRE, |entry| entry.said = Some(said.into()));
             if let Some(news) = news {
                 self.context.events.publish(&seen.object_ref(&()), "Reconcile", &news).await;
             }
         }
         self.context.metrics.reconciled(K::WIRE, metrics::Outcome::Done);
-        Ok(Next::requeue(jittered(AT_LEAST_EVERY, &self.uid)))
+        Ok(Next::await_change())
     }
 
     /// An object that is being deleted: the server forgets it first.
@@ -289,13 +339,13 @@ impl Subject<'_> {
     }
 }
 
-/// At the instant when the status changes by the clock alone, and at least once in a while. Pure.
-fn next_look(changes_at: [Option<Timestamp>; 2], now: Timestamp, uid: &str) -> Duration {
-    let regular = jittered(AT_LEAST_EVERY, uid);
+/// At the instant when the status changes by the clock alone. What is looked at once in a while all the same, the comparison
+/// sees to: ten thousand timers would only take memory. Pure.
+fn next_look(changes_at: [Option<Timestamp>; 2], now: Timestamp) -> Next {
     let next = changes_at.into_iter().flatten().filter(|at| *at > now).min();
-    let until = next.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
+    let until = next.and_then(|at| Duration::try_from(at.duration_since(now)).ok()).filter(|until| *until <= FAR);
     // A little late rather than a little early: what is early finds nothing changed and comes again.
-    until.map_or(regular, |until| (until + Duration::from_millis(200)).min(regular))
+    until.map_or_else(Next::await_change, |until| Next::requeue(until + Duration::from_millis(200)))
 }
 
 #[cfg(test)]
@@ -303,19 +353,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_object_is_looked_at_when_its_date_comes_and_once_in_a_while() {
+    fn an_object_is_looked_at_when_its_date_comes() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let regular = jittered(AT_LEAST_EVERY, "uid");
+        let (never, soon) = (Next::await_change(), Next::requeue(Duration::from_millis(30_200)));
         for (changes_at, expected) in [
-            ([None, None], regular),
-            ([Some(at(10)), None], regular),
-            ([None, Some(at(100))], regular),
-            ([Some(at(130)), None], Duration::from_millis(30_200)),
-            ([Some(at(10)), Some(at(130))], Duration::from_millis(30_200)),
-            ([Some(at(140)), Some(at(130))], Duration::from_millis(30_200)),
-            ([Some(at(1_000_000)), None], regular),
+            ([None, None], never.clone()),
+            ([Some(at(10)), None], never.clone()),
+            ([None, Some(at(100))], never.clone()),
+            ([Some(at(130)), None], soon.clone()),
+            ([Some(at(10)), Some(at(130))], soon.clone()),
+            ([Some(at(140)), Some(at(130))], soon.clone()),
+            ([Some(at(1_000_000)), None], never),
         ] {
-            assert_eq!(next_look(changes_at, at(100), "uid"), expected);
+            assert_eq!(next_look(changes_at, at(100)), expected);
         }
     }
 }

@@ -12,18 +12,19 @@ use sikkerkey_crds::access_policy::AccessPolicy;
 use sikkerkey_crds::grant::Grant;
 use sikkerkey_crds::machine::Machine;
 use sikkerkey_crds::{crd, secret};
-use sikkerkey_protocol::kubernetes::{Delete, Entry, Inventoried, Inventory, Kind, ObjectKey, Rewind};
+use sikkerkey_protocol::kubernetes::{self as wire, Delete, Entry, Inventory, Kind, ObjectKey, Rewind};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::compare::{Ahead, Applied, Orphan, Present, compare, needs_acknowledgement};
+use super::compare::{Applied, AtServer, Orphan, compare, needs_acknowledgement};
 use super::events::News;
 use super::ledger::{COUNTERS_PER_SECOND, Held};
+use super::listed::Listed;
 use super::plan::{Evidence, Outcome, Plan, Reconciled};
 use super::status::{self, Worth};
 use super::{Context, touch};
-use crate::index::Standing;
-use crate::index::references::Resource;
+use crate::index::references::Target;
+use crate::server::unreadable;
 
 /// Between two sweeps of a small cluster.
 const SMALL: Duration = Duration::from_secs(5);
@@ -31,6 +32,8 @@ const SMALL: Duration = Duration::from_secs(5);
 const WAITED_FOR: Duration = Duration::from_secs(1);
 /// Between two sweeps of a large one. What should be seen within 15 seconds waits for a sweep and for its own write.
 const LARGE: Duration = Duration::from_secs(10);
+/// An object that nothing touches is looked at this often all the same: a status that somebody else changed is put right.
+const AT_LEAST_EVERY: Duration = Duration::from_hours(1);
 /// So many objects are many.
 const MANY: usize = 1_000;
 
@@ -59,9 +62,12 @@ pub async fn run(context: &Context) {
 /// Compares everything once. Objects for which only counters differ, in order; `held` removals are held back.
 async fn sweep(context: &Context, held: &mut usize) -> VecDeque<(Kind, ObjectKey)> {
     let _under_way = context.metrics.comparison();
+    look_again(context);
     // From before the question: what is applied while it is answered may not be in the answer.
     let applied = context.ledger.applied();
-    match context.session.call(&Inventory {}).await {
+    let answer = context.session.ask(&Inventory {}).await;
+    let listed = answer.as_ref().map_err(Clone::clone);
+    match listed.and_then(|answer| Listed::of(answer).map_err(|error| unreadable(&error))) {
         Ok(inventory) if context.index.is_synced() => {
             for (kind, key) in context.ledger.waiting() {
                 touch(context, kind, &key);
@@ -75,6 +81,17 @@ async fn sweep(context: &Context, held: &mut usize) -> VecDeque<(Kind, ObjectKey
         Err(error) => tracing::debug!(%error, "no inventory"),
     }
     VecDeque::new()
+}
+
+/// Has those looked at that nobody has looked at for long, a few in each sweep.
+fn look_again(context: &Context) {
+    for (kind, key) in context.ledger.overdue(AT_LEAST_EVERY, context.clock.now()) {
+        if context.index.standing(&Target { resource: kind.into(), key: key.clone() }).is_some() {
+            touch(context, kind, &key);
+        } else {
+            context.ledger.forget(kind, &key);
+        }
+    }
 }
 
 /// Resolves when the server answers again, and not before `soonest`: one that comes and goes is not asked for everything each
@@ -104,12 +121,12 @@ async fn drip(context: &Context, mut due: VecDeque<(Kind, ObjectKey)>) {
 
 /// Removes what the cluster no longer has, or has in a namespace that is not managed, and has looked at what the server lacks.
 /// How many removals are held back.
-async fn clean_up(context: &Context, inventory: &Inventoried, applied: &Applied, held_before: usize) -> usize {
-    let kinds = [Kind::Machine, Kind::Secret, Kind::Grant, Kind::AccessPolicy];
-    let of = |kind| context.index.standing(Resource::from(kind)).into_iter().map(move |(key, own)| ((kind, key), own));
-    let is_managed = |((_, key), _): &((Kind, ObjectKey), Standing)| context.index.manages(&key.namespace);
-    let present: Present = kinds.into_iter().flat_map(of).filter(is_managed).collect();
-    let differences = compare(inventory, &present, applied);
+async fn clean_up(context: &Context, inventory: &Listed<'_>, applied: &Applied, held_before: usize) -> usize {
+    let present = |kind: Kind, key: &ObjectKey| {
+        let standing = context.index.standing(&Target { resource: kind.into(), key: key.clone() });
+        standing.filter(|_| context.index.manages(&key.namespace))
+    };
+    let differences = compare(inventory.objects(), present, applied);
     for (kind, key) in &differences.stale {
         tracing::info!(?kind, %key, "the server holds another state: it is applied again");
         touch(context, *kind, key);
@@ -196,17 +213,18 @@ async fn is_let_go(context: &Context, namespace: &str) -> bool {
 
 /// Has the older generations of a cluster that was restored from a backup in force. Where the API server has a newer one after all,
 /// it is only on its way to our index.
-async fn take_back(context: &Context, ahead: &[Ahead]) {
+async fn take_back(context: &Context, ahead: &[AtServer]) {
     let mut taken_back = 0_usize;
-    for Ahead { kind, held } in ahead {
-        let Ok(own) = look_up(&context.client, *kind, &held.key).await else { continue };
+    for held in ahead {
+        let kind = held.kind;
+        let Ok(own) = look_up(&context.client, kind, &held.key).await else { continue };
         let older = own.generation.filter(|own| *own < held.generation);
         let Some(to) = older.filter(|_| own.uid.as_deref() == Some(&held.uid)) else { continue };
-        let rewind = Rewind { kind: *kind, key: held.key.clone(), uid: held.uid.clone(), from: held.generation, to };
+        let rewind = Rewind { kind, key: held.key.clone(), uid: held.uid.clone(), from: held.generation, to };
         match context.session.call(&rewind).await {
             Ok(_) => {
                 tracing::info!(?kind, key = %held.key, from = held.generation, to, "an older generation is applied");
-                touch(context, *kind, &held.key);
+                touch(context, kind, &held.key);
                 taken_back += 1;
             }
             Err(error) => tracing::warn!(?kind, key = %held.key, %error, "the server keeps a newer generation"),
@@ -259,28 +277,32 @@ fn proves_gone(answer: Result<Option<&str>, &kube::Error>, name: &str, uid: &str
 type Due = (bool, Option<Timestamp>, Kind, ObjectKey);
 
 /// Has every object looked at that would say something else now. Those for which only counters differ, in order.
-fn update(context: &Context, inventory: &Inventoried) -> VecDeque<(Kind, ObjectKey)> {
+fn update(context: &Context, inventory: &Listed<'_>) -> VecDeque<(Kind, ObjectKey)> {
     let mut due = Vec::new();
-    update_kind::<Machine>(context, &inventory.machines, &mut due);
-    update_kind::<secret::Secret>(context, &inventory.secrets, &mut due);
-    update_kind::<Grant>(context, &inventory.grants, &mut due);
-    update_kind::<AccessPolicy>(context, &inventory.policies, &mut due);
+    update_kind::<Machine>(context, inventory, &mut due);
+    update_kind::<secret::Secret>(context, inventory, &mut due);
+    update_kind::<Grant>(context, inventory, &mut due);
+    update_kind::<AccessPolicy>(context, inventory, &mut due);
     due.sort();
     due.into_iter().map(|(_, _, kind, key)| (kind, key)).collect()
 }
 
-fn update_kind<K>(context: &Context, entries: &[Entry<K::State>], due: &mut Vec<Due>)
-where
-    K: Reconciled,
-    K::State: Clone,
-{
-    for entry in entries {
-        let worth = worth::<K>(context, entry);
+fn update_kind<K: Reconciled>(context: &Context, inventory: &Listed<'_>, due: &mut Vec<Due>) {
+    for entry in inventory.states(K::WIRE) {
+        let Entry { object, state } = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                // It is said in the log, and the others of the kind read no better.
+                let _ = unreadable(&error);
+                return;
+            }
+        };
+        let worth = worth::<K>(context, &object, state);
         match worth {
-            Worth::Facts => touch(context, K::WIRE, &entry.object.key),
+            Worth::Facts => touch(context, K::WIRE, &object.key),
             Worth::News | Worth::DueCounters => {
-                let written = context.ledger.entry(K::WIRE, &entry.object.key, &entry.object.uid).counters_written;
-                due.push((worth != Worth::News, written, K::WIRE, entry.object.key.clone()));
+                let written = context.ledger.entry(K::WIRE, &object.key, &object.uid).counters_written;
+                due.push((worth != Worth::News, written, K::WIRE, object.key));
             }
             Worth::NotYet | Worth::Nothing => {}
         }
@@ -288,23 +310,19 @@ where
 }
 
 /// What a pass over the object would write, if the server answered what the inventory says.
-fn worth<K>(context: &Context, entry: &Entry<K::State>) -> Worth
-where
-    K: Reconciled,
-    K::State: Clone,
-{
+fn worth<K: Reconciled>(context: &Context, at_server: &wire::ObjectMeta, state: K::State) -> Worth {
     use kube::runtime::reflector::ObjectRef;
-    let key = &entry.object.key;
+    let key = &at_server.key;
     let store = K::store(&context.index);
     let Some(seen) = store.get(&ObjectRef::new(&key.name).within(&key.namespace)) else { return Worth::Nothing };
     let Ok(object) = &seen.0 else { return Worth::Nothing };
-    let remembered = context.ledger.entry(K::WIRE, key, &entry.object.uid);
-    let current = object.meta().uid.as_ref() == Some(&entry.object.uid)
-        && object.meta().generation == Some(entry.object.generation)
+    let remembered = context.ledger.entry(K::WIRE, key, &at_server.uid);
+    let current = object.meta().uid.as_ref() == Some(&at_server.uid)
+        && object.meta().generation == Some(at_server.generation)
         && object.meta().deletion_timestamp.is_none()
         && remembered.held == Held::Applied
         && !remembered.refused
-        && remembered.in_force == Some(entry.object.generation);
+        && remembered.in_force == Some(at_server.generation);
     if !current {
         return Worth::Nothing;
     }
@@ -314,14 +332,14 @@ where
     let now = context.clock.now();
     let mut facts = K::gather(object, &context.index, now);
     K::count_pods(object, &mut facts, &context.pods);
-    let plan = K::plan(object, entry.object.clone(), &facts);
+    let plan = K::plan(object, at_server.clone(), &facts);
     let Plan::Act { action: super::plan::Action::Apply(_), .. } = plan else { return Worth::Nothing };
     let previous = object.status().cloned().unwrap_or_default();
     let wanted = K::conclude(&Evidence {
         object,
         facts: &facts,
         plan: &plan,
-        outcome: &Outcome::InForce(entry.state.clone()),
+        outcome: &Outcome::InForce(state),
         previous: &previous,
         in_force: remembered.in_force,
         cluster: "",

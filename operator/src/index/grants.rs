@@ -72,6 +72,17 @@ impl Index {
         machines.filter(consents).collect()
     }
 
+    /// Whether this is a Grant that the server has put in force as its generation says, with all its Secrets.
+    pub(super) fn gives_all(&self, target: &Target) -> bool {
+        let grant = Some(target).filter(|target| target.resource == Resource::Grant);
+        grant.and_then(|target| self.grant(&target.key.namespace, &target.key.name)).is_some_and(|grant| {
+            grant.status.as_ref().is_some_and(|status| {
+                let all = status.secrets.as_ref().is_some_and(|it| it.granted.is_some() && it.granted == it.total);
+                all && status.machine_id.is_some() && status.observed_generation == grant.metadata.generation
+            })
+        })
+    }
+
     /// How many Grants are in force for the Secret at `now`.
     pub fn grants_of(&self, secret: &ObjectKey, now: Timestamp) -> Given {
         let grants = self.in_force(Resource::Secret, secret, now);

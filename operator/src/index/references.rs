@@ -86,20 +86,18 @@ impl Target {
     }
 }
 
-/// The references between objects, by name: what they name need not exist.
+/// Who refers to what, by name: what is named need not exist. What an object refers to stands in the object.
 ///
 /// Each list is sorted and holds nothing twice. Most hold two or three: a tree for each would be mostly empty.
 #[derive(Debug, Default)]
 pub struct References {
-    to: BTreeMap<Target, Vec<Target>>,
     from: BTreeMap<Target, Vec<Target>>,
 }
 
 impl References {
-    /// From now on `from` refers to exactly `to`. What it referred to until now.
-    pub fn replace(&mut self, from: &Target, to: impl IntoIterator<Item = Target>) -> Vec<Target> {
-        let before = self.to.remove(from).unwrap_or_default();
-        for target in &before {
+    /// From now on `from` refers to exactly `to`, where it referred to `before` until now.
+    pub fn replace(&mut self, from: &Target, before: &[Target], to: &[Target]) {
+        for target in before.iter().filter(|target| !to.contains(target)) {
             if let Some(referrers) = self.from.get_mut(target) {
                 if let Ok(place) = referrers.binary_search(from) {
                     referrers.remove(place);
@@ -109,30 +107,18 @@ impl References {
                 }
             }
         }
-        let mut to: Vec<Target> = to.into_iter().collect();
-        to.sort_unstable();
-        to.dedup();
-        to.shrink_to_fit();
-        for target in &to {
-            let referrers = self.from.entry(target.clone()).or_default();
+        for target in to {
+            // Room for one: most are referred to by one or two.
+            let referrers = self.from.entry(target.clone()).or_insert_with(|| Vec::with_capacity(1));
             if let Err(place) = referrers.binary_search(from) {
                 referrers.insert(place, from.clone());
             }
         }
-        if !to.is_empty() {
-            self.to.insert(from.clone(), to);
-        }
-        before
     }
 
     /// Who refers to `target`.
     pub fn referrers(&self, target: &Target) -> impl Iterator<Item = &Target> {
         self.from.get(target).into_iter().flatten()
-    }
-
-    /// What `from` refers to.
-    pub fn referred(&self, from: &Target) -> impl Iterator<Item = &Target> {
-        self.to.get(from).into_iter().flatten()
     }
 }
 
@@ -149,17 +135,17 @@ mod tests {
     }
 
     proptest! {
-        /// Both directions say the same, whatever is replaced in whatever order, and nothing is left when all is gone.
+        /// Who refers to something is known, whatever is replaced in whatever order, and nothing is left when all is gone.
         #[test]
-        fn both_directions_agree(steps in proptest::collection::vec((0u8..4, proptest::collection::btree_set(0u8..4, 0..4)), 0..24)) {
+        fn who_refers_is_known(steps in proptest::collection::vec((0u8..4, proptest::collection::btree_set(0u8..4, 0..4)), 0..24)) {
             let mut references = References::default();
             let mut expected: BTreeMap<u8, BTreeSet<u8>> = BTreeMap::new();
             let grant = |n: u8| target(Resource::Grant, &format!("g{n}"));
             let machine = |n: u8| target(Resource::Machine, &format!("m{n}"));
             for (from, to) in steps {
-                let before: BTreeSet<Target> = references.replace(&grant(from), to.iter().map(|n| machine(*n))).into_iter().collect();
-                let told: BTreeSet<Target> = expected.insert(from, to).unwrap_or_default().into_iter().map(machine).collect();
-                prop_assert_eq!(before, told);
+                let now: Vec<Target> = to.iter().map(|n| machine(*n)).collect();
+                let before: Vec<Target> = expected.insert(from, to).unwrap_or_default().into_iter().map(machine).collect();
+                references.replace(&grant(from), &before, &now);
                 for m in 0..4 {
                     let found: BTreeSet<Target> = references.referrers(&machine(m)).cloned().collect();
                     let wanted = expected.iter().filter(|(_, to)| to.contains(&m)).map(|(from, _)| grant(*from)).collect();
@@ -167,9 +153,10 @@ mod tests {
                 }
             }
             for from in 0..4 {
-                references.replace(&grant(from), []);
+                let before: Vec<Target> = expected.remove(&from).unwrap_or_default().into_iter().map(machine).collect();
+                references.replace(&grant(from), &before, &[]);
             }
-            prop_assert!(references.to.is_empty() && references.from.is_empty());
+            prop_assert!(references.from.is_empty());
         }
     }
 }

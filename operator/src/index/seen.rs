@@ -14,8 +14,10 @@ use sikkerkey_crds::condition::{Condition, ConditionStatus, ConditionType, find}
 use sikkerkey_crds::crd::Kind;
 use sikkerkey_crds::grant::Grant;
 use sikkerkey_crds::machine::Machine;
+use sikkerkey_crds::reason::Reason;
 use sikkerkey_crds::received::Received;
 use sikkerkey_crds::secret;
+use sikkerkey_crds::word::Word;
 
 use super::Index;
 use super::references::{Resource, Target};
@@ -86,7 +88,7 @@ pub struct Asks {
 pub struct Shows {
     is: Is,
     /// Whether it was looked at, accepted and put in force, and why not.
-    stands: Vec<(ConditionStatus, String)>,
+    stands: Vec<(ConditionStatus, Word)>,
     tells: Vec<String>,
 }
 
@@ -122,6 +124,13 @@ impl Shows {
     }
 }
 
+/// Whether the object has been looked at since it exists, and since its namespace is managed: one in a namespace that is not
+/// is not found.
+pub fn is_pending(conditions: &[Condition]) -> bool {
+    let not_yet = [Reason::Pending, Reason::NamespaceNotManaged].map(Reason::as_str);
+    find(conditions, ConditionType::Ready).is_none_or(|ready| not_yet.contains(&ready.reason.as_str()))
+}
+
 /// What the index needs to know of an object.
 pub trait Indexed: KubeResource<DynamicType = ()> + Clone + std::fmt::Debug + Send + Sync + 'static {
     /// Which resource it is of.
@@ -148,6 +157,11 @@ pub trait Indexed: KubeResource<DynamicType = ()> + Clone + std::fmt::Debug + Se
     /// Which object it is, in which generation.
     fn is(&self) -> Is {
         Is::of(self.meta())
+    }
+
+    /// Whether its first status is still to come.
+    fn is_to_come(&self) -> bool {
+        false
     }
 
     /// Its place.
@@ -183,6 +197,11 @@ impl<K: IndexedKind> Indexed for Seen<K> {
     fn refers_to(&self) -> Vec<Target> {
         let own = self.namespace().unwrap_or_default();
         self.0.as_ref().map(|received| received.object.refers_to(&own)).unwrap_or_default()
+    }
+
+    fn is_to_come(&self) -> bool {
+        let is_pending = |received: &Arc<Received<K>>| is_pending(received.object.conditions());
+        self.meta().deletion_timestamp.is_none() && self.0.as_ref().is_ok_and(is_pending)
     }
 
     fn shows(&self) -> Shows {

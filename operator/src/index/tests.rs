@@ -10,25 +10,25 @@ use std::collections::BTreeSet;
 use super::*;
 
 /// An index and what its listeners hear.
-struct Rig {
-    index: Arc<Index>,
-    feeds: Feeds,
+pub(super) struct Rig {
+    pub(super) index: Arc<Index>,
+    pub(super) feeds: Feeds,
     heard: Vec<(Resource, mpsc::UnboundedReceiver<Touch>)>,
 }
 
 impl Rig {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::of(NamespaceSelector::default())
     }
 
-    fn of(managed: NamespaceSelector) -> Self {
+    pub(super) fn of(managed: NamespaceSelector) -> Self {
         let (index, feeds) = Index::of(managed);
         let heard = Resource::KINDS.map(|resource| (resource, index.subscribe(resource)));
         Self { index, feeds, heard: heard.into() }
     }
 
     /// What was touched since the last time, in order of kind and name, and what may wait.
-    fn heard(&mut self) -> Vec<String> {
+    pub(super) fn heard(&mut self) -> Vec<String> {
         let mut names = Vec::new();
         for (resource, receiver) in &mut self.heard {
             let mut touched = BTreeSet::new();
@@ -41,19 +41,19 @@ impl Rig {
         names
     }
 
-    fn machine(&mut self, value: Value) {
+    pub(super) fn machine(&mut self, value: Value) {
         self.feeds.machines.apply(&Event::Apply(seen(value)));
     }
 
-    fn secret(&mut self, value: Value) {
+    pub(super) fn secret(&mut self, value: Value) {
         self.feeds.secrets.apply(&Event::Apply(seen(value)));
     }
 
-    fn grant(&mut self, value: Value) {
+    pub(super) fn grant(&mut self, value: Value) {
         self.feeds.grants.apply(&Event::Apply(seen(value)));
     }
 
-    fn policy(&mut self, value: Value) {
+    pub(super) fn policy(&mut self, value: Value) {
         self.feeds.policies.apply(&Event::Apply(seen(value)));
     }
 }
@@ -71,20 +71,20 @@ fn object(kind: &str, name: &str, spec: Value) -> Value {
     })
 }
 
-fn machine(name: &str, allow: Value) -> Value {
+pub(super) fn machine(name: &str, allow: Value) -> Value {
     object("Machine", name, json!({"workload": {"serviceAccountNames": ["sa"]}, "allowFrom": allow}))
 }
 
-fn secret(name: &str) -> Value {
+pub(super) fn secret(name: &str) -> Value {
     object("Secret", name, json!({"source": {"external": {}}, "policyRef": {"name": "hours"}}))
 }
 
-fn grant(name: &str, machine: Value, secrets: &[&str]) -> Value {
+pub(super) fn grant(name: &str, machine: Value, secrets: &[&str]) -> Value {
     let secrets: Vec<_> = secrets.iter().map(|name| json!({"name": name})).collect();
     object("Grant", name, json!({"machineRef": machine, "secretRefs": secrets}))
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::UNIX_EPOCH
 }
 

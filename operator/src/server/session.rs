@@ -102,7 +102,17 @@ impl Session {
     where
         C::Answer: DeserializeOwned,
     {
-        let outcome = self.attempt(call).await;
+        let read = |answer: Vec<u8>| serde_json::from_slice(&answer);
+        self.noted(self.attempt(call).await.and_then(|answer| read(answer).map_err(|error| unreadable(&error))))
+    }
+
+    /// Makes a call whose answer is long: as it came, JSON that nobody has read.
+    pub async fn ask<C: Call + Serialize>(&self, call: &C) -> Result<Vec<u8>, ServerError> {
+        self.noted(self.attempt(call).await)
+    }
+
+    /// Notes whether the server answered.
+    fn noted<A>(&self, outcome: Result<A, ServerError>) -> Result<A, ServerError> {
         let away = matches!(outcome, Err(ServerError::Unreachable { .. }));
         let unasked = matches!(outcome, Err(ServerError::NoToken(_)));
         if !unasked {
@@ -112,20 +122,16 @@ impl Session {
         outcome
     }
 
-    async fn attempt<C: Call + Serialize>(&self, call: &C) -> Result<C::Answer, ServerError>
-    where
-        C::Answer: DeserializeOwned,
-    {
+    async fn attempt<C: Call + Serialize>(&self, call: &C) -> Result<Vec<u8>, ServerError> {
         let body = Zeroizing::new(serde_json::to_vec(call).map_err(|error| unreadable(&error))?);
         let identity = self.identity(None).await?;
-        let answer = match self.signed(&identity, C::PATH, &body).await {
+        match self.signed(&identity, C::PATH, &body).await {
             Err(ServerError::Refused { status: 401, .. }) => {
                 let identity = self.identity(Some(&identity)).await?;
-                self.signed(&identity, C::PATH, &body).await?
+                self.signed(&identity, C::PATH, &body).await
             }
-            other => other?,
-        };
-        serde_json::from_slice(&answer).map_err(|error| unreadable(&error))
+            other => other,
+        }
     }
 
     async fn signed(&self, identity: &Identity, path: &str, body: &[u8]) -> Result<Vec<u8>, ServerError> {
@@ -235,7 +241,7 @@ fn nonce() -> Result<String, ServerError> {
 }
 
 /// An answer that is not what the protocol says: as good as none.
-fn unreadable(error: &serde_json::Error) -> ServerError {
+pub(crate) fn unreadable(error: &serde_json::Error) -> ServerError {
     tracing::error!(line = error.line(), column = error.column(), category = ?error.classify(), "unreadable JSON");
     ServerError::Unreachable { class: Class::Unavailable }
 }

@@ -241,7 +241,7 @@ fn rows(context: &Context<'_>) -> Vec<(MachineRow, String)> {
     let mut rows: Vec<_> = state
         .machines
         .values()
-        .map(|it| (viewer.row(it), it.pod.as_ref().map(|it| it.pod.node.clone()).unwrap_or_default()))
+        .map(|it| (viewer.row(it), it.pod.as_ref().map(|it| it.pod.node.to_string()).unwrap_or_default()))
         .collect();
     rows.extend(state.fleets.values().map(|it| (viewer.fleet_row(it), String::new())));
     rows.sort_by(|(a, _), (b, _)| (a.kind, &a.name, &a.id).cmp(&(b.kind, &b.name, &b.id)));

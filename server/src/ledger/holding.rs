@@ -1,7 +1,7 @@
 //! What a machine has of a secret.
 
 /// The version of a secret that a machine was delivered last, and whether it uses it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Holding {
     /// Which version.
     pub version: u64,

@@ -97,3 +97,34 @@ fn every_reader_is_read_back_as_it_was_written() {
         assert_eq!(reader.to_string().parse::<Reader>().unwrap(), reader);
     }
 }
+
+#[test]
+fn machines_that_hold_the_same_share_it_until_one_of_them_holds_something_else() {
+    let mut ledger = Ledger::default();
+    let machines: [MachineId; 2] =
+        [1, 2].map(|n| format!("00000000-0000-4000-8000-00000000000{n}").parse::<MachineId>().unwrap());
+    let first = Holding { version: 1, in_files: true };
+    machines.iter().for_each(|it| ledger.hold(it, &secret(), first));
+    ledger.settle();
+    let share = |ledger: &Ledger| {
+        let [one, other] = machines.each_ref().map(|it| &ledger.delivered[it]);
+        Arc::ptr_eq(one, other)
+    };
+    let versions = |ledger: &Ledger| machines.each_ref().map(|it| ledger.delivered(it, &secret()));
+    assert!(share(&ledger));
+
+    let second = Holding { version: 2, ..first };
+    ledger.hold(&machines[0], &secret(), second);
+    assert_eq!(versions(&ledger), [Some(2), Some(1)]);
+    ledger.take_back();
+    assert_eq!(versions(&ledger), [Some(1), Some(1)]);
+    assert!(share(&ledger));
+
+    for (machine, expected) in machines.iter().zip([[Some(2), Some(1)], [Some(2), Some(2)]]) {
+        ledger.restore(Stored::Delivered(machine.clone(), secret(), Some(second)));
+        ledger.settle_restored();
+        assert_eq!((versions(&ledger), share(&ledger)), (expected, expected[0] == expected[1]));
+    }
+    ledger.forget_machine(&machines[0]);
+    assert_eq!(versions(&ledger), [None, Some(2)]);
+}

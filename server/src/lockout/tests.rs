@@ -159,7 +159,7 @@ fn an_attacker_with_many_addresses_cannot_fill_the_memory() {
     let inner = lockout.lock();
     let sizes = [inner.failures.len(), inner.locks.len(), inner.audited.len()];
     assert!(sizes.iter().all(|size| *size <= PLACES + 3), "{sizes:?}");
-    assert!(inner.known.contains_key("web"));
+    assert!(inner.known.contains_key(&inner.names.of("web")));
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn of_many_addresses_those_that_were_used_lately_are_remembered() {
     }
     let inner = lockout.lock();
     assert!(inner.knows("web", home) && inner.knows("web", ip("10.1.0.99")) && !inner.knows("web", ip("10.1.0.0")));
-    assert_eq!(inner.known["web"].addresses.len(), ADDRESSES);
+    assert_eq!(inner.known[&inner.names.of("web")].addresses.len(), ADDRESSES);
 }
 
 /// What somebody does who is not the machine.

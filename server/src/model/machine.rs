@@ -1,14 +1,17 @@
 //! Machines: whoever signs.
 
+mod pod;
+
 use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::id::{FleetId, MachineId, VaultId};
 use sikkerkey_protocol::key::PublicKey;
-use sikkerkey_protocol::kubernetes::{Approval, PodIdentity};
+use sikkerkey_protocol::kubernetes::Approval;
 use sikkerkey_protocol::management::Guardrails;
 
+pub use self::pod::{Pod, PodOf, PodUid};
 use super::millis::Millis;
 
 /// Something that has a key and signs: a host, or one pod.
@@ -113,15 +116,6 @@ pub struct Extension {
     /// When that was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reverted_at: Option<Millis>,
-}
-
-/// The pod behind a machine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PodOf {
-    /// The cluster's name.
-    pub cluster: String,
-    /// The pod.
-    pub pod: PodIdentity,
 }
 
 impl Machine {

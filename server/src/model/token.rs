@@ -10,12 +10,13 @@ use sikkerkey_protocol::management::Scope;
 
 use super::machine::PodOf;
 use super::millis::Millis;
+use crate::audit::digest::Digest;
 
 /// A one-time token.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Token {
     /// Hex SHA-256 of the token's text.
-    pub hash: String,
+    pub hash: Digest,
     /// The vault.
     pub vault: VaultId,
     /// When it ends, not included.
@@ -32,49 +33,57 @@ pub struct Token {
 impl Token {
     /// The id of its row: tokens that are made together are neighbours in the database, and are written together.
     pub fn id(&self) -> String {
-        if self.in_order { format!("{:013}.{}", self.expires_at.0, self.hash) } else { self.hash.clone() }
+        if self.in_order { format!("{:013}.{}", self.expires_at.0, self.hash) } else { self.hash.to_string() }
     }
 
     /// The hash in such an id.
-    pub fn hash_of(id: &str) -> &str {
-        id.rsplit_once('.').map_or(id, |(_, hash)| hash)
+    pub fn hash_of(id: &str) -> Option<Digest> {
+        id.rsplit_once('.').map_or(id, |(_, hash)| hash).parse().ok()
     }
 }
 
-/// What a one-time token is good for.
+/// What a one-time token is good for. Almost all are spent ones of pods, so the others stand apart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum TokenPurpose {
     /// A host registers; a person approves its key afterwards.
-    Host {
-        /// The machine's name; none: its host name, or that of its object.
-        name: Option<String>,
-        /// The `Machine` object of a host that it is for.
-        #[serde(default)]
-        fleet: Option<FleetId>,
-        /// Of a temporary machine: how long it lasts from its approval on, in seconds.
-        #[serde(default)]
-        lifetime_seconds: Option<u64>,
-    },
+    Host(Box<ForHost>),
     /// One key of one pod becomes a machine of a fleet.
     Pod(Box<Voucher>),
     /// An agent registers; a person approves it afterwards.
-    Agent {
-        /// Its name; none: as it says.
-        name: Option<String>,
-        /// The cluster it is going to speak for.
-        cluster: Option<String>,
-        /// What it may do on the management plane; none of a token that is older than scopes: everything there.
-        #[serde(default)]
-        scopes: Option<BTreeSet<Scope>>,
-        /// The projects it may see; none: every project of its vault.
-        #[serde(default)]
-        projects: Option<BTreeSet<ProjectId>>,
-    },
+    Agent(Box<ForAgent>),
     /// For a pod, and spent: whatever it is good for still, the machine that came of it says.
     SpentByPod {
         /// That machine.
         machine: MachineId,
     },
+}
+
+/// What a host's token is good for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ForHost {
+    /// The machine's name; none: its host name, or that of its object.
+    pub name: Option<String>,
+    /// The `Machine` object of a host that it is for.
+    #[serde(default)]
+    pub fleet: Option<FleetId>,
+    /// Of a temporary machine: how long it lasts from its approval on, in seconds.
+    #[serde(default)]
+    pub lifetime_seconds: Option<u64>,
+}
+
+/// What an agent's token is good for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ForAgent {
+    /// Its name; none: as it says.
+    pub name: Option<String>,
+    /// The cluster it is going to speak for.
+    pub cluster: Option<String>,
+    /// What it may do on the management plane; none of a token that is older than scopes: everything there.
+    #[serde(default)]
+    pub scopes: Option<BTreeSet<Scope>>,
+    /// The projects it may see; none: every project of its vault.
+    #[serde(default)]
+    pub projects: Option<BTreeSet<ProjectId>>,
 }
 
 /// What a pod's token is good for.
@@ -104,25 +113,26 @@ mod tests {
     #[test]
     fn a_row_is_filed_by_time_and_one_from_before_stays_where_it_is() {
         let token = |in_order| Token {
-            hash: "ab12".into(),
+            hash: Digest([0xab; 32]),
             vault: "vault_v".parse().unwrap(),
             expires_at: Millis(1_792_204_561_123),
-            purpose: TokenPurpose::Host { name: None, fleet: None, lifetime_seconds: None },
+            purpose: TokenPurpose::Host(Box::default()),
             used: None,
             in_order,
         };
-        assert_eq!(token(true).id(), "1792204561123.ab12");
-        assert_eq!(Token::hash_of(&token(true).id()), "ab12");
+        let hash = "ab".repeat(32);
+        assert_eq!(token(true).id(), format!("1792204561123.{hash}"));
+        assert_eq!(Token::hash_of(&token(true).id()), Some(token(true).hash));
         let mut before = serde_json::to_value(token(true)).unwrap();
         before.as_object_mut().unwrap().remove("in_order");
         let before: Token = serde_json::from_value(before).unwrap();
-        assert_eq!((before.id(), Token::hash_of(&before.id())), ("ab12".to_owned(), "ab12"));
+        assert_eq!((before.id(), Token::hash_of(&before.id())), (hash, Some(before.hash)));
     }
 
     #[test]
     fn a_voucher_is_stored_as_it_always_was() {
         let key = crate::usecase::fixture::key(1).public_key();
-        let pod = PodOf { cluster: "prod".into(), pod: crate::usecase::fixture::pod("u") };
+        let pod = PodOf { cluster: "prod".into(), pod: crate::usecase::fixture::pod("u").into() };
         let fleet = "00000000-0000-4000-8000-0000000000ff";
         let voucher =
             TokenPurpose::Pod(Box::new(Voucher { fleet: fleet.parse().unwrap(), pod: pod.clone(), public_key: key }));

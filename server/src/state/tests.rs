@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use sikkerkey_protocol::kubernetes::{ObjectMeta, PodIdentity};
 
 use super::*;
-use crate::model::machine::PodOf;
+use crate::model::machine::{PodOf, PodUid};
 use crate::model::millis::Millis;
 
 fn vault() -> VaultId {
@@ -84,7 +84,7 @@ fn machine(id: u8, fleet: u8, pod: u8) -> Entity {
         expires_at: None,
         created_at: Millis(0),
         fleet: Some(uuid(fleet).parse().unwrap()),
-        pod: Some(PodOf { cluster: "c".into(), pod }),
+        pod: Some(PodOf { cluster: "c".into(), pod: pod.into() }),
         hostname: None,
         enrolled_by: None,
         approved_by_person: false,
@@ -144,7 +144,7 @@ proptest! {
             let fleet: FleetId = uuid(to).parse().unwrap();
             let members = state.machines.values().filter(|m| m.fleet.as_ref() == Some(&fleet)).count();
             prop_assert_eq!(state.machines_in(&fleet).count(), members);
-            let uid = format!("pod{to}");
+            let uid = PodUid::from(format!("pod{to}"));
             let of_pod = state.machines.values().filter(|m| m.pod.as_ref().is_some_and(|p| p.pod.uid == uid)).count();
             prop_assert_eq!(state.machines_of_pod("c", &uid).count(), of_pod);
         }

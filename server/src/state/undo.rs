@@ -30,7 +30,7 @@ impl State {
             EntityKind::Secret => self.secrets.get(&parsed(id)?).cloned().map(Entity::Secret),
             EntityKind::Policy => self.policies.get(id).cloned().map(Entity::Policy),
             EntityKind::Grant => self.grants.get(id).cloned().map(Entity::Grant),
-            EntityKind::Token => self.tokens.get(Token::hash_of(id)).cloned().map(Entity::Token),
+            EntityKind::Token => self.tokens.get(&Token::hash_of(id)?).map(|it| Entity::Token((**it).clone())),
             EntityKind::GonePod => self.gone_pods.get(id).cloned().map(Entity::GonePod),
             EntityKind::SpentLogin => self.spent_logins.get(id).cloned().map(Entity::SpentLogin),
             EntityKind::Application => self.applications.get(id).cloned().map(Entity::Application),

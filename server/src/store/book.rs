@@ -10,6 +10,7 @@ use sikkerkey_protocol::id::SecretId;
 
 use super::delta::{Delta, EntityRow, VersionRow};
 use super::head::Head;
+use super::macs::Macs;
 use super::{ChainHead, Rows, StoreError, base};
 use crate::crypto::keyring::Keyring;
 use crate::model::spend::{LIFE_SECONDS, Spend};
@@ -29,7 +30,7 @@ pub(super) struct Book {
     /// The highest number that was ever tried. A head's number is never used twice, also when its group fails: the mask
     /// of the digest depends on it.
     tried: u64,
-    macs: HashMap<EntityKey, [u8; 32]>,
+    macs: Macs,
     /// Whether other servers have to learn what is written.
     is_shared: bool,
 }
@@ -94,7 +95,7 @@ pub(super) struct LogRow {
 
 impl Book {
     pub(super) fn new(keyring: Arc<Keyring>, is_shared: bool) -> Self {
-        Self { keyring, head: Head::default(), tried: 0, macs: HashMap::new(), is_shared }
+        Self { keyring, head: Head::default(), tried: 0, macs: Macs::default(), is_shared }
     }
 
     pub(super) fn keyring(&self) -> Arc<Keyring> {
@@ -132,9 +133,9 @@ impl Book {
     }
 
     /// Begins with what stands in the database: every entity's MAC, and the head they must agree with.
-    pub(super) fn open(&mut self, head: Head, macs: HashMap<EntityKey, [u8; 32]>) -> Result<(), StoreError> {
+    pub(super) fn open(&mut self, head: Head, macs: Macs) -> Result<(), StoreError> {
         let mut left = head;
-        for mac in macs.values() {
+        for mac in macs.all() {
             left.toggle(self.keyring.rows(), mac);
         }
         if left.digest != [0; 32] {
@@ -257,10 +258,7 @@ impl Book {
     pub(super) fn settle(&mut self, page: Page) {
         self.head = page.next;
         for (key, mac) in page.macs {
-            match mac {
-                Some(mac) => drop(self.macs.insert(key, mac)),
-                None => drop(self.macs.remove(&key)),
-            }
+            self.macs.set(&key, mac);
         }
     }
 
@@ -296,10 +294,7 @@ impl Book {
             return Err(StoreError::Tampered("what another server wrote, or a row beside it,".to_owned()));
         }
         for (id, mac) in macs {
-            match mac {
-                Some(mac) => drop(self.macs.insert(id, mac)),
-                None => drop(self.macs.remove(&id)),
-            }
+            self.macs.set(&id, mac);
         }
         self.head = head;
         self.tried = self.tried.max(head.seq);

@@ -1,10 +1,10 @@
 //! Reading everything when the server starts, or has been away for too long.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::book::Book;
 use super::head::Head;
+use super::macs::Macs;
 use super::row::{Bind, Row};
 use super::{Backend, ChainHead, StoreError, meta};
 use crate::audit::entry::{Action, Entry};
@@ -47,11 +47,11 @@ impl Backend {
 
     async fn load_entities(&mut self, book: &mut Book, head: Head, world: &mut World) -> Result<(), StoreError> {
         let rows = self.rows("select kind, id, doc, seq, mac from entity").await?;
-        let mut macs = HashMap::with_capacity(rows.len());
+        let mut macs = Macs::default();
         for row in &rows {
             let (kind, id, doc) = (row.text(0)?, row.text(1)?, row.text(2)?);
             let (entity, mac) = book.entity(&kind, &id, &doc, row.integer(3)?, &row.bytes(4)?)?;
-            macs.insert(entity.key(), mac);
+            macs.set(&entity.key(), Some(mac));
             world.state.apply(Change::put(entity));
         }
         book.open(head, macs)
@@ -101,6 +101,7 @@ impl Backend {
             let address = row.optional_text(2)?.and_then(|it| it.parse().ok());
             world.ledger.restore(Stored::LastSeen(machine, Seen { at: Millis(row.integer(1)?), address }));
         }
+        world.ledger.settle_restored();
         Ok(())
     }
 

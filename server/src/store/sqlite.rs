@@ -9,12 +9,19 @@ use std::path::Path;
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection as _, Row as _, SqlSafeStr};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Row as _, SqlSafeStr};
 
 use super::book::{Argument, Page, Rarely};
 use super::data_directory::{DATABASE, DataDirectory};
 use super::row::{Bind, Row};
 use super::{StoreError, migrate_error};
+
+/// A commit writes whole pages, and of most of those it touches it changes a few bytes: where few requests come at once, the
+/// size of a page is what each of them costs. One that is smaller still would hold no more than one row. A database keeps the
+/// size that it was made with.
+const PAGE: u32 = 1024;
+/// The log is brought into the database when it is about as large, in bytes.
+const LOG: i64 = 4 * 1024 * 1024;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -57,6 +64,7 @@ impl Sqlite {
         let options = options(&directory.database()).create_if_missing(true);
         let mut connection = options.connect().await.map_err(StoreError::Open)?;
         MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(migrate_error)?;
+        bound_log(&mut connection).await.map_err(StoreError::Open)?;
         Ok(Self { options, connection, is_open: false })
     }
 
@@ -144,6 +152,13 @@ impl Sqlite {
     }
 }
 
+/// SQLite counts its log in pages.
+async fn bound_log(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let page: i64 = sqlx::query_scalar("pragma page_size").fetch_one(&mut *connection).await?;
+    let pages = LOG / page.max(1);
+    sqlx::query(AssertSqlSafe(format!("pragma wal_autocheckpoint = {pages}"))).execute(connection).await.map(drop)
+}
+
 /// What few groups do, as a statement.
 fn rarely(what: Rarely) -> &'static str {
     match what {
@@ -205,6 +220,7 @@ fn rarely(what: Rarely) -> &'static str {
 fn options(database: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(database)
+        .page_size(PAGE)
         .journal_mode(SqliteJournalMode::Wal)
         // A commit that was answered survives a power failure.
         .synchronous(SqliteSynchronous::Full)

@@ -22,7 +22,7 @@ use crate::audit::entry::{Action, Entry};
 use crate::decision::Context;
 use crate::model::agent::Agent;
 use crate::model::millis::Millis;
-use crate::model::token::{Token, TokenPurpose};
+use crate::model::token::{ForAgent, Token, TokenPurpose};
 use crate::model::{Entity, EntityKind};
 use crate::refusal::{Refusal, RefusalKind, conflict};
 use crate::state::State;
@@ -85,7 +85,8 @@ pub(crate) fn token(
     let of = cluster.as_ref().map_or_else(|| rights.describe(), |it| format!("of cluster {it}"));
     let detail = format!("for agent {}, {of}", name.as_deref().unwrap_or("(as it says)"));
     steps.audit.push(author.entry(Action::BootstrapTokenCreate, vault, detail));
-    let purpose = TokenPurpose::Agent { name, cluster, scopes: Some(rights.scopes), projects: rights.projects };
+    let agent = ForAgent { name, cluster, scopes: Some(rights.scopes), projects: rights.projects };
+    let purpose = TokenPurpose::Agent(Box::new(agent));
     steps.put(Entity::Token(Token { hash, vault: vault.clone(), expires_at, purpose, used: None, in_order: true }));
     Ok((text, expires_at, steps))
 }

@@ -3,7 +3,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::Call;
-use sikkerkey_protocol::canonical::sha256_hex;
 use sikkerkey_protocol::id::{AgentId, VaultId};
 use sikkerkey_protocol::key::PublicKey;
 use sikkerkey_protocol::secret_text::SecretText;
@@ -13,11 +12,12 @@ use super::fresh_id::fresh_uuid;
 use super::key_owner::require_unused;
 use super::source::Source;
 use super::steps::{Steps, answer};
+use crate::audit::digest::Digest;
 use crate::audit::entry::{Action, Actor, Entry};
 use crate::decision::{Context, Decided};
 use crate::model::Entity;
 use crate::model::agent::Agent;
-use crate::model::token::{Token, TokenPurpose, Used};
+use crate::model::token::{ForAgent, Token, TokenPurpose, Used};
 use crate::refusal::{Refusal, RefusalKind, unauthenticated};
 
 /// The request. Unsigned.
@@ -53,13 +53,14 @@ impl Call for RegisterAgent {
 /// Registers an agent, which a person approves afterwards.
 #[expect(clippy::needless_pass_by_value, reason = "a route hands its request over")]
 pub fn register(context: &Context<'_>, source: Source, request: RegisterAgent) -> Decided<AgentRegistered> {
-    let hash = sha256_hex(request.token.expose().as_bytes());
+    let hash = Digest::of(request.token.expose().as_bytes());
     let Some(token) = context.state.tokens.get(&hash) else {
         return Err(unauthenticated("the token is not known here, or ended some time ago: ask for a new one"));
     };
-    let TokenPurpose::Agent { name, cluster, scopes, projects } = &token.purpose else {
+    let TokenPurpose::Agent(purpose) = &token.purpose else {
         return Err(unauthenticated("the token is for a machine: register it at /v1/bootstrap/register"));
     };
+    let ForAgent { name, cluster, scopes, projects } = &**purpose;
     if token.expires_at <= context.now {
         return Err(unauthenticated("the token has expired: ask for a new one"));
     }
@@ -106,7 +107,7 @@ pub fn register(context: &Context<'_>, source: Source, request: RegisterAgent) -
     let registered = registered(&agent);
     let used = Box::new(Used { public_key: agent.public_key, registered: None });
     steps.put(Entity::Agent(agent));
-    steps.put(Entity::Token(Token { used: Some(used), ..token.clone() }));
+    steps.put(Entity::Token(Token { used: Some(used), ..(**token).clone() }));
     Ok(steps.decide(move |_| registered))
 }
 

@@ -2,11 +2,11 @@
 //!
 //! Fetching it uses nothing up and changes nothing; the token is used when the script registers ([`super::register`]).
 
-use sikkerkey_protocol::canonical::sha256_hex;
 use sikkerkey_protocol::id::VaultId;
 
 use super::authenticate;
 use super::source::Source;
+use crate::audit::digest::Digest;
 use crate::model::millis::Millis;
 use crate::model::token::TokenPurpose;
 use crate::refusal::{Refusal, RefusalKind};
@@ -32,10 +32,10 @@ pub fn is_token(token: &str) -> bool {
 /// The vault in which the host is going to be a machine.
 pub fn vault<'a>(state: &'a State, now: Millis, source: Source, asked: Asked<'_>) -> Result<&'a VaultId, Refusal> {
     let refused = |text: String| Err(Refusal::new(RefusalKind::Unauthenticated, text));
-    let found = state.tokens.get(&sha256_hex(asked.token.as_bytes()));
+    let found = state.tokens.get(&Digest::of(asked.token.as_bytes()));
     let found = found.filter(|it| match (&it.purpose, asked.temporary_in) {
-        (TokenPurpose::Host { .. }, None) => true,
-        (TokenPurpose::Host { lifetime_seconds: Some(_), .. }, Some(vault)) => it.vault.as_str() == vault,
+        (TokenPurpose::Host(_), None) => true,
+        (TokenPurpose::Host(host), Some(vault)) => host.lifetime_seconds.is_some() && it.vault.as_str() == vault,
         _ => false,
     });
     let Some(token) = found else {

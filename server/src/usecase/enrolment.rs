@@ -77,7 +77,7 @@ pub(crate) fn create(
     let (text, hash) = fresh_token("", context);
     let token = EnrolmentToken {
         id: entropy::uuid(context.entropy),
-        hash,
+        hash: hash.to_string(),
         vault: vault.clone(),
         name: terms.name,
         description: terms.description,

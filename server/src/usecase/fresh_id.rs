@@ -6,6 +6,7 @@ use sikkerkey_protocol::canonical::sha256_hex;
 use sikkerkey_protocol::kubernetes::ObjectMeta;
 use sikkerkey_protocol::secret_text::SecretText;
 
+use crate::audit::digest::Digest;
 use crate::decision::Context;
 use crate::entropy;
 use crate::refusal::{Refusal, RefusalKind};
@@ -34,11 +35,11 @@ pub(crate) fn object_id<T: FromStr>(cluster: &str, object: &ObjectMeta) -> Resul
 }
 
 /// A one-time token of 64 hex digits after `prefix`, and the hash by which it is known from then on.
-pub(crate) fn fresh_token(prefix: &str, context: &Context<'_>) -> (SecretText, String) {
+pub(crate) fn fresh_token(prefix: &str, context: &Context<'_>) -> (SecretText, Digest) {
     let mut text = zeroize::Zeroizing::new(String::with_capacity(prefix.len() + 64));
     text.push_str(prefix);
     text.push_str(&entropy::text(context.entropy, b"0123456789abcdef", 64));
-    let hash = sha256_hex(text.as_bytes());
+    let hash = Digest::of(text.as_bytes());
     (text.into(), hash)
 }
 

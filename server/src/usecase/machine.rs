@@ -162,7 +162,7 @@ pub(crate) fn revoke(context: &Context<'_>, author: Author<'_>, machine: &Machin
     steps.revoke(machine, author.entry(Action::MachineRevoke, &machine.vault, String::new()), why);
     if let Some(pod) = &machine.pod {
         // Else its sidecar would enrol anew within a second.
-        let (cluster, uid) = (pod.cluster.clone(), pod.pod.uid.clone());
+        let (cluster, uid) = (pod.cluster.to_string(), pod.pod.uid.to_string());
         steps.put(Entity::GonePod(GonePod { cluster, uid, since: context.now, revoked: true }));
     }
     steps.forget_access(context.state, machine, &author.entry(Action::GrantDelete, &machine.vault, String::new()));

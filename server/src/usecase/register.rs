@@ -2,7 +2,7 @@
 
 mod host;
 
-use sikkerkey_protocol::canonical::{Purpose, possession, sha256_hex};
+use sikkerkey_protocol::canonical::{Purpose, possession};
 use sikkerkey_protocol::enrolment::{Register, Registered};
 use sikkerkey_protocol::key::PublicKey;
 use sikkerkey_protocol::kubernetes::Approval;
@@ -13,6 +13,7 @@ use super::key_owner::require_unused;
 use super::kubernetes::voucher::{require_active, require_admitted, require_there};
 use super::source::Source;
 use super::steps::{Steps, answer, describe};
+use crate::audit::digest::Digest;
 use crate::audit::entry::{Action, Actor, Entry};
 use crate::decision::{Context, Decided};
 use crate::model::Entity;
@@ -27,7 +28,7 @@ const REVOKED_SINCE: &str = "the token was used, and its machine is revoked sinc
 /// good: an answer that was lost on its way locks nobody out.
 #[expect(clippy::needless_pass_by_value, reason = "a route hands its request over")]
 pub fn register(context: &Context<'_>, source: Source, request: Register) -> Decided<Registered> {
-    let hash = sha256_hex(request.token.expose().as_bytes());
+    let hash = Digest::of(request.token.expose().as_bytes());
     let Some(token) = context.state.tokens.get(&hash) else {
         return Err(unauthenticated("the token is not known here, or ended some time ago: ask for a new one"));
     };
@@ -50,11 +51,12 @@ pub fn register(context: &Context<'_>, source: Source, request: Register) -> Dec
                 None => pod_registers(context, source, token, voucher),
             }
         }
-        TokenPurpose::Host { name, fleet, lifetime_seconds } => {
+        TokenPurpose::Host(it) => {
             if let Some(registered) = again(context, token, &request.public_key)? {
                 return Ok(answer(move |_| registered));
             }
-            let wanted = host::Wanted { name: name.as_ref(), fleet: fleet.as_ref(), lifetime: *lifetime_seconds };
+            let wanted =
+                host::Wanted { name: it.name.as_ref(), fleet: it.fleet.as_ref(), lifetime: it.lifetime_seconds };
             host::registers(context, source, token, &wanted, &request)
         }
         TokenPurpose::SpentByPod { machine } => {
@@ -65,7 +67,7 @@ pub fn register(context: &Context<'_>, source: Source, request: Register) -> Dec
             let registered = registered(context, machine);
             Ok(answer(move |_| registered))
         }
-        TokenPurpose::Agent { .. } => {
+        TokenPurpose::Agent(_) => {
             Err(unauthenticated("the token is for an agent: register it at /v1/ai-bootstrap/register"))
         }
     }
@@ -104,8 +106,8 @@ fn pod_registers(context: &Context<'_>, source: Source, token: &Token, voucher: 
         return Err(unauthenticated("the Machine that the voucher is for is gone: apply it again, and attest again"));
     };
     require_active(fleet)?;
-    require_admitted(fleet, &pod.pod)?;
-    require_there(context, &pod.cluster, &pod.pod.uid)?;
+    require_admitted(fleet, &pod.pod.service_account)?;
+    require_there(context, &pod.cluster, &pod.pod.uid.to_string())?;
     require_unused(context.state, public_key)?;
     let FleetSubject::Workload { lifetime_seconds, .. } = fleet.subject else {
         return Err(unauthenticated("the Machine that the voucher is for is a host"));

@@ -159,10 +159,10 @@ fn limited(name: &str) -> Policy {
 
 fn one_time_token() -> Token {
     Token {
-        hash: "ab".repeat(32),
+        hash: "ab".repeat(32).parse().unwrap(),
         vault: "vault_v".parse().unwrap(),
         expires_at: Millis(START).plus_seconds(600),
-        purpose: TokenPurpose::Host { name: None, fleet: None, lifetime_seconds: None },
+        purpose: TokenPurpose::Host(Box::default()),
         used: None,
         in_order: true,
     }

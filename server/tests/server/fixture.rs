@@ -482,7 +482,8 @@ pub fn pod() -> Machine {
                 uid: "pod-1".into(),
                 node: "node-7".into(),
                 service_account: "web-sa".into(),
-            },
+            }
+            .into(),
         }),
         hostname: None,
         enrolled_by: None,

@@ -5,7 +5,7 @@ use sikkerkey_crds::crd::Kind;
 use sikkerkey_crds::grant::Grant;
 use sikkerkey_crds::machine::ConsentKind;
 
-use crate::controller::conditions::{is_pending, not_accepted};
+use crate::controller::conditions::not_accepted;
 use crate::index::Index;
 
 /// The surroundings of a Grant.
@@ -48,7 +48,7 @@ pub fn gather(grant: &Grant, index: &Index) -> Facts {
     for named in &grant.spec.secret_refs {
         match index.secret(&own, &named.name) {
             Some(secret) if secret.metadata.deletion_timestamp.is_none() => {
-                has_pending_secret |= is_pending(secret.conditions());
+                has_pending_secret |= index.is_unseen(&secret);
             }
             _ => missing.push(named.name.clone()),
         }
@@ -68,7 +68,7 @@ pub fn machine_named(index: &Index, own: &str, namespace: &str, name: &str, kind
         Some(machine) if foreign && !machine.spec.consents_to(own, kind) => Referred::NotPermitted,
         Some(machine) => match not_accepted(machine.conditions()) {
             Some(reason) => Referred::NotAccepted { reason: reason.to_owned() },
-            None if is_pending(machine.conditions()) => Referred::Pending,
+            None if index.is_unseen(&machine) => Referred::Pending,
             None => Referred::Fine { suspended: machine.spec.suspended() },
         },
     }

@@ -7,7 +7,7 @@ use sikkerkey_crds::secret::Secret;
 use sikkerkey_protocol::kubernetes::ObjectKey;
 
 use super::original::Original;
-use crate::controller::conditions::{is_pending, not_accepted};
+use crate::controller::conditions::not_accepted;
 use crate::index::{Given, Index};
 
 /// The surroundings of a Secret.
@@ -57,7 +57,7 @@ fn policy(secret: &Secret, own: &str, index: &Index) -> Policy {
         Some(policy) if policy.metadata.deletion_timestamp.is_some() => Policy::Missing,
         Some(policy) => match not_accepted(policy.conditions()) {
             Some(reason) => Policy::NotAccepted { reason: reason.to_owned() },
-            None if is_pending(policy.conditions()) => Policy::Pending,
+            None if index.is_unseen(&policy) => Policy::Pending,
             None => Policy::Fine,
         },
     }

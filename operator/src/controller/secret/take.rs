@@ -100,7 +100,7 @@ pub async fn follow_up(
     };
     let generation = object.metadata.generation.unwrap_or_default();
     let taken = Taken { marks: found.marks.clone(), generation, version: state.version, since };
-    context.ledger.note(Kind::Secret, &key, &uid, |entry| entry.taken = Some(taken));
+    context.ledger.note(Kind::Secret, &key, &uid, |entry| entry.taken = Some(Box::new(taken)));
     let is_to_go = source.on_taken() == OnTaken::Delete && !found.is_going && is_ours;
     if !is_to_go || matches!(found.kept_by, Some(Keeper::Manager(_) | Keeper::Refused)) {
         return;

@@ -238,8 +238,11 @@ fn standing<K: Kind>(about: &str, object: &K) -> Line {
         return pending();
     }
     let ends = [Reason::Suspended, Reason::Expired, Reason::Ended].map(Reason::as_str);
-    let told =
-        if ready.message.is_empty() { ready.reason.clone() } else { format!("{}: {}", ready.reason, ready.message) };
+    let told = if ready.message.is_empty() {
+        ready.reason.to_string()
+    } else {
+        format!("{}: {}", ready.reason, ready.message)
+    };
     if ready.status == ConditionStatus::False {
         return line(Outcome::Warns, format!("{label} is not in force as it is written: {told}"));
     }

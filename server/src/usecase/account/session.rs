@@ -72,7 +72,7 @@ pub(super) fn begin(
     let (token, hash) = fresh_token("", context);
     let session = Session {
         id: fresh_uuid(context)?,
-        hash,
+        hash: hash.to_string(),
         account: account.id.clone(),
         since: context.now,
         proven_at: context.now,
@@ -97,7 +97,7 @@ pub(super) fn renew(
     let (token, hash) = fresh_token("", context);
     let session = Session {
         id: fresh_uuid(context)?,
-        hash,
+        hash: hash.to_string(),
         proven_at,
         used_at: context.now,
         second_factor,

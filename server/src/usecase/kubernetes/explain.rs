@@ -6,6 +6,7 @@ use super::scope::{Scope, asker, check_identity};
 use crate::audit::entry::Action;
 use crate::decision::{Context, Decided};
 use crate::model::agent::Agent;
+use crate::model::machine::PodUid;
 use crate::refusal::invalid;
 use crate::usecase::explain;
 use crate::usecase::source::Source;
@@ -36,7 +37,8 @@ pub fn explain(context: &Context<'_>, agent: &Agent, source: Source, asked: Expl
     if pod_uid.is_some_and(|it| it.is_empty() || it.len() > 64) {
         return Err(invalid("podUid is not a uid".to_owned()));
     }
-    let of_fleet = pod_uid.into_iter().flat_map(|uid| state.machines_of_pod(cluster, uid));
+    let uid = pod_uid.map(PodUid::from);
+    let of_fleet = uid.iter().flat_map(|uid| state.machines_of_pod(cluster, uid));
     let of_fleet = of_fleet.filter(|it| it.fleet.as_ref() == Some(&fleet.id));
     let own = explain::foremost(of_fleet, context.ledger, context.now);
     let machine = match own {

@@ -27,7 +27,7 @@ fn of_cluster(context: &Context<'_>, cluster: &str) -> Inventoried {
         for machine in state.machines_in(&fleet.id).filter(|it| it.is_live(context.now)) {
             if let Some(pod) = &machine.pod {
                 all.pods.push(PodState {
-                    pod: pod.pod.clone(),
+                    pod: (&pod.pod).into(),
                     machine: fleet.managed.object.key.clone(),
                     machine_id: machine.id.clone(),
                     last_seen: context.ledger.last_seen(&machine.id).map(|it| it.0),

@@ -30,7 +30,7 @@ pub fn gone(context: &Context<'_>, agent: &Agent, source: Source, request: GoneP
     let mut steps = Steps::default();
     let (mut revoked, mut learnt) = (0, 0);
     for uid in &uids {
-        for machine in state.machines_of_pod(cluster, uid) {
+        for machine in state.machines_of_pod(cluster, &uid.as_str().into()) {
             let project = machine.fleet.as_ref().and_then(|it| state.fleets.get(it)).map(|it| &it.project);
             steps.revoke(machine, scope.entry(Action::MachineRevoke, project, String::new()), "its pod is gone");
             revoked += 1;
@@ -47,7 +47,7 @@ pub fn gone(context: &Context<'_>, agent: &Agent, source: Source, request: GoneP
         }
     }
     for token in state.tokens.values() {
-        if matches!(&token.purpose, TokenPurpose::Pod(it) if it.pod.cluster == *cluster && uids.contains(&it.pod.pod.uid))
+        if matches!(&token.purpose, TokenPurpose::Pod(it) if *it.pod.cluster == **cluster && uids.contains(&it.pod.pod.uid.to_string()))
         {
             steps.remove(EntityKind::Token, &token.id());
         }

@@ -9,7 +9,7 @@ use crate::decision::{Context, Decided};
 use crate::model::agent::Agent;
 use crate::model::cluster::GonePod;
 use crate::model::fleet::{Fleet, FleetSubject};
-use crate::model::machine::PodOf;
+use crate::model::machine::{PodOf, PodUid};
 use crate::model::token::{Token, TokenPurpose, Voucher};
 use crate::model::{Entity, EntityKind};
 use crate::refusal::{Refusal, RefusalKind, invalid};
@@ -39,15 +39,16 @@ pub fn issue(context: &Context<'_>, agent: &Agent, source: Source, request: Issu
         Refusal::new(RefusalKind::NotFound, text).code(ErrorCode::MachineNotFound)
     })?;
     require_active(fleet)?;
-    require_admitted(fleet, &request.pod)?;
+    require_admitted(fleet, &request.pod.service_account)?;
     require_there(context, cluster, &request.pod.uid)?;
     require_unused(state, &request.public_key)?;
 
     let mut steps = Steps::default();
+    let uid = PodUid::from(request.pod.uid.as_str());
     for token in state.tokens.values() {
         if let TokenPurpose::Pod(voucher) = &token.purpose {
             let Voucher { pod, public_key, .. } = &**voucher;
-            if pod.cluster == *cluster && pod.pod.uid == request.pod.uid {
+            if *pod.cluster == **cluster && pod.pod.uid == uid {
                 steps.remove(EntityKind::Token, &token.id());
             } else if *public_key == request.public_key && context.now < token.expires_at {
                 return Err(crate::usecase::key_owner::in_use("another pod has shown this key: make a new one"));
@@ -68,7 +69,7 @@ pub fn issue(context: &Context<'_>, agent: &Agent, source: Source, request: Issu
         expires_at,
         purpose: TokenPurpose::Pod(Box::new(Voucher {
             fleet: fleet.id.clone(),
-            pod: PodOf { cluster: cluster.clone(), pod: request.pod },
+            pod: PodOf { cluster: cluster.as_str().into(), pod: request.pod.into() },
             public_key: request.public_key,
         })),
         used: None,
@@ -111,11 +112,11 @@ pub(crate) fn require_there(context: &Context<'_>, cluster: &str, uid: &str) -> 
 }
 
 /// The pod's service account may assume the Machine. The operator has checked that too; the list may have changed since.
-pub(crate) fn require_admitted(fleet: &Fleet, pod: &PodIdentity) -> Result<(), Refusal> {
-    if fleet.admits(&pod.service_account) {
+pub(crate) fn require_admitted(fleet: &Fleet, account: &str) -> Result<(), Refusal> {
+    if fleet.admits(account) {
         return Ok(());
     }
-    let (account, key) = (&pod.service_account, &fleet.managed.object.key);
+    let key = &fleet.managed.object.key;
     let text =
         format!("ServiceAccount {account} may not assume Machine {key}: add it to spec.workload.serviceAccountNames");
     Err(Refusal::new(RefusalKind::Forbidden, text).code(ErrorCode::ServiceAccountNotAllowed))

@@ -14,7 +14,7 @@ use crate::audit::entry::Action;
 use crate::decision::Context;
 use crate::model::Entity;
 use crate::model::millis::Millis;
-use crate::model::token::{Token, TokenPurpose};
+use crate::model::token::{ForHost, Token, TokenPurpose};
 use crate::refusal::{Refusal, invalid};
 
 /// A token that was made. Its text is kept nowhere.
@@ -47,8 +47,8 @@ pub(crate) fn begin(
     }
     let mut steps = Steps::default();
     steps.audit.push(author.entry(Action::BootstrapTokenCreate, vault, detail));
-    let purpose = TokenPurpose::Host { name, fleet: None, lifetime_seconds };
-    let (hash_of_row, vault) = (hash.clone(), vault.clone());
-    steps.put(Entity::Token(Token { hash: hash_of_row, vault, expires_at, purpose, used: None, in_order: true }));
-    Ok((Begun { token, hash, expires_at }, steps))
+    let purpose = TokenPurpose::Host(Box::new(ForHost { name, fleet: None, lifetime_seconds }));
+    let vault = vault.clone();
+    steps.put(Entity::Token(Token { hash, vault, expires_at, purpose, used: None, in_order: true }));
+    Ok((Begun { token, hash: hash.to_string(), expires_at }, steps))
 }

@@ -158,12 +158,12 @@ impl<S: Fn(&ProjectId) -> bool> Viewer<'_, S> {
 /// Where a pod runs.
 pub(crate) fn pod_view(it: &PodOf) -> PodView {
     PodView {
-        cluster: it.cluster.clone(),
-        namespace: it.pod.namespace.clone(),
-        name: it.pod.name.clone(),
-        uid: it.pod.uid.clone(),
-        node: it.pod.node.clone(),
-        service_account: it.pod.service_account.clone(),
+        cluster: it.cluster.to_string(),
+        namespace: it.pod.namespace.to_string(),
+        name: it.pod.name.to_string(),
+        uid: it.pod.uid.to_string(),
+        node: it.pod.node.to_string(),
+        service_account: it.pod.service_account.to_string(),
     }
 }
 

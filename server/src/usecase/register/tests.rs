@@ -49,7 +49,7 @@ fn a_pod_becomes_a_machine_of_its_fleet() {
         (Approval::Approved, true, key(1).public_key())
     );
     assert_eq!(machine.fleet.as_ref(), bench.state.fleets.keys().next());
-    assert_eq!(machine.pod.as_ref().unwrap().pod, pod("pod-1"));
+    assert_eq!(machine.pod.as_ref().unwrap().pod, pod("pod-1").into());
     assert_eq!(
         bench.audit[0].detail,
         format!(

@@ -151,7 +151,7 @@ fn pods_that_run_with_older_settings_are_told_of_until_there_are_none() {
     let said = |status: &MachineStatus| {
         let ready = find(&status.conditions, ConditionType::Ready).unwrap();
         let pods = status.pods.clone().unwrap();
-        (ready.status, ready.reason.clone(), pods.outdated, pods.summary)
+        (ready.status, ready.reason.to_string(), pods.outdated, pods.summary)
     };
     let fine = |outdated, summary: Option<&str>| {
         (ConditionStatus::True, "Ready".to_owned(), outdated, summary.map(str::to_owned))

@@ -287,7 +287,7 @@ fn each_find_has_its_conditions() {
         let seen = Pass { facts: facts(Policy::Fine, original), ..pass(&object, outcome()) };
         let status = seen.status();
         let types = [ConditionType::ResolvedRefs, ConditionType::Programmed, ConditionType::Ready];
-        let reasons = types.map(|type_| find(&status.conditions, type_).unwrap().reason.clone());
+        let reasons = types.map(|type_| find(&status.conditions, type_).unwrap().reason.to_string());
         assert_eq!((reasons, seen.ready().2), (conditions.map(str::to_owned), message.to_owned()), "{what}");
 
         // A comparison, in which nobody looks, and a server that is away say nothing else.

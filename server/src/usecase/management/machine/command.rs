@@ -1,11 +1,11 @@
 //! The command with which a host begins, for a person who is going to approve it, and what has come of it.
 
-use sikkerkey_protocol::canonical::sha256_hex;
 use sikkerkey_protocol::id::VaultId;
 use sikkerkey_protocol::secret_text::SecretText;
 
 use super::super::{Manager, not_found};
 use super::table::{self, Locks, TableRow};
+use crate::audit::digest::Digest;
 use crate::decision::{Context, Decided};
 use crate::model::millis::Millis;
 use crate::model::token::{Token, TokenPurpose};
@@ -74,11 +74,9 @@ pub fn begin(context: &Context<'_>, manager: &Manager<'_>, []: [&str; 0], machin
 
 /// What has come of a command, by its id.
 pub fn arrival(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1]) -> Decided<Arrival> {
-    if id.len() != sha256_hex(b"").len() || !id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-        return Err(not_found("there is no such command"));
-    }
-    let token = context.state.tokens.get(id).filter(|it| it.vault == *manager.vault);
-    let token = token.filter(|it| matches!(it.purpose, TokenPurpose::Host { .. })).cloned();
+    let Ok(hash) = id.parse::<Digest>() else { return Err(not_found("there is no such command")) };
+    let token = context.state.tokens.get(&hash).map(|it| &**it).filter(|it| it.vault == *manager.vault);
+    let token = token.filter(|it| matches!(it.purpose, TokenPurpose::Host(_))).cloned();
     let mut steps = Steps::default();
     steps.audit.push(manager.looked_at_vault("what has come of a command for a machine".to_owned()));
     let sight = manager.sight();

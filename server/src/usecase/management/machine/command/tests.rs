@@ -1,4 +1,7 @@
+use sikkerkey_protocol::canonical::sha256_hex;
 use sikkerkey_protocol::enrolment::Register;
+
+use sikkerkey_protocol::canonical::sha256_hex;
 
 use super::*;
 use crate::audit::entry::Action;
@@ -64,7 +67,7 @@ fn a_command_of_another_vault_says_nothing() {
     let mut office = Office::open();
     let theirs = office.bench.run(|it| crate::usecase::admin::machine::bootstrap(it, &other_vault(), None)).unwrap();
     let id = sha256_hex(theirs.0.expose().as_bytes());
-    assert!(office.bench.state.tokens.contains_key(&id));
+    assert!(office.bench.state.tokens.contains_key(&id.parse().unwrap()));
     assert!(matches!(come_of(&mut office, &id), Arrival::Over));
 }
 

@@ -113,7 +113,7 @@ impl<'a, 'w> Finder<'a, 'w> {
         let Found::Machine(machine) = found else { return false };
         machine.hostname.as_ref().is_some_and(|it| text.is_in(it))
             || machine.pod.as_ref().is_some_and(|it| {
-                [&it.pod.name, &it.pod.namespace, &it.pod.node, &it.cluster].iter().any(|it| text.is_in(it))
+                [&*it.pod.name, &*it.pod.namespace, &*it.pod.node, &*it.cluster].iter().any(|it| text.is_in(it))
             })
             || (text.in_address && self.address(found).is_some_and(|it| text.is_in(&it.to_string())))
             || text.in_fingerprint.as_ref().is_some_and(|it| {
@@ -157,7 +157,7 @@ impl<'a, 'w> Finder<'a, 'w> {
                     Found::Machine(it) => it.pod.as_ref(),
                     Found::Fleet(_) => None,
                 };
-                Key::Texts(pod.map(|it| (it.pod.node.as_str(), it.pod.name.as_str())))
+                Key::Texts(pod.map(|it| (&*it.pod.node, &*it.pod.name)))
             }
         };
         Item { found, key, name: name_of(found), id: id_of(found) }
