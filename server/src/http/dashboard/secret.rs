@@ -175,6 +175,7 @@ fn of_rest() -> [Route; 5] {
     ]
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "an answer is handed over")]
 fn created(visit: &Visit, []: [&str; 0], it: SecretNamed) -> Then {
     Then::Go(visit.href(&format!("secrets/{}", it.id)), "secret-created")
 }

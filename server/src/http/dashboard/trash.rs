@@ -53,6 +53,7 @@ impl PurgeForm {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "an answer is handed over")]
 fn restored(visit: &Visit, [_]: [&str; 1], it: SecretRestored) -> Then {
     match (it.readable, it.policy_in_force) {
         (false, _) => Then::Go(visit.href("trash"), "secret-waiting"),

@@ -82,10 +82,7 @@ fn warnings(visit: &Visit, it: &Dossier) -> Markup {
 
 fn known(visit: &Visit, it: &Dossier) -> Vec<(&'static str, Markup)> {
     let view = &it.view;
-    let from = match it.origin {
-        Some(origin) => html! { (origin_name(origin)) },
-        None => html! { span.quiet { "–" } },
-    };
+    let from = html! { @if let Some(origin) = it.origin { (origin_name(origin)) } @else { span.quiet { "–" } } };
     let value = match &view.field_names {
         None => html! { "one value" },
         Some(names) => {

@@ -12,7 +12,6 @@ use crate::decision::{Context, Decided};
 use crate::model::machine::Grantee;
 use crate::model::project::Project;
 use crate::model::secret::{Secret, SecretPhase};
-use crate::refusal::Refusal;
 use crate::usecase::management::Manager;
 use crate::usecase::management::access::{Named, is_granted, project_named};
 use crate::usecase::rotation::Schedule;
@@ -139,11 +138,11 @@ pub struct SecretRow {
 pub fn overview(context: &Context<'_>, manager: &Manager<'_>, []: [&str; 0], query: SecretsQuery) -> Decided<Overview> {
     let mut steps = Steps::default();
     steps.audit.push(manager.looked_at_vault("the secrets".to_owned()));
-    let answer = find(context, manager, &query)?;
+    let answer = find(context, manager, &query);
     Ok(steps.decide(move |_| answer))
 }
 
-fn find(context: &Context<'_>, manager: &Manager<'_>, query: &SecretsQuery) -> Result<Overview, Refusal> {
+fn find(context: &Context<'_>, manager: &Manager<'_>, query: &SecretsQuery) -> Overview {
     let state = context.state;
     let sees_canaries = manager.require(Scope::PoliciesRead).is_ok();
     let projects: HashMap<_, &Project> =
@@ -175,7 +174,7 @@ fn find(context: &Context<'_>, manager: &Manager<'_>, query: &SecretsQuery) -> R
     choices.sort_unstable();
     let more_projects = choices.len() > CHOICES;
     choices.truncate(CHOICES);
-    Ok(Overview {
+    Overview {
         rows,
         total,
         all,
@@ -184,7 +183,7 @@ fn find(context: &Context<'_>, manager: &Manager<'_>, query: &SecretsQuery) -> R
         more_projects,
         policies: policies.into_iter().take(CHOICES).map(str::to_owned).collect(),
         sees_canaries,
-    })
+    }
 }
 
 /// What is typed, made ready once for all.
@@ -293,14 +292,9 @@ impl Counter<'_> {
                 let machine = state.machines.get(id).filter(|it| state.may_be_granted(it, &secret.project));
                 usize::from(machine.is_some_and(|it| it.is_live(now)))
             }
-            Grantee::Fleet(id) => match fleets.get(id) {
-                Some(count) => *count,
-                None => {
-                    let count = state.machines_in(id).filter(|it| it.is_live(now)).count();
-                    fleets.insert(id.clone(), count);
-                    count
-                }
-            },
+            Grantee::Fleet(id) => {
+                *fleets.entry(id.clone()).or_insert_with(|| state.machines_in(id).filter(|it| it.is_live(now)).count())
+            }
         });
         count.sum()
     }
