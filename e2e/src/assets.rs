@@ -1,4 +1,4 @@
-//! The binaries of the control plane and the kubelet: found, or built once from the pinned Go module.
+//! The binaries of the control plane, the kubelet and Helm: found, or built once from pinned Go modules.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
@@ -11,12 +11,62 @@ use sha2::{Digest, Sha256};
 use crate::build_command::Build;
 use crate::report::Report;
 
-/// The module that pins all versions.
-const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/controlplane");
-const GO_MOD: &str = include_str!("../controlplane/go.mod");
-const GO_SUM: &str = include_str!("../controlplane/go.sum");
+/// A Go module that pins versions.
+#[derive(Clone, Copy, Debug)]
+struct Module {
+    directory: &'static str,
+    go_mod: &'static str,
+    go_sum: &'static str,
+    /// The requirement whose version says what is built.
+    pinned: &'static str,
+}
 
-/// A program built from the Go module.
+/// Kubernetes and etcd.
+const CONTROL_PLANE: Module = Module {
+    directory: concat!(env!("CARGO_MANIFEST_DIR"), "/controlplane"),
+    go_mod: include_str!("../controlplane/go.mod"),
+    go_sum: include_str!("../controlplane/go.sum"),
+    pinned: "k8s.io/kubernetes",
+};
+
+/// Helm, which stands on other releases of Kubernetes' libraries.
+const HELM: Module = Module {
+    directory: concat!(env!("CARGO_MANIFEST_DIR"), "/helm"),
+    go_mod: include_str!("../helm/go.mod"),
+    go_sum: include_str!("../helm/go.sum"),
+    pinned: "helm.sh/helm/v4",
+};
+
+impl Module {
+    fn version(self) -> &'static str {
+        let lines = self.go_mod.lines().map(|line| line.trim().trim_start_matches("require "));
+        let mut pins = lines.filter_map(|line| line.strip_prefix(self.pinned)?.strip_prefix(' '));
+        pins.next().unwrap_or("of unknown version").trim()
+    }
+
+    /// A plain `go build` leaves the version unset, and whoever looks at it would see v0.0.0.
+    fn linker_flags(self) -> String {
+        let version = self.version();
+        if self.directory == HELM.directory {
+            return format!("-s -w -X helm.sh/helm/v4/internal/version.version={version}");
+        }
+        let mut numbers = version.trim_start_matches('v').split('.');
+        let (major, minor) = (numbers.next().unwrap_or("1"), numbers.next().unwrap_or("0"));
+        let package = "k8s.io/component-base/version";
+        format!("-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}")
+    }
+
+    /// One directory for each set of pinned versions and flags, so that a changed pin never finds old binaries.
+    fn cache(self) -> PathBuf {
+        let digest = Sha256::new().chain_update(self.go_mod).chain_update(self.go_sum);
+        let digest = digest.chain_update(self.linker_flags()).finalize();
+        let [first, second, third, fourth, ..] = digest.0;
+        let name = if self.directory == HELM.directory { "helm-" } else { "" };
+        cache_base().join(format!("{name}{}-{first:02x}{second:02x}{third:02x}{fourth:02x}", self.version()))
+    }
+}
+
+/// A program built from a Go module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Component {
     /// The data store of the API server.
@@ -31,12 +81,21 @@ pub enum Component {
     Kubelet,
     /// The command line client, built only where the machine has none.
     Kubectl,
+    /// What the chart is checked with.
+    Helm,
 }
 
 impl Component {
     /// All of them, those that most is built on first.
-    pub const ALL: [Self; 6] =
-        [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Scheduler, Self::Kubelet, Self::Kubectl];
+    pub const ALL: [Self; 7] = [
+        Self::Etcd,
+        Self::ApiServer,
+        Self::ControllerManager,
+        Self::Scheduler,
+        Self::Kubelet,
+        Self::Kubectl,
+        Self::Helm,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -46,12 +105,18 @@ impl Component {
             Self::Scheduler => "kube-scheduler",
             Self::Kubelet => "kubelet",
             Self::Kubectl => "kubectl",
+            Self::Helm => "helm",
         }
+    }
+
+    fn module(self) -> Module {
+        if self == Self::Helm { HELM } else { CONTROL_PLANE }
     }
 
     fn package(self) -> String {
         match self {
             Self::Etcd => "go.etcd.io/etcd/server/v3".into(),
+            Self::Helm => "helm.sh/helm/v4/cmd/helm".into(),
             component => format!("k8s.io/kubernetes/cmd/{}", component.name()),
         }
     }
@@ -66,10 +131,12 @@ pub enum AssetError {
     )]
     NoGo(&'static str, #[source] io::Error),
     /// A build failed.
-    #[error("building {name} from {MODULE} failed; go said:\n{output}")]
+    #[error("building {name} from {module} failed; go said:\n{output}")]
     Build {
         /// Which binary.
         name: &'static str,
+        /// From which directory.
+        module: &'static str,
         /// The end of what Go wrote.
         output: String,
     },
@@ -97,7 +164,7 @@ pub struct Assets {
 impl Assets {
     /// Finds these components, and builds what is missing, which takes some minutes the first time. Blocks.
     pub fn ensure(components: &[Component], report: &Report) -> Result<Self, AssetError> {
-        let cache = cache_directory();
+        let cache = CONTROL_PLANE.cache();
         let kubebuilder = std::env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty()).map(PathBuf::from);
         let installed = std::env::var_os("PATH").and_then(|path| {
             std::env::split_paths(&path).map(|directory| directory.join("kubectl")).find(|file| file.is_file())
@@ -123,6 +190,7 @@ impl Assets {
         match (component, &self.kubebuilder) {
             (Component::Etcd | Component::ApiServer, Some(directory)) => directory.join(component.name()),
             (Component::Kubectl, _) => self.kubectl.clone(),
+            (Component::Helm, _) => HELM.cache().join(component.name()),
             _ => self.cache.join(component.name()),
         }
     }
@@ -139,10 +207,12 @@ impl Assets {
 
     fn build(&self, components: &[Component], report: &Report) -> Result<(), AssetError> {
         let failed = |source| AssetError::Cache { path: self.cache.clone(), source };
-        fs::create_dir_all(&self.cache).map_err(failed)?;
+        for directory in [&self.cache, &HELM.cache()] {
+            fs::create_dir_all(directory).map_err(failed)?;
+        }
         let lock = File::create(self.cache.join("lock")).map_err(failed)?;
         if lock.try_lock().is_err() {
-            report.line("another run is building the control plane: waiting for it");
+            report.line("another run is building what this one needs: waiting for it");
             lock.lock().map_err(failed)?;
         }
         let count = components.len();
@@ -154,7 +224,7 @@ impl Assets {
             let (name, start) = (component.name(), Instant::now());
             report.line(&format!(
                 "building {name} {} ({} of {count}); minutes the first time, then kept",
-                version(),
+                component.module().version(),
                 index + 1
             ));
             let part = path.with_extension("part");
@@ -167,13 +237,13 @@ impl Assets {
 }
 
 fn build_one(component: Component, output: &Path, report: &Report) -> Result<(), AssetError> {
-    let name = component.name();
+    let (name, module) = (component.name(), component.module());
     let mut command = Command::new("go");
     command
-        .args(["build", "-trimpath", "-ldflags", &linker_flags(), "-o"])
+        .args(["build", "-trimpath", "-ldflags", &module.linker_flags(), "-o"])
         .arg(output)
         .arg(component.package())
-        .current_dir(MODULE)
+        .current_dir(module.directory)
         .env("CGO_ENABLED", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -192,25 +262,13 @@ fn build_one(component: Component, output: &Path, report: &Report) -> Result<(),
         return Ok(());
     }
     let skip = lines.len().saturating_sub(20);
-    Err(AssetError::Build { name, output: lines.into_iter().skip(skip).collect::<Vec<_>>().join("\n") })
+    let output = lines.into_iter().skip(skip).collect::<Vec<_>>().join("\n");
+    Err(AssetError::Build { name, module: module.directory, output })
 }
 
-/// The version of Kubernetes that the module pins.
+/// The version of Kubernetes that is pinned.
 pub fn version() -> &'static str {
-    GO_MOD
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes "))
-        .unwrap_or("of unknown version")
-        .trim()
-}
-
-/// A plain `go build` leaves the version unset, and clients that look at it would see v0.0.0.
-fn linker_flags() -> String {
-    let version = version();
-    let mut numbers = version.trim_start_matches('v').split('.');
-    let (major, minor) = (numbers.next().unwrap_or("1"), numbers.next().unwrap_or("0"));
-    let package = "k8s.io/component-base/version";
-    format!("-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}")
+    CONTROL_PLANE.version()
 }
 
 /// Where what is fetched or built once is kept, outside of the repository.
@@ -221,22 +279,18 @@ pub fn cache_base() -> PathBuf {
     )
 }
 
-/// One directory for each set of pinned versions and flags, so that a changed pin never finds old binaries.
-fn cache_directory() -> PathBuf {
-    let digest = Sha256::new().chain_update(GO_MOD).chain_update(GO_SUM).chain_update(linker_flags()).finalize();
-    let [first, second, third, fourth, ..] = digest.0;
-    cache_base().join(format!("{}-{first:02x}{second:02x}{third:02x}{fourth:02x}", version()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_version_comes_from_the_go_module() {
+    fn versions_come_from_the_go_modules() {
         assert!(version().starts_with("v1."), "{}", version());
-        assert!(linker_flags().contains(&format!("gitVersion={}", version())));
-        let directory = cache_directory();
-        assert!(directory.file_name().unwrap().to_str().unwrap().starts_with(version()));
+        assert!(HELM.version().starts_with("v4."), "{}", HELM.version());
+        assert!(CONTROL_PLANE.linker_flags().contains(&format!("gitVersion={}", version())));
+        assert!(HELM.linker_flags().contains(&format!("version.version={}", HELM.version())));
+        let name = |module: Module| module.cache().file_name().unwrap().to_str().unwrap().to_owned();
+        assert!(name(CONTROL_PLANE).starts_with(version()));
+        assert!(name(HELM).starts_with(&format!("helm-{}", HELM.version())));
     }
 }

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
+use crate::assets::cache_base;
 use crate::build_command::Build;
 
 /// Why a program could not be built.
@@ -64,6 +65,57 @@ pub fn build_release(package: &str) -> Result<PathBuf, CargoError> {
     program(&messages, package).ok_or_else(|| CargoError::NoProgram { package: package.to_owned() })
 }
 
+/// Has cargo install a tool of exactly this version into the cache, once; where it is. Blocks.
+pub fn tool(name: &str, version: &str) -> Result<PathBuf, CargoError> {
+    let root = cache_base().join(format!("{name}-{version}"));
+    let program = root.join("bin").join(name);
+    if !program.is_file() {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+        command.args(["install", "--locked", "--quiet", "--root"]).arg(&root).arg(format!("{name}@{version}"));
+        run(name, command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()))?;
+    }
+    Ok(program)
+}
+
+/// What is built for images, and from where.
+#[derive(Clone, Copy, Debug)]
+pub struct Shipped<'a> {
+    /// A checkout of this repository.
+    pub source: &'a Path,
+    /// `cargo-auditable`, which writes into each program what it was built of.
+    pub auditable: &'a Path,
+    /// The package.
+    pub package: &'a str,
+    /// Its programs.
+    pub programs: &'a [&'a str],
+    /// How it is optimised.
+    pub profile: &'a str,
+}
+
+/// Builds programs for images: static, from the locked dependencies, with nothing of this machine's directories in them. Blocks.
+pub fn build_shipped(shipped: Shipped<'_>) -> Result<Vec<PathBuf>, CargoError> {
+    let Shipped { source, auditable, package, programs, profile } = shipped;
+    let triple = host_triple().map_err(|source| CargoError::Run { what: package.to_owned(), source })?;
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).unwrap_or_default();
+    let flags = [
+        "-C target-feature=+crt-static".to_owned(),
+        format!("--remap-path-prefix={}=/sikkerkey", source.display()),
+        format!("--remap-path-prefix={}=/cargo", home.display()),
+    ];
+    let mut command = Command::new(auditable);
+    without_traces_of_tests(&mut command);
+    command.args(["auditable", "build", "--locked", "--message-format", "json-render-diagnostics"]);
+    command.args(["--package", package, "--profile", profile, "--target", &triple, "--target-dir"]);
+    // Another wrapper around the compiler: in the same directory each would build anew what the other has built.
+    command.arg(source.join("target/shipped"));
+    command.args(programs.iter().flat_map(|program| ["--bin", *program]));
+    command.env("RUSTFLAGS", flags.join(" ")).env("CARGO_INCREMENTAL", "0").current_dir(source);
+    let messages = run(package, command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()))?;
+    let found = programs.iter().map(|name| program(&messages, name).ok_or(*name));
+    found.collect::<Result<_, _>>().map_err(|name| CargoError::NoProgram { package: name.to_owned() })
+}
+
 /// Builds the program of a package as one static file, as an image without a system needs it. Blocks.
 pub fn build_static(package: &str, profile: &str) -> Result<PathBuf, CargoError> {
     let triple = host_triple().map_err(|source| CargoError::Run { what: package.to_owned(), source })?;
@@ -78,14 +130,18 @@ pub fn build_static(package: &str, profile: &str) -> Result<PathBuf, CargoError>
 fn command() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command.args(["build", "--message-format", "json-render-diagnostics"]);
-    // What cargo tells a test that it runs. Some build scripts look at it, and would build their package anew.
+    without_traces_of_tests(&mut command);
+    command.current_dir(workspace()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    command
+}
+
+/// Without what cargo tells a test that it runs. Some build scripts look at it, and would build their package anew.
+fn without_traces_of_tests(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(is_of_a_running_package) {
             command.env_remove(name);
         }
     }
-    command.current_dir(workspace()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    command
 }
 
 fn is_of_a_running_package(variable: &str) -> bool {

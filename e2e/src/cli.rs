@@ -1,11 +1,13 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
 use crate::bench;
 use crate::claim::RunName;
+use crate::shipped::Part;
 
 /// Real Kubernetes clusters on this machine, for tests and for looking around.
 #[derive(Debug, Parser)]
@@ -28,8 +30,20 @@ pub(crate) enum Command {
     /// A cluster with a real node, for work by hand
     #[command(subcommand)]
     Node(NodeCommand),
-    /// Build the binaries of the control plane and the kubelet, unless they are there
+    /// Build the binaries of the control plane, the kubelet and Helm, unless they are there
     Assets,
+    /// Build the images as they are shipped, as OCI archives, and say their digests
+    Images {
+        /// Only these
+        #[arg(value_enum)]
+        parts: Vec<Part>,
+        /// Where the archives go
+        #[arg(long, value_name = "DIRECTORY", default_value = "target/images")]
+        out: PathBuf,
+        /// What stands before the names of the images; with `localhost`, load them into each node
+        #[arg(long, value_name = "REGISTRY", default_value = "localhost")]
+        registry: String,
+    },
     /// Answers nothing, which the benchmarks compare with (internal)
     #[command(hide = true)]
     BenchHello {

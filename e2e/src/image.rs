@@ -1,5 +1,6 @@
 //! Container images without a registry, a daemon or a base image: an OCI archive is a tar file with a few JSON documents.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write};
@@ -25,6 +26,14 @@ pub struct Image {
     user: Option<String>,
     entrypoint: Vec<String>,
     command: Vec<String>,
+    labels: BTreeMap<String, String>,
+}
+
+/// What an image consists of.
+struct Blobs {
+    layer: Vec<u8>,
+    config: String,
+    manifest: String,
 }
 
 #[derive(Clone, Debug)]
@@ -43,6 +52,7 @@ impl Image {
             user: None,
             entrypoint: Vec::new(),
             command: Vec::new(),
+            labels: BTreeMap::new(),
         }
     }
 
@@ -93,17 +103,30 @@ impl Image {
         self
     }
 
+    /// What is told of it, by the names of the OCI.
+    #[must_use]
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(name.into(), value.into());
+        self
+    }
+
     /// One static program as an image: at `/NAME`, run as user 65532.
     pub fn of_program(reference: impl Into<String>, program: &Path) -> io::Result<Self> {
+        let name = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let image = Self::new(reference).program(program)?;
+        Ok(image.user("65532:65532").entrypoint([format!("/{name}")]))
+    }
+
+    /// Adds a static program, at `/NAME`.
+    pub fn program(self, program: &Path) -> io::Result<Self> {
         let name = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let bytes = fs::read(program)?;
         if !is_static(&bytes) {
             let hint = "it needs a dynamic linker, which an empty image has not: build it with `-C target-feature=+crt-static`";
             return Err(io::Error::other(format!("{}: {hint}", program.display())));
         }
-        let path = format!("/{name}");
         // Nobody may read it: the kernel then closes the process's memory to its own user before the first instruction.
-        Ok(Self::new(reference).file(&path, 0o111, bytes).user("65532:65532").entrypoint([path]))
+        Ok(self.file(format!("/{name}"), 0o111, bytes))
     }
 
     /// A shell and its usual tools.
@@ -125,16 +148,32 @@ impl Image {
         Ok(image.link("/bin/sleep", "busybox").user("65535:65535").entrypoint(["/bin/sh", "-c", script]))
     }
 
-    /// Writes the OCI archive.
-    pub fn write(&self, out: impl Write) -> io::Result<()> {
+    /// By what a registry and a pod name exactly this image. The same content has the same.
+    pub fn digest(&self) -> io::Result<String> {
+        Ok(digest(self.blobs()?.manifest.as_bytes()))
+    }
+
+    /// How many bytes its files have.
+    pub fn size(&self) -> usize {
+        let sizes =
+            self.entries.iter().map(|entry| if let Entry::File { bytes, .. } = entry { bytes.len() } else { 0 });
+        sizes.sum()
+    }
+
+    fn blobs(&self) -> io::Result<Blobs> {
         let layer = self.layer()?;
         let layer_digest = digest(&layer);
         let mut config = json!({
             "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
             "Entrypoint": self.entrypoint, "Cmd": self.command, "WorkingDir": "/",
         });
-        if let (Some(user), Some(config)) = (&self.user, config.as_object_mut()) {
-            config.insert("User".into(), user.as_str().into());
+        if let Some(config) = config.as_object_mut() {
+            if let Some(user) = &self.user {
+                config.insert("User".into(), user.as_str().into());
+            }
+            if !self.labels.is_empty() {
+                config.insert("Labels".into(), json!(self.labels));
+            }
         }
         let config = json!({
             "architecture": architecture(), "os": "linux", "config": config,
@@ -148,6 +187,12 @@ impl Image {
             "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &layer)],
         })
         .to_string();
+        Ok(Blobs { layer, config, manifest })
+    }
+
+    /// Writes the OCI archive.
+    pub fn write(&self, out: impl Write) -> io::Result<()> {
+        let Blobs { layer, config, manifest } = self.blobs()?;
         let mut named = descriptor("application/vnd.oci.image.manifest.v1+json", manifest.as_bytes());
         if let Some(named) = named.as_object_mut() {
             named.insert("annotations".into(), json!({"io.containerd.image.name": self.reference}));
@@ -258,7 +303,6 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::io::Read;
 
     use super::*;
@@ -269,6 +313,7 @@ mod tests {
             .file("/app", 0o755, *b"program")
             .link("/bin/sh", "/app")
             .user("1:2")
+            .label("org.opencontainers.image.version", "1")
             .entrypoint(["/app"]);
         let mut bytes = Vec::new();
         image.write(&mut bytes).unwrap();
@@ -287,6 +332,9 @@ mod tests {
         let manifest = document(&blob(&index["manifests"][0]));
         let config = document(&blob(&manifest["config"]));
         assert_eq!((&config["config"]["User"], &config["config"]["Entrypoint"][0]), (&json!("1:2"), &json!("/app")));
+        assert_eq!(config["config"]["Labels"], json!({"org.opencontainers.image.version": "1"}));
+        assert_eq!(index["manifests"][0]["digest"], image.digest().unwrap());
+        assert_eq!(image.size(), "program".len());
         let layer = &members[&blob(&manifest["layers"][0])];
         assert_eq!(config["rootfs"]["diff_ids"][0], digest(layer));
         let mut layer = tar::Archive::new(layer.as_slice());

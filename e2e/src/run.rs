@@ -1,6 +1,7 @@
 //! What each command does.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -15,7 +16,8 @@ use crate::cluster::{Cluster, Options};
 use crate::leftovers::Leftovers;
 use crate::node::{self, install_command, requirements};
 use crate::report::{Level, Report};
-use crate::{assets, bench, build_command, demo, keeper, take_down};
+use crate::shipped::{self, Part};
+use crate::{assets, bench, build_command, cargo, demo, keeper, take_down};
 
 /// Runs a command. The keepers get a runtime on the main thread alone: the kernel ties their children to the thread that spawned them.
 pub fn run(cli: Cli) -> ExitCode {
@@ -58,6 +60,17 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
             say(&mut io::stdout(), &format!("Kubernetes {} is in {}", assets::version(), built.directory().display()));
             Ok(ExitCode::SUCCESS)
         }
+        Command::Images { parts, out, registry } => {
+            let mut told = Told::new()?;
+            tokio::select! {
+                made = tokio::task::spawn_blocking(move || images(&parts, &out, &registry)) => made??,
+                () = told.wait() => {
+                    build_command::end_all();
+                    return Ok(ExitCode::FAILURE);
+                }
+            }
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Bench(arguments) => Box::pin(measure(arguments)).await,
         Command::BenchHello { address } => {
             bench::hello::serve(address).await?;
@@ -98,6 +111,20 @@ impl Told {
             _ = self.hangup.recv() => {}
         }
     }
+}
+
+/// Makes images, and says how each is named, how large it is and where.
+fn images(parts: &[Part], out: &Path, registry: &str) -> anyhow::Result<()> {
+    let parts = if parts.is_empty() { &Part::ALL[..] } else { parts };
+    let report = terminal(false);
+    for part in parts {
+        let image = shipped::build(*part, cargo::workspace(), registry, &report)?;
+        let path = shipped::write(*part, &image, out)?;
+        let (reference, digest) = (image.reference(), image.digest()?);
+        let size = image.size() / 1000;
+        say(&mut io::stdout(), &format!("{reference} {digest} {size} kB {}", path.display()));
+    }
+    Ok(())
 }
 
 async fn measure(arguments: bench::Arguments) -> anyhow::Result<ExitCode> {

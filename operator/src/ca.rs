@@ -1,6 +1,7 @@
 //! The operator's small CA: one root, the certificates under it, and everybody's trust in it.
 //!
-//! The root lives in the core Secret [`store::CA_SECRET`]; whichever replica comes first makes it. Every replica issues
+//! The root lives in the core Secret [`store::CA_SECRET`]; whichever replica comes first makes it, unless somebody else has:
+//! one with the keys `tls.crt` and `tls.key`, as cert-manager writes it, is used and never changed. Every replica issues
 //! its own serving certificate, in memory. The leader issues the server's into [`store::SERVER_SECRET`] and is the only
 //! writer of the `caBundle` of the webhook configurations. Certificates are replaced after two thirds of their life and
 //! whenever the root or the names change.
@@ -150,7 +151,7 @@ impl Authority {
 
     async fn round(&self, leads: bool) -> Result<(), CaError> {
         let now = self.clock.now();
-        let Stored { root, is_change_asked } = store::root(&self.client, &self.namespace, now).await?;
+        let Stored { root, is_change_asked, is_supplied } = store::root(&self.client, &self.namespace, now).await?;
         let root = Arc::new(root);
         if root.bundle_pem() != **self.bundle.borrow() {
             tracing::info!("the root certificates have changed");
@@ -165,6 +166,9 @@ impl Authority {
         // One that fails does not keep the other from its turn.
         let (server, spread) = tokio::join!(self.keep_server(&root, now), self.spread(now));
         server?;
+        if is_supplied {
+            return spread.map(drop);
+        }
         self.change(&root, is_change_asked, spread?, now).await
     }
 

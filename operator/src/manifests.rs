@@ -187,7 +187,6 @@ fn named(group: &str, resource: &str, names: &[&str], verbs: &[&str]) -> Value {
 
 fn cluster_rules() -> Vec<Value> {
     let kinds = PLURALS.map(str::to_owned);
-    let of_kinds = |subresource: &str| PLURALS.map(|plural| format!("{plural}/{subresource}"));
     let one = |resource: &str| [resource.to_owned()];
     let definitions = PLURALS.map(|plural| format!("{plural}.{GROUP}"));
     let definitions = definitions.each_ref().map(String::as_str);
@@ -197,13 +196,13 @@ fn cluster_rules() -> Vec<Value> {
         rule(GROUP, &kinds, &read),
         // Finalizers stand in metadata, which only a patch of the object reaches; spec is never written.
         rule(GROUP, &kinds, &["patch"]),
-        rule(GROUP, &of_kinds("status"), &["patch"]),
-        rule(GROUP, &of_kinds("finalizers"), &["patch", "update"]),
-        rule("", &["namespaces", "serviceaccounts", "pods"].map(str::to_owned), &read),
+        rule(GROUP, &PLURALS.map(|plural| format!("{plural}/status")), &["patch"]),
+        rule("", &["namespaces", "pods"].map(str::to_owned), &read),
+        rule("", &one("serviceaccounts"), &["list", "watch"]),
         rule("authentication.k8s.io", &one("tokenreviews"), &["create"]),
         // Whether a person who asks may get what they ask about.
         rule("authorization.k8s.io", &one("subjectaccessreviews"), &["create"]),
-        rule("events.k8s.io", &one("events"), &["create", "patch"]),
+        rule("events.k8s.io", &one("events"), &["create"]),
         named("admissionregistration.k8s.io", "mutatingwebhookconfigurations", &[CONFIGURATION], &["get", "patch"]),
         named("admissionregistration.k8s.io", "validatingwebhookconfigurations", &[CONFIGURATION], &["get", "patch"]),
         // To see that we are being uninstalled, and then to leave no finalizer behind.

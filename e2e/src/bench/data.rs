@@ -8,7 +8,6 @@ use sikkerkey_protocol::canonical::sha256_hex;
 use sikkerkey_protocol::kubernetes::Approval;
 use sikkerkey_protocol::secret_text::SecretText;
 use sikkerkey_server::audit::entry::{Action, Actor, Entry};
-use sikkerkey_server::clock::Clock as _;
 use sikkerkey_server::crypto::root_key::Source;
 use sikkerkey_server::decision::{Context, Decision};
 use sikkerkey_server::engine::{DataPlace, Engine, Options};

@@ -118,11 +118,11 @@ impl Browser {
 
     // What a person does.
 
-    /// Clicks it, and waits for the page that comes of it.
+    /// Clicks it, and waits for the page that comes of it, or for the answer to what was sent beside the page.
     pub(crate) async fn click(&mut self, what: impl Into<Locator>) {
         let what = what.into();
         self.with(&what, async |session, element| session.act(element, "click", json!({})).await).await;
-        self.console.look(&self.session).await;
+        self.wait_gone("[aria-busy=true]").await;
     }
 
     /// Fills in a field, in place of what stands in it.
@@ -317,8 +317,18 @@ impl Browser {
 
     /// What the person prefers.
     pub(crate) async fn theme(&mut self, theme: Theme) {
-        let preference = json!([{ "name": "prefers-color-scheme", "value": theme.name() }]);
+        // And that nothing moves: what is looked at is not on its way from one colour to the other.
+        let preference = json!([
+            { "name": "prefers-color-scheme", "value": theme.name() },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]);
         self.session.devtools("Emulation.setEmulatedMedia", json!({ "media": "", "features": preference })).await;
+    }
+
+    /// Lets time go by in the page: its clock, and whatever it waits for.
+    pub(crate) async fn skip_minutes(&mut self, minutes: u32) {
+        let skip = json!({ "policy": "pauseIfNetworkFetchesPending", "budget": minutes * 60_000 });
+        self.session.devtools("Emulation.setVirtualTimePolicy", skip).await;
     }
 
     /// Shows the page as it is printed.

@@ -39,17 +39,24 @@
     reason = "a test's helpers fail the test, and looking into JSON that is not there gives null"
 )]
 
+mod attacks;
+mod audit;
 mod axe;
 mod browser;
 mod chromium;
 mod console;
+mod crawl;
+mod furnished;
 mod harness;
 mod host;
 mod http;
 mod locator;
+mod login;
+mod machines;
 mod options;
 mod policies;
 mod screenshot;
+mod secret;
 #[allow(dead_code, reason = "the official clients' tests use more of it")]
 #[path = "../clients/secured.rs"]
 mod secured;
@@ -59,6 +66,7 @@ mod server;
 mod site;
 #[path = "../../../sidecar/files/tests/reference/skipped.rs"]
 mod skipped;
+mod stored;
 mod stranger;
 mod webdriver;
 

@@ -64,7 +64,9 @@ async fn a_value_is_typed_in_once_and_a_machine_reads_it() {
 
 #[tokio::test]
 async fn access_is_moved_between_two_panels_and_in_force_when_it_is_saved() {
-    let Some(site) = Site::new("access_is_moved_between_two_panels_and_in_force_when_it_is_saved").await else { return };
+    let Some(site) = Site::new("access_is_moved_between_two_panels_and_in_force_when_it_is_saved").await else {
+        return;
+    };
     let project = site.project("shop").await;
     let host = site.machine("web-1", &[&project]).await;
     let db = site.secret(&project, "db", VALUE).await;

@@ -11,6 +11,7 @@ use crate::browser::Browser;
 use crate::chromium::chromium;
 use crate::host::Host;
 use crate::http::client;
+use crate::locator::{button, field, heading};
 use crate::options::Options;
 use crate::secured::secured;
 use crate::server::Server;
@@ -53,6 +54,8 @@ pub(crate) struct Site {
     pub(crate) http: reqwest::Client,
     /// What browsers know its certificate by.
     pin: Option<String>,
+    /// What the server is started with.
+    pub(crate) arguments: Vec<String>,
 }
 
 impl Site {
@@ -62,7 +65,7 @@ impl Site {
             return None;
         }
         let http = client().build().unwrap();
-        Some(Self::on(Server::start(&[]).await, http, None).await)
+        Some(Self::on(Server::start(&[]).await, http, None, Vec::new()).await)
     }
 
     /// The same over TLS, as it is deployed.
@@ -78,12 +81,12 @@ impl Site {
         let pin = STANDARD.encode(Sha256::digest(key.subject_public_key_info()));
         let mut server = secured.server;
         server.run(&secured.arguments.each_ref().map(String::as_str)).await;
-        Some(Self::on(server, http.build().unwrap(), Some(pin)).await)
+        Some(Self::on(server, http.build().unwrap(), Some(pin), secured.arguments.into()).await)
     }
 
-    async fn on(server: Server, http: reqwest::Client, pin: Option<String>) -> Self {
+    async fn on(server: Server, http: reqwest::Client, pin: Option<String>, arguments: Vec<String>) -> Self {
         let vault = server.admin(&["vault", "create", "--name", "team", "--owner", &Role::Owner.email()]).await;
-        let site = Self { vault: string(&vault, "vaultId"), server, http, pin };
+        let site = Self { vault: string(&vault, "vaultId"), server, http, pin, arguments };
         site.server.admin_with(&["account", "set-password", &Role::Owner.email()], PASSWORD).await;
         for role in [Role::Manager, Role::Auditor] {
             site.server.admin_with(&["account", "create", &role.email()], PASSWORD).await;
@@ -101,6 +104,20 @@ impl Site {
     /// Somebody's browser.
     pub(crate) async fn browser_with(&self, options: Options) -> Browser {
         Browser::start(&self.server.url, &Options { pin: self.pin.clone(), ..options }).await
+    }
+
+    /// The browser of somebody who has logged in, on the first page.
+    pub(crate) async fn signed_in(&self, role: Role) -> Browser {
+        self.signed_in_with(role, Options::default()).await
+    }
+
+    /// The same in a browser that is set up otherwise.
+    pub(crate) async fn signed_in_with(&self, role: Role, options: Options) -> Browser {
+        let mut browser = self.browser_with(options).await;
+        browser.open("/login").await;
+        browser.log_in(&role.email(), PASSWORD).await;
+        browser.wait_for(heading("Projects")).await;
+        browser
     }
 
     /// Makes a project, and answers its id.
@@ -143,6 +160,15 @@ impl Site {
             arguments.extend(["--secret", secret]);
         }
         self.server.admin(&arguments).await;
+    }
+}
+
+impl Browser {
+    /// Fills in the form of the login, and sends it.
+    pub(crate) async fn log_in(&mut self, email: &str, password: &str) {
+        self.fill(field("E-mail address"), email).await;
+        self.fill(field("Password"), password).await;
+        self.click(button("Log in")).await;
     }
 }
 

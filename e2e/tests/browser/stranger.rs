@@ -53,4 +53,9 @@ impl Stranger {
         serving.spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { origin, _serving: serving }
     }
+
+    /// The same pages by the name that the server under test has, which differ from its own by the port alone.
+    pub(crate) fn neighbour(&self) -> String {
+        self.origin.replace("127.0.0.1", "localhost")
+    }
 }

@@ -74,6 +74,8 @@ pub(super) struct Stored {
     pub(super) root: Root,
     /// Whether a person asks for a change of root.
     pub(super) is_change_asked: bool,
+    /// Whether somebody else keeps it, such as cert-manager: then it is never changed from here.
+    pub(super) is_supplied: bool,
 }
 
 /// Reads the root; makes and stores it when there is none. Whichever replica comes first wins, the others read.
@@ -87,7 +89,7 @@ pub(super) async fn root(client: &Client, namespace: &str, now: Timestamp) -> Re
     match api.create(&PostParams::default(), &root_secret(namespace, &root)).await {
         Ok(_) => {
             tracing::info!(secret = CA_SECRET, "made a root certificate");
-            Ok(Stored { root, is_change_asked: false })
+            Ok(Stored { root, is_change_asked: false, is_supplied: false })
         }
         Err(kube::Error::Api(status)) if status.is_already_exists() => match get().await? {
             Some(secret) => read_root(&secret),
@@ -211,13 +213,19 @@ fn text<'a>(secret: &'a Secret, key: &str) -> Option<&'a str> {
 
 fn read_root(secret: &Secret) -> Result<Stored, StoreError> {
     let part = |key| text(secret, key).ok_or(StoreError::Content { name: CA_SECRET, key });
+    if text(secret, KEY).is_none() && text(secret, LEAF_KEY).is_some() {
+        // cert-manager keeps an authority as it keeps any certificate.
+        let root = Root::parse(part(LEAF_CERTIFICATE)?, part(LEAF_KEY)?, None).map_err(StoreError::Root)?;
+        return Ok(Stored { root, is_change_asked: false, is_supplied: true });
+    }
     let root = Root::parse(part(CERTIFICATE)?, part(KEY)?, text(secret, PREVIOUS)).map_err(StoreError::Root)?;
     let root = root.crossed(text(secret, CROSS));
     let root = match text(secret, NEXT_CERTIFICATE) {
         Some(next) => root.announcing(Root::parse(next, part(NEXT_KEY)?, None).map_err(StoreError::Root)?),
         None => root,
     };
-    Ok(Stored { root, is_change_asked: secret.annotations().contains_key(CHANGE_ROOT) })
+    let is_change_asked = secret.annotations().contains_key(CHANGE_ROOT);
+    Ok(Stored { root, is_change_asked, is_supplied: false })
 }
 
 /// The certificate and the public half of the key beside it.

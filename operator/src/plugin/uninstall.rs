@@ -48,7 +48,12 @@ pub(super) async fn run(options: &UninstallOptions, now: Timestamp) -> Result<St
     }
     let mut held = Vec::new();
     for kind in kinds() {
-        let objects = cluster.objects(&kind).await?.into_iter().filter(|object| finalizer::is_on(&object.metadata));
+        let objects = match cluster.objects(&kind).await {
+            // A definition that is gone took its objects along.
+            Err(ClusterError::NoKinds) => continue,
+            found => found?,
+        };
+        let objects = objects.into_iter().filter(|object| finalizer::is_on(&object.metadata));
         held.extend(objects.map(|object| (kind.clone(), object)));
     }
     if options.yes {

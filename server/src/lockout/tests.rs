@@ -30,6 +30,20 @@ fn three_failures_in_five_minutes_lock_for_thirty() {
 }
 
 #[test]
+fn a_person_is_told_who_is_shut_out_from_where_and_until_when() {
+    let lockout = Lockout::default();
+    let (attacker, now) = (ip("203.0.113.9"), Millis(0));
+    for _ in 0..3 {
+        lockout.failed(now, attacker, Some("web"));
+    }
+    let until = Millis(30 * MINUTE);
+    assert_eq!(lockout.on_signer(now, "web"), [(None, until), (Some(attacker), until)]);
+    assert_eq!(lockout.signers(now), HashMap::from([("web".to_owned(), until)]));
+    assert_eq!(lockout.on_signer(now, "db"), []);
+    assert!(lockout.on_signer(until, "web").is_empty() && lockout.signers(until).is_empty());
+}
+
+#[test]
 fn a_machine_cannot_be_locked_out_of_its_own_address() {
     let lockout = Lockout::default();
     let (home, now) = (ip("10.0.0.5"), Millis(0));

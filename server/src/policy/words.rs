@@ -86,9 +86,16 @@ fn co_sign(terms: &CoSign, approver: &str) -> String {
 }
 
 fn ttl(ttl: &Ttl) -> String {
-    let end = ttl.expires_at.map(|end| format!("until {}", instant(Millis(end))));
+    let end = ttl.expires_at.map(|end| format!("until {}", clock(Millis(end))));
     let reads = ttl.max_reads.map(|most| format!("at most {} of a secret in all", count(most, "read")));
     end.into_iter().chain(reads).collect::<Vec<_>>().join(", ")
+}
+
+/// `2027-03-31 18:00 UTC`, with seconds where there are any.
+fn clock(at: Millis) -> String {
+    let text = instant(at);
+    let short = text.strip_suffix(":00Z").or_else(|| text.strip_suffix('Z')).unwrap_or(&text);
+    format!("{} UTC", short.replace('T', " "))
 }
 
 fn count(number: u32, noun: &str) -> String {
@@ -127,7 +134,7 @@ mod tests {
                 "from 10.0.0.0/8",
                 "at most 1 read a minute and 500 reads a day (Europe/Oslo) by each machine",
                 "after machine laptop has approved, for 1 h 30 min",
-                "until 2027-03-31T00:00:00Z, at most 1000 reads of a secret in all",
+                "until 2027-03-31 00:00 UTC, at most 1000 reads of a secret in all",
                 "a new value after 50 reads",
             ]
         );
@@ -150,6 +157,7 @@ mod tests {
     fn many_ranges_are_counted() {
         let ranges = json!(["10.0.0.0/8", "192.0.2.0/24", "fd00::/8", "198.51.100.0/24", "203.0.113.0/24"]);
         assert_eq!(told(json!({"ipAllowlist": ranges})), ["from 10.0.0.0/8, 192.0.2.0/24, fd00::/8 and 2 more"]);
+        assert_eq!(told(json!({"ttl": {"expiresAt": 1_806_451_207_000_i64}})), ["until 2027-03-31 00:00:07 UTC"]);
         let each = json!({"perMinute": 3, "countedBy": "Pod"});
         assert_eq!(told(json!({"rateCap": each})), ["at most 3 reads a minute by each pod"]);
     }

@@ -17,7 +17,7 @@ const AUDIT: &str = "/vaults/vault_v/audit";
 async fn scene() -> (Server, Browser) {
     let server = server_with_owner().await;
     assert_eq!(server.get(&Client::host(), "/v1/secret/sk_db").await.status, 200);
-    assert_eq!(server.get(&Client::host(), "/v1/secret/sk_none").await.status, 403);
+    assert_eq!(server.get(&Client::host(), "/v1/secret/sk_none").await.status, 404);
     let browser = Browser::at(HOME);
     assert_eq!(browser.log_in(&server, PASSWORD).await.status, 200);
     (server, browser)

@@ -204,6 +204,12 @@ async fn a_machine_of_a_fleet_shows_its_object_and_offers_no_change_of_what_that
     assert!(preview.contains("Every machine of it loses its identity"), "{preview}");
     done(&server, &browser, &format!("{MACHINES}/{}/revoke", fleet.id), &[]).await;
     assert!(!server.engine.app.live.read().state.machines.contains_key(&pod.id));
+    // Denied once, it is approved again in the same way.
+    let of = format!("{MACHINES}/{}", fleet.id);
+    let denied = page(&server, &browser, &of).await;
+    assert!(denied.contains(&format!("{of}/approve")) && !denied.contains(&format!("{of}/revoke")), "{denied}");
+    done(&server, &browser, &format!("{of}/approve"), &[]).await;
+    assert_eq!(server.engine.app.live.read().state.fleets[&fleet.id].approval, Approval::Approved);
 }
 
 #[tokio::test]

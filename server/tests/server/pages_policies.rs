@@ -235,7 +235,7 @@ async fn a_policy_that_guards_something_goes_only_with_a_word_for_it() {
     assert!(warned.contains("It guards 1 secret") && warned.contains("Take it off all of them"), "{warned}");
     let refused = scene.owner.form(&scene.server, &delete, &[]).await;
     assert_eq!(refused.status, 409, "{}", refused.text());
-    assert!(refused.text().contains("policy office guards sk_token"), "{}", refused.text());
+    assert!(refused.text().contains("Policy office guards sk_token"), "{}", refused.text());
     assert_eq!(scene.reads("sk_token").await, 403);
     assert_eq!(scene.goes(&delete, &[("release", "yes")]).await, format!("{POLICIES}?said=policy-deleted"));
     assert_eq!(scene.reads("sk_token").await, 200);
@@ -260,7 +260,7 @@ async fn whoever_may_only_look_is_offered_nothing_to_change_and_strangers_find_n
     ] {
         let answer = auditor.form(&scene.server, &target, &fields).await;
         assert_eq!(answer.status, 403, "{target}: {}", answer.text());
-        assert!(answer.text().contains("this needs the role manager"), "{}", answer.text());
+        assert!(answer.text().contains("This needs the role manager"), "{}", answer.text());
     }
     let mut foreign = Browser::at(HOME);
     foreign.set_token(scene.owner.token());

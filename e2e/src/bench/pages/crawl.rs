@@ -42,7 +42,7 @@ impl Crawl {
         for address in &links.to {
             self.add(address);
             if let Some((before, after)) = address.split_once("page=2")
-                && after.is_empty() | after.starts_with('&')
+                && (after.is_empty() || after.starts_with('&'))
             {
                 self.add(&format!("{before}page={FAR}{after}"));
             }

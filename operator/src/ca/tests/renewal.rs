@@ -93,6 +93,19 @@ impl Cluster {
         Some(String::from_utf8(STANDARD.decode(data).unwrap()).unwrap())
     }
 
+    /// Somebody else keeps the root, as cert-manager does.
+    fn supply(&self, root: &Root) {
+        let data = json!({
+            "tls.crt": STANDARD.encode(root.certificate_pem()), "tls.key": STANDARD.encode(root.key_pem().as_bytes()),
+            "ca.crt": STANDARD.encode(root.certificate_pem()),
+        });
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "data": data,
+            "metadata": {"name": CA_SECRET, "namespace": "sikkerkey-system", "resourceVersion": "1"},
+        });
+        self.objects.lock().unwrap().insert(format!("{SECRETS}/{CA_SECRET}"), secret);
+    }
+
     fn ask_for_a_change(&self) {
         let mut objects = self.objects.lock().unwrap();
         objects.get_mut(&format!("{SECRETS}/{CA_SECRET}")).unwrap()["metadata"]["annotations"] =
@@ -353,4 +366,30 @@ async fn neither_a_renewal_nor_a_change_of_root_drops_a_request() {
         assert!(chain_is_accepted(root, &server, "server.example", cluster.clock().now()), "by {root}");
     }
     assert!(callers.tasks.try_join_next().is_none(), "all callers are still at it");
+}
+
+#[tokio::test]
+async fn a_root_that_somebody_else_keeps_is_used_and_never_changed() {
+    let (cluster, root) = (Cluster::new(), Root::generate(now()).unwrap());
+    cluster.supply(&root);
+    cluster.ask_for_a_change();
+    let mut serving = JoinSet::new();
+    let replica = Replica::start(&cluster, &mut serving).await;
+    // Beyond two thirds of its life a root of our own would be changed.
+    for days in [0, 8 * 365] {
+        cluster.later(SignedDuration::from_hours(days * 24));
+        for _ in 0..3 {
+            replica.authority.round(true).await.unwrap();
+        }
+        assert_eq!(cluster.bundle(), root.bundle_pem());
+        assert!(replica.facts().is_signed_by(root.facts()), "the listener's certificate is by it");
+        let leaf = Facts::of_pem(&cluster.entry(SERVER_SECRET, "tls.crt").unwrap()).unwrap();
+        assert!(leaf.is_signed_by(root.facts()), "and the server's");
+        assert_eq!(["next.crt", "ca.key"].map(|key| cluster.entry(CA_SECRET, key)), [None, None]);
+    }
+    // It is renewed with the same key: who trusts the certificate before goes on.
+    let renewed = Root::parse(root.certificate_pem(), &root.key_pem(), None).unwrap();
+    cluster.supply(&renewed);
+    replica.authority.round(true).await.unwrap();
+    assert!(replica.facts().is_signed_by(root.facts()));
 }

@@ -145,10 +145,10 @@ fn how(first: Option<&Row>) -> Markup {
                 "An answer is a signature by the key of the machine that the policy names. That key is on that machine and nowhere else, so neither this page "
                 "nor the server can give one: whoever takes over either still approves nothing. Go to that machine, and look there first:"
             }
-            (copyable("list", "kubectl sikkerkey cosign list"))
+            (copyable("command-list", "kubectl sikkerkey cosign list"))
             p { "Then approve, for as long as you like within the policy's time, or refuse. A refusal also takes back what was approved." }
-            (copyable("approve", &format!("kubectl sikkerkey cosign approve {id} --for 30m")))
-            (copyable("deny", &format!("kubectl sikkerkey cosign deny {id}")))
+            (copyable("command-approve", &format!("kubectl sikkerkey cosign approve {id} --for 30m")))
+            (copyable("command-deny", &format!("kubectl sikkerkey cosign deny {id}")))
             p.quiet {
                 "Where there is no kubectl: " code { "sikkerkey-sidecar cosign" } " with the same words. It shows what is signed and asks before it signs. "
                 "A request whose policy, grant or secret changes meanwhile is void, and the reader's next try leaves another."

@@ -230,7 +230,7 @@ fn one(visit: &Visit, _: &Nothing, it: &EnrolmentTokenView) -> Sheet {
             }
         }
     };
-    Sheet::new(Section::Machines, it.name.clone(), body)
+    Sheet::new(Section::Machines, format!("Enrolment token {}", it.name), body)
 }
 
 /// The form of a new token: first the project, then what it gives.
@@ -307,5 +307,5 @@ fn made(url: &str, it: &EnrolmentTokenCreated) -> Then {
             (copyable("job", &job))
         }
     };
-    Then::Show(Sheet::new(Section::Machines, format!("Token {}", view.name), body))
+    Then::Show(Sheet::new(Section::Machines, format!("New enrolment token {}", view.name), body))
 }

@@ -171,7 +171,7 @@ fn row(visit: &Visit, it: &Row) -> Markup {
             td {
                 details {
                     summary { "Manifest" span.hidden { " of " (it.object) } }
-                    pre tabindex="0" { code { (managed::manifest(&it.object, &fields(it))) } }
+                    pre tabindex="0" { code { (managed::manifest_of(&it.object, &fields(it))) } }
                     span.sub { "generation " (it.generation) }
                 }
             }

@@ -1,7 +1,5 @@
 //! What the operator manages: shown and not changed here, so that the dashboard and Git never fight.
 
-use std::fmt::Display;
-
 use jiff::Timestamp;
 use maud::{Markup, html};
 use sikkerkey_protocol::policy::{Approver, CountedBy, Day, PolicyDocument};
@@ -32,7 +30,7 @@ pub(super) fn notice(object: &str, manifest: &str) -> Markup {
 /// The manifest to edit for [`notice`]: its head, and the fields of `spec` that speak of what the page shows, each with
 /// what may stand there: `[("policyRef", "{name: POLICY}"), ("rotation", "{every: 720h}")]`. The first line is the command
 /// that opens the object where no Git does.
-pub(super) fn manifest<V: Display>(object: &str, fields: &[(&str, V)]) -> String {
+pub(super) fn manifest(object: &str, fields: &[(&str, &str)]) -> String {
     let Some(Object { kind, short, namespace, name, cluster }) = Object::read(object) else {
         return format!("# edit {object}");
     };
@@ -49,6 +47,12 @@ pub(super) fn manifest<V: Display>(object: &str, fields: &[(&str, V)]) -> String
     }
     lines.extend(fields.iter().map(|(field, value)| format!("  {field}: {value}")));
     lines.join("\n") + "\n"
+}
+
+/// The same with what the server knows in the fields.
+pub(super) fn manifest_of(object: &str, fields: &[(&str, String)]) -> String {
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    manifest(object, &fields)
 }
 
 /// The fields of an `AccessPolicy` that says what a policy says.
@@ -141,8 +145,32 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_in_force_is_the_manifest_that_says_the_same() {
+        let document = serde_json::from_value(serde_json::json!({
+            "timeZone": "Europe/Oslo", "timeWindow": {"days": ["Mon", "Fri"], "start": "06:00", "end": "20:00"},
+            "ipAllowlist": ["10.0.0.0/8", "fd00::/8"], "rateCap": {"perMinute": 6, "perDay": 20, "countedBy": "Pod"},
+            "coSign": {"approver": {"object": {"namespace": "hq", "name": "boss"}}, "windowSeconds": 60},
+            "ttl": {"expiresAt": 1_806_451_200_000_i64, "maxReads": 2}, "rotateAfterReads": 3,
+        }));
+        let text = manifest_of("AccessPolicy shop/guarded of cluster prod", &policy_fields(&document.unwrap()));
+        let (_, spec) = text.split_once("spec:\n").unwrap();
+        assert_eq!(
+            spec.lines().collect::<Vec<_>>(),
+            [
+                "  timeZone: Europe/Oslo",
+                "  timeWindow: {days: [Mon, Fri], start: \"06:00\", end: \"20:00\"}",
+                "  ipAllowlist: {cidrs: [\"10.0.0.0/8\", \"fd00::/8\"]}",
+                "  rateCap: {perMinute: 6, perDay: 20, countedBy: Pod}",
+                "  coSign: {machineRef: {namespace: hq, name: boss}, window: 60s}",
+                "  ttl: {expiresAt: \"2027-03-31T00:00:00Z\", maxReads: 2}",
+                "  rotateAfterReads: 3",
+            ]
+        );
+    }
+
+    #[test]
     fn what_is_no_object_is_told_as_it_is() {
-        assert_eq!(manifest::<&str>("Widget shop/db of cluster prod", &[]), "# edit Widget shop/db of cluster prod");
+        assert_eq!(manifest("Widget shop/db of cluster prod", &[]), "# edit Widget shop/db of cluster prod");
         assert_eq!(manifest("nothing", &[("suspend", "true")]), "# edit nothing");
     }
 

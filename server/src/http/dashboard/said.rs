@@ -61,8 +61,6 @@ const TEXTS: &[(&str, &str)] = &[
     ("policy-created", "The policy is in force. It guards nothing yet: choose secrets for it next."),
     ("policy-saved", "The policy is in force as it stands here."),
     ("policy-deleted", "The policy was deleted."),
-    ("policy-bound", "The policy guards the secret from now on."),
-    ("policy-unbound", "The policy does not guard the secret any more."),
     ("project-created", "The project was created. Add machines and secrets to it next."),
     ("project-changed", "The project was changed."),
     ("project-deleted", "The project was deleted, with everything in it."),

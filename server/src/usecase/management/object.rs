@@ -290,3 +290,6 @@ fn held(context: &Context<'_>, found: Found<'_>) -> Held {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

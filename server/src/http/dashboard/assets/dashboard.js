@@ -58,7 +58,10 @@ function live() {
   const seconds = Math.min(...parts.map((it) => Number(it.dataset.live) || 5));
   next = setTimeout(async () => {
     for (const from of document.hidden ? [] : new Set(parts.map((it) => it.dataset.from))) {
+      const at = location.href;
       const page = await ask(from);
+      // Meanwhile something else was asked for.
+      if (location.href !== at) break;
       // What one is about to press stays where it is.
       const isPressed = (it) => it.querySelector("button:hover, .button:hover");
       if (page) replace(page, parts.filter((it) => it.dataset.from === from && it.isConnected && !isPressed(it)));

@@ -73,9 +73,9 @@ fn row(visit: &Visit, entry: &AuditEntry, names: &Names) -> Markup {
         tr {
             th scope="row" { a href=(visit.href(&format!("audit/{}", entry.id))) { (time(entry.timestamp)) } }
             td { (who(visit, entry, names)) }
-            td { (what(visit, entry, names)) @if !entry.detail.is_empty() { br; span.quiet { (short(&entry.detail)) } } }
+            td { (what(visit, entry, names)) (more(entry)) }
             td.mono { @match entry.source_ip { Some(it) => (it), None => span.quiet { "–" } } }
-            td { (outcome(entry)) }
+            td { (ending(entry)) }
         }
     }
 }
@@ -128,8 +128,25 @@ pub(super) fn what(visit: &Visit, entry: &AuditEntry, names: &Names) -> Markup {
     }
 }
 
-/// How it ended.
+/// What else is known: why it was denied, and the detail.
+fn more(entry: &AuditEntry) -> Markup {
+    let is_look = Action::named(&entry.action) == Some(Action::ManagementRead);
+    html! {
+        @if let Some(text) = &entry.reason_text { ": " (text) }
+        // Somebody looked at something: it is the detail that says at what.
+        @if is_look { " " (short(&entry.detail)) } @else if !entry.detail.is_empty() { br; span.quiet { (short(&entry.detail)) } }
+    }
+}
+
+/// How it ended, and why.
 pub(super) fn outcome(entry: &AuditEntry) -> Markup {
+    html! {
+        (ending(entry))
+        @if let Some(text) = &entry.reason_text { br; span.quiet { (text) } }
+    }
+}
+
+fn ending(entry: &AuditEntry) -> Markup {
     let (tone, word) = match (entry.reason, Action::named(&entry.action)) {
         (Some(_), _) => (Tone::Bad, "denied"),
         (None, Some(Action::SecretReadDenied | Action::ManagementDenied | Action::VoucherRefused)) => {
@@ -142,10 +159,7 @@ pub(super) fn outcome(entry: &AuditEntry) -> Markup {
         _ if entry.severity >= Severity::High => (Tone::Warn, "done"),
         _ => (Tone::Plain, "done"),
     };
-    html! {
-        (pill(tone, word))
-        @if let Some(text) = &entry.reason_text { br; span.quiet { (text) } }
-    }
+    pill(tone, word)
 }
 
 fn phrase(entry: &AuditEntry) -> String {
@@ -203,20 +217,20 @@ fn walk(visit: &Visit, question: &Question, page: &AuditPage) -> Markup {
 fn form(visit: &Visit, question: &Question) -> Markup {
     let text = |it: &Option<String>| it.clone().unwrap_or_default();
     html! {
-        form method="get" action=(visit.href("audit")) data-filter="found" {
+        form.filters method="get" action=(visit.href("audit")) data-filter="found" {
             input type="hidden" name="zone" data-zone;
             div.toolbar {
                 (field("q", "Search", None, html! { input #q type="search" name="q" maxlength="200" value=(text(&question.q)) placeholder="detail, id or reason"; }))
                 (field("action", "Action", None, actions(question)))
-                (field("severity", "Severity", None, severities(question)))
-                (field("from", "From", None, html! { input #from name="from" maxlength="64" size="14" value=(text(&question.from)) placeholder="yesterday" aria-describedby="when"; }))
-                (field("to", "To", None, html! { input #to name="to" maxlength="64" size="14" value=(text(&question.to)) placeholder="now" aria-describedby="when"; }))
+                (field("from", "From", None, html! { input #from name="from" maxlength="64" size="12" value=(text(&question.from)) placeholder="yesterday" aria-describedby="when"; }))
+                (field("to", "To", None, html! { input #to name="to" maxlength="64" size="12" value=(text(&question.to)) placeholder="now" aria-describedby="when"; }))
                 button { "Look" }
                 a href=(visit.href("audit")) { "All rows" }
             }
             details open[question.is_further()] {
-                summary { "More: who, machine, secret, project, address" }
+                summary { "More: severity, who, machine, secret, project, address" }
                 div.toolbar {
+                    (field("severity", "Severity", None, severities(question)))
                     (field("by", "Done by", None, kinds(question)))
                     (field("who", "Person or agent", None, html! { input #who name="who" maxlength="200" size="18" value=(text(&question.who)) placeholder="e-mail or name"; }))
                     (field("machine", "Machine", None, html! { input #machine name="machine" maxlength="200" size="16" value=(text(&question.machine)) placeholder="name or id"; }))
@@ -225,7 +239,7 @@ fn form(visit: &Visit, question: &Question) -> Markup {
                     (field("address", "Address", None, html! { input #address name="address" maxlength="45" size="15" value=(text(&question.address)) placeholder="192.0.2.7"; }))
                 }
             }
-            p.help #when { "Times: a day such as 2026-03-04, a time such as 2026-03-04 14:30, or words such as today, yesterday and 3 hours ago. They are in your browser's zone where it says so, else in UTC." }
+            p.help #when { "Times: 2026-03-04, 2026-03-04 14:30, 14:30, today, yesterday, 3 hours ago; in your browser's zone, or in UTC without scripts." }
         }
     }
 }

@@ -15,6 +15,8 @@ const TOP: f64 = 14.0;
 const BOTTOM: f64 = HEIGHT - 30.0;
 /// How many lines of the scale there are above its zero.
 const LINES: u64 = 4;
+/// How wide a name below the plot is at most.
+const NAME: f64 = 46.0;
 /// Names below the plot, at most.
 const NAMES: usize = 8;
 
@@ -39,7 +41,9 @@ pub(super) fn plot(of: &str, bucket: Bucket, buckets: &[ReadsInBucket]) -> Marku
                 }
                 path.denied d=(triangles(scale, buckets)) {}
                 @for (index, name) in names(bucket, buckets) {
-                    text.scale x=(figure(scale.x(index))) y=(HEIGHT - 10.0) { (name) }
+                    // One at the right edge ends there.
+                    @let (x, anchor) = if scale.x(index) > RIGHT - NAME { (RIGHT, "end") } else { (scale.x(index), "start") };
+                    text.scale x=(figure(x)) y=(HEIGHT - 10.0) text-anchor=(anchor) { (name) }
                 }
             }
             figcaption {

@@ -108,6 +108,7 @@ impl Question {
     pub(super) fn is_further(&self) -> bool {
         [&self.who, &self.machine, &self.secret, &self.project, &self.address].iter().any(|it| it.is_some())
             || self.by.is_some()
+            || self.severity.is_some()
     }
 
     /// The end of an address of a page that asks it.

@@ -10,7 +10,7 @@ use super::super::page::Nothing;
 use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
 use super::{ask, list, settings};
-use crate::usecase::machine::status::Sort;
+use crate::usecase::machine::status::{Sort, Status};
 use crate::usecase::management::machine::portrait::{Granted, PODS, Portrait};
 
 /// The page.
@@ -30,7 +30,8 @@ pub(super) fn page(visit: &Visit, _: &Nothing, it: &Portrait) -> Sheet {
         @if let Some(object) = &row.managed_by { (managed::notice(object, &manifest(object, &it.detail))) }
         (settings::cards(visit, it))
     };
-    let sheet = Sheet::new(Section::Machines, row.name.clone(), body);
+    let sort = if it.row.sort == Sort::Fleet { "Fleet" } else { "Machine" };
+    let sheet = Sheet::new(Section::Machines, format!("{sort} {}", row.name), body);
     if may { sheet.actions(actions(visit, it)) } else { sheet }
 }
 
@@ -42,7 +43,9 @@ fn actions(visit: &Visit, it: &Portrait) -> Markup {
         @if is_own && !it.row.waits {
             @if row.enabled { (button(&to("disable"), "", "Disable")) } @else { (button(&to("enable"), "", "Enable")) }
         }
-        @if !it.row.waits {
+        @if it.row.sort == Sort::Fleet && it.row.status == Status::Denied {
+            a.button href=(to("approve")) { "Approve…" }
+        } @else if !it.row.waits {
             a.button.danger href=(to("revoke")) { @if it.row.sort == Sort::Fleet { "Deny…" } @else { "Revoke…" } }
         }
     }
@@ -245,7 +248,7 @@ fn last(visit: &Visit, it: &Portrait) -> Markup {
                                             }
                                         }
                                     }
-                                    td { @if let Some(address) = entry.source_ip { code { (address) } } }
+                                    td { @if let Some(address) = entry.source_ip { code.address { (address) } } }
                                     td { (entry.reason_text.as_deref().unwrap_or(&entry.detail)) }
                                 }
                             }

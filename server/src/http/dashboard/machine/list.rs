@@ -220,7 +220,7 @@ fn row(visit: &Visit, it: &TableRow) -> Markup {
                 }
             }
             td { (sort(it.sort)) }
-            td { @match row.address { Some(address) => code { (address) }, None => span.quiet { "–" } } }
+            td { @match row.address { Some(address) => code.address { (address) }, None => span.quiet { "–" } } }
             td.number { (row.grant_count) }
             td { (time_or(row.last_seen, "never")) }
             td { (projects(&it.projects)) }

@@ -241,7 +241,7 @@ pub(super) fn arrival(visit: &Visit, _: &Nothing, it: &Arrival) -> Sheet {
         @if let Arrival::Awaited { until } = it { p { "The command was shown once. It ends " (time(*until)) "." } }
         (second_step(of, &came))
     };
-    Sheet::new(Section::Machines, "New machine", body)
+    Sheet::new(Section::Machines, "A machine that is awaited", body)
 }
 
 fn second_step(of: &str, came: &Markup) -> Markup {

@@ -44,7 +44,7 @@ fn sheet(visit: &Visit, typed: &PolicyForm, editor: &Editor, past: Option<&Past>
     let title = editor.policy.as_ref().map_or_else(|| "New policy".to_owned(), |it| format!("Change {}", it.name));
     if let Some(object) = editor.policy.as_ref().and_then(|it| it.managed_by.as_ref()) {
         let fields = managed::policy_fields(&editor.document);
-        return Sheet::new(Section::Policies, title, managed::notice(object, &managed::manifest(object, &fields)));
+        return Sheet::new(Section::Policies, title, managed::notice(object, &managed::manifest_of(object, &fields)));
     }
     let (own, check, back) = match &editor.policy {
         Some(policy) => {
@@ -257,6 +257,10 @@ impl Page<'_> {
             section.card #verdict data-checked aria-live="polite" {
                 h2 { "What it says" }
                 @match (&self.editor.checked, self.wrong()) {
+                    (None, _) if self.editor.policy.is_some() => {
+                        p { "Reads are allowed, as it stands:" }
+                        (super::axes(self.editor.policy.as_ref().map(|it| it.words.as_slice()).unwrap_or_default()))
+                    }
                     (None, _) => p.quiet { "Stands here in words once you have filled it in. Nothing is in force before it is saved." },
                     (Some(_), Some((_, text))) => p.notice.bad { "It cannot be put in force like this: " (text) "." },
                     (Some(checked), None) => (self.says(checked)),

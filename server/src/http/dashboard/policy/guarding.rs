@@ -9,7 +9,7 @@ use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
 use super::{axes, one, shown};
 use crate::usecase::management::policy::guarding::{Candidate, Candidates, Unbinding};
-use crate::usecase::management::policy::shown::{PAGE, Shown};
+use crate::usecase::management::policy::shown::{PAGE, Shown, Stands};
 
 /// Which secrets are looked for.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -145,6 +145,10 @@ pub(super) fn going(visit: &Visit, _: &shown::Query, it: &Shown) -> Sheet {
     let own = one(visit, &it.row.id);
     let here = format!("{own}/delete");
     let count = it.row.secrets;
+    if let Some(object) = it.row.managed_by.as_ref().filter(|_| it.row.stands != Stands::Withdrawn) {
+        let manifest = managed::manifest_of(object, &managed::policy_fields(&it.document));
+        return Sheet::new(Section::Policies, format!("Delete {}", it.row.name), managed::notice(object, &manifest));
+    }
     let has_managed = it.secrets.iter().any(|it| it.managed_by.is_some());
     let body = html! {
         @if count == 0 {

@@ -10,7 +10,7 @@ use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
 use super::{axes, one, stands};
 use crate::audit::words;
-use crate::usecase::management::policy::shown::{Guarded, PAGE, Shown};
+use crate::usecase::management::policy::shown::{Guarded, PAGE, Shown, Stands};
 
 /// Which page of its secrets.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -25,7 +25,7 @@ pub(super) fn page(visit: &Visit, _: &Query, shown: &Shown) -> Sheet {
     let may_change = visit.may(PoliciesWrite) && row.managed_by.is_none();
     let body = html! {
         @if let Some(object) = &row.managed_by {
-            (managed::notice(object, &managed::manifest(object, &managed::policy_fields(&shown.document))))
+            (managed::notice(object, &managed::manifest_of(object, &managed::policy_fields(&shown.document))))
         }
         section.card {
             h2 { "Reads are allowed" }
@@ -46,11 +46,11 @@ fn actions(visit: &Visit, shown: &Shown) -> Markup {
     let own = one(visit, &shown.row.id);
     let is_managed = shown.row.managed_by.is_some();
     html! {
-        @if shown.row.stands != crate::usecase::management::policy::shown::Stands::Withdrawn {
+        @if shown.row.stands != Stands::Withdrawn {
             a.button href={ (own) "/bind" } { "Guard a secret" }
         }
         @if !is_managed { a.button.primary href={ (own) "/edit" } { "Change" } }
-        @if !is_managed || shown.row.stands == crate::usecase::management::policy::shown::Stands::Withdrawn {
+        @if !is_managed || shown.row.stands == Stands::Withdrawn {
             a.button.danger href={ (own) "/delete" } { "Delete" }
         }
     }

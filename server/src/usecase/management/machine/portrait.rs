@@ -100,7 +100,7 @@ pub fn query(context: &Context<'_>, manager: &Manager<'_>, [id]: [&str; 1]) -> D
     let (_, name) = named(manager.machine(context, id)?);
     let mut steps = Steps::default();
     steps.audit.push(manager.looked_at_vault(name));
-    let actions = [Action::SecretRead, Action::SecretReadDenied].map(|it| it.name()).to_vec();
+    let actions = [Action::SecretRead, Action::SecretReadDenied].map(Action::name).to_vec();
     let about_it = AuditQuery {
         search: Some(id.to_owned()),
         actions: Some(actions),

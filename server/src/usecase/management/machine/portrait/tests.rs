@@ -41,9 +41,8 @@ fn a_machine_is_shown_with_what_it_is_granted_and_what_it_read() {
     office.bench.ledger.record_denial(&grantee, &two, denied);
 
     let shown = look(&mut office, id.as_str(), Vec::new());
-    let granted: Vec<_> =
-        shown.grants.iter().map(|it| (it.project_name.as_str(), it.name.as_str(), it.until)).collect();
-    assert_eq!(granted, [("bank", "two", None), ("shop", "one", Some(end.0))]);
+    let listed: Vec<_> = shown.grants.iter().map(|it| (it.project_name.as_str(), it.name.as_str(), it.until)).collect();
+    assert_eq!(listed, [("bank", "two", None), ("shop", "one", Some(end.0))]);
     let [two, one] = shown.grants.as_slice() else { panic!("{:?}", shown.grants) };
     assert_eq!((one.usage.reads, one.usage.last_read, one.version), (1, Some(now.0), (Some(1), 1)));
     assert_eq!((two.usage.denied, two.version), (1, (None, 1)));

@@ -2,6 +2,7 @@ use std::net::IpAddr;
 
 use sikkerkey_protocol::id::MachineId;
 use sikkerkey_protocol::kubernetes::Approval;
+use sikkerkey_protocol::management::SortDirection::{Asc, Desc};
 
 use super::*;
 use crate::ledger::Seen;
@@ -183,7 +184,6 @@ fn each_column_sorts_upwards_and_downwards_and_by_name_where_it_leaves_that_open
         let table = ask(&mut office, sorted(column, order));
         names(&table).into_iter().take(3).map(str::to_owned).collect::<Vec<_>>()
     };
-    use SortDirection::{Asc, Desc};
     assert_eq!(first(Column::Name, Asc), ["alpha", "Beta", "delta"]);
     assert_eq!(first(Column::Name, Desc), ["shop/web-u2", "shop/web-u1", "shop/web"]);
     assert_eq!(first(Column::Status, Asc), ["gamma", "Beta", "alpha"]);
