@@ -1,3 +1,4 @@
+use sikkerkey_protocol::canonical::sha256_hex;
 use sikkerkey_protocol::enrolment::Register;
 
 use super::*;
