@@ -377,6 +377,7 @@ impl Drop for Browser {
 }
 
 /// What is worth another try; anything else is an error of the test.
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 fn passing(refused: Refused) -> String {
     assert!(PASSING.contains(&refused.error.as_str()), "{refused}");
     refused.to_string()

@@ -27,7 +27,7 @@ impl Host {
 
     /// The fingerprint of its key, as its script shows it.
     pub(crate) fn fingerprint(&self) -> String {
-        self.key.public_key().fingerprint().to_string()
+        self.key.public_key().fingerprint()
     }
 
     /// Asks for something.

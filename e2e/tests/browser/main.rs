@@ -73,4 +73,4 @@ mod webdriver;
 use std::time::Duration;
 
 /// The bound of one wait. Nothing comes near it on an idle machine.
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_mins(1);

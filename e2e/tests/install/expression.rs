@@ -1,4 +1,4 @@
-//! As much of PromQL as the alerts and the dashboard have: which series an expression asks for.
+//! As much of `PromQL` as the alerts and the dashboard have: which series an expression asks for.
 
 /// What an expression asks for.
 #[derive(Debug, PartialEq, Eq)]

@@ -130,7 +130,9 @@ async fn apply(cluster: &Cluster, secret: &Secret, rotated: &Rotated) -> Result<
     let Rotated { secret: name, namespace, .. } = rotated;
     // One that was made anew meanwhile is another Secret.
     let mut patch = rotated.patch.clone();
-    patch["metadata"] = json!({"uid": secret.metadata.uid});
+    if let Some(fields) = patch.as_object_mut() {
+        fields.insert("metadata".to_owned(), json!({"uid": secret.metadata.uid}));
+    }
     let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(cluster.client(), namespace);
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     match api.patch(name, &params, &Patch::Merge(&patch)).await {

@@ -51,6 +51,7 @@ pub(super) fn time_or(millis: Option<i64>, none: &str) -> Markup {
 }
 
 /// What stands where nothing is yet: what it would be, what to do first.
+#[expect(clippy::needless_pass_by_value, reason = "what is put in is made where it is given")]
 pub(super) fn empty(title: &str, text: Markup, action: Option<Markup>) -> Markup {
     html! {
         div.empty {
@@ -82,6 +83,7 @@ pub(super) fn button(action: &str, class: &str, label: &str) -> Markup {
 }
 
 /// A field of a form with its name, and what it is for.
+#[expect(clippy::needless_pass_by_value, reason = "what is put in is made where it is given")]
 pub(super) fn field(id: &str, label: &str, help: Option<&str>, input: Markup) -> Markup {
     html! {
         div.field {

@@ -200,8 +200,7 @@ pub(super) fn tabs(visit: &Visit, here: &str, waiting: usize) -> Markup {
 /// Whether a policy lets anybody read now, and until when.
 fn stands(row: &Row) -> Markup {
     let (tone, word, until) = match row.stands {
-        Stands::Always => (Tone::Good, "open", "until "),
-        Stands::Open => (Tone::Good, "open", "until "),
+        Stands::Always | Stands::Open => (Tone::Good, "open", "until "),
         Stands::Closed => (Tone::Warn, "closed", "opens "),
         Stands::Ended => (Tone::Bad, "ended", ""),
         Stands::Withdrawn => (Tone::Bad, "denies all", ""),

@@ -12,6 +12,7 @@ use super::theme::Theme;
 use crate::app::App;
 use crate::http::account::session::SignedIn;
 use crate::model::millis::Millis;
+use crate::model::session::Session;
 use crate::state::State;
 use crate::tls::Authority;
 use crate::usecase::account::session;
@@ -70,7 +71,7 @@ impl Visit {
             path: asked.path.clone(),
             said: asked.said,
             theme: asked.theme,
-            session_ends: state.sessions.get(person.session()).map(|it| it.ends_at()),
+            session_ends: state.sessions.get(person.session()).map(Session::ends_at),
             now: app.clock.now(),
             authority: app.authority.clone(),
         }
@@ -116,13 +117,12 @@ impl Asked {
         let mut said = None;
         let mut page = path.clone();
         for field in parts.uri.query().into_iter().flat_map(|it| it.split('&')).filter(|it| !it.is_empty()) {
-            match field.strip_prefix("said=") {
-                Some(code) => said = said::text(code),
-                None => {
-                    page.push(if page.len() == path.len() { '?' } else { '&' });
-                    page.push_str(field);
-                }
+            if let Some(code) = field.strip_prefix("said=") {
+                said = said::text(code);
+                continue;
             }
+            page.push(if page.len() == path.len() { '?' } else { '&' });
+            page.push_str(field);
         }
         let theme = Theme::of(&parts.headers);
         let by_itself = parts.headers.contains_key(crate::http::account::session::BY_ITSELF);

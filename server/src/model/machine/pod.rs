@@ -38,7 +38,9 @@ impl PodOf {
     /// Has what others have alike in one copy with them.
     pub fn share(&mut self, names: &mut Pool<str>) {
         let Self { cluster, pod: Pod { namespace, node, service_account, .. } } = self;
-        [cluster, namespace, node, service_account].into_iter().for_each(|it| names.share(it));
+        for it in [cluster, namespace, node, service_account] {
+            names.share(it);
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The second factor: begun, confirmed by its first code, removed.
 
+use std::fmt::Write as _;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
@@ -91,7 +93,8 @@ fn picture(text: &str) -> Option<Markup> {
     let mut path = String::new();
     for y in 0..code.size {
         for (x, _) in code[y].iter().take(code.size).enumerate().filter(|(_, it)| it.value()) {
-            path.push_str(&format!("M{} {}h1v1h-1z", x + MARGIN, y + MARGIN));
+            // Writing to a String does not fail.
+            let _ = write!(path, "M{} {}h1v1h-1z", x + MARGIN, y + MARGIN);
         }
     }
     let side = code.size + 2 * MARGIN;

@@ -12,7 +12,7 @@ use crate::usecase::management::Manager;
 use crate::usecase::management::audit::chain::{self, Checked, MOST, Part, Standing, Wanted};
 
 /// What is to be checked.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 pub(super) struct Question {
     /// The rows after this one; none: nothing yet.
     after: Option<u64>,

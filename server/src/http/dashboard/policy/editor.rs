@@ -200,6 +200,7 @@ impl Page<'_> {
     }
 
     /// A switch, and what is under it.
+    #[expect(clippy::needless_pass_by_value, reason = "what is put in is made where it is given")]
     fn axis(&self, id: &str, label: &str, is_on: bool, under: Markup) -> Markup {
         html! {
             fieldset.axis {
@@ -228,6 +229,7 @@ impl Page<'_> {
         })
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "what is put in is made where it is given")]
     fn field(&self, id: &str, label: &str, help: Option<&str>, input: Markup) -> Markup {
         html! {
             div.field {

@@ -9,7 +9,7 @@ use super::names::Names;
 use super::{WrittenFile, write_out};
 use crate::app::App;
 use crate::audit::entry::Actor;
-use crate::decision::{Context, Decided};
+use crate::decision::{Context, Decided, Decision};
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::usecase::audit::{self, About, By, Search};
@@ -57,12 +57,12 @@ pub struct Browsed {
 
 /// Looks for a page of rows; `filter` may be what could not be understood. What is found is told by [`find`].
 pub fn browse(context: &Context<'_>, manager: &Manager<'_>, filter: Result<Filter, String>) -> Decided<Wanted> {
-    look(context, manager, filter, "the audit")
+    Ok(look(context, manager, filter, "the audit"))
 }
 
 /// Looks for rows for a file: how many there are is told by [`count`], and [`write`] writes them.
 pub fn file(context: &Context<'_>, manager: &Manager<'_>, filter: Result<Filter, String>) -> Decided<Wanted> {
-    look(context, manager, filter, "the audit, for a file")
+    Ok(look(context, manager, filter, "the audit, for a file"))
 }
 
 fn look(
@@ -70,13 +70,13 @@ fn look(
     manager: &Manager<'_>,
     filter: Result<Filter, String>,
     what: &'static str,
-) -> Decided<Wanted> {
+) -> Decision<Wanted> {
     let is_upwards = filter.as_ref().is_ok_and(|it| it.query.after.is_some());
     let search = filter.and_then(|it| search(context.state, manager, it));
     let wanted = Wanted { vault: manager.vault.clone(), search, is_upwards };
     let mut steps = Steps::default();
     steps.audit.push(manager.looked_at_vault(what.to_owned()));
-    Ok(steps.decide(move |_| wanted))
+    steps.decide(move |_| wanted)
 }
 
 /// Finds the page.

@@ -156,7 +156,7 @@ async fn follow(app: &App, records: &Records, after: u64) -> Result<Part, Refusa
     if let Some(it) = &checkpoint {
         check.vouch(Link { seq: it.seq, hash: it.hash }, "the last checkpoint");
     }
-    let (begun, last) = (app.clock.steady(), begin.seq.saturating_add(MOST));
+    let (since, last) = (app.clock.steady(), begin.seq.saturating_add(MOST));
     let is_whole = loop {
         let rows = records.after(check.at(), PAGE).await.map_err(failed)?;
         for row in &rows {
@@ -165,7 +165,7 @@ async fn follow(app: &App, records: &Records, after: u64) -> Result<Part, Refusa
         if u32::try_from(rows.len()).unwrap_or(0) < PAGE {
             break true;
         }
-        if check.at() >= last || app.clock.steady().saturating_sub(begun) >= LONGEST {
+        if check.at() >= last || app.clock.steady().saturating_sub(since) >= LONGEST {
             break false;
         }
     };

@@ -5,6 +5,7 @@
 //! then. Caps count what the policy itself would have let through. Who has approved what is not repeated: a read that was
 //! let through under the same co-signer had its approval, any other would have had to wait for one.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
@@ -125,7 +126,7 @@ struct Known {
 }
 
 enum Signer {
-    Fleet(Fleet),
+    Fleet(Box<Fleet>),
     Machine(Box<Machine>),
 }
 
@@ -204,7 +205,7 @@ fn tried(row: &AuditRow) -> Option<Tried> {
 fn gather(state: &State, reads: impl Fn(&SecretId) -> u64, wanted: Wanted, tried: &[Tried]) -> Known {
     let Wanted { project, policy, same_co_sign, .. } = wanted;
     let signer = co_sign::co_signer(state, &policy).map(|it| match it {
-        CoSigner::Fleet(it) => Signer::Fleet(it.clone()),
+        CoSigner::Fleet(it) => Signer::Fleet(Box::new(it.clone())),
         CoSigner::Machine(it) => Signer::Machine(Box::new(it.clone())),
     });
     let mut known = Known {
@@ -230,9 +231,9 @@ fn gather(state: &State, reads: impl Fn(&SecretId) -> u64, wanted: Wanted, tried
             known.fleets.entry(fleet.id.clone()).or_insert_with(|| fleet.clone());
         }
         let grantee = grantee(it);
-        if !known.labels.contains_key(&grantee) {
-            let label = co_sign::reader(state, &grantee);
-            known.labels.insert(grantee, label);
+        if let Entry::Vacant(place) = known.labels.entry(grantee) {
+            let label = co_sign::reader(state, place.key());
+            place.insert(label);
         }
     }
     known

@@ -1,8 +1,6 @@
 use sikkerkey_protocol::canonical::sha256_hex;
 use sikkerkey_protocol::enrolment::Register;
 
-use sikkerkey_protocol::canonical::sha256_hex;
-
 use super::*;
 use crate::audit::entry::Action;
 use crate::refusal::RefusalKind;
