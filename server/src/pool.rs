@@ -45,7 +45,9 @@ mod tests {
         let mut pool = Pool::default();
         let kept: Vec<Arc<str>> = (0..3).flat_map(|n| [n, n]).map(|n| Arc::from(n.to_string())).collect();
         let mut shared = kept.clone();
-        shared.iter_mut().for_each(|it| pool.share(it));
+        for it in &mut shared {
+            pool.share(it);
+        }
         assert_eq!(shared, kept);
         assert!(shared.chunks(2).all(|pair| Arc::ptr_eq(&pair[0], &pair[1])));
         for n in 3..100_000 {

@@ -91,6 +91,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "it is made where it is given")]
     fn grant(object: Value) -> Value {
         let state = json!({"machineId": null, "granted": ["db"], "missing": [], "usage": {"reads": 0, "denied": 0}});
         json!({"object": object, "state": state})

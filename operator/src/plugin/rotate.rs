@@ -240,6 +240,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "they are made where they are given")]
     fn secret(source: Value, metadata: Value) -> Secret {
         let mut secret = json!({"spec": {"source": source, "rotation": {"every": "720h"}}, "status": {"version": 3}});
         secret["metadata"] = json!({"name": "db", "namespace": "shop", "uid": "u"});

@@ -104,7 +104,9 @@ fn machines_that_hold_the_same_share_it_until_one_of_them_holds_something_else()
     let machines: [MachineId; 2] =
         [1, 2].map(|n| format!("00000000-0000-4000-8000-00000000000{n}").parse::<MachineId>().unwrap());
     let first = Holding { version: 1, in_files: true };
-    machines.iter().for_each(|it| ledger.hold(it, &secret(), first));
+    for it in &machines {
+        ledger.hold(it, &secret(), first);
+    }
     ledger.settle();
     let share = |ledger: &Ledger| {
         let [one, other] = machines.each_ref().map(|it| &ledger.delivered[it]);
