@@ -60,6 +60,8 @@ pub struct Parts {
     pub entropy: Arc<dyn Entropy>,
     /// The audit, to look at.
     pub records: Records,
+    /// Turns at pages of the dashboard: lists are gone through where whoever reads waits.
+    pub pages: Turns,
     /// Turns at looking through the audit.
     pub questions: Turns,
     /// Turns at checking the chain of the audit.

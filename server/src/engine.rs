@@ -188,6 +188,7 @@ impl Engine {
             clock: options.clock,
             entropy: options.entropy,
             records,
+            pages: Turns::new(std::thread::available_parallelism().map_or(1, |it| (it.get() / 2).max(1))),
             questions: Turns::new(QUESTIONS),
             // One at a time, in all: it reads everything, and keeps a core busy.
             checks: Turns::new(1),

@@ -79,6 +79,7 @@ pub mod pool;
 pub mod rates;
 pub mod refusal;
 pub mod run;
+mod shell;
 pub mod state;
 pub mod store;
 pub mod tls;

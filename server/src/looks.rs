@@ -15,7 +15,7 @@ const MOST: usize = 10_000;
 pub struct Looks(Mutex<HashMap<(String, String), Millis>>);
 
 impl Looks {
-    /// Whether a look of this session at this page is written down.
+    /// Whether a look of this session is written down. `page` is what tells it from others, and short.
     pub fn is_known(&self, session: &str, page: &str, now: Millis) -> bool {
         let looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let at = looks.get(&(session.to_owned(), page.to_owned()));

@@ -24,6 +24,8 @@ impl Default for Rate {
 const BURST: u32 = 2;
 /// An operator speaks for all pods of its cluster.
 const AGENT: u32 = 10;
+/// A person asks at most as often, a second: pages cost more than a read.
+const PERSON: u32 = 50;
 /// Signers remembered before those are looked for that have used nothing for a while.
 const TIDY: usize = 1_000;
 
@@ -34,6 +36,8 @@ pub enum Asker {
     Machine,
     /// An agent.
     Agent,
+    /// A person, with all sessions of the account together.
+    Person,
 }
 
 /// How often each signer has asked lately.
@@ -87,6 +91,7 @@ impl Inner {
         let per_second = match asker {
             Asker::Machine => self.rate.per_second,
             Asker::Agent => self.rate.per_second.saturating_mul(AGENT),
+            Asker::Person => self.rate.per_second.min(PERSON),
         };
         let Some(each) = Duration::from_secs(1).checked_div(per_second) else { return Ok(None) };
         let burst = Duration::from_secs(u64::from(BURST));
@@ -104,6 +109,14 @@ mod tests {
 
     fn taken(rates: &Rates, now: Duration, asker: Asker, signer: &str) -> usize {
         (0..100_000).take_while(|_| rates.take(now, asker, signer).is_ok()).count()
+    }
+
+    #[test]
+    fn a_person_asks_less_often_than_a_machine() {
+        let rates = Rates::default();
+        let now = Duration::from_secs(1_000);
+        assert_eq!(taken(&rates, now, Asker::Machine, "m"), 400);
+        assert_eq!(taken(&rates, now, Asker::Person, "p"), 100);
     }
 
     #[test]

@@ -127,8 +127,23 @@ pub fn make(recipe: &Recipe, entropy: &dyn Entropy) -> Value {
     }
 }
 
+/// Whether a structured value may have so many fields. Asked before a text is made or copied for each of them: a form has
+/// room for very many names.
+pub fn check_count(fields: usize) -> Result<(), ValueError> {
+    if (1..=MAX_FIELDS).contains(&fields) {
+        return Ok(());
+    }
+    Err(ValueError::Recipe(format!("a structured value has from 1 to {MAX_FIELDS} fields")))
+}
+
 /// A structured value of these fields, in this order.
 pub fn object<'a>(fields: &[(&'a str, &'a SecretText)]) -> Result<Value, ValueError> {
+    check_count(fields.len())?;
+    // With its quotes, colon and comma; what JSON escapes is longer still.
+    let least = fields.iter().map(|(name, text)| name.len() + text.expose().len() + 6).sum::<usize>();
+    if least > MAX_VALUE {
+        return Err(ValueError::TooLarge);
+    }
     // Reserved whole, so that growing leaves no copy behind: of a text JSON makes six times its length at most.
     let most = fields.iter().map(|(name, text)| name.len() + 6 * text.expose().len() + 8).sum::<usize>();
     let mut text = Zeroizing::new(Vec::with_capacity(most + 2));
@@ -186,7 +201,8 @@ fn check_generator(generator: &Generator, path: &str) -> Result<(), ValueError> 
     Ok(())
 }
 
-fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), ValueError> {
+fn check_names<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> Result<(), ValueError> {
+    check_count(names.len())?;
     let mut seen = BTreeSet::new();
     for name in names {
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
@@ -196,9 +212,6 @@ fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), ValueE
         if !seen.insert(name) {
             return Err(ValueError::Recipe(format!("field {name} is given twice")));
         }
-    }
-    if seen.is_empty() || seen.len() > MAX_FIELDS {
-        return Err(ValueError::Recipe(format!("a structured value has from 1 to {MAX_FIELDS} fields")));
     }
     Ok(())
 }
@@ -293,6 +306,32 @@ mod tests {
         assert_eq!(refused, "the value has no field of a name that is given: it has user, password");
         let long = BTreeMap::from([("password".to_owned(), SecretText::new("x".repeat(MAX_VALUE)))]);
         assert_eq!(replace(&held, &long).unwrap_err(), ValueError::TooLarge);
+    }
+
+    #[test]
+    fn an_object_of_too_many_fields_or_too_long_texts_is_refused_before_it_is_built() {
+        let of = |count: usize, length: usize| {
+            let names: Vec<String> = (0..count).map(|it| format!("f{it}")).collect();
+            let text = SecretText::new("x".repeat(length));
+            let fields: Vec<_> = names.iter().map(|it| (it.as_str(), &text)).collect();
+            object(&fields).map(|it| it.field_names.len())
+        };
+        let count = ValueError::Recipe("a structured value has from 1 to 64 fields".into());
+        for (fields, length, made) in [
+            (MAX_FIELDS, 100, Ok(MAX_FIELDS)),
+            (MAX_FIELDS, 1024, Err(ValueError::TooLarge)),
+            (1, MAX_VALUE, Err(ValueError::TooLarge)),
+            // {"f0":"…"}
+            (1, MAX_VALUE - 9, Ok(1)),
+            (1, MAX_VALUE - 8, Err(ValueError::TooLarge)),
+            (MAX_FIELDS + 1, 0, Err(count.clone())),
+            (130_000, 1, Err(count.clone())),
+            (0, 0, Err(count.clone())),
+        ] {
+            assert_eq!(of(fields, length), made, "{fields} fields of {length}");
+        }
+        let names: Vec<String> = vec!["a".into(); 130_000];
+        assert_eq!(Value::parse(SecretText::new("{}".into()), names).unwrap_err(), count);
     }
 
     #[test]

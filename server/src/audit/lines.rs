@@ -72,9 +72,38 @@ fn cells(entry: &AuditEntry) -> [String; HEADINGS.len()] {
     ]
 }
 
+/// Where a spreadsheet may begin another cell. Where a decimal has a comma, it separates by ';', and does not take the quotes
+/// of this file, which do not stand first in such a cell, for quotes.
+const BREAKS: [char; 4] = [';', '\t', '\r', '\n'];
+/// With what a formula begins; the wide forms are what a Japanese keyboard writes, and are taken for the narrow ones.
+const FORMULA: [char; 8] = ['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+
 /// A spreadsheet takes a cell that begins like a formula for one, and runs it. Machines choose parts of a detail.
 fn harmless(cell: &str) -> Cow<'_, str> {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{cell}").into() } else { cell.into() }
+    let is_indented = cell.starts_with(['\t', '\r', '\n']);
+    if !is_indented && !cell.split(BREAKS).any(is_formula) {
+        return cell.into();
+    }
+    let mut text = String::with_capacity(cell.len() + 8);
+    if is_indented {
+        text.push('\'');
+    }
+    for part in cell.split_inclusive(BREAKS) {
+        if is_formula(part) {
+            text.push('\'');
+        }
+        text.push_str(part);
+    }
+    text.into()
+}
+
+/// Blanks and quotes before it are left out by one spreadsheet or another.
+fn is_formula(part: &str) -> bool {
+    part.trim_start_matches(is_skipped).starts_with(FORMULA)
+}
+
+fn is_skipped(it: char) -> bool {
+    it == '"' || it.is_whitespace() || it.is_control()
 }
 
 #[cfg(test)]
@@ -115,15 +144,46 @@ mod tests {
 
     #[test]
     fn what_a_spreadsheet_would_run_is_text_to_it() {
-        for formula in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"] {
-            let text = csv(&[entry(formula)]).unwrap();
-            let mut reader = csv::Reader::from_reader(text.as_bytes());
+        for (formula, text) in [
+            ("=1+1", "'=1+1"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\t=1", "'\t'=1"),
+            ("\r=1", "'\r'=1"),
+            ("\n=1", "'\n'=1"),
+            ("\tnas", "'\tnas"),
+            (" \"=1", "' \"=1"),
+            ("\u{ff1d}1", "'\u{ff1d}1"),
+            // Where ';' separates.
+            ("nas;=1;b", "nas;'=1;b"),
+            ("nas; \"@A1\";+2", "nas;' \"@A1\";'+2"),
+            ("nas\t\u{ff0d}1", "nas\t'\u{ff0d}1"),
+            ("nas\r\n=1", "nas\r\n'=1"),
+            // None of these is one.
+            ("nas; v3 - of 2026-03-04, 1+1=2;;", "nas; v3 - of 2026-03-04, 1+1=2;;"),
+        ] {
+            let csv = csv(&[entry(formula)]).unwrap();
+            let mut reader = csv::Reader::from_reader(csv.as_bytes());
             let record = reader.records().next().unwrap().unwrap();
-            assert_eq!(&record[14], format!("'{formula}"), "{formula:?}");
+            assert_eq!(&record[14], text, "{formula:?}");
         }
     }
 
     proptest! {
+        #[test]
+        fn no_part_of_a_cell_begins_like_a_formula_wherever_it_is_split(detail in "([;\t\r\n \"'=+@-]|[＝＋－＠]|[a-z0-9]|.){0,12}") {
+            let cell = harmless(&detail);
+            for part in cell.split([';', '\t', '\r', '\n']) {
+                let begins = part.trim_matches(|it: char| it.is_whitespace() || it == '"');
+                let is_one = begins.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
+                prop_assert!(!is_one, "{:?} of {:?}", part, cell);
+            }
+            prop_assert!(!cell.starts_with(['\t', '\r', '\n']));
+            // Nothing is left out.
+            prop_assert_eq!(cell.replace('\'', ""), detail.replace('\'', ""));
+        }
+
         #[test]
         fn whatever_stands_in_a_detail_comes_out_of_another_parser_as_it_went_in(details in prop::collection::vec(any::<String>(), 0..8)) {
             let entries: Vec<_> = details.iter().map(|it| entry(it)).collect();

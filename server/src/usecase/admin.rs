@@ -53,8 +53,32 @@ pub(crate) fn find_vault<'a>(context: &Context<'a>, id: &VaultId) -> Result<&'a 
 }
 
 pub(super) fn check_name(what: &str, name: &str) -> Result<(), Refusal> {
-    let printable = !name.is_empty() && name.len() <= MAX_NAME && !name.chars().any(char::is_control);
-    if printable { Ok(()) } else { Err(invalid(format!("{what} must be from 1 to {MAX_NAME} printable characters"))) }
+    name_flaw(name).map_or(Ok(()), |flaw| Err(invalid(format!("{what} {flaw}"))))
+}
+
+/// Why a name cannot be shown to people as it is, to be read behind what is named.
+pub(super) fn name_flaw(name: &str) -> Option<String> {
+    if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+        return Some(format!("must be from 1 to {MAX_NAME} printable characters"));
+    }
+    let hidden = name.chars().find(|it| is_hidden(*it))?;
+    Some(format!(
+        "must not contain U+{:04X}, a character that is invisible or turns the direction of text",
+        u32::from(hidden)
+    ))
+}
+
+/// With one of these a name looks like another, or makes what stands beside it be read in another order.
+fn is_hidden(it: char) -> bool {
+    matches!(
+        it,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+    )
 }
 
 #[cfg(test)]

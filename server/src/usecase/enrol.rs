@@ -9,6 +9,7 @@ use sikkerkey_protocol::enrolment::{Enrol, Registered};
 use sikkerkey_protocol::id::{ProjectId, SecretId};
 use sikkerkey_protocol::kubernetes::Approval;
 
+use super::admin::{check_name, name_flaw};
 use super::authenticate::{may_connect, require_active_account};
 use super::fresh_id::fresh_uuid;
 use super::key_owner::require_unused;
@@ -25,8 +26,6 @@ use crate::model::membership::Membership;
 use crate::model::secret::SecretPhase;
 use crate::policy::address;
 use crate::refusal::{Refusal, RefusalKind, unauthenticated};
-
-const MAX_NAME: usize = 255;
 
 /// The request, with the vault that the route's address names.
 #[derive(Debug)]
@@ -94,7 +93,7 @@ fn admit(context: &Context<'_>, source: Source, token: &EnrolmentToken, enrol: &
         created_at: context.now,
         fleet: None,
         pod: None,
-        hostname: printable(&enrol.hostname).then(|| enrol.hostname.clone()),
+        hostname: name_flaw(&enrol.hostname).is_none().then(|| enrol.hostname.clone()),
         enrolled_by: Some(token.id.clone()),
         approved_by_person: false,
         host: None,
@@ -163,16 +162,8 @@ fn called(context: &Context<'_>, token: &EnrolmentToken, enrol: &Enrol) -> Resul
         (None, Some(name)) => name.clone(),
         (None, None) => enrol.hostname.clone(),
     };
-    if printable(&name) {
-        Ok(name)
-    } else {
-        let text = format!("the machine's name must be from 1 to {MAX_NAME} printable characters");
-        Err(Refusal::new(RefusalKind::Invalid, text))
-    }
-}
-
-fn printable(text: &str) -> bool {
-    !text.is_empty() && text.len() <= MAX_NAME && text.chars().all(|it| !it.is_control() && it != '\u{202e}')
+    check_name("the machine's name", &name)?;
+    Ok(name)
 }
 
 fn registered(context: &Context<'_>, machine: &Machine) -> Registered {

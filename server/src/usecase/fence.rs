@@ -12,6 +12,7 @@ use crate::model::project::Project;
 use crate::model::secret::Secret;
 use crate::policy::loosens;
 use crate::refusal::{Refusal, RefusalKind};
+use crate::shell;
 use crate::state::State;
 
 /// Whether a policy may say this from now on.
@@ -99,9 +100,10 @@ fn namespace_cluster(project: &Project) -> Option<&str> {
 fn refused(policy: &Policy, why: &str) -> Refusal {
     // By its id: several clusters may have a namespace of one name.
     let text = format!(
-        "policy {name} is protected until a person lifts that with sikkerkey-server admin policy unprotect --project \
+        "policy {label} is protected until a person lifts that with sikkerkey-server admin policy unprotect --project \
          {project} --name {name}: {why}",
-        name = policy.name,
+        label = policy.name,
+        name = shell::word(&policy.name),
         project = policy.project,
     );
     Refusal::new(RefusalKind::Conflict, text)

@@ -1,6 +1,7 @@
 //! Access policies that no object stands for, and the secrets that they guard: what a person does at the server and an
 //! agent on the management plane.
 
+use sikkerkey_protocol::canonical::sha256_hex;
 use sikkerkey_protocol::management::PolicyObject;
 use sikkerkey_protocol::policy::{Approver, CoSign, PolicyDocument};
 
@@ -40,7 +41,10 @@ pub(crate) fn put(
     wanted: Wanted,
 ) -> Result<(Policy, Steps), Refusal> {
     let Wanted { name, document, written } = wanted;
-    check_name("the name", &name)?;
+    // One of before stays, whatever its name.
+    if old.is_none_or(|it| it.name != name) {
+        check_name("the name", &name)?;
+    }
     policy::check(&document).map_err(|flaw| invalid(flaw.to_string()))?;
     let names_object = document.co_sign.as_ref().is_some_and(|it| matches!(it.approver, Approver::Object(_)));
     if names_object && project.namespace.is_none() {
@@ -193,6 +197,13 @@ pub(crate) fn bind(
 /// The secrets that a policy guards, or would guard again. What is in the trash is guarded by nothing and read by nobody.
 pub(crate) fn guarded<'a>(state: &'a State, policy: &Policy) -> impl Iterator<Item = &'a Secret> {
     state.secrets_naming(&policy.project, &policy.name).filter(|it| !is_trashed(it))
+}
+
+/// A mark of all that a policy guards: another one as soon as it guards others.
+pub(crate) fn mark_of_guarded(state: &State, policy: &Policy) -> String {
+    let mut ids: Vec<&str> = guarded(state, policy).map(|it| it.id.as_str()).collect();
+    ids.sort_unstable();
+    sha256_hex(ids.join("\n").as_bytes())
 }
 
 /// A row about a policy.

@@ -212,10 +212,13 @@ fn check(
     name: &str,
     description: &str,
 ) -> Result<(), Refusal> {
-    check_name("the name", name)?;
-    if name.chars().count() > MAX_NAME {
-        let text = format!("the name of a project has at most {MAX_NAME} characters");
-        return Err(Refusal::new(RefusalKind::Invalid, text));
+    // One of before stays, whatever its name.
+    if own.and_then(|it| state.projects.get(it)).is_none_or(|it| it.name != name) {
+        check_name("the name", name)?;
+        if name.chars().count() > MAX_NAME {
+            let text = format!("the name of a project has at most {MAX_NAME} characters");
+            return Err(Refusal::new(RefusalKind::Invalid, text));
+        }
     }
     check_description(description)?;
     let held = state.projects.values().find(|it| it.vault == *vault && it.name == name && Some(&it.id) != own);

@@ -82,6 +82,7 @@ fn first_value(context: &Context<'_>, first: Content) -> Result<(Value, Option<R
             (value::make(&recipe, context.entropy), Some(recipe), ValueOrigin::Generated)
         }
         Content::Mixed(fields, generator) => {
+            value::check_count(fields.len())?;
             value::check_by_hand(&generator)?;
             let is_all_made = fields.iter().all(|(_, given)| given.is_none());
             let recipe = is_all_made.then(|| all_made(fields.iter().map(|(name, _)| name), &generator));
@@ -297,6 +298,13 @@ pub(crate) fn check_fields(secret: &Secret, fields: &[String]) -> Result<(), Ref
         [] => "none: its value is plain".to_owned(),
         names => names.join(", "),
     };
+    if fields.len() > value::MAX_FIELDS {
+        let most = value::MAX_FIELDS;
+        return Err(invalid(format!(
+            "fields names more than {most}: name each once, of those {} has: {has}",
+            secret.name
+        )));
+    }
     if fields.iter().any(|it| !secret.field_names.contains(it)) {
         return Err(invalid(format!("fields names one that {} does not have: it has {has}", secret.name)));
     }

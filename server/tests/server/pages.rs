@@ -243,3 +243,44 @@ async fn what_is_not_there_is_told_to_people_as_a_page_and_to_programs_as_json()
         assert_eq!(answer.text().contains(r#"{"error":"no such route"}"#), !is_page, "{}", answer.text());
     }
 }
+
+#[tokio::test]
+async fn one_address_that_asks_about_two_things_is_audited_for_each() {
+    let scene = Scene::new().await;
+    let server = &scene.world.server;
+    let browser = scene.browser("account").await;
+    let looks = async || {
+        let rows = server.audit().await;
+        rows.iter().filter(|it| it.detail.contains("tried on the reads of the last week")).count()
+    };
+    let check = async |fields: &[(&str, &str)]| {
+        let answer = browser.form(server, "/vaults/vault_v/policies/check", fields).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    check(&[("project", "proj_ci"), ("name", "hours")]).await;
+    assert_eq!(looks().await, 0);
+    for _ in 0..2 {
+        check(&[("project", "proj_ci"), ("name", "hours"), ("act", "past")]).await;
+    }
+    assert_eq!(looks().await, 1);
+    check(&[("project", "proj_payments"), ("name", "hours"), ("act", "past")]).await;
+    assert_eq!(looks().await, 2);
+}
+
+#[tokio::test]
+async fn whoever_says_that_a_form_is_sent_by_itself_uses_the_session_all_the_same() {
+    let scene = Scene::new().await;
+    let server = &scene.world.server;
+    let browser = scene.browser("account").await;
+    server.clock.advance_seconds(20 * 60);
+    let mut request = browser.request("POST", "/vaults/vault_v/projects", "name=other");
+    for (name, value) in &mut request.headers {
+        if *name == "content-type" {
+            *value = "application/x-www-form-urlencoded".into();
+        }
+    }
+    request.headers.push(("sikkerkey-by-itself", "1".into()));
+    assert_eq!(server.send(request).await.status, 303);
+    let used = server.engine.app.live.read().state.sessions[&scene.owner].used_at;
+    assert_eq!(used, server.clock.now());
+}

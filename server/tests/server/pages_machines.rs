@@ -134,13 +134,21 @@ async fn what_is_changed_on_a_machines_page_holds_for_its_next_request() {
     assert!(!shown.contains("<script>alert"), "{shown}");
     assert!(shown.contains("Earlier names") && shown.contains(&host().name), "{shown}");
 
-    let rails = [("ranges", "192.0.2.0/24\r\n"), ("days", "Mon"), ("start", "08:00"), ("end", "18:00")];
+    let seen = between(&shown, "name=\"seen\" value=\"", "\"");
+    let rails = [("ranges", "192.0.2.0/24\r\n"), ("days", "Mon"), ("start", "08:00"), ("end", "18:00"), ("seen", seen)];
     let half = browser.form(&server, &format!("{of}/guardrails"), &rails).await;
     assert_eq!(half.status, 400, "{}", half.text());
-    done(&server, &browser, &format!("{of}/guardrails"), &[("ranges", "192.0.2.0/24\r\n")]).await;
+    done(&server, &browser, &format!("{of}/guardrails"), &[("ranges", "192.0.2.0/24\r\n"), ("seen", seen)]).await;
     assert_eq!(read(&server).await, 403);
-    assert!(page(&server, &browser, &of).await.contains("192.0.2.0/24"));
-    done(&server, &browser, &format!("{of}/guardrails"), &[("ranges", "")]).await;
+    // A page that was open before that takes nothing back.
+    let stale = browser.form(&server, &format!("{of}/guardrails"), &[("ranges", ""), ("seen", seen)]).await;
+    assert_eq!(stale.status, 409, "{}", stale.text());
+    assert!(stale.text().contains("t has other guardrails meanwhile: open the page again"), "{}", stale.text());
+    assert_eq!(read(&server).await, 403);
+    let shown = page(&server, &browser, &of).await;
+    assert!(shown.contains("192.0.2.0/24"), "{shown}");
+    let seen = between(&shown, "name=\"seen\" value=\"", "\"");
+    done(&server, &browser, &format!("{of}/guardrails"), &[("ranges", ""), ("seen", seen)]).await;
     assert_eq!(read(&server).await, 200);
 
     let preview = page(&server, &browser, &format!("{of}/revoke")).await;
@@ -174,6 +182,27 @@ async fn the_list_is_searched_filtered_and_sorted_by_its_address() {
     let odd = browser.page(&server, &format!("{MACHINES}?status=odd")).await;
     assert_eq!(odd.status, 400);
     assert!(odd.text().contains("open the page from the menu"), "{}", odd.text());
+}
+
+#[tokio::test]
+async fn a_machine_that_is_granted_very_much_shows_the_first_of_it_and_where_the_rest_is() {
+    let (server, browser) = scene().await;
+    let of = format!("{MACHINES}/{}", host().id);
+    let link = format!("<a href=\"{of}/access\">and ");
+    assert!(!page(&server, &browser, &of).await.contains(&link));
+    let names: Vec<String> = (0..120).map(|n| format!("m{n:03}")).collect();
+    for name in &names {
+        server.put(Entity::Secret(Secret { managed: None, ..secret(name, "ci") })).await;
+    }
+    let ids: Vec<String> = names.iter().map(|it| format!("sk_{it}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let granted = grant(0x7a, Grantee::Machine(host().id), &ids);
+    let project = "proj_ci".parse().unwrap();
+    server.put(Entity::Grant(sikkerkey_server::model::grant::Grant { project, ..granted })).await;
+    let shown = page(&server, &browser, &of).await;
+    let more: usize = between(&shown, &link, " more</a>").parse().unwrap();
+    assert!(more >= 71, "{more}");
+    assert!(shown.contains("/secrets/sk_m000\"") && !shown.contains("/secrets/sk_m119\""), "{shown}");
 }
 
 #[tokio::test]

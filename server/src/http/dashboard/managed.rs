@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use sikkerkey_protocol::policy::{Approver, CountedBy, Day, PolicyDocument};
 
 use super::element::copyable;
+use crate::shell;
 
 /// Group and version of the objects, as their definitions in `crds/` have them.
 const API_VERSION: &str = "sikkerkey.com/v1alpha1";
@@ -35,7 +36,11 @@ pub(super) fn manifest(object: &str, fields: &[(&str, &str)]) -> String {
         return format!("# edit {object}");
     };
     let mut lines = vec![
-        format!("# in cluster {cluster}: kubectl -n {namespace} edit {short}/{name}"),
+        format!(
+            "# in cluster {cluster}: kubectl -n {} edit {}",
+            shell::word(namespace),
+            shell::word(&format!("{short}/{name}"))
+        ),
         format!("apiVersion: {API_VERSION}"),
         format!("kind: {kind}"),
         "metadata:".to_owned(),
@@ -166,6 +171,12 @@ mod tests {
                 "  rotateAfterReads: 3",
             ]
         );
+    }
+
+    #[test]
+    fn a_hostile_name_is_one_word_of_the_command() {
+        let text = manifest("Secret shop/$(id);x of cluster prod", &[]);
+        assert!(text.starts_with("# in cluster prod: kubectl -n shop edit 'sks/$(id);x'\n"), "{text}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The way of a page: whose session it is, the vault, the use case, the view, the layout.
 
 use std::future::ready;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -27,12 +28,14 @@ use crate::http::account::{same_origin, session};
 use crate::http::management::ids;
 use crate::http::route::{Route, Signer, Verb};
 use crate::http::signed;
-use crate::refusal::{Refusal, RefusalKind, not_found};
+use crate::refusal::{Refusal, RefusalKind, invalid, not_found};
 use crate::usecase::management::Manager;
 use crate::usecase::source::Source;
 
 /// The largest form, in bytes. What is typed grows when it is encoded.
 const FORM: usize = 1024 * 1024;
+/// How long a page waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest query, in bytes.
 const QUERY: usize = 8 * 1024;
 /// Scripts, styles and pictures are the server's own, no form goes elsewhere, and no page shows this one in a frame.
@@ -131,7 +134,7 @@ where
             let decide = move |context: &Context<'_>, manager: &Manager<'_>| {
                 decide(context, manager, exactly(&ids)?, wanted.clone())
             };
-            let found = session::look(&app, &person, (&vault, scope), (what, &asked.page), decide).await?;
+            let found = look(&app, &person, (&vault, scope), (what, &asked.page), decide).await?;
             let found = find(app.clone(), found).await?;
             Ok((Visit::of(&app, &person, Some(&vault), &asked), query, found))
         };
@@ -249,12 +252,16 @@ where
         };
         let done = async {
             let (vault, ids) = address(path, &parts)?;
+            session::may(&app, &person, &vault, scope)?;
+            if parts.uri.query().is_some_and(|it| it.len() > QUERY) {
+                return Err(invalid("the address is too long: open the page from the menu"));
+            }
             let typed: Q = form(&app, source, std::mem::take(&mut parts.headers), body).await?;
             let given = typed.clone();
             let decide = move |context: &Context<'_>, manager: &Manager<'_>| {
                 decide(context, manager, exactly(&ids)?, given.clone())
             };
-            let found = session::look(&app, &person, (&vault, scope), (what, &asked.page), decide).await?;
+            let found = look(&app, &person, (&vault, scope), (what, &asked.page), decide).await?;
             let found = find(app.clone(), found).await?;
             Ok((Visit::of(&app, &person, Some(&vault), &asked), typed, found))
         };
@@ -264,6 +271,24 @@ where
         }
     };
     Route::new(Verb::Post, path, Signer::Person, handler)
+}
+
+/// [`session::look`], one at a time for each person and a few in all.
+async fn look<A: Send + 'static>(
+    app: &App,
+    person: &session::SignedIn,
+    place: (&VaultId, Option<Scope>),
+    what: (&'static str, &str),
+    decide: impl Fn(&Context<'_>, &Manager<'_>) -> Decided<A> + Send + 'static,
+) -> Result<A, Refusal> {
+    let turn = app.pages.wait(&person.account().id, PATIENCE).await;
+    let _turn = turn.map_err(|_| {
+        let text = "the server makes as many pages as it can, or your last one still: try again in a moment";
+        let mut refusal = Refusal::new(RefusalKind::TooMany, text);
+        refusal.retry_after_seconds = Some(1);
+        refusal
+    })?;
+    session::look(app, person, place, what, decide).await
 }
 
 /// Whose session it is; or the way to the login.

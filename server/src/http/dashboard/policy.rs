@@ -115,8 +115,8 @@ fn guarding() -> [Route; 6] {
         does(
             PoliciesWrite,
             "POST /vaults/{vault}/policies/{policy}/bind",
-            |form: guarding::Chosen| Ok(form.secret),
-            |context, manager, ids, secret: String| guards::bind(context, manager, ids, &secret),
+            guarding::ChosenForm::parse,
+            guards::bind,
             |visit, [policy], _: Binding| Then::Go(one(visit, policy), "policy-bound"),
         ),
         shows(
@@ -141,7 +141,7 @@ fn guarding() -> [Route; 6] {
         does(
             PoliciesWrite,
             "POST /vaults/{vault}/policies/{policy}/delete",
-            |form: guarding::Going| Ok(form.release.is_some()),
+            guarding::Going::parse,
             guards::delete,
             |visit, [_], _: String| Then::Go(visit.href("policies"), "policy-deleted"),
         ),

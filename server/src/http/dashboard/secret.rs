@@ -148,10 +148,7 @@ fn of_rest() -> [Route; 5] {
             PoliciesWrite,
             "POST /vaults/{vault}/secrets/{secret}/policy",
             forms::PolicyForm::parse,
-            |context, manager, [secret], wanted| match wanted {
-                Some(wanted) => policy::bind(context, manager, [secret], wanted),
-                None => policy::unbind(context, manager, [secret]),
-            },
+            policy::choose,
             |visit, [secret], it: Binding| {
                 back(visit, secret, if it.policy_name.is_some() { "policy-bound" } else { "policy-unbound" })
             },

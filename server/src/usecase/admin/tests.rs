@@ -29,6 +29,45 @@ fn a_vault_comes_with_its_owners_account() {
 }
 
 #[test]
+fn a_name_in_which_something_is_hidden_is_refused_with_what_it_is() {
+    for (hidden, code) in [
+        ('\u{ad}', "U+00AD"),
+        ('\u{61c}', "U+061C"),
+        ('\u{200b}', "U+200B"),
+        ('\u{200f}', "U+200F"),
+        ('\u{2028}', "U+2028"),
+        ('\u{202e}', "U+202E"),
+        ('\u{2060}', "U+2060"),
+        ('\u{2066}', "U+2066"),
+        ('\u{206f}', "U+206F"),
+        ('\u{feff}', "U+FEFF"),
+    ] {
+        let text =
+            format!("the name must not contain {code}, a character that is invisible or turns the direction of text");
+        refused(check_name("the name", &format!("na{hidden}s")), RefusalKind::Invalid, None, &text);
+    }
+    // Letters of every script, an accent of its own, and the blanks and dashes beside those.
+    for name in ["nas", "für Zoë", "e\u{301}", "مخزن", "保管庫", "a\u{202f}b", "a\u{2010}b", "🔑"] {
+        assert_eq!(name_flaw(name), None, "{name}");
+    }
+}
+
+#[test]
+fn what_has_a_name_from_before_is_changed_under_it_and_gets_no_such_name_anew() {
+    use sikkerkey_protocol::policy::PolicyDocument;
+    let (mut bench, _, _) = plain();
+    let document = |cidr: &str| PolicyDocument { ip_allowlist: Some(vec![cidr.into()]), ..PolicyDocument::default() };
+    bench.run(|it| policy::set(it, "ci", "office", document("10.0.0.0/8"))).unwrap();
+    let policy = bench.state.policies.values().next().unwrap();
+    let old = crate::model::policy::Policy { name: "off\u{200b}ice".into(), ..policy.clone() };
+    bench.put(Entity::Policy(old));
+    assert_eq!(bench.run(|it| policy::set(it, "ci", "off\u{200b}ice", document("10.0.0.0/9"))).unwrap(), 2);
+    let text = "the name must not contain U+200B, a character that is invisible or turns the direction of text";
+    let anew = bench.run(|it| policy::set(it, "ci", "home\u{200b}", document("10.0.0.0/9")));
+    refused(anew, RefusalKind::Invalid, None, text);
+}
+
+#[test]
 fn a_key_is_trusted_for_one_cluster() {
     let mut bench = Bench::new();
     bench.run(|it| cluster::trust(it, trust(&Signer::ec(1, "k"), "a"))).unwrap();

@@ -10,6 +10,7 @@
 use wildmatch::WildMatch;
 
 use crate::entropy::{self, Entropy};
+use crate::usecase::admin::name_flaw;
 
 const MAX_PATTERN: usize = 200;
 
@@ -32,7 +33,7 @@ pub fn check_hostname_pattern(pattern: &str) -> Result<(), String> {
 /// Whether it is a name pattern. The error says what to write.
 pub fn check_name_pattern(pattern: &str) -> Result<(), String> {
     let problem = |text: &str| Err(format!("{pattern} is no name pattern: {text}"));
-    if pattern.is_empty() || pattern.len() > MAX_PATTERN || pattern.chars().any(char::is_control) {
+    if pattern.len() > MAX_PATTERN || name_flaw(pattern).is_some() {
         return problem("write from 1 to 200 printable characters");
     }
     let mut rest = pattern;
@@ -136,7 +137,7 @@ mod tests {
         for good in ["worker-{uuid8}", "plain", "{hostname} in {uuid}"] {
             assert_eq!(check_name_pattern(good), Ok(()), "{good}");
         }
-        for bad in ["", "{uuid9}", "a{", "a}", "{{uuid8}}", "}{uuid8}", "a\nb", "{uuid8"] {
+        for bad in ["", "{uuid9}", "a{", "a}", "{{uuid8}}", "}{uuid8}", "a\nb", "a\u{200b}b", "{uuid8"] {
             assert!(check_name_pattern(bad).unwrap_err().contains("is no name pattern"), "{bad}");
         }
     }

@@ -192,6 +192,9 @@ fn a_machine_is_called_what_the_token_says_or_else_what_it_says() {
     for bad in ["", "a\nb"] {
         refused(gate.enrol_as(&token, 2, "vault_v", "h", Some(bad)), RefusalKind::Invalid, None, text);
     }
+    let text =
+        "the machine's name must not contain U+2066, a character that is invisible or turns the direction of text";
+    refused(gate.enrol_as(&token, 2, "vault_v", "h\u{2066}", None), RefusalKind::Invalid, None, text);
     // Jobs of one name are no conflict.
     gate.enrol_as(&token, 2, "vault_v", "serverless", None).unwrap();
     gate.enrol_as(&token, 3, "vault_v", "serverless", None).unwrap();

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use sikkerkey_protocol::canonical::sha256_hex;
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::kubernetes::WindowState;
 use sikkerkey_protocol::management::Guardrails;
@@ -19,7 +20,7 @@ use crate::model::Entity;
 use crate::model::machine::{HostOf, Machine};
 use crate::model::millis::Millis;
 use crate::policy::{self, address};
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, conflict};
 
 /// Whether a machine may come from here, now. What cannot be read restricts: it lets nobody in.
 pub(crate) fn may_come(machine: &Machine, address: IpAddr, now: Millis) -> Result<(), Refusal> {
@@ -68,6 +69,20 @@ pub(crate) fn set(
         steps.put(Entity::Machine(Machine { host: Some(host), ..machine.clone() }));
     }
     Ok(steps)
+}
+
+/// A mark of what a page shows: another one as soon as they are others.
+pub(crate) fn mark(rails: &Guardrails) -> String {
+    sha256_hex(format!("{rails:?}").as_bytes())
+}
+
+/// A form of an old page takes back nothing that somebody else has said meanwhile.
+pub(crate) fn refuse_unseen(machine: &Machine, seen: &str) -> Result<(), Refusal> {
+    let now = machine.host.as_ref().and_then(|it| it.guardrails.clone()).unwrap_or_default();
+    if mark(&now) == seen {
+        return Ok(());
+    }
+    Err(conflict("it has other guardrails meanwhile: open the page again"))
 }
 
 fn document(rails: &Guardrails) -> PolicyDocument {

@@ -119,8 +119,10 @@ pub struct MachineAccess {
     pub machine: Named,
     /// The Kubernetes object whose Grant objects decide, and its cluster.
     pub object: Option<(ObjectKey, String)>,
-    /// The projects that it is a member of, by name.
+    /// The first of the projects that it is a member of, by name.
     pub projects: Vec<Named>,
+    /// How many more of these there are.
+    pub more_projects: usize,
     /// The first of those that it could become a member of, by name.
     pub joinable: Vec<Named>,
     /// Whether there are more of these.
@@ -217,8 +219,10 @@ fn machine_access(
     let chosen = match &query.project {
         None => member_of.first().copied(),
         Some(id) => {
-            let chosen = member_of.iter().find(|it| it.id.as_str() == id);
-            Some(*chosen.ok_or_else(|| not_found("this machine is a member of no project of that id"))?)
+            // Of very many its name is typed.
+            let called = |of: fn(&Project) -> &str| member_of.iter().find(|it| of(it) == id);
+            let chosen = called(|it| it.id.as_str()).or_else(|| called(|it| it.name.as_str()));
+            Some(*chosen.ok_or_else(|| not_found("this machine is a member of no project of that id or name"))?)
         }
     };
     let others = state.projects.values().filter(|it| manager.sees(it));
@@ -237,7 +241,8 @@ fn machine_access(
     Ok(MachineAccess {
         machine: Named { name: machine.name.clone(), id: machine.id.to_string() },
         object: None,
-        projects: member_of.into_iter().map(project_named).collect(),
+        more_projects: member_of.len().saturating_sub(CHOICES),
+        projects: member_of.into_iter().take(CHOICES).map(project_named).collect(),
         joinable,
         more_joinable,
         project: chosen.map(project_named),
@@ -271,6 +276,7 @@ fn fleet_access(
         machine,
         object: Some((fleet.managed.object.key.clone(), fleet.managed.cluster.clone())),
         projects: Vec::new(),
+        more_projects: 0,
         joinable: Vec::new(),
         more_joinable: false,
         project: None,
@@ -464,6 +470,9 @@ fn check_size(wanted: &SaveAccess) -> Result<(), Refusal> {
         0 => Err(invalid("nothing is changed: move something to the other panel first, then save")),
         it if it > CHANGES => {
             Err(invalid(format!("{it} changes are more than one save takes: save {CHANGES} of them first")))
+        }
+        _ if wanted.add.iter().any(|it| wanted.take.contains(it)) => {
+            Err(invalid("the form grants and takes away the same one: open the page again and move it there"))
         }
         _ => Ok(()),
     }

@@ -1,5 +1,6 @@
 //! Canaries, and projects that they froze.
 
+use sikkerkey_protocol::canonical::sha256_hex;
 use sikkerkey_protocol::management::{
     CanaryList, CanaryTrip, CanaryView, ConfigureCanary, CreateCanary, ProjectFrozen,
 };
@@ -10,7 +11,7 @@ use super::{Manager, not_found};
 use crate::decision::{Context, Decided};
 use crate::model::canary::Canary;
 use crate::model::secret::{Secret, SecretPhase};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, conflict};
 use crate::state::State;
 use crate::usecase::canary::{self, Trap};
 use crate::usecase::freeze;
@@ -95,14 +96,35 @@ pub struct SetCanary {
 }
 
 /// Makes a secret a canary, or changes what it does as one.
-pub fn set(context: &Context<'_>, manager: &Manager<'_>, [secret]: [&str; 1], to: SetCanary) -> Decided<CanaryView> {
+///
+/// `seen` is the mark of what a page showed: a form of an old one takes back nothing that somebody else did meanwhile.
+pub fn set(
+    context: &Context<'_>,
+    manager: &Manager<'_>,
+    [secret]: [&str; 1],
+    (to, seen): (SetCanary, String),
+) -> Decided<CanaryView> {
     let secret = manager.secret(context, secret)?;
+    let now = context.state.canaries.get(&secret.id).map(|it| view(context.state, secret, it));
+    if mark(now.as_ref()) != seen {
+        return Err(conflict("it does something else as a canary meanwhile: open the page again"));
+    }
     let SetCanary { armed, freeze_project, freeze_related } = to;
     let trap = Trap { armed, freeze_project, freeze_related };
     let (canary, steps) = canary::set(manager.author(), secret, context.state.canaries.get(&secret.id), trap);
     let steps = settle(manager, steps, secret);
     let secret = secret.clone();
     Ok(steps.decide(move |context| view(context.state, &secret, &canary)))
+}
+
+/// A mark of what a secret does as a canary: another one as soon as that is changed.
+pub(crate) fn mark(canary: Option<&CanaryView>) -> String {
+    let does = canary.map(|it| SetCanary {
+        armed: it.enabled,
+        freeze_project: it.trigger_freeze_project,
+        freeze_related: it.trigger_freeze_related_projects,
+    });
+    sha256_hex(format!("{does:?}").as_bytes())
 }
 
 /// Makes a canary an ordinary secret again. What it froze stays frozen.

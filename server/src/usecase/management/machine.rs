@@ -16,12 +16,13 @@ use super::Manager;
 use crate::decision::{Context, Decided};
 use crate::model::fleet::Fleet;
 use crate::model::machine::Machine;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, invalid};
 use crate::usecase::machine::view::{Viewer, history, object, revocation};
 use crate::usecase::machine::{self, Found, guardrails, refuse_fleet, replaced, temporary};
 use crate::usecase::steps::Steps;
 
 const NO_SWITCH: &str = "set spec.suspend there";
+const NO_GUARDRAILS: &str = "guard its secrets by an AccessPolicy";
 const NO_IDENTITY: &str = "each of its machines has an identity of its own";
 
 /// The machines of the vault and its fleets, by name.
@@ -81,6 +82,23 @@ pub fn approve(
         replaces: old.map(|it| revocation(context.state, it, wanted.preview)),
     };
     Ok(steps.decide(move |_| answer))
+}
+
+/// Approves what a page showed: a machine by the fingerprint that stood there, and not without one.
+pub fn approve_seen(
+    context: &Context<'_>,
+    manager: &Manager<'_>,
+    [id]: [&str; 1],
+    fingerprint: Option<String>,
+) -> Decided<MachineApproval> {
+    if let (Found::Machine(it), None) = (manager.own_machine(context, id)?, &fingerprint) {
+        let text = format!(
+            "the form does not say which key of machine {} was looked at: open the page again and compare it",
+            it.name
+        );
+        return Err(invalid(text));
+    }
+    approve(context, manager, [id], ApproveMachine { fingerprint, preview: false })
 }
 
 fn approve_fleet(manager: &Manager<'_>, fleet: &Fleet, preview: bool) -> Decided<MachineApproval> {
@@ -189,8 +207,20 @@ pub fn set_guardrails(
     [id]: [&str; 1],
     rails: Guardrails,
 ) -> Decided<MachineChanged> {
-    let what = "guard its secrets by an AccessPolicy";
-    on_machine(context, manager, id, what, |it| guardrails::set(context, manager.author(), it, rails))
+    on_machine(context, manager, id, NO_GUARDRAILS, |it| guardrails::set(context, manager.author(), it, rails))
+}
+
+/// The same in place of those that a page showed: `seen` is their mark.
+pub fn replace_guardrails(
+    context: &Context<'_>,
+    manager: &Manager<'_>,
+    [id]: [&str; 1],
+    (rails, seen): (Guardrails, String),
+) -> Decided<MachineChanged> {
+    on_machine(context, manager, id, NO_GUARDRAILS, |it| {
+        guardrails::refuse_unseen(it, &seen)?;
+        guardrails::set(context, manager.author(), it, rails)
+    })
 }
 
 fn on_machine(

@@ -17,7 +17,7 @@ use crate::model::policy::Policy;
 use crate::model::project::Project;
 use crate::model::secret::Secret;
 use crate::policy::written::{self, Changes};
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Refusal, RefusalKind, conflict};
 use crate::state::State;
 use crate::usecase::fence;
 use crate::usecase::policy::{self, Wanted, guarded};
@@ -96,6 +96,28 @@ pub fn bind(context: &Context<'_>, manager: &Manager<'_>, [secret]: [&str; 1], t
 /// Takes the policy off a secret: whoever is granted it reads it.
 pub fn unbind(context: &Context<'_>, manager: &Manager<'_>, [secret]: [&str; 1]) -> Decided<Binding> {
     rebind(context, manager, manager.secret(context, secret)?, None)
+}
+
+/// Which policy is to guard a secret, and which one a page showed in that place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Its id; none: no policy.
+    pub policy: Option<String>,
+    /// The name of the other, in force or not.
+    pub was: Option<String>,
+}
+
+/// Lets a policy guard a secret, or none, in place of the one that a page showed: an old page takes no stricter one
+/// off.
+pub fn choose(context: &Context<'_>, manager: &Manager<'_>, [secret]: [&str; 1], choice: Choice) -> Decided<Binding> {
+    let Choice { policy, was } = choice;
+    if manager.secret(context, secret)?.policy != was {
+        return Err(conflict("another policy guards it meanwhile, or none: open the page again"));
+    }
+    match policy {
+        Some(policy_id) => bind(context, manager, [secret], BindPolicy { policy_id }),
+        None => unbind(context, manager, [secret]),
+    }
 }
 
 fn rebind(context: &Context<'_>, manager: &Manager<'_>, secret: &Secret, policy: Option<&Policy>) -> Decided<Binding> {

@@ -18,12 +18,11 @@ use crate::model::machine::{FirstContact, HostOf, Machine, Temporary};
 use crate::model::token::Token;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::state::State;
+use crate::usecase::admin::name_flaw;
 use crate::usecase::fresh_id::fresh_uuid;
 use crate::usecase::key_owner::require_unused;
 use crate::usecase::source::Source;
 use crate::usecase::steps::{Steps, describe};
-
-const MAX_NAME: usize = 255;
 
 /// What the token says of the machine.
 pub(super) struct Wanted<'a> {
@@ -40,14 +39,15 @@ pub(super) fn registers(
     wanted: &Wanted<'_>,
     request: &Register,
 ) -> Decided<Registered> {
-    let hostname = request.hostname.as_ref().filter(|it| is_plain(it)).cloned();
+    let hostname = request.hostname.as_ref().filter(|it| name_flaw(it).is_none()).cloned();
     let fleet = wanted.fleet.map(|id| fleet_of(context.state, id)).transpose()?;
     if let Some(pinned) = fleet.and_then(|it| pinned(context.state, it, request).transpose()) {
         return Ok(pinned_registers(context, source, token, pinned?));
     }
     let object = fleet.map(|it| it.managed.object.key.to_string());
     let Some(name) = object.or(wanted.name.cloned()).or(hostname.clone()) else {
-        let text = "hostname must be from 1 to 255 printable characters: the token names no machine";
+        let flaw = name_flaw(request.hostname.as_deref().unwrap_or_default()).unwrap_or_default();
+        let text = format!("hostname {flaw}: the token names no machine");
         return Err(Refusal::new(RefusalKind::Invalid, text));
     };
     let replaces = replaced(context.state, token, wanted.fleet, &name)?;
@@ -55,7 +55,7 @@ pub(super) fn registers(
     let first_contact = FirstContact {
         at: context.now,
         address: source.address,
-        os: request.os.as_ref().filter(|it| is_plain(it)).cloned(),
+        os: request.os.as_ref().filter(|it| name_flaw(it).is_none()).cloned(),
     };
     let lifetime = fleet.and_then(|it| match it.subject {
         FleetSubject::Host { lifetime_seconds, .. } => lifetime_seconds,
@@ -174,9 +174,4 @@ fn replaced<'a>(
         }
         held => Ok(held),
     }
-}
-
-/// Whether a text can be shown to people as it is.
-fn is_plain(text: &str) -> bool {
-    !text.is_empty() && text.len() <= MAX_NAME && text.chars().all(|it| !it.is_control() && it != '\u{202e}')
 }

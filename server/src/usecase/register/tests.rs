@@ -129,13 +129,21 @@ fn a_host_waits_for_a_person_under_a_name_of_its_own() {
     let mut bench = Bench::new();
     let token = host_token(&mut bench, None);
     assert_eq!(token.expose().len(), 64);
-    for hostname in [None, Some(""), Some("a\u{1b}[2J"), Some("x\u{202e}y")] {
+    for hostname in [None, Some(""), Some("a\u{1b}[2J")] {
         refused(
             bench.run(|it| register(it, source(), host(&token, 1, hostname))),
             RefusalKind::Invalid,
             None,
             "hostname must be from 1 to 255 printable characters: the token names no machine",
         );
+    }
+    for (hostname, code) in [("x\u{202e}y", "U+202E"), ("na\u{200b}s", "U+200B")] {
+        let text = format!(
+            "hostname must not contain {code}, a character that is invisible or turns the direction of text: the token names no \
+             machine"
+        );
+        let hidden = bench.run(|it| register(it, source(), host(&token, 1, Some(hostname))));
+        refused(hidden, RefusalKind::Invalid, None, &text);
     }
     let registered = bench.run(|it| register(it, source(), host(&token, 1, Some("nas")))).unwrap();
     assert_eq!((registered.machine_name.as_str(), registered.expires_at), ("nas", 0));

@@ -182,7 +182,11 @@ async fn a_person_at_the_shell_does_the_same() {
     assert_eq!((&canaries["canaries"][0]["id"], &canaries["canaries"][0]["enabled"]), (&json!(canary), &json!(false)));
     run(&format!("canary enable {canary}")).await;
     let refused = admin(data, &["secret", "set", &canary, "--value-file", "-"], "x").await.unwrap_err();
-    assert!(refused.contains("make it an ordinary secret with sikkerkey-server admin canary disarm"), "{refused}");
+    assert!(
+        refused
+            .contains("make it an ordinary secret first (on its page, or with sikkerkey-server admin canary disarm)"),
+        "{refused}"
+    );
     run(&format!("canary disarm {canary}")).await;
     run(&format!("secret set {canary} --value-file -")).await;
     run("project freeze ci").await;

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 use sikkerkey_protocol::management::MachineDetail;
-use sikkerkey_protocol::management::Scope::{AuditRead, MachinesWrite, MembersWrite};
+use sikkerkey_protocol::management::Scope::{AuditRead, MachinesWrite, MembersRead, MembersWrite};
 
 use super::super::element::{Tone, button, facts, pill, time, time_or};
 use super::super::managed;
@@ -11,7 +11,10 @@ use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
 use super::{ask, list, settings};
 use crate::usecase::machine::status::{Sort, Status};
-use crate::usecase::management::machine::portrait::{Granted, PODS, Portrait};
+use crate::usecase::management::machine::portrait::{GRANTS, Granted, PODS, Portrait};
+
+/// Projects that it is in that are named.
+const PROJECTS: usize = 50;
 
 /// The page.
 pub(super) fn page(visit: &Visit, _: &Nothing, it: &Portrait) -> Sheet {
@@ -125,8 +128,13 @@ fn known(visit: &Visit, it: &Portrait) -> Markup {
         known.push(("Pod’s uid", html! { code { (pod.uid) } }));
     }
     known.push(("Projects", html! {
-        @if detail.memberships.is_empty() { @if it.row.projects.is_empty() { span.quiet { "none" } } @else { (it.row.projects.join(", ")) } }
-        @for (index, of) in detail.memberships.iter().enumerate() { @if index > 0 { ", " } a href=(visit.href(&format!("projects/{}", of.project_id))) { (of.project_name) } }
+        @let count = if detail.memberships.is_empty() { it.row.projects.len() } else { detail.memberships.len() };
+        @if count == 0 { span.quiet { "none" } }
+        @if detail.memberships.is_empty() {
+            @for (index, name) in it.row.projects.iter().take(PROJECTS).enumerate() { @if index > 0 { ", " } (name) }
+        }
+        @for (index, of) in detail.memberships.iter().take(PROJECTS).enumerate() { @if index > 0 { ", " } a href=(visit.href(&format!("projects/{}", of.project_id))) { (of.project_name) } }
+        @if count > PROJECTS { " and " (count - PROJECTS) " more" }
     }));
     facts(&known)
 }
@@ -140,15 +148,17 @@ pub(in super::super) fn lasts(seconds: u64) -> String {
 }
 
 fn granted(visit: &Visit, it: &Portrait) -> Markup {
+    let (rows, count) = &it.grants;
+    let access = visit.href(&format!("machines/{}/access", it.row.row.id));
     html! {
         section aria-labelledby="grants" {
             div.section-head {
                 h2 #grants { "What it may read" }
                 @if visit.may(MembersWrite) && it.row.row.managed_by.is_none() {
-                    a.button href=(visit.href(&format!("machines/{}/access", it.row.row.id))) { "Configure access" }
+                    a.button href=(access) { "Configure access" }
                 }
             }
-            @if it.grants.is_empty() {
+            @if rows.is_empty() {
                 div.card.quiet { "Nothing yet: no secret is granted to it." }
             } @else {
                 div.scroll tabindex="0" role="region" aria-labelledby="grants" {
@@ -158,8 +168,12 @@ fn granted(visit: &Visit, it: &Portrait) -> Markup {
                             th.number scope="col" { "Reads" } th scope="col" { "Last read" } th.number scope="col" { "Denied" }
                             th scope="col" { "Last denied" } th.number scope="col" { "Version" }
                         } }
-                        tbody { @for grant in &it.grants { (grant_row(visit, grant)) } }
+                        tbody { @for grant in rows { (grant_row(visit, grant)) } }
                     }
+                }
+                @if *count > GRANTS {
+                    @let more = format!("and {} more", count - GRANTS);
+                    p { @if visit.may(MembersRead) { a href=(access) { (more) } } @else { (more) } }
                 }
             }
         }

@@ -8,6 +8,7 @@ use sikkerkey_protocol::policy::Day;
 use super::super::element::{Tone, button, field, pill, time};
 use super::super::span;
 use super::super::visit::Visit;
+use crate::usecase::machine::guardrails;
 use crate::usecase::machine::status::Sort;
 use crate::usecase::management::machine::portrait::Portrait;
 
@@ -118,6 +119,7 @@ fn guardrails_form(visit: &Visit, it: &Portrait, rails: &Guardrails) -> Markup {
     let window = rails.time_window.as_ref();
     html! {
         form.stack method="post" action=(to(visit, it, "guardrails")) {
+            input type="hidden" name="seen" value=(guardrails::mark(rails));
             (field("ranges", "Only from these addresses", Some("Addresses or ranges such as 203.0.113.0/24, one on each line."), html! {
                 textarea #ranges name="ranges" rows="3" spellcheck="false" aria-describedby="ranges-help" {
                     (rails.ip_allowlist.as_deref().unwrap_or_default().join("\n"))

@@ -8,7 +8,8 @@ use super::super::managed;
 use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
 use super::{axes, one, shown};
-use crate::usecase::management::policy::guarding::{Candidate, Candidates, Unbinding};
+use crate::refusal::Refusal;
+use crate::usecase::management::policy::guarding::{Candidate, Candidates, Chosen, Removal, Unbinding};
 use crate::usecase::management::policy::shown::{PAGE, Shown, Stands};
 
 /// Which secrets are looked for.
@@ -25,17 +26,34 @@ impl Query {
     }
 }
 
-/// The secret that it is to guard.
+/// The secret that it is to guard, and what the page showed as guarding it: without that, nothing.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Chosen {
-    pub(super) secret: String,
+pub(super) struct ChosenForm {
+    secret: String,
+    was: String,
 }
 
-/// How it is to go.
+impl ChosenForm {
+    #[expect(clippy::unnecessary_wraps, reason = "other forms can be refused")]
+    pub(super) fn parse(self) -> Result<Chosen, Refusal> {
+        Ok(Chosen { secret: self.secret, was: Some(self.was).filter(|it| !it.is_empty()) })
+    }
+}
+
+/// How it is to go, and what the page showed of it.
 #[derive(Deserialize)]
 pub(super) struct Going {
-    pub(super) release: Option<String>,
+    release: Option<String>,
+    revision: Option<u64>,
+    guards: Option<String>,
+}
+
+impl Going {
+    #[expect(clippy::unnecessary_wraps, reason = "other forms can be refused")]
+    pub(super) fn parse(self) -> Result<Removal, Refusal> {
+        Ok(Removal { releases: self.release.is_some(), seen: self.revision.zip(self.guards) })
+    }
 }
 
 /// What it may guard.
@@ -92,6 +110,7 @@ fn candidate(here: &str, it: &Candidate) -> Markup {
                 @match &secret.managed_by {
                     None => form.inline method="post" action=(here) {
                         input type="hidden" name="secret" value=(secret.id);
+                        input type="hidden" name="was" value=(it.now.as_deref().unwrap_or_default());
                         button {
                             @if it.now.is_some() { "Guard it instead" } @else { "Guard it" }
                             span.hidden { " " (secret.label) }
@@ -168,6 +187,8 @@ pub(super) fn going(visit: &Visit, _: &shown::Query, it: &Shown) -> Sheet {
                     p { (pill(Tone::Plain, "Kubernetes")) " marks secrets whose objects name this policy: take it out of their " code { "policyRef" } " first." }
                 } @else {
                     form method="post" action=(here) {
+                        input type="hidden" name="revision" value=(it.row.revision);
+                        input type="hidden" name="guards" value=(it.guards);
                         p { label { input type="checkbox" name="release" value="yes" required; " Take it off all of them, and leave them without a policy" } }
                         button.danger { "Delete " (it.row.name) }
                         " " a.button href=(own) { "Leave it" }

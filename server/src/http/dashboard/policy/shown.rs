@@ -10,6 +10,7 @@ use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
 use super::{axes, one, stands};
 use crate::audit::words;
+use crate::shell;
 use crate::usecase::management::policy::shown::{Guarded, PAGE, Shown, Stands};
 
 /// Which page of its secrets.
@@ -87,7 +88,7 @@ fn protected(shown: &Shown) -> Markup {
                 "People may. Its co-signer is a host that a person approved."
             }
             p.quiet {
-                "Whoever runs the server lifts that: " code { "sikkerkey-server admin policy unprotect --project " (shown.row.project) " --name " (shown.row.name) }
+                "Whoever runs the server lifts that: " code { "sikkerkey-server admin policy unprotect --project " (shown.row.project) " --name " (shell::word(&shown.row.name)) }
             }
         }
     }

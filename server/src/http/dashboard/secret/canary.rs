@@ -52,12 +52,15 @@ struct CanaryForm {
     freeze: bool,
     #[serde(default)]
     related: bool,
+    #[serde(default)]
+    seen: String,
 }
 
 impl CanaryForm {
     #[expect(clippy::unnecessary_wraps, reason = "other forms can be refused")]
-    fn parse(self) -> Result<SetCanary, Refusal> {
-        Ok(SetCanary { armed: self.armed, freeze_project: self.freeze, freeze_related: self.related })
+    fn parse(self) -> Result<(SetCanary, String), Refusal> {
+        let to = SetCanary { armed: self.armed, freeze_project: self.freeze, freeze_related: self.related };
+        Ok((to, self.seen))
     }
 }
 
@@ -83,6 +86,7 @@ pub(super) fn card(visit: &Visit, it: &Dossier) -> Markup {
             }
             @if may {
                 form.stack method="post" action=(to("")) {
+                    input type="hidden" name="seen" value=(canary::mark(now));
                     label for="armed" { input #armed type="checkbox" name="armed" value="true" checked[armed]; " A read springs it" }
                     label for="freeze" { input #freeze type="checkbox" name="freeze" value="true" checked[freeze]; " A read freezes its project" }
                     label for="related" { input #related type="checkbox" name="related" value="true" checked[related]; " A read freezes the projects that share machines with its own" }

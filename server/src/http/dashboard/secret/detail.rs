@@ -11,6 +11,7 @@ use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
 use super::list::{canary_mark, due, origin_name};
 use super::{canary, manifest, readers, value, versions};
+use crate::usecase::management::access::Named;
 use crate::usecase::management::secret::dossier::{Dossier, Falling, ValueFrom};
 
 /// The page of one secret.
@@ -123,16 +124,24 @@ fn known(visit: &Visit, it: &Dossier) -> Vec<(&'static str, Markup)> {
 fn policy(visit: &Visit, it: &Dossier) -> Markup {
     let action = visit.href(&format!("secrets/{}/policy", it.view.id));
     let bound = it.binding.policy_id.as_deref();
+    let was = it.binding.policy_name.as_deref();
+    let is_offered = |policies: &[Named]| policies.iter().any(|it| bound == Some(it.id.as_str()));
+    // It denies every read. Without a choice of its own a mere Save would put none in its place.
+    let lost = was.filter(|_| !it.policies.as_deref().is_some_and(is_offered));
     html! {
         section.card {
             h2 { "Access policy" }
             @match &it.policies {
-                Some(policies) if policies.is_empty() => {
+                Some(policies) if policies.is_empty() && was.is_none() => {
                     (empty("No policies in this project", html! { "A policy says when, from where and how often a secret may be read." }, None))
                 },
                 Some(policies) => form.stack method="post" action=(action) {
+                    input type="hidden" name="was" value=(was.unwrap_or_default());
                     (field("bound", "Policy", Some("A policy of the same project. Every read must pass it, beside the grant."), html! {
-                        select #bound name="policy" aria-describedby="bound-help" {
+                        select #bound name="policy" required[lost.is_some()] aria-describedby="bound-help" {
+                            @if let Some(name) = lost {
+                                option value="" disabled selected { (name) " (not in force: nobody reads it)" }
+                            }
                             option value="" { "None: a grant is enough" }
                             @for policy in policies { option value=(policy.id) selected[bound == Some(policy.id.as_str())] { (policy.name) } }
                         }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use sikkerkey_protocol::kubernetes::Generator;
 use sikkerkey_protocol::management::{
-    BindPolicy, Charset, NoteSecret, RenameSecret, RollBackSecret, RotateSecret, UpdateSchedule, UpdateSecret,
+    Charset, NoteSecret, RenameSecret, RollBackSecret, RotateSecret, UpdateSchedule, UpdateSecret,
 };
 use sikkerkey_protocol::secret_text::SecretText;
 
 use crate::refusal::{Refusal, invalid};
+use crate::usecase::management::policy::Choice;
 use crate::usecase::management::schedule::PutSchedule;
 
 /// A value as it was typed: browsers send lines with a carriage return before each line feed.
@@ -180,17 +181,20 @@ impl NoteForm {
     }
 }
 
-/// Another policy, or none.
+/// Another policy, or none, which is empty and not left out: a browser leaves out what is shown and cannot be chosen. And
+/// the one that the page showed.
 #[derive(Deserialize)]
 pub(super) struct PolicyForm {
-    #[serde(default)]
     policy: String,
+    #[serde(default)]
+    was: String,
 }
 
 impl PolicyForm {
     #[expect(clippy::unnecessary_wraps, reason = "other forms can be refused")]
-    pub(super) fn parse(self) -> Result<Option<BindPolicy>, Refusal> {
-        Ok(Some(self.policy).filter(|it| !it.is_empty()).map(|policy_id| BindPolicy { policy_id }))
+    pub(super) fn parse(self) -> Result<Choice, Refusal> {
+        let given = |it: String| Some(it).filter(|it| !it.is_empty());
+        Ok(Choice { policy: given(self.policy), was: given(self.was) })
     }
 }
 
@@ -242,8 +246,11 @@ mod tests {
     }
 
     #[test]
-    fn no_policy_is_none() {
-        assert_eq!(form::<PolicyForm>("policy=").parse().unwrap(), None);
-        assert_eq!(form::<PolicyForm>("policy=p1").parse().unwrap().unwrap().policy_id, "p1");
+    fn no_policy_is_none_and_nothing_chosen_is_no_choice() {
+        let none = Choice { policy: None, was: None };
+        assert_eq!(form::<PolicyForm>("policy=&was=").parse().unwrap(), none);
+        let one = Choice { policy: Some("p1".into()), was: Some("office".into()) };
+        assert_eq!(form::<PolicyForm>("policy=p1&was=office").parse().unwrap(), one);
+        assert!(serde_html_form::from_str::<PolicyForm>("was=office").is_err());
     }
 }

@@ -92,6 +92,10 @@ impl NewForm {
 
 /// The fields that have a name. What has a text and no name was forgotten; the text is not repeated.
 fn named(names: Vec<String>, texts: &[SecretText]) -> Result<Vec<(String, Option<SecretText>)>, Refusal> {
+    // Those without a name count as well: the form has no more rows than that.
+    if names.len() > MAX_FIELDS {
+        return Err(invalid(format!("a secret has at most {MAX_FIELDS} fields: put the others into another secret")));
+    }
     let mut fields = Vec::new();
     for (place, name) in names.into_iter().enumerate() {
         let text = texts.get(place).filter(|it| !it.expose().is_empty()).map(typed);
@@ -244,6 +248,17 @@ mod tests {
             ("project=p&name=n&kind=generated&length=hunter2", "the length is a whole number, such as 32"),
         ] {
             assert_eq!(parse(text).unwrap_err().message, refused);
+        }
+    }
+
+    #[test]
+    fn a_form_of_more_fields_than_a_secret_has_is_refused() {
+        let form = |count: usize| format!("project=p&name=n&kind=fields&length=1024{}", "&field=a".repeat(count));
+        let NewValue::Fields(fields, _) = parse(&form(MAX_FIELDS)).unwrap().value else { panic!() };
+        assert_eq!(fields.len(), MAX_FIELDS);
+        let refused = "a secret has at most 64 fields: put the others into another secret";
+        for count in [MAX_FIELDS + 1, 10_000] {
+            assert_eq!(parse(&form(count)).unwrap_err().message, refused, "{count}");
         }
     }
 }

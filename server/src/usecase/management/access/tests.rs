@@ -1,3 +1,5 @@
+use sikkerkey_protocol::id::ProjectId;
+
 use super::*;
 use crate::audit::entry::Action;
 use crate::model::membership::Membership;
@@ -90,6 +92,11 @@ fn what_cannot_be_saved_is_refused_with_what_to_do() {
     assert_eq!(office.access_held(&host), Vec::<String>::new());
     let text = "nothing is changed: move something to the other panel first, then save";
     refused(office.save_access(&host, &[], &[]), RefusalKind::Invalid, None, text);
+    let text = "the form grants and takes away the same one: open the page again and move it there";
+    refused(office.save_access(&host, &[&two], &[&two]), RefusalKind::Invalid, None, text);
+    let both = SaveAccess { add: vec![host.to_string()], take: vec![host.to_string()], ..SaveAccess::default() };
+    let answer = office.ask(|it, manager| save_secret(it, manager, [two.as_str()], both));
+    refused(answer, RefusalKind::Invalid, None, text);
     let many: Vec<SecretId> = (0..=CHANGES).map(|it| format!("sk_{it}").parse().unwrap()).collect();
     let text = "101 changes are more than one save takes: save 100 of them first";
     refused(office.save_access(&host, &many.iter().collect::<Vec<_>>(), &[]), RefusalKind::Invalid, None, text);
@@ -156,7 +163,7 @@ fn a_machine_in_several_projects_shows_one_and_joins_others_by_their_names() {
     let shown = look(&mut office, None).unwrap();
     assert_eq!((shown.project.unwrap().name, shown.panels.available.total), ("shop".into(), 2));
     assert_eq!(shown.joinable, [Named { name: "bank".into(), id: bank.to_string() }]);
-    let text = "this machine is a member of no project of that id";
+    let text = "this machine is a member of no project of that id or name";
     refused(look(&mut office, Some(bank.as_str())), RefusalKind::NotFound, None, text);
     // Those of another vault are nobody's to join.
     let theirs = office.theirs.to_string();
@@ -176,6 +183,27 @@ fn a_machine_in_several_projects_shows_one_and_joins_others_by_their_names() {
     let text = "this machine is a member of no project of that id";
     let left = office.ask(|it, manager| leaving(it, manager, [host.as_str(), shop.as_str()]));
     refused(left, RefusalKind::NotFound, None, text);
+}
+
+#[test]
+fn of_very_many_projects_the_first_are_offered_and_another_is_named() {
+    let mut office = Office::open();
+    let (shop, now) = (office.shop.clone(), office.bench.now);
+    let host = office.member("nas", 1, &shop);
+    let project = office.bench.state.projects[&shop].clone();
+    for n in 0..150 {
+        let id: ProjectId = format!("proj_m{n:03}").parse().unwrap();
+        office.bench.put(Entity::Project(Project { id: id.clone(), name: format!("m{n:03}"), ..project.clone() }));
+        let membership = Membership { vault: vault(), project: id, machine: host.clone(), since: now };
+        office.bench.put(Entity::Membership(membership));
+    }
+    for (asked, chosen) in [(None, "m000"), (Some("m149"), "m149"), (Some("proj_m120"), "m120"), (Some("shop"), "shop")]
+    {
+        let query = PanelsQuery { project: asked.map(str::to_owned), ..PanelsQuery::default() };
+        let shown = office.ask(|it, manager| of_machine(it, manager, [host.as_str()], query)).unwrap();
+        assert_eq!((shown.projects.len(), shown.more_projects), (CHOICES, 51));
+        assert_eq!(shown.project.unwrap().name, chosen);
+    }
 }
 
 #[test]

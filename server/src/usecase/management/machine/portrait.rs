@@ -26,6 +26,8 @@ use crate::usecase::steps::Steps;
 
 /// Machines of a fleet that stand on its page.
 pub const PODS: usize = 20;
+/// Secrets that it is granted that stand there. The page of its access has them all.
+pub const GRANTS: usize = 50;
 /// Rows of the audit that stand there.
 const LAST: u32 = 10;
 /// Rows that are looked through for them: the page does not wait for more. The audit's own page looks further.
@@ -47,8 +49,8 @@ pub struct Portrait {
     pub row: TableRow,
     /// What it was called before, oldest first.
     pub names: Vec<FormerName>,
-    /// What it is granted.
-    pub grants: Vec<Granted>,
+    /// The first of what it is granted, by project and name, and how much that is.
+    pub grants: (Vec<Granted>, usize),
     /// From where it is shut out, and until when; no address: from every one that it never came from.
     pub locks: Vec<(Option<IpAddr>, i64)>,
     /// Of a temporary machine: how long it lasts from its approval on, in seconds.
@@ -177,8 +179,8 @@ fn portrait(context: &Context<'_>, question: &Question, locked: LockedFrom) -> R
     })
 }
 
-/// What it is granted, by project and name. A grant that has ended stands with its end.
-fn granted(context: &Context<'_>, sight: &Sight, grantee: &Grantee, found: Found<'_>) -> Vec<Granted> {
+/// What it is granted, by project and name: the first, and how much that is. A grant that has ended stands with its end.
+fn granted(context: &Context<'_>, sight: &Sight, grantee: &Grantee, found: Found<'_>) -> (Vec<Granted>, usize) {
     let state = context.state;
     let mut grants: BTreeMap<&SecretId, Vec<&Grant>> = BTreeMap::new();
     for grant in state.grants_to(grantee).into_values() {
@@ -186,31 +188,36 @@ fn granted(context: &Context<'_>, sight: &Sight, grantee: &Grantee, found: Found
             grants.entry(secret).or_default().push(grant);
         }
     }
-    let rows = grants.into_iter().filter_map(|(id, grants)| {
+    let seen = grants.into_iter().filter_map(|(id, grants)| {
         let secret = state.secrets.get(id).filter(|it| it.phase == SecretPhase::Active && sight.sees(&it.project))?;
+        let project = state.projects.get(&secret.project).map(|it| it.name.as_str()).unwrap_or_default();
+        Some((project, secret, grants))
+    });
+    let mut seen: Vec<_> = seen.collect();
+    seen.sort_by_key(|&(project, secret, _)| (project, &secret.name, &secret.id));
+    let count = seen.len();
+    let rows = seen.into_iter().take(GRANTS).map(|(project, secret, grants)| {
         let holds = match found {
-            Found::Machine(it) => context.ledger.delivered(&it.id, id),
+            Found::Machine(it) => context.ledger.delivered(&it.id, &secret.id),
             Found::Fleet(_) => None,
         };
         let is_endless = grants.iter().any(|it| it.expires_at.is_none());
-        Some(Granted {
-            secret: id.clone(),
+        Granted {
+            secret: secret.id.clone(),
             name: secret.name.clone(),
             project: secret.project.clone(),
-            project_name: state.projects.get(&secret.project).map(|it| it.name.clone()).unwrap_or_default(),
+            project_name: project.to_owned(),
             until: if is_endless { None } else { grants.iter().filter_map(|it| it.expires_at).max().map(|it| it.0) },
             managed_by: grants
                 .iter()
                 .filter_map(|it| it.managed.as_ref())
                 .map(|it| format!("Grant {} of cluster {}", it.object.key, it.cluster))
                 .collect(),
-            usage: context.ledger.usage(grantee, id).cloned().unwrap_or_default(),
+            usage: context.ledger.usage(grantee, &secret.id).cloned().unwrap_or_default(),
             version: (holds, secret.version),
-        })
+        }
     });
-    let mut rows: Vec<Granted> = rows.collect();
-    rows.sort_by(|a, b| (&a.project_name, &a.name, &a.secret).cmp(&(&b.project_name, &b.name, &b.secret)));
-    rows
+    (rows.collect(), count)
 }
 
 fn last(context: &Context<'_>, entries: Vec<AuditEntry>, is_cut: bool) -> Last {

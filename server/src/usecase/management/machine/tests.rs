@@ -280,6 +280,37 @@ fn a_host_has_no_end_that_could_be_moved_and_renewing_moves_none() {
 }
 
 #[test]
+fn a_page_approves_no_key_that_it_did_not_show() {
+    let mut office = Office::open();
+    let id = office.host(&vault(), "nas", 1);
+    let text = "the form does not say which key of machine nas was looked at: open the page again and compare it";
+    let answer = office.ask(|it, manager| approve_seen(it, manager, [id.as_str()], None));
+    refused(answer, RefusalKind::Invalid, None, text);
+    assert_eq!(office.machine(&id).approval, Approval::Pending);
+    let key = office.machine(&id).public_key.fingerprint();
+    office.ask(|it, manager| approve_seen(it, manager, [id.as_str()], Some(key))).unwrap();
+    assert_eq!(office.machine(&id).approval, Approval::Approved);
+}
+
+#[test]
+fn an_old_page_takes_no_guardrails_back_that_it_did_not_show() {
+    let mut office = Office::open();
+    let id = office.approved("nas", 1);
+    let from = |range: &str| Guardrails { ip_allowlist: Some(vec![range.into()]), ..Guardrails::default() };
+    let (none, strict) = (Guardrails::default(), from("10.0.0.0/8"));
+    let save = |office: &mut Office, rails: &Guardrails, shown: &Guardrails| {
+        let wanted = (rails.clone(), guardrails::mark(shown));
+        office.ask(|it, manager| replace_guardrails(it, manager, [id.as_str()], wanted))
+    };
+    save(&mut office, &strict, &none).unwrap();
+    let text = "it has other guardrails meanwhile: open the page again";
+    refused(save(&mut office, &none, &none), RefusalKind::Conflict, None, text);
+    refused(save(&mut office, &from("192.0.2.0/24"), &none), RefusalKind::Conflict, None, text);
+    assert_eq!(office.machine(&id).host.as_ref().unwrap().guardrails.as_ref(), Some(&strict));
+    save(&mut office, &none, &strict).unwrap();
+}
+
+#[test]
 fn guardrails_hold_for_whatever_a_machine_asks() {
     let mut office = Office::open();
     let id = office.approved("nas", 1);

@@ -103,7 +103,13 @@ pub fn check(
     looks_back: bool,
 ) -> Decided<(Editor, Option<past::Wanted>)> {
     let mut editor = editor(context, manager, place)?;
-    let steps = looked(manager, &editor);
+    let mut steps = looked(manager, &editor);
+    if looks_back {
+        // It tells who read what.
+        for row in &mut steps.audit {
+            row.detail.push_str(", tried on the reads of the last week");
+        }
+    }
     let mut wanted = None;
     match written(context, manager, place, draft) {
         Ok((project, old, policy, _)) => {

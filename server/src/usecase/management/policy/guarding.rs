@@ -1,13 +1,13 @@
 //! What a policy guards, from its own side: what it may guard, what it is taken off, and how it goes.
 
-use sikkerkey_protocol::management::{BindPolicy, Binding};
+use sikkerkey_protocol::management::Binding;
 
 use super::shown::{Guarded, PAGE, Row, find, guarded_row, row};
-use super::{Manager, not_found};
+use super::{Choice, Manager, not_found};
 use crate::decision::{Context, Decided};
 use crate::model::secret::{Secret, SecretPhase};
 use crate::policy::secret_label;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, conflict};
 use crate::usecase::co_sign;
 use crate::usecase::policy;
 use crate::usecase::steps::Steps;
@@ -50,6 +50,24 @@ pub struct Unbinding {
     pub readers: Vec<String>,
 }
 
+/// The secret that a policy is to guard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// Its id.
+    pub secret: String,
+    /// The policy that a page showed as guarding it, by name.
+    pub was: Option<String>,
+}
+
+/// How a policy is to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// With what it guards taken from under it before.
+    pub releases: bool,
+    /// The revision of it that a page showed, and the mark of what it guarded: see [`super::shown::Shown::guards`].
+    pub seen: Option<(u64, String)>,
+}
+
 /// What a policy may guard.
 pub fn candidates(
     context: &Context<'_>,
@@ -78,10 +96,11 @@ pub fn candidates(
     }))
 }
 
-/// Lets a policy guard a secret of its project, in place of any other.
-pub fn bind(context: &Context<'_>, manager: &Manager<'_>, [policy]: [&str; 1], secret: &str) -> Decided<Binding> {
-    let policy_id = find(context, manager, policy)?.id.clone();
-    super::bind(context, manager, [secret], BindPolicy { policy_id })
+/// Lets a policy guard a secret of its project, in place of the one that a page showed.
+pub fn bind(context: &Context<'_>, manager: &Manager<'_>, [policy]: [&str; 1], chosen: Chosen) -> Decided<Binding> {
+    let policy = Some(find(context, manager, policy)?.id.clone());
+    let Chosen { secret, was } = chosen;
+    super::choose(context, manager, [&secret], Choice { policy, was })
 }
 
 /// What is to be known before a policy is taken off a secret.
@@ -116,9 +135,15 @@ pub fn unbind(context: &Context<'_>, manager: &Manager<'_>, [policy, secret]: [&
     super::unbind(context, manager, [&secret])
 }
 
-/// Removes a policy; `releases`: with what it guards taken from under it before. Answers its name.
-pub fn delete(context: &Context<'_>, manager: &Manager<'_>, [policy]: [&str; 1], releases: bool) -> Decided<String> {
+/// Removes a policy. Answers its name.
+pub fn delete(context: &Context<'_>, manager: &Manager<'_>, [policy]: [&str; 1], removal: Removal) -> Decided<String> {
     let policy = find(context, manager, policy)?;
+    let Removal { releases, seen } = removal;
+    // What is released is read by whoever is granted it: that is said of what somebody saw, and of nothing else.
+    if releases && seen != Some((policy.revision, policy::mark_of_guarded(context.state, policy))) {
+        let text = format!("policy {} has changed, or guards others than you saw: open the page again", policy.name);
+        return Err(conflict(text));
+    }
     let remove = if releases { policy::release } else { policy::remove };
     let steps = remove(context, manager.author(), policy)?;
     let name = policy.name.clone();

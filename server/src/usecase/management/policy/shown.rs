@@ -20,7 +20,7 @@ use crate::refusal::Refusal;
 use crate::state::State;
 use crate::usecase::co_sign;
 use crate::usecase::kubernetes::standing;
-use crate::usecase::policy::guarded;
+use crate::usecase::policy::{guarded, mark_of_guarded};
 use crate::usecase::steps::Steps;
 
 /// Rows of a page.
@@ -141,6 +141,8 @@ pub struct Shown {
     pub document: PolicyDocument,
     /// A page of the secrets that it guards, by name.
     pub secrets: Vec<Guarded>,
+    /// A mark of all the secrets that it guards, on whatever page: another one as soon as it guards others.
+    pub guards: String,
     /// Which page it is.
     pub page: usize,
     /// What each axis has denied since ever.
@@ -208,6 +210,7 @@ pub fn get(context: &Context<'_>, manager: &Manager<'_>, [policy]: [&str; 1], pa
             object: object(context.state, &policy),
             document: policy.document.clone(),
             secrets: page_of.map(|it| guarded_row(context, it)).collect(),
+            guards: mark_of_guarded(context.state, &policy),
             page,
             denied_by: of_policy.denied_by,
             remaining_reads: of_policy.remaining_reads,

@@ -34,7 +34,20 @@ fn create(office: &mut Office, changes: serde_json::Value) -> String {
 
 fn bind(office: &mut Office, policy: &str, secret: &str) {
     let secret = office.secret(&office.shop.clone(), secret).to_string();
-    office.ask(|it, manager| guarding::bind(it, manager, [policy], &secret)).unwrap();
+    let was = office.bench.state.secrets.values().find(|it| it.id.as_str() == secret).unwrap().policy.clone();
+    let chosen = guarding::Chosen { secret, was };
+    office.ask(|it, manager| guarding::bind(it, manager, [policy], chosen)).unwrap();
+}
+
+/// Deletes a policy with what it guards, as its page shows it now.
+fn release(office: &mut Office, policy: &str) -> Result<String, Refusal> {
+    let shown = office.ask(|it, manager| shown::get(it, manager, [policy], 1)).unwrap();
+    release_seen(office, policy, &shown)
+}
+
+fn release_seen(office: &mut Office, policy: &str, shown: &shown::Shown) -> Result<String, Refusal> {
+    let removal = guarding::Removal { releases: true, seen: Some((shown.row.revision, shown.guards.clone())) };
+    office.ask(|it, manager| guarding::delete(it, manager, [policy], removal))
 }
 
 fn list(office: &mut Office, asked: Asked) -> shown::Policies {
@@ -188,7 +201,8 @@ fn what_a_policy_may_guard_is_what_its_project_has_and_it_does_not_guard() {
     assert_eq!(candidates(&mut office, ""), both[..1]);
     // A secret of another project is none of it.
     let other = office.secret(&office.bank.clone(), "one").to_string();
-    let answer = office.ask(|it, manager| guarding::bind(it, manager, [&nights], &other));
+    let chosen = guarding::Chosen { secret: other, was: None };
+    let answer = office.ask(|it, manager| guarding::bind(it, manager, [&nights], chosen));
     refused(answer.map(drop), RefusalKind::NotFound, None, "the secret's project has no policy of that id");
 }
 
@@ -219,13 +233,59 @@ fn a_policy_goes_when_it_guards_nothing_or_with_a_word_for_what_it_guards() {
     let id = create(&mut office, window());
     bind(&mut office, &id, "one");
     bind(&mut office, &id, "two");
-    let answer = office.ask(|it, manager| guarding::delete(it, manager, [&id], false));
+    let removal = guarding::Removal { releases: false, seen: None };
+    let answer = office.ask(|it, manager| guarding::delete(it, manager, [&id], removal));
     assert!(answer.unwrap_err().message.starts_with("policy nights guards "));
     assert_eq!(office.bench.state.policies.len(), 1);
-    assert_eq!(office.ask(|it, manager| guarding::delete(it, manager, [&id], true)).unwrap(), "nights");
+    assert_eq!(release(&mut office, &id).unwrap(), "nights");
     assert_eq!(office.bench.actions(), [Action::PolicyUnbind, Action::PolicyUnbind, Action::PolicyDelete]);
     assert!(office.bench.state.policies.is_empty());
     assert!(office.bench.state.secrets.values().all(|it| it.policy.is_none()));
+}
+
+#[test]
+fn a_policy_takes_nothing_along_that_was_not_seen() {
+    let mut office = Office::open();
+    let id = create(&mut office, window());
+    bind(&mut office, &id, "one");
+    let text = "policy nights has changed, or guards others than you saw: open the page again";
+    let seen = office.ask(|it, manager| shown::get(it, manager, [&id], 1)).unwrap();
+    // Another secret, and another revision.
+    bind(&mut office, &id, "two");
+    refused(release_seen(&mut office, &id, &seen), RefusalKind::Conflict, None, text);
+    let seen = office.ask(|it, manager| shown::get(it, manager, [&id], 1)).unwrap();
+    let shorter = draft(json!({"timeWindowEnd": "05:00"}));
+    office.ask(|it, manager| draft::save(it, manager, Place::Of(&id), shorter)).unwrap();
+    refused(release_seen(&mut office, &id, &seen), RefusalKind::Conflict, None, text);
+    let unseen = guarding::Removal { releases: true, seen: None };
+    let answer = office.ask(|it, manager| guarding::delete(it, manager, [&id], unseen));
+    refused(answer, RefusalKind::Conflict, None, text);
+    assert!(office.bench.state.policies.contains_key(&id));
+    release(&mut office, &id).unwrap();
+}
+
+#[test]
+fn an_old_page_puts_no_policy_in_the_place_of_one_that_it_did_not_show() {
+    let mut office = Office::open();
+    let (nights, days) =
+        (create(&mut office, window()), create(&mut office, json!({"name": "days", "ttlMaxReads": 3})));
+    bind(&mut office, &nights, "one");
+    let one = office.secret(&office.shop.clone(), "one");
+    let text = "another policy guards it meanwhile, or none: open the page again";
+    for policy in [None, Some(days.clone())] {
+        for was in [None, Some("days".to_owned())] {
+            let choice = Choice { policy: policy.clone(), was };
+            let answer = office.ask(|it, manager| choose(it, manager, [one.as_str()], choice));
+            refused(answer.map(drop), RefusalKind::Conflict, None, text);
+        }
+    }
+    let chosen = guarding::Chosen { secret: one.to_string(), was: None };
+    let answer = office.ask(|it, manager| guarding::bind(it, manager, [&days], chosen));
+    refused(answer.map(drop), RefusalKind::Conflict, None, text);
+    assert_eq!(office.bench.state.secrets[&one].policy.as_deref(), Some("nights"));
+    let choice = Choice { policy: Some(days), was: Some("nights".into()) };
+    office.ask(|it, manager| choose(it, manager, [one.as_str()], choice)).unwrap();
+    assert_eq!(office.bench.state.secrets[&one].policy.as_deref(), Some("days"));
 }
 
 #[test]
@@ -235,7 +295,7 @@ fn what_an_agent_may_not_do_to_a_protected_policy_it_may_not_do_by_way_of_what_i
     bind(&mut office, &id, "one");
     let policy = office.bench.state.policies[&id].clone();
     office.bench.put(Entity::Policy(Policy { protected: true, ..policy }));
-    let answer = office.ask(|it, manager| guarding::delete(it, manager, [&id], true));
+    let answer = release(&mut office, &id);
     assert!(answer.unwrap_err().message.ends_with("an agent may not remove it"));
     let (_, checked) = check(&mut office, Place::Of(&id), draft(json!({"timeWindowEnd": "07:00"})));
     assert!(

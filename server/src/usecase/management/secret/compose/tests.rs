@@ -86,6 +86,10 @@ fn a_field_that_nobody_types_is_made_and_the_others_are_as_they_were_typed() {
     let other = office.ask(|it, manager| set_fields(it, manager, [secret.id.as_str()], other));
     let text_of = "fields names one that new does not have: it has user, password";
     refused(other, RefusalKind::Invalid, None, text_of);
+    let many = (0..65).map(|it| (format!("f{it}"), text("hunter2"))).collect();
+    let many = office.ask(|it, manager| set_fields(it, manager, [secret.id.as_str()], many));
+    let text_of = "fields names more than 64: name each once, of those new has: user, password";
+    refused(many, RefusalKind::Invalid, None, text_of);
 }
 
 #[test]
@@ -118,6 +122,12 @@ fn what_does_not_fit_makes_nothing() {
     let twice = vec![("a".to_owned(), Some(text("hunter2"))), ("a".to_owned(), Some(text("x")))];
     let made = office.compose(None, NewValue::Fields(twice, generator()));
     refused(made, RefusalKind::Invalid, None, "field a is given twice");
+    // However they come: all made, one typed, all typed.
+    for typed in [0, 1, 65] {
+        let many = (0..65).map(|it| (format!("f{it}"), (it < typed).then(|| text("hunter2")))).collect();
+        let made = office.compose(None, NewValue::Fields(many, generator()));
+        refused(made, RefusalKind::Invalid, None, "a structured value has from 1 to 64 fields");
+    }
     let long = Generator { length: 2000, charset: Charset::Symbols };
     let made = office.compose(None, NewValue::Made(long));
     refused(made, RefusalKind::Invalid, None, "length is from 1 to 1024, not 2000");
