@@ -93,11 +93,12 @@ async fn times_are_meant_in_the_viewer_s_zone_and_a_small_window_scrolls_sideway
         assert_eq!(wide, false, "{page}");
     }
     browser.open(&format!("/vaults/{}/audit", site.vault)).await;
-    assert_eq!(browser.property("input[data-zone]", "value").await, "Asia/Tokyo");
+    let zone = browser.run("return document.querySelector('input[data-zone]').value", json!([])).await;
+    assert_eq!(zone, "Asia/Tokyo");
     // By the keyboard alone.
     browser.fill(field("From"), "yesterday").await;
     browser.press(&[Key::Enter]).await;
-    browser.wait_path(&format!("/vaults/{}/audit?zone=Asia%2FTokyo&q=&action=&severity=&from=yesterday&to=&by=&who=&machine=&secret=&project=&address=", site.vault)).await;
+    browser.wait_path(&format!("/vaults/{}/audit?zone=Asia%2FTokyo&from=yesterday", site.vault)).await;
     browser.wait_for("#found tbody tr").await;
     browser.close().await;
 }

@@ -122,7 +122,10 @@ impl Browser {
     pub(crate) async fn click(&mut self, what: impl Into<Locator>) {
         let what = what.into();
         self.with(&what, async |session, element| session.act(element, "click", json!({})).await).await;
-        self.wait_gone("[aria-busy=true]").await;
+        // Whatever is asked while a question stands there dismisses it.
+        if self.session.get("/alert/text").await.is_err() {
+            self.wait_gone("[aria-busy=true]").await;
+        }
     }
 
     /// Fills in a field, in place of what stands in it.

@@ -22,7 +22,7 @@ async fn a_new_machine_appears_under_its_command_and_reads_once_its_fingerprint_
     browser.click(link("New machine")).await;
     browser.wait_for(heading("New machine")).await;
     for system in ["macOS", "Windows", "Kubernetes", "CI", "Linux"] {
-        browser.click(link(system)).await;
+        browser.click(&format!("ul.tabs a[href$='?for={}']", system.to_lowercase())[..]).await;
         browser.wait_for(&format!("ul.tabs a[aria-current=page][href$='?for={}']", system.to_lowercase())[..]).await;
         browser.axe().await;
     }

@@ -65,6 +65,7 @@ pub(super) fn doorstep(theme: Theme, to: &str, at_once: bool) -> Markup {
                 meta charset="utf-8";
                 title { "SikkerKey" }
                 @if at_once { meta http-equiv="refresh" content={ "0; url=" (to) }; }
+                link rel="icon" href=(assets::ICON.address());
                 link rel="stylesheet" href=(assets::STYLE.address());
             }
             body.alone { main { h1 { "SikkerKey" } p { a href=(to) { "Go on to the dashboard" } } } }

@@ -5,6 +5,9 @@ const BY_ITSELF = { "sikkerkey-by-itself": "1" };
 const each = (root, selector, act) => root.querySelectorAll(selector).forEach(act);
 const read = async (response) => new DOMParser().parseFromString(await response.text(), "text/html");
 
+// A field may be called action, and then `form.action` is that field.
+const addressOf = (form) => form.getAttribute("action");
+
 // Instants in the viewer's zone; UTC stays on hover.
 const zone = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 function dress(root) {
@@ -85,7 +88,7 @@ async function filter(form, button) {
   clearTimeout(typed);
   const mine = ++asked;
   const fields = [...new FormData(form, button)].filter(([, value]) => value !== "");
-  const address = `${form.action.split("?")[0]}?${new URLSearchParams(fields)}`;
+  const address = `${addressOf(form).split("?")[0]}?${new URLSearchParams(fields)}`;
   const response = await fetch(address, { cache: "no-store" }).catch(() => null);
   if (mine !== asked) return;
   if (!response?.ok) return button && location.assign(address);
@@ -138,12 +141,12 @@ document.addEventListener("input", (event) => {
 // Forms that change something: a refusal stands where it was typed.
 document.addEventListener("submit", async (event) => {
   const form = event.target;
-  if (form.method !== "post" || form.dataset.plain !== undefined) return;
+  if (form.getAttribute("method") !== "post" || form.dataset.plain !== undefined) return;
   event.preventDefault();
   const button = event.submitter;
   if (button?.ariaBusy === "true") return;
   if (button) button.ariaBusy = "true";
-  const action = button?.hasAttribute("formaction") ? button.formAction : form.action;
+  const action = button?.hasAttribute("formaction") ? button.formAction : addressOf(form);
   const body = new URLSearchParams(new FormData(form, button));
   const response = await fetch(action, { method: "POST", body }).catch(() => null);
   if (button) button.ariaBusy = "false";
