@@ -49,6 +49,9 @@ fn is_work(asked: &Asked) -> bool {
     !asked.path.contains("/leases")
 }
 
+/// The most requests in a row to which something is done, of which not all are to be hit.
+const IN_A_ROW: usize = 4;
+
 /// Does `fault` to one in `nth` of the requests that `affected` picks, without a period that what is asked regularly could fall in
 /// step with.
 fn one_in(
@@ -56,13 +59,18 @@ fn one_in(
     affected: impl Fn(&Asked) -> bool + Send + Sync + 'static,
     fault: Fault,
 ) -> impl Fn(&Asked) -> Fault + Send + Sync + 'static {
-    let count = AtomicUsize::new(0);
+    let (count, in_a_row) = (AtomicUsize::new(0), AtomicUsize::new(0));
     move |asked| {
-        if affected(asked) && scattered(count.fetch_add(1, Ordering::Relaxed)).is_multiple_of(nth) {
-            fault
-        } else {
-            Fault::None
+        if !affected(asked) {
+            return Fault::None;
         }
+        let is_hit = scattered(count.fetch_add(1, Ordering::Relaxed)).is_multiple_of(nth);
+        // Whoever is left alone with many in a row waits longer each time, past any bound.
+        if is_hit && (nth == 1 || in_a_row.fetch_add(1, Ordering::Relaxed) < IN_A_ROW) {
+            return fault;
+        }
+        in_a_row.store(0, Ordering::Relaxed);
+        Fault::None
     }
 }
 
