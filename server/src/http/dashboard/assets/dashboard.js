@@ -16,11 +16,11 @@ function dress(root) {
     if (!Number.isNaN(at.getTime())) it.textContent = zone.format(at);
   });
   each(root, "button[data-copy]", (it) => { it.hidden = false; });
-  count();
+  count(root);
 }
 
-function count() {
-  each(document, "[data-until]", (it) => {
+function count(root = document) {
+  each(root, "[data-until]", (it) => {
     const left = Math.max(0, Math.round((Number(it.dataset.until) - Date.now()) / 1000));
     const text = left === 0 ? "over" : `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
     if (it.textContent !== text) it.textContent = text;
@@ -196,6 +196,6 @@ addEventListener("pageshow", (event) => { if (event.persisted) location.reload()
 // What is typed as a time is meant in the viewer's zone.
 each(document, "input[data-zone]", (it) => { it.value = zone.resolvedOptions().timeZone; });
 dress(document);
-setInterval(count, 1000);
+setInterval(() => count(), 1000);
 live();
 watch();
