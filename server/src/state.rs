@@ -35,6 +35,7 @@ use crate::model::machine::{Grantee, Machine, PodUid};
 use crate::model::managed::Managed;
 use crate::model::member::Member;
 use crate::model::membership::Membership;
+use crate::model::millis::Millis;
 use crate::model::policy::Policy;
 use crate::model::project::Project;
 use crate::model::sealing_key::SealingKey;
@@ -114,8 +115,8 @@ pub struct State {
     machines_by: Indexes,
     /// Of pods: clusters, namespaces, nodes, service accounts.
     names: Pool<str>,
-    /// Those that wait for approval: every page of the dashboard says how many.
-    waiting: HashMap<VaultId, BTreeSet<MachineId>>,
+    /// Machines and fleets that wait for approval: every page of the dashboard says how many.
+    waiting: HashMap<VaultId, BTreeSet<Grantee>>,
     grantees_of_secret: HashMap<SecretId, BTreeSet<Grantee>>,
     secrets_of_policy: HashMap<(ProjectId, String), BTreeSet<SecretId>>,
     memberships: HashMap<MachineId, BTreeMap<ProjectId, Membership>>,
@@ -215,6 +216,11 @@ impl State {
         self.granted.get(grantee).into_iter().flatten().filter_map(|(id, _)| self.secrets.get(id))
     }
 
+    /// Whether some grant that has not ended names this secret for this grantee.
+    pub fn is_granted(&self, grantee: &Grantee, secret: &SecretId, now: Millis) -> bool {
+        self.grants_for(grantee, secret).any(|it| it.is_live(now))
+    }
+
     /// Every grant to this grantee that names a secret, ended ones included, by id.
     pub fn grants_to(&self, grantee: &Grantee) -> BTreeMap<&str, &Grant> {
         let ids = self.granted.get(grantee).into_iter().flatten().flat_map(|(_, ids)| ids);
@@ -237,7 +243,7 @@ impl State {
         self.machines_by.with(Key::Public(*key.as_bytes()))
     }
 
-    /// How many machines of a vault wait for approval.
+    /// How many machines and fleets of a vault wait for approval.
     pub fn waiting_in(&self, vault: &VaultId) -> usize {
         self.waiting.get(vault).map_or(0, BTreeSet::len)
     }
@@ -276,6 +282,9 @@ impl State {
             }
             Entity::Fleet(it) => {
                 self.by_object.insert(object_key(Kind::Machine, &it.managed), id);
+                if it.approval == Approval::Pending {
+                    self.waits(&it.vault, Grantee::Fleet(it.id.clone()));
+                }
                 self.fleets.insert(it.id.clone(), it);
             }
             Entity::Machine(mut it) => {
@@ -289,7 +298,7 @@ impl State {
                 }
                 self.machines_by.insert(&it);
                 if it.approval == Approval::Pending {
-                    self.waiting.entry(it.vault.clone()).or_default().insert(it.id.clone());
+                    self.waits(&it.vault, Grantee::Machine(it.id.clone()));
                 }
                 self.machines.insert(it.id.clone(), it);
             }
@@ -363,6 +372,7 @@ impl State {
             EntityKind::Fleet => {
                 if let Some(gone) = parsed(id).and_then(|id: FleetId| self.fleets.remove(&id)) {
                     self.forget_object(Kind::Machine, &gone.managed, id);
+                    forget_member(&mut self.waiting, &gone.vault, &Grantee::Fleet(gone.id));
                 }
             }
             EntityKind::Machine => {
@@ -428,7 +438,11 @@ impl State {
             }
         }
         self.machines_by.remove(gone);
-        forget_member(&mut self.waiting, &gone.vault, &gone.id);
+        forget_member(&mut self.waiting, &gone.vault, &Grantee::Machine(gone.id.clone()));
+    }
+
+    fn waits(&mut self, vault: &VaultId, who: Grantee) {
+        self.waiting.entry(vault.clone()).or_default().insert(who);
     }
 
     fn forget_grant(&mut self, gone: &Grant) {

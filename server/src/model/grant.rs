@@ -25,3 +25,10 @@ pub struct Grant {
     /// The object behind it.
     pub managed: Option<Managed>,
 }
+
+impl Grant {
+    /// Whether it has not ended.
+    pub fn is_live(&self, now: Millis) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
+}

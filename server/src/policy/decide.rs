@@ -236,11 +236,7 @@ fn covering<'f>(facts: &'f Facts<'_>) -> impl Iterator<Item = &'f Grant> {
 
 /// The grants by which the machine may read the secret now.
 pub(super) fn live_grants<'f>(facts: &'f Facts<'_>) -> impl Iterator<Item = &'f Grant> {
-    covering(facts).filter(|it| is_live(it, facts.now))
-}
-
-fn is_live(grant: &Grant, now: Millis) -> bool {
-    grant.expires_at.is_none_or(|end| now < end)
+    covering(facts).filter(|it| it.is_live(facts.now))
 }
 
 fn granted(facts: &Facts<'_>) -> Result<(), Denial> {

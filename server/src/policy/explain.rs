@@ -123,7 +123,7 @@ fn allows(rule: Rule, facts: &Facts<'_>) -> String {
 }
 
 fn grants(facts: &Facts<'_>) -> String {
-    let live = facts.grants.iter().filter(|it| it.expires_at.is_none_or(|end| facts.now < end));
+    let live = facts.grants.iter().filter(|it| it.is_live(facts.now));
     let told = live.map(|it| {
         let name =
             it.managed.as_ref().map_or_else(|| format!("grant {}", it.id), |it| format!("Grant {}", it.object.key));

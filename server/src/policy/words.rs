@@ -7,7 +7,8 @@ use crate::model::millis::Millis;
 
 /// How many ranges are named before the rest is only counted.
 const NAMED_RANGES: usize = 3;
-const DAYS: [(Day, &str); 7] = [
+/// The days of a week, as people read them.
+pub const DAYS: [(Day, &str); 7] = [
     (Day::Mon, "Mon"),
     (Day::Tue, "Tue"),
     (Day::Wed, "Wed"),

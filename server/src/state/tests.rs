@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use sikkerkey_protocol::kubernetes::{ObjectMeta, PodIdentity};
 
 use super::*;
+use crate::model::fleet::FleetSubject;
 use crate::model::machine::{PodOf, PodUid};
 use crate::model::millis::Millis;
 
@@ -92,6 +93,18 @@ fn machine(id: u8, fleet: u8, pod: u8) -> Entity {
     })
 }
 
+fn fleet(id: u8, approval: Approval) -> Entity {
+    Entity::Fleet(Fleet {
+        id: uuid(id).parse().unwrap(),
+        vault: vault(),
+        project: "proj_p".parse().unwrap(),
+        managed: managed(&format!("f{id}")),
+        approval,
+        suspended: false,
+        subject: FleetSubject::Host { public_key: None, lifetime_seconds: None },
+    })
+}
+
 fn change() -> impl Strategy<Value = Change> {
     let phase =
         prop_oneof![Just(SecretPhase::Active), Just(SecretPhase::Retained), Just(SecretPhase::Trashed(Millis(1)))];
@@ -107,6 +120,9 @@ fn change() -> impl Strategy<Value = Change> {
             &what.into_iter().collect::<Vec<_>>()
         ))),
         (0u8..4, 0u8..2, 0u8..3).prop_map(|(id, fleet, pod)| Change::put(machine(id, fleet, pod))),
+        (0u8..3, prop_oneof![Just(Approval::Pending), Just(Approval::Approved)])
+            .prop_map(|(id, approval)| Change::put(fleet(id, approval))),
+        (0u8..3).prop_map(|n| Change::Remove(EntityKey { kind: EntityKind::Fleet, id: uuid(n) })),
         (0u8..4).prop_map(|n| Change::Remove(EntityKey { kind: EntityKind::Grant, id: uuid(n) })),
         (0u8..4).prop_map(|n| Change::Remove(EntityKey { kind: EntityKind::Machine, id: uuid(n) })),
         (0u8..12).prop_map(|n| Change::Remove(EntityKey { kind: EntityKind::Secret, id: secret_id(n).to_string() })),
@@ -121,7 +137,8 @@ proptest! {
             state.apply(change);
         }
         let waits = |it: &&Arc<Machine>| it.approval == Approval::Pending;
-        prop_assert_eq!(state.waiting_in(&vault()), state.machines.values().filter(waits).count());
+        let fleets = state.fleets.values().filter(|it| it.approval == Approval::Pending).count();
+        prop_assert_eq!(state.waiting_in(&vault()), state.machines.values().filter(waits).count() + fleets);
         for to in 0u8..3 {
             let grantee = Grantee::Fleet(uuid(to).parse().unwrap());
             for what in 0u8..4 {

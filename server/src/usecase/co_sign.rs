@@ -21,7 +21,6 @@ use crate::entropy;
 use crate::ledger::ActivityKind;
 use crate::model::co_sign::{Answer, CoSignRequest};
 use crate::model::fleet::Fleet;
-use crate::model::grant::Grant;
 use crate::model::machine::{Grantee, Machine};
 use crate::model::millis::Millis;
 use crate::model::policy::Policy;
@@ -88,7 +87,7 @@ pub(crate) fn ask(context: &Context<'_>, machine: &Machine, source: Source, secr
         policy: policy.id.clone(),
         revision: policy.revision,
         bindings: secret.bindings,
-        grants: grants.filter(|it| is_live(it, context.now)).map(|it| it.id.clone()).collect(),
+        grants: grants.filter(|it| it.is_live(context.now)).map(|it| it.id.clone()).collect(),
         who: fleet.map(Fleet::who),
         reader,
         asked_by: machine.id.clone(),
@@ -134,14 +133,10 @@ pub fn in_force<'a>(state: &'a State, request: &'a CoSignRequest, now: Millis) -
         Grantee::Fleet(id) => Some(state.fleets.get(id)?),
         Grantee::Machine(_) => None,
     };
-    let grants = state.grants_for(&request.reader, &secret.id).filter(|it| is_live(it, now));
+    let grants = state.grants_for(&request.reader, &secret.id).filter(|it| it.is_live(now));
     let terms = policy.document.co_sign.as_ref().filter(|_| request.stands(policy, secret, fleet, grants))?;
     let co_signer = co_signer(state, policy).filter(|it| !it.is_reader(&request.reader, fleet))?;
     Some(InForce { request, secret, policy, terms, co_signer })
-}
-
-fn is_live(grant: &Grant, now: Millis) -> bool {
-    grant.expires_at.is_none_or(|end| now < end)
 }
 
 /// Whom a reader waits for before it may read a secret, or who has refused. None: nobody stands in its way.

@@ -84,8 +84,7 @@ fn grants_in<'a>(state: &'a State, project: &Project, machine: &Machine) -> Vec<
 /// The secrets of a project that a machine is granted now, in the order of their ids.
 pub(crate) fn granted(state: &State, project: &ProjectId, machine: &Machine, now: Millis) -> BTreeSet<SecretId> {
     let grantee = machine.grantee();
-    let in_force =
-        |secret: &&Secret| state.grants_for(&grantee, &secret.id).any(|it| it.expires_at.is_none_or(|end| now < end));
+    let in_force = |secret: &&Secret| state.is_granted(&grantee, &secret.id, now);
     let secrets = state.secrets_granted_to(&grantee);
     let secrets = secrets.filter(|it| it.project == *project && it.phase == SecretPhase::Active).filter(in_force);
     secrets.map(|it| it.id.clone()).collect()
@@ -102,7 +101,7 @@ pub(crate) fn set_grants(
 ) -> Result<Steps, Refusal> {
     require_member(context.state, project, machine, author)?;
     let mut steps = Steps::default();
-    let keeps = |grant: &Grant, secret: &SecretId| is_live(context, grant) && wanted.contains(secret);
+    let keeps = |grant: &Grant, secret: &SecretId| grant.is_live(context.now) && wanted.contains(secret);
     regrant(context, author, (project, machine), keeps, wanted, &mut steps);
     Ok(steps)
 }
@@ -150,7 +149,7 @@ fn regrant(
     let mut missing = wanted.clone();
     for grant in grants_in(context.state, project, machine) {
         let kept: Vec<SecretId> = grant.secrets.iter().filter(|it| keeps(grant, it)).cloned().collect();
-        if is_live(context, grant) {
+        if grant.is_live(context.now) {
             for secret in &kept {
                 missing.remove(secret);
             }
@@ -171,10 +170,6 @@ fn regrant(
     if !missing.is_empty() {
         grant(context, author, project, machine, missing, None, steps);
     }
-}
-
-fn is_live(context: &Context<'_>, grant: &Grant) -> bool {
-    grant.expires_at.is_none_or(|end| context.now < end)
 }
 
 /// Grants secrets to a machine until a time, besides what it is granted already: one grant for each project they are in.

@@ -141,7 +141,7 @@ pub fn granted<'a>(state: &'a State, machine: &Machine, now: Millis) -> Vec<&'a 
         secret.phase == SecretPhase::Active
             && secret.vault == machine.vault
             && state.may_be_granted(machine, &secret.project)
-            && state.grants_for(&grantee, &secret.id).any(|grant| grant.expires_at.is_none_or(|end| now < end))
+            && state.is_granted(&grantee, &secret.id, now)
     };
     let mut secrets: Vec<_> = state.secrets_granted_to(&grantee).filter(|secret| is_live(secret)).collect();
     secrets.sort_by(|a, b| (&a.project, &a.name).cmp(&(&b.project, &b.name)));

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use sikkerkey_protocol::account::{Role, VaultOf};
 use sikkerkey_protocol::id::VaultId;
-use sikkerkey_protocol::kubernetes::Approval;
 use sikkerkey_protocol::management::Scope;
 
 use super::said;
@@ -13,7 +12,6 @@ use crate::app::App;
 use crate::http::account::session::SignedIn;
 use crate::model::millis::Millis;
 use crate::model::session::Session;
-use crate::state::State;
 use crate::tls::Authority;
 use crate::usecase::account::session;
 use crate::usecase::management::scopes_of;
@@ -62,7 +60,7 @@ impl Visit {
             id: it.vault_id.clone(),
             name: it.name.clone(),
             role: it.role,
-            waiting: state.waiting_in(&it.vault_id) + fleets_waiting(state, &it.vault_id),
+            waiting: state.waiting_in(&it.vault_id),
         });
         Self {
             email: person.account().email.clone(),
@@ -89,10 +87,6 @@ impl Visit {
             None => "/vaults".to_owned(),
         }
     }
-}
-
-fn fleets_waiting(state: &State, vault: &VaultId) -> usize {
-    state.fleets.values().filter(|it| it.vault == *vault && it.approval == Approval::Pending).count()
 }
 
 /// What a request says beside whose it is.

@@ -25,7 +25,7 @@ pub(crate) fn of_machine(context: &Context<'_>, fleet: &Fleet) -> MachineState {
     let granted = state
         .secrets_granted_to(&who)
         .filter(|it| it.phase == SecretPhase::Active)
-        .filter(|it| state.grants_for(&who, &it.id).any(|grant| is_in_force(grant, now)))
+        .filter(|it| state.is_granted(&who, &it.id, now))
         .count();
     let machines: Vec<_> = state.machines_in(&fleet.id).collect();
     // A key that waits is what somebody has to look at; the one before it goes on meanwhile.
@@ -60,7 +60,7 @@ pub(crate) fn of_secret(context: &Context<'_>, secret: &Secret) -> SecretState {
     let (state, now) = (context.state, context.now);
     let (mut grants, mut total, mut current) = (0, 0, 0);
     for grantee in state.grantees_of(&secret.id) {
-        grants += count(state.grants_for(grantee, &secret.id).filter(|it| is_in_force(it, now)));
+        grants += count(state.grants_for(grantee, &secret.id).filter(|it| it.is_live(now)));
         let machines: Vec<_> = match grantee {
             Grantee::Fleet(fleet) => state.machines_in(fleet).collect(),
             Grantee::Machine(machine) => state.machines.get(machine).into_iter().collect(),
@@ -160,10 +160,6 @@ pub(crate) fn of_policy(context: &Context<'_>, policy: &Policy) -> PolicyState {
         (state.window, state.window_changes_at) = (WindowState::Ended, None);
     }
     state
-}
-
-fn is_in_force(grant: &Grant, now: Millis) -> bool {
-    grant.expires_at.is_none_or(|end| now < end)
 }
 
 pub(super) fn sum(mut sum: Usage, more: &Usage) -> Usage {

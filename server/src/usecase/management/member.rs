@@ -152,7 +152,7 @@ fn row(context: &Context<'_>, project: &ProjectId, machine: &Machine) -> Option<
 }
 
 /// A machine that is seen, whatever else it is a member of: what is done to it is felt in this project alone.
-fn machine<'s>(context: &Context<'s>, manager: &Manager<'_>, id: &str) -> Result<&'s Machine, Refusal> {
+pub(super) fn machine<'s>(context: &Context<'s>, manager: &Manager<'_>, id: &str) -> Result<&'s Machine, Refusal> {
     match manager.machine(context, id)? {
         Found::Machine(it) => Ok(it),
         Found::Fleet(it) => Err(refuse_fleet(it, BY_OBJECT)),

@@ -4,6 +4,7 @@ use super::*;
 use crate::audit::entry::Action;
 use crate::model::membership::Membership;
 use crate::model::{Change, Entity, EntityKey, EntityKind};
+use crate::refusal::RefusalKind;
 use crate::usecase::fixture::*;
 use crate::usecase::management::office::*;
 use crate::usecase::{admin, member as members};

@@ -117,11 +117,8 @@ pub fn unbinding(context: &Context<'_>, manager: &Manager<'_>, [policy, secret]:
     steps.audit.push(entry);
     Ok(steps.decide(move |context| {
         let state = context.state;
-        let is_live = |grantee: &&_| {
-            let mut grants = state.grants_for(grantee, &secret.id);
-            grants.any(|it| it.expires_at.is_none_or(|end| context.now < end))
-        };
-        let readers = state.grantees_of(&secret.id).filter(is_live).take(NAMED);
+        let reads = |grantee: &&_| state.is_granted(grantee, &secret.id, context.now);
+        let readers = state.grantees_of(&secret.id).filter(reads).take(NAMED);
         let readers = readers.map(|it| co_sign::reader(state, it)).collect();
         let is_bound = secret.policy.as_ref() == Some(&policy.name);
         Unbinding { policy: row(context, &policy), secret: guarded_row(context, &secret), is_bound, readers }

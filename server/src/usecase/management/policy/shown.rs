@@ -265,10 +265,7 @@ pub(super) fn row(context: &Context<'_>, policy: &Policy) -> Row {
 }
 
 pub(super) fn guarded_row(context: &Context<'_>, secret: &Secret) -> Guarded {
-    let is_live = |grantee: &&_| {
-        let mut grants = context.state.grants_for(grantee, &secret.id);
-        grants.any(|it| it.expires_at.is_none_or(|end| context.now < end))
-    };
+    let is_live = |grantee: &&_| context.state.is_granted(grantee, &secret.id, context.now);
     Guarded {
         id: secret.id.clone(),
         label: secret_label(secret),

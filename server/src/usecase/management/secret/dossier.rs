@@ -17,7 +17,7 @@ use crate::model::secret::Secret;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::store::StoreError;
 use crate::usecase::audit::{self, Search};
-use crate::usecase::management::access::{Named, Note, is_granted, project_named, standing, until};
+use crate::usecase::management::access::{Named, Note, project_named, standing, until};
 use crate::usecase::management::{Manager, canary, policy, schedule};
 use crate::usecase::rotation::Schedule;
 use crate::usecase::steps::Steps;
@@ -229,7 +229,7 @@ fn search(manager: &Manager<'_>, secret: &Secret) -> Result<Search, Refusal> {
 /// Who is granted a secret now, by name.
 fn readers(context: &Context<'_>, secret: &Secret) -> Vec<ReaderRow> {
     let state = context.state;
-    let grantees = state.grantees_of(&secret.id).filter(|it| is_granted(context, it, &secret.id));
+    let grantees = state.grantees_of(&secret.id).filter(|it| state.is_granted(it, &secret.id, context.now));
     let row = |grantee: &Grantee| {
         let (who, mut notes) = match grantee {
             Grantee::Machine(id) => {

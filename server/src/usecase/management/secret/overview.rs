@@ -13,7 +13,7 @@ use crate::model::machine::Grantee;
 use crate::model::project::Project;
 use crate::model::secret::{Secret, SecretPhase};
 use crate::usecase::management::Manager;
-use crate::usecase::management::access::{Named, is_granted, project_named};
+use crate::usecase::management::access::{Named, project_named};
 use crate::usecase::rotation::Schedule;
 use crate::usecase::steps::Steps;
 
@@ -286,7 +286,7 @@ impl Counter<'_> {
     fn machines(&mut self, secret: &Secret) -> usize {
         let Self { context, fleets } = self;
         let (state, now) = (context.state, context.now);
-        let grantees = state.grantees_of(&secret.id).filter(|it| is_granted(context, it, &secret.id));
+        let grantees = state.grantees_of(&secret.id).filter(|it| state.is_granted(it, &secret.id, context.now));
         let count = grantees.map(|it| match it {
             Grantee::Machine(id) => {
                 let machine = state.machines.get(id).filter(|it| state.may_be_granted(it, &secret.project));
