@@ -89,9 +89,7 @@ impl Passwords {
             return Ok(place);
         }
         let text = "too many people log in at this moment: try again in a few seconds";
-        let mut refusal = Refusal::new(RefusalKind::Unavailable, text);
-        refusal.retry_after_seconds = Some(AGAIN);
-        Err(refusal)
+        Err(Refusal::new(RefusalKind::Unavailable, text).retry_after(AGAIN))
     }
 }
 

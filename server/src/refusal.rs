@@ -53,6 +53,13 @@ impl Refusal {
         self
     }
 
+    /// Adds when it may be tried again, in seconds.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+
     /// Adds the reason of a denied read.
     #[must_use]
     pub fn denial(mut self, reason: DenialReason) -> Self {

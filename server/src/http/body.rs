@@ -67,9 +67,7 @@ impl Memory {
             Ok(Err(Broken::Cut)) => Err(Refusal::new(RefusalKind::Invalid, "the body could not be read")),
             Ok(Err(Broken::NoPlace)) => {
                 let text = "the server receives as many large bodies as it can: try again in a moment";
-                let mut refusal = Refusal::new(RefusalKind::Unavailable, text);
-                refusal.retry_after_seconds = Some(1);
-                Err(refusal)
+                Err(Refusal::new(RefusalKind::Unavailable, text).retry_after(1))
             }
             Ok(Ok(received)) => Ok(received),
             Err(_) => Err(Refusal::new(RefusalKind::Invalid, "the body took too long to arrive")),

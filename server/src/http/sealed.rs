@@ -71,8 +71,7 @@ impl Door {
             return "ok\n".into_response();
         }
         let sealed = "the server is sealed until it has its root key: try again later";
-        let refusal =
-            Refusal { retry_after_seconds: Some(RETRY_SECONDS), ..Refusal::new(RefusalKind::Unavailable, sealed) };
+        let refusal = Refusal::new(RefusalKind::Unavailable, sealed).retry_after(RETRY_SECONDS);
         // It is piped into a shell.
         if let Some(script) = bootstrap::not_yet(path, &refusal) {
             return script;

@@ -105,13 +105,12 @@ pub fn lockout(app: &App, source: Source, lock: &Lock) -> Refusal {
     let now = app.clock.now();
     app.floods.count(ActivityKind::LockedOut, now, &source.address.to_string());
     let seconds = u64::try_from((lock.until.0 - now.0 + 999) / 1000).unwrap_or(1).max(1);
-    let mut refusal = Refusal::new(
+    Refusal::new(
         RefusalKind::TooMany,
         "too many failed authentications from here: wait, or ask an administrator to unlock",
     )
-    .denial(DenialReason::LockedOut);
-    refusal.retry_after_seconds = Some(seconds);
-    refusal
+    .denial(DenialReason::LockedOut)
+    .retry_after(seconds)
 }
 
 /// Counts and answers a request that no route understands.
@@ -253,10 +252,9 @@ async fn checked<P>(
 fn too_often(app: &App, now: Millis, source: Source, id: &MachineId, wait: Duration) -> Response {
     app.metrics.count_shed(ShedCause::Rate);
     app.floods.count(ActivityKind::RateLimited, now, &format!("{id} from {}", source.address));
-    let mut refusal =
-        Refusal::new(RefusalKind::TooMany, "this machine asks too often: wait, and read each secret once");
-    refusal.retry_after_seconds = Some(wait.as_secs() + 1);
-    refusal.into_response()
+    Refusal::new(RefusalKind::TooMany, "this machine asks too often: wait, and read each secret once")
+        .retry_after(wait.as_secs() + 1)
+        .into_response()
 }
 
 /// Answers that the server has too much to do.

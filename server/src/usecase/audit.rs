@@ -121,9 +121,7 @@ async fn turn<'a>(app: &'a App, search: &Search) -> Result<Option<Turn<'a>>, Ref
             ),
             NoTurn::AllTaken => ("the audit is being looked through for others: try again in some seconds", 3),
         };
-        let mut refusal = Refusal::new(RefusalKind::TooMany, text);
-        refusal.retry_after_seconds = Some(seconds);
-        refusal
+        Refusal::new(RefusalKind::TooMany, text).retry_after(seconds)
     })
 }
 

@@ -158,16 +158,12 @@ fn groups(waiting: usize) -> u64 {
 /// What a client hears whose read would have to wait too long.
 pub(crate) fn overloaded() -> Refusal {
     let text = "the server has more to do than it can at the moment: nothing was done; try again";
-    let mut refusal = Refusal::new(RefusalKind::Unavailable, text);
-    refusal.retry_after_seconds = Some(1);
-    refusal
+    Refusal::new(RefusalKind::Unavailable, text).retry_after(1)
 }
 
 fn too_many() -> Refusal {
     let text = "too many requests of this machine wait for their answer: send fewer at once";
-    let mut refusal = Refusal::new(RefusalKind::TooMany, text);
-    refusal.retry_after_seconds = Some(1);
-    refusal
+    Refusal::new(RefusalKind::TooMany, text).retry_after(1)
 }
 
 #[cfg(test)]

@@ -223,9 +223,7 @@ fn may_try(app: &App, source: Source, claim: &Claim) -> Result<(), Refusal> {
     app.people.check(now, claim).map_err(|seconds| {
         app.floods.count(ActivityKind::LockedOut, now, &source.address.to_string());
         let text = "too many failed logins: wait, or ask whoever runs the server to unlock";
-        let mut refusal = Refusal::new(RefusalKind::TooMany, text).denial(DenialReason::LockedOut);
-        refusal.retry_after_seconds = Some(seconds);
-        refusal
+        Refusal::new(RefusalKind::TooMany, text).denial(DenialReason::LockedOut).retry_after(seconds)
     })
 }
 

@@ -75,9 +75,8 @@ pub async fn signed_in(app: &App, parts: &Parts) -> Result<SignedIn, Refusal> {
             app.rates.take(app.clock.steady(), Asker::Person, &account.id).map_err(|wait| {
                 app.metrics.count_shed(ShedCause::Rate);
                 app.floods.count(ActivityKind::RateLimited, now, &format!("{} from {}", account.email, source.address));
-                let mut refusal = Refusal::new(RefusalKind::TooMany, "this account asks too often: wait a moment");
-                refusal.retry_after_seconds = Some(wait.as_secs() + 1);
-                refusal
+                Refusal::new(RefusalKind::TooMany, "this account asks too often: wait a moment")
+                    .retry_after(wait.as_secs() + 1)
             })?;
             // Whoever does something uses the session, whatever they say.
             let by_itself = parts.method == Method::GET && parts.headers.contains_key(BY_ITSELF);

@@ -114,9 +114,7 @@ fn no_turn(why: NoTurn) -> Refusal {
         }
         NoTurn::AllTaken => "other webhooks are being tried: try this one again in some seconds",
     };
-    let mut refusal = Refusal::new(RefusalKind::TooMany, text);
-    refusal.retry_after_seconds = Some(3);
-    refusal
+    Refusal::new(RefusalKind::TooMany, text).retry_after(3)
 }
 
 fn find<'s>(context: &Context<'s>, manager: &Manager<'_>, id: &str) -> Result<&'s Webhook, Refusal> {

@@ -113,10 +113,8 @@ async fn standing(app: &App) -> Result<Standing, StoreError> {
 async fn part(app: &App, after: u64) -> Result<Part, Refusal> {
     let turn = app.checks.take("the chain");
     let _turn = turn.map_err(|_| {
-        let mut refusal =
-            Refusal::new(RefusalKind::TooMany, "the chain is being checked for somebody already: wait for that");
-        refusal.retry_after_seconds = Some(LONGEST.as_secs());
-        refusal
+        Refusal::new(RefusalKind::TooMany, "the chain is being checked for somebody already: wait for that")
+            .retry_after(LONGEST.as_secs())
     })?;
     // By a connection of its own: whoever looks through the audit meanwhile is not held up.
     let records = app.records.another().await.map_err(|error| away(&error))?;

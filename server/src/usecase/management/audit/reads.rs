@@ -70,9 +70,7 @@ pub async fn count(app: App, wanted: Wanted) -> Result<Counted, Refusal> {
     };
     let _turn = turn.transpose().map_err(|_| {
         let text = "the audit is being looked through already, for you or for others: try again in some seconds";
-        let mut refusal = Refusal::new(RefusalKind::TooMany, text);
-        refusal.retry_after_seconds = Some(3);
-        refusal
+        Refusal::new(RefusalKind::TooMany, text).retry_after(3)
     })?;
     let of = (secret.as_ref(), machine.as_ref());
     let (hours, counted_since) = rows(&app, &reads, &vault, of).await.map_err(|error| away(&error))?;
