@@ -5,9 +5,13 @@ use std::sync::Mutex;
 use axum::http::HeaderMap;
 use axum::http::header::SET_COOKIE;
 use serde_json::{Value, json};
+use sikkerkey_protocol::canonical::sha256_hex;
 use sikkerkey_protocol::secret_text::SecretText;
 use sikkerkey_server::audit::entry::Actor;
+use sikkerkey_server::clock::Clock as _;
 use sikkerkey_server::decision::Context;
+use sikkerkey_server::model::Entity;
+use sikkerkey_server::model::session::Session;
 use sikkerkey_server::usecase::account::password::Password;
 use sikkerkey_server::usecase::admin::account;
 use sikkerkey_server::writer::ChangeRequest;
@@ -29,6 +33,27 @@ pub struct Browser {
 impl Browser {
     pub fn at(address: &str) -> Self {
         Self { address: address.into(), origin: URL, cookie_name: "__Host-sikkerkey-session", cookie: Mutex::default() }
+    }
+
+    /// That of an account that has logged in, whose session has the account's id.
+    pub async fn of(server: &Server, account: &str) -> Self {
+        let now = server.clock.now();
+        let token = sha256_hex(account.as_bytes());
+        let session = Session {
+            id: account.into(),
+            hash: sha256_hex(token.as_bytes()),
+            account: account.into(),
+            since: now,
+            proven_at: now,
+            used_at: now,
+            address: HOME.parse().unwrap(),
+            user_agent: String::new(),
+            second_factor: false,
+        };
+        server.put(Entity::Session(session)).await;
+        let browser = Self::at(HOME);
+        browser.set_token(Some(token));
+        browser
     }
 
     /// The token of the session.

@@ -4,14 +4,12 @@
 use std::fmt::Write as _;
 
 use sikkerkey_protocol::account::Role;
-use sikkerkey_protocol::canonical::sha256_hex;
 use sikkerkey_server::clock::Clock as _;
 use sikkerkey_server::http::pages;
 use sikkerkey_server::http::route::{Route, Verb};
 use sikkerkey_server::model::Entity;
 use sikkerkey_server::model::account::{Account, Standing};
 use sikkerkey_server::model::member::Member;
-use sikkerkey_server::model::session::Session;
 
 use crate::browser::{Browser, HOME};
 use crate::fixture::*;
@@ -49,26 +47,8 @@ impl Scene {
 
     /// The browser of somebody who has logged in.
     async fn browser(&self, account: &str) -> Browser {
-        let server = &self.world.server;
-        let now = server.clock.now();
         let account = if account == "account" { self.owner.as_str() } else { account };
-        let token = sha256_hex(account.as_bytes());
-        server
-            .put(Entity::Session(Session {
-                id: account.into(),
-                hash: sha256_hex(token.as_bytes()),
-                account: account.into(),
-                since: now,
-                proven_at: now,
-                used_at: now,
-                address: HOME.parse().unwrap(),
-                user_agent: String::new(),
-                second_factor: false,
-            }))
-            .await;
-        let browser = Browser::at(HOME);
-        browser.set_token(Some(token));
-        browser
+        Browser::of(&self.world.server, account).await
     }
 
     /// The address of a page, with what the world has in its places.

@@ -1,7 +1,6 @@
 //! The pages of access policies, of co-sign requests and of what Kubernetes manages, from a click to what a machine reads.
 
 use sikkerkey_protocol::account::Role;
-use sikkerkey_protocol::canonical::sha256_hex;
 use sikkerkey_protocol::kubernetes::ObjectKey;
 use sikkerkey_protocol::policy::{Approver, CoSign, PolicyDocument};
 use sikkerkey_server::clock::Clock as _;
@@ -14,7 +13,6 @@ use sikkerkey_server::model::member::Member;
 use sikkerkey_server::model::policy::Policy;
 use sikkerkey_server::model::project::Project;
 use sikkerkey_server::model::secret::Secret;
-use sikkerkey_server::model::session::Session;
 
 use crate::browser::{Browser, HOME, PASSWORD, give_password};
 use crate::fixture::*;
@@ -95,23 +93,7 @@ impl Scene {
             let vault = "vault_v".parse().unwrap();
             self.server.put(Entity::Member(Member { vault, account: "eve".into(), role, since: now })).await;
         }
-        let token = sha256_hex(b"eve");
-        self.server
-            .put(Entity::Session(Session {
-                id: "eve".into(),
-                hash: sha256_hex(token.as_bytes()),
-                account: "eve".into(),
-                since: now,
-                proven_at: now,
-                used_at: now,
-                address: HOME.parse().unwrap(),
-                user_agent: String::new(),
-                second_factor: false,
-            }))
-            .await;
-        let browser = Browser::at(HOME);
-        browser.set_token(Some(token));
-        browser
+        Browser::of(&self.server, "eve").await
     }
 }
 

@@ -23,9 +23,8 @@ use super::visit::{Asked, Visit};
 use crate::app::App;
 use crate::decision::Context;
 use crate::http::account::session::SignedIn;
-use crate::http::account::{cookie, prove, same_origin, session};
+use crate::http::account::{cookie, prove, session};
 use crate::http::route::{Route, Signer, Verb};
-use crate::http::signed;
 use crate::refusal::{Refusal, invalid};
 use crate::usecase::account::person::Person;
 use crate::usecase::account::session::{self as cases, Renewed};
@@ -162,13 +161,8 @@ async fn set_password(State(app): State<App>, request: Request<Body>) -> Respons
 async fn given<F: DeserializeOwned>(app: &App, request: Request<Body>) -> Result<(Asked, SignedIn, F), Response> {
     let (mut parts, body) = request.into_parts();
     let asked = Asked::of(&parts);
-    let source = signed::source(app, &parts);
-    if let Err(refusal) = same_origin::own_page(app, &parts.headers) {
-        let refusal = signed::misunderstood(app, source, refusal);
-        return Err(refused::page(Around::Nobody(asked.theme), &refusal));
-    }
-    let person = page::signed_in(app, &parts, &asked).await?;
-    match page::form(app, source, std::mem::take(&mut parts.headers), body).await {
+    let person = page::sent_by(app, &parts, &asked).await?;
+    match page::form(app, person.source(), std::mem::take(&mut parts.headers), body).await {
         Ok(form) => Ok((asked, person, form)),
         Err(refusal) => Err(refuse(app, &person, &asked, &refusal)),
     }

@@ -15,7 +15,7 @@ use sikkerkey_protocol::management::ExportFormat;
 use sikkerkey_protocol::management::Scope::AuditRead;
 
 use self::question::Question;
-use super::page::{finds, finds_file};
+use super::page::{Nothing, finds, finds_file};
 use super::visit::Visit;
 use crate::decision::{Context, Decided};
 use crate::http::route::Route;
@@ -58,7 +58,7 @@ pub(super) fn routes() -> [Route; 7] {
         finds(
             AuditRead,
             "GET /vaults/{vault}/audit/{seq}",
-            |context, manager, [seq], question::Nothing {}| rows::row(context, manager, [seq]),
+            |context, manager, [seq], Nothing {}| rows::row(context, manager, [seq]),
             rows::find,
             row::page,
         ),

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::management::Scope::{MachinesRead, PoliciesRead, SecretsRead};
 
-use super::element::{Tone, copyable, empty, field, pages, pill, time};
+use super::element::{Called, Tone, copyable, data_table, empty, field, pages, pill, time};
 use super::page::shows;
 use super::policy::tabs;
 use super::sheet::{Section, Sheet};
@@ -83,20 +83,19 @@ fn waiting(count: usize) -> String {
 
 fn table(visit: &Visit, rows: &[Row]) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Co-sign requests" {
-            table {
-                thead { tr {
-                    th scope="col" { "Reader" }
-                    th scope="col" { "Secret" }
-                    th scope="col" { "Policy" }
-                    th scope="col" { "Asked" }
-                    th scope="col" { "Approvals" }
-                    th scope="col" { "State" }
-                    th scope="col" { "Request" }
-                } }
-                tbody { @for it in rows { (row(visit, it)) } }
-            }
-        }
+        (data_table(
+            Called::As("Co-sign requests"),
+            html! {
+                th scope="col" { "Reader" }
+                th scope="col" { "Secret" }
+                th scope="col" { "Policy" }
+                th scope="col" { "Asked" }
+                th scope="col" { "Approvals" }
+                th scope="col" { "State" }
+                th scope="col" { "Request" }
+            },
+            html! { @for it in rows { (row(visit, it)) } },
+        ))
     }
 }
 

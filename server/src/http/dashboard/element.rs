@@ -103,6 +103,32 @@ pub(super) fn address<Q: Serialize>(visit: &Visit, rest: &str, query: &Q) -> Str
     }
 }
 
+/// What a table is called.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Called<'a> {
+    /// So.
+    As(&'a str),
+    /// As the heading of this id says.
+    By(&'a str),
+}
+
+/// A table that a small window scrolls sideways, by the keyboard too: the cells of its head, and its rows.
+#[expect(clippy::needless_pass_by_value, reason = "what is put in is made where it is given")]
+pub(super) fn data_table(called: Called<'_>, head: Markup, rows: Markup) -> Markup {
+    let (label, heading) = match called {
+        Called::As(label) => (Some(label), None),
+        Called::By(heading) => (None, Some(heading)),
+    };
+    html! {
+        div.scroll tabindex="0" role="region" aria-label=[label] aria-labelledby=[heading] {
+            table {
+                thead { tr { (head) } }
+                tbody { (rows) }
+            }
+        }
+    }
+}
+
 /// Links to the pages of a list. `href` makes the address of a page, which counts from 1.
 pub(super) fn pages(page: usize, size: usize, total: usize, href: impl Fn(usize) -> String) -> Markup {
     let last = total.div_ceil(size.max(1)).max(1);

@@ -9,7 +9,7 @@ use sikkerkey_protocol::management::{
     RevokeEnrolmentToken,
 };
 
-use super::element::{Tone, copyable, empty, facts, field, pages, pill, time};
+use super::element::{Called, Tone, copyable, data_table, empty, facts, field, pages, pill, time};
 use super::machine::{lasts, tabs};
 use super::page::{Nothing, Then, does, shows};
 use super::sheet::{Section, Sheet};
@@ -164,30 +164,29 @@ fn rows(visit: &Visit, query: &ListQuery, it: &Part) -> Markup {
 
 fn table(visit: &Visit, it: &EnrolmentTokenList) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Enrolment tokens" {
-            table {
-                thead { tr {
-                    th scope="col" { "Name" } th scope="col" { "State" } th.number scope="col" { "Let in" }
-                    th.number scope="col" { "Alive" } th.number scope="col" { "Secrets" } th scope="col" { "Good until" } th scope="col" { "Made" }
-                } }
-                tbody {
-                    @for token in &it.enrollment_tokens {
-                        tr {
-                            th scope="row" {
-                                a href=(visit.href(&format!("enrolment/{}", token.id))) { (token.name) }
-                                @if !token.description.is_empty() { span.sub { (token.description) } }
-                            }
-                            td { (state(token.state)) }
-                            td.number { (token.uses) " of " (token.max_uses) }
-                            td.number { (token.alive) }
-                            td.number { (token.secret_ids.len()) }
-                            td { (time(token.expires_at)) }
-                            td { (time(token.created_at)) }
+        (data_table(
+            Called::As("Enrolment tokens"),
+            html! {
+                th scope="col" { "Name" } th scope="col" { "State" } th.number scope="col" { "Let in" }
+                th.number scope="col" { "Alive" } th.number scope="col" { "Secrets" } th scope="col" { "Good until" } th scope="col" { "Made" }
+            },
+            html! {
+                @for token in &it.enrollment_tokens {
+                    tr {
+                        th scope="row" {
+                            a href=(visit.href(&format!("enrolment/{}", token.id))) { (token.name) }
+                            @if !token.description.is_empty() { span.sub { (token.description) } }
                         }
+                        td { (state(token.state)) }
+                        td.number { (token.uses) " of " (token.max_uses) }
+                        td.number { (token.alive) }
+                        td.number { (token.secret_ids.len()) }
+                        td { (time(token.expires_at)) }
+                        td { (time(token.created_at)) }
                     }
                 }
-            }
-        }
+            },
+        ))
     }
 }
 

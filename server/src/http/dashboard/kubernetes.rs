@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::kubernetes::{Approval, Kind, WindowState};
 use sikkerkey_protocol::management::Scope::ProjectsRead;
 
-use super::element::{Tone, empty, field, pages, pill, time, time_or};
+use super::element::{Called, Tone, data_table, empty, field, pages, pill, time, time_or};
 use super::managed;
 use super::page::shows;
 use super::sheet::{Section, Sheet};
@@ -88,26 +88,25 @@ fn page(visit: &Visit, query: &Query, found: &Objects) -> Sheet {
 
 fn clusters(visit: &Visit, clusters: &[ClusterRow]) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Clusters" {
-            table {
-                thead { tr {
-                    th scope="col" { "Cluster" }
-                    th scope="col" { "Operator" }
-                    th.number scope="col" { "Namespaces" }
-                    @for kind in KINDS { th.number scope="col" { (plural(kind)) } }
-                } }
-                tbody {
-                    @for it in clusters {
-                        tr {
-                            th scope="row" { a href=(only(visit, &Query { cluster: Some(it.name.clone()), ..Query::default() })) { (it.name) } span.sub { (it.issuer) } }
-                            td { code { (it.subject) } }
-                            td.number { (it.namespaces) }
-                            @for count in it.counts { td.number { (count) } }
-                        }
+        (data_table(
+            Called::As("Clusters"),
+            html! {
+                th scope="col" { "Cluster" }
+                th scope="col" { "Operator" }
+                th.number scope="col" { "Namespaces" }
+                @for kind in KINDS { th.number scope="col" { (plural(kind)) } }
+            },
+            html! {
+                @for it in clusters {
+                    tr {
+                        th scope="row" { a href=(only(visit, &Query { cluster: Some(it.name.clone()), ..Query::default() })) { (it.name) } span.sub { (it.issuer) } }
+                        td { code { (it.subject) } }
+                        td.number { (it.namespaces) }
+                        @for count in it.counts { td.number { (count) } }
                     }
                 }
-            }
-        }
+            },
+        ))
     }
 }
 
@@ -144,19 +143,18 @@ fn toolbar(visit: &Visit, query: &Query, found: &Objects) -> Markup {
 
 fn table(visit: &Visit, rows: &[Row]) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Objects" {
-            table {
-                thead { tr {
-                    th scope="col" { "Name" }
-                    th scope="col" { "Kind" }
-                    th scope="col" { "Namespace" }
-                    th scope="col" { "Cluster" }
-                    th scope="col" { "State" }
-                    th scope="col" { "Read-only here" }
-                } }
-                tbody { @for it in rows { (row(visit, it)) } }
-            }
-        }
+        (data_table(
+            Called::As("Objects"),
+            html! {
+                th scope="col" { "Name" }
+                th scope="col" { "Kind" }
+                th scope="col" { "Namespace" }
+                th scope="col" { "Cluster" }
+                th scope="col" { "State" }
+                th scope="col" { "Read-only here" }
+            },
+            html! { @for it in rows { (row(visit, it)) } },
+        ))
     }
 }
 

@@ -129,20 +129,18 @@ async fn give_code(State(app): State<App>, request: Request<Body>) -> Response {
 async fn log_out(State(app): State<App>, request: Request<Body>) -> Response {
     let (parts, _) = request.into_parts();
     let asked = Asked::of(&parts);
-    let source = signed::source(&app, &parts);
-    let done = async {
-        same_origin::own_page(&app, &parts.headers).map_err(|it| signed::misunderstood(&app, source, it))?;
-        let person = session::signed_in(&app, &parts).await?;
-        session::change(&app, person, "POST /logout", sessions::log_out).await
+    let person = match page::sent_by(&app, &parts, &asked).await {
+        Ok(person) => person,
+        Err(response) => return response,
     };
-    let mut response = match done.await {
-        Ok(_) => go(&with_said("/login", "logged-out")),
+    match session::change(&app, person, "POST /logout", sessions::log_out).await {
+        Ok(_) => {
+            let mut response = go(&with_said("/login", "logged-out"));
+            cookie::clear(&app, &mut response);
+            response
+        }
         Err(refusal) => refused::page(Around::Nobody(asked.theme), &refusal),
-    };
-    if response.status().is_redirection() {
-        cookie::clear(&app, &mut response);
     }
-    response
 }
 
 async fn received<F: serde::de::DeserializeOwned>(

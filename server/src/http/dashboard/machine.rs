@@ -95,8 +95,8 @@ fn approvals() -> [Route; 6] {
         does(
             MachinesWrite,
             "POST /vaults/{vault}/machines/{machine}/deny",
-            nothing,
-            |context, manager, id, ()| machine::deny(context, manager, id),
+            Ok,
+            |context, manager, id, Nothing {}| machine::deny(context, manager, id),
             |visit, _, _: MachineChanged| Then::Go(visit.href("machines"), "machine-denied"),
         ),
         shows(
@@ -120,15 +120,15 @@ fn changes() -> [Route; 6] {
         does(
             MachinesWrite,
             "POST /vaults/{vault}/machines/{machine}/disable",
-            nothing,
-            |context, manager, id, ()| machine::disable(context, manager, id),
+            Ok,
+            |context, manager, id, Nothing {}| machine::disable(context, manager, id),
             |visit, ids, _: MachineChanged| back(visit, ids, "machine-disabled"),
         ),
         does(
             MachinesWrite,
             "POST /vaults/{vault}/machines/{machine}/enable",
-            nothing,
-            |context, manager, id, ()| machine::enable(context, manager, id),
+            Ok,
+            |context, manager, id, Nothing {}| machine::enable(context, manager, id),
             |visit, ids, _: MachineChanged| back(visit, ids, "machine-enabled"),
         ),
         does(
@@ -148,8 +148,8 @@ fn changes() -> [Route; 6] {
         does(
             MachinesWrite,
             "POST /vaults/{vault}/machines/{machine}/revert-extension",
-            nothing,
-            |context, manager, id, ()| machine::revert_extension(context, manager, id),
+            Ok,
+            |context, manager, id, Nothing {}| machine::revert_extension(context, manager, id),
             |visit, ids, _: MachineChanged| back(visit, ids, "machine-extension-reverted"),
         ),
         does(
@@ -164,11 +164,6 @@ fn changes() -> [Route; 6] {
 
 fn back(visit: &Visit, [id]: [&str; 1], said: &'static str) -> Then {
     Then::Go(visit.href(&format!("machines/{id}")), said)
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "other forms can be refused")]
-fn nothing(_: Nothing) -> Result<(), Refusal> {
-    Ok(())
 }
 
 #[derive(Deserialize)]

@@ -130,13 +130,9 @@ where
         let done = async {
             let (vault, ids) = address(path, &parts)?;
             let query: Q = query(&parts)?;
-            let wanted = query.clone();
-            let decide = move |context: &Context<'_>, manager: &Manager<'_>| {
-                decide(context, manager, exactly(&ids)?, wanted.clone())
-            };
-            let found = look(&app, &person, (&vault, scope), (what, &asked.page), decide).await?;
-            let found = find(app.clone(), found).await?;
-            Ok((Visit::of(&app, &person, Some(&vault), &asked), query, found))
+            let look = Look { app: &app, person: &person, asked: &asked, vault: &vault, scope, what };
+            let (visit, found) = look.find(ids, query.clone(), decide, find).await?;
+            Ok((visit, query, found))
         };
         match done.await {
             Ok((visit, query, found)) => answer(&visit, &query, found),
@@ -184,12 +180,7 @@ where
     let handler = async move |State(app): State<App>, request: Request<Body>| {
         let (mut parts, body) = request.into_parts();
         let asked = Asked::of(&parts);
-        let source = signed::source(&app, &parts);
-        if let Err(refusal) = same_origin::own_page(&app, &parts.headers) {
-            let refusal = signed::misunderstood(&app, source, refusal);
-            return refused::page(Around::Nobody(asked.theme), &refusal);
-        }
-        let person = match signed_in(&app, &parts, &asked).await {
+        let person = match sent_by(&app, &parts, &asked).await {
             Ok(person) => person,
             Err(response) => return response,
         };
@@ -197,7 +188,9 @@ where
             let (vault, ids) = address(path, &parts)?;
             // Whoever may not is told that, and audited, whatever the form is.
             let body = match session::may(&app, &person, &vault, scope) {
-                Ok(()) => Ok(form(&app, source, std::mem::take(&mut parts.headers), body).await.and_then(parse)?),
+                Ok(()) => {
+                    Ok(form(&app, person.source(), std::mem::take(&mut parts.headers), body).await.and_then(parse)?)
+                }
                 Err(refusal) => Err(refusal),
             };
             let body = match body {
@@ -241,12 +234,7 @@ where
     let handler = async move |State(app): State<App>, request: Request<Body>| {
         let (mut parts, body) = request.into_parts();
         let asked = Asked::of(&parts);
-        let source = signed::source(&app, &parts);
-        if let Err(refusal) = same_origin::own_page(&app, &parts.headers) {
-            let refusal = signed::misunderstood(&app, source, refusal);
-            return refused::page(Around::Nobody(asked.theme), &refusal);
-        }
-        let person = match signed_in(&app, &parts, &asked).await {
+        let person = match sent_by(&app, &parts, &asked).await {
             Ok(person) => person,
             Err(response) => return response,
         };
@@ -256,14 +244,10 @@ where
             if parts.uri.query().is_some_and(|it| it.len() > QUERY) {
                 return Err(invalid("the address is too long: open the page from the menu"));
             }
-            let typed: Q = form(&app, source, std::mem::take(&mut parts.headers), body).await?;
-            let given = typed.clone();
-            let decide = move |context: &Context<'_>, manager: &Manager<'_>| {
-                decide(context, manager, exactly(&ids)?, given.clone())
-            };
-            let found = look(&app, &person, (&vault, scope), (what, &asked.page), decide).await?;
-            let found = find(app.clone(), found).await?;
-            Ok((Visit::of(&app, &person, Some(&vault), &asked), typed, found))
+            let typed: Q = form(&app, person.source(), std::mem::take(&mut parts.headers), body).await?;
+            let look = Look { app: &app, person: &person, asked: &asked, vault: &vault, scope, what };
+            let (visit, found) = look.find(ids, typed.clone(), decide, find).await?;
+            Ok((visit, typed, found))
         };
         match done.await {
             Ok((visit, typed, found)) => respond(Around::Visit(&visit), view(&visit, &typed, &found)),
@@ -273,22 +257,54 @@ where
     Route::new(Verb::Post, path, Signer::Person, handler)
 }
 
-/// [`session::look`], one at a time for each person and a few in all.
-async fn look<A: Send + 'static>(
-    app: &App,
-    person: &session::SignedIn,
-    place: (&VaultId, Option<Scope>),
-    what: (&'static str, &str),
-    decide: impl Fn(&Context<'_>, &Manager<'_>) -> Decided<A> + Send + 'static,
-) -> Result<A, Refusal> {
-    let turn = app.pages.wait(&person.account().id, PATIENCE).await;
-    let _turn = turn.map_err(|_| {
-        let text = "the server makes as many pages as it can, or your last one still: try again in a moment";
-        let mut refusal = Refusal::new(RefusalKind::TooMany, text);
-        refusal.retry_after_seconds = Some(1);
-        refusal
-    })?;
-    session::look(app, person, place, what, decide).await
+/// Whose look at what: a page's, or that of a form that asks.
+struct Look<'a> {
+    app: &'a App,
+    person: &'a session::SignedIn,
+    asked: &'a Asked,
+    vault: &'a VaultId,
+    scope: Option<Scope>,
+    what: &'static str,
+}
+
+impl Look<'_> {
+    /// Looks, and finds what the use case looks for. One look at a time for each person, and a few in all.
+    async fn find<const N: usize, Q, W, A, R>(
+        &self,
+        ids: Vec<String>,
+        wanted: Q,
+        decide: fn(&Context<'_>, &Manager<'_>, [&str; N], Q) -> Decided<W>,
+        find: impl Fn(App, W) -> R,
+    ) -> Result<(Visit, A), Refusal>
+    where
+        Q: Clone + Send + 'static,
+        W: Send + 'static,
+        R: Future<Output = Result<A, Refusal>>,
+    {
+        let Self { app, person, asked, vault, scope, what } = *self;
+        let decide = move |context: &Context<'_>, manager: &Manager<'_>| {
+            decide(context, manager, exactly(&ids)?, wanted.clone())
+        };
+        let found = {
+            let turn = app.pages.wait(&person.account().id, PATIENCE).await;
+            let _turn = turn.map_err(|_| {
+                let text = "the server makes as many pages as it can, or your last one still: try again in a moment";
+                Refusal::new(RefusalKind::TooMany, text).retry_after(1)
+            })?;
+            session::look(app, person, (vault, scope), (what, &asked.page), decide).await?
+        };
+        let found = find(app.clone(), found).await?;
+        Ok((Visit::of(app, person, Some(vault), asked), found))
+    }
+}
+
+/// Whose form it is that a page of ours sent; or the answer to one that no page of ours sends.
+pub(super) async fn sent_by(app: &App, parts: &Parts, asked: &Asked) -> Result<session::SignedIn, Response> {
+    if let Err(refusal) = same_origin::own_page(app, &parts.headers) {
+        let refusal = signed::misunderstood(app, signed::source(app, parts), refusal);
+        return Err(refused::page(Around::Nobody(asked.theme), &refusal));
+    }
+    signed_in(app, parts, asked).await
 }
 
 /// Whose session it is; or the way to the login.

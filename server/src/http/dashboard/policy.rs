@@ -9,13 +9,12 @@ mod shown;
 mod told;
 
 use maud::{Markup, html};
-use serde::Deserialize;
 use sikkerkey_protocol::management::Binding;
 use sikkerkey_protocol::management::Scope::{PoliciesRead, PoliciesWrite};
 
 use self::form::PolicyForm;
 use super::element::{Tone, pill, time};
-use super::page::{Then, asks, does, shows};
+use super::page::{Nothing, Then, asks, does, shows};
 use super::visit::Visit;
 use crate::decision::{Decided, Decision};
 use crate::http::route::Route;
@@ -147,9 +146,6 @@ fn guarding() -> [Route; 6] {
         ),
     ]
 }
-
-#[derive(Clone, Deserialize)]
-struct Nothing {}
 
 type Checked = (draft::Editor, Option<before::Past>);
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use sikkerkey_protocol::management::Scope::{ProjectsRead, ProjectsWrite};
 use sikkerkey_protocol::management::{CreateProject, ProjectList, ProjectView};
 
-use super::element::{Tone, empty, field, pill, time_or};
+use super::element::{Called, Tone, data_table, empty, field, pill, time_or};
 use super::page::{Nothing, Then, does, shows};
 use super::sheet::{Section, Sheet};
 use super::visit::Visit;
@@ -69,35 +69,32 @@ fn list(visit: &Visit, _: &Nothing, answer: &ProjectList) -> Sheet {
 
 fn table(visit: &Visit, projects: &[ProjectView]) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Projects" {
-            table {
-                thead {
+        (data_table(
+            Called::As("Projects"),
+            html! {
+                th { "Name" }
+                th { "State" }
+                th.number { "Secrets" }
+                th.number { "Machines" }
+                th.number { "Policies" }
+                th { "Created" }
+            },
+            html! {
+                @for it in projects {
                     tr {
-                        th { "Name" }
-                        th { "State" }
-                        th.number { "Secrets" }
-                        th.number { "Machines" }
-                        th.number { "Policies" }
-                        th { "Created" }
-                    }
-                }
-                tbody {
-                    @for it in projects {
-                        tr {
-                            th scope="row" {
-                                a href=(visit.href(&format!("projects/{}", it.id))) { (it.name) }
-                                @if !it.description.is_empty() { br; span.quiet { (it.description) } }
-                            }
-                            td { (state(it)) }
-                            td.number { (it.secret_count) }
-                            td.number { (it.machine_count) }
-                            td.number { (it.policy_count) }
-                            td { (time_or(it.created_at, "–")) }
+                        th scope="row" {
+                            a href=(visit.href(&format!("projects/{}", it.id))) { (it.name) }
+                            @if !it.description.is_empty() { br; span.quiet { (it.description) } }
                         }
+                        td { (state(it)) }
+                        td.number { (it.secret_count) }
+                        td.number { (it.machine_count) }
+                        td.number { (it.policy_count) }
+                        td { (time_or(it.created_at, "–")) }
                     }
                 }
-            }
-        }
+            },
+        ))
     }
 }
 

@@ -44,7 +44,7 @@ fn text(refusal: &Refusal) -> Markup {
 }
 
 /// Refusals begin in small letters and end without a full stop, as they stand in JSON.
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
     let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use sikkerkey_protocol::management::Scope::{SecretsRead, TrashRead, TrashWrite};
 use sikkerkey_protocol::management::{SecretPurged, SecretRestored, SecretType, TrashedSecret};
 
-use super::element::{Tone, address, empty, field, pages, pill, time};
+use super::element::{Called, Tone, address, data_table, empty, field, pages, pill, time};
 use super::managed;
 use super::page::{Nothing, Then, does, shows};
 use super::sheet::{Section, Sheet};
@@ -94,40 +94,39 @@ fn list(visit: &Visit, query: &TrashQuery, answer: &TrashPage) -> Sheet {
 fn table(visit: &Visit, rows: &[TrashedSecret]) -> Markup {
     let may = visit.may(TrashWrite);
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Secrets in the trash" {
-            table {
-                thead { tr {
-                    th scope="col" { "Name" } th scope="col" { "Project" } th.number scope="col" { "Version" }
-                    th scope="col" { "Deleted" } th scope="col" { "Gone for good" }
-                    @if may { th scope="col" { span.hidden { "What to do" } } }
-                } }
-                tbody {
-                    @for it in rows {
-                        tr {
-                            th scope="row" {
-                                (it.name)
-                                @if let Some(object) = &it.managed_by { " " (managed::mark(object)) }
-                                @if it.kind == SecretType::Canary { " " (pill(Tone::Warn, "canary")) }
-                            }
-                            td { (it.project_name) }
-                            td.number { (it.version) }
-                            td { (time(it.deleted_at)) }
-                            td { (time(it.purged_at)) }
-                            @if may {
-                                td {
-                                    div.actions {
-                                        form.inline method="post" action=(visit.href(&format!("trash/{}/restore", it.id))) {
-                                            button { "Restore" span.hidden { " " (it.name) } }
-                                        }
-                                        a.button.danger href=(visit.href(&format!("trash/{}/purge", it.id))) { "Purge" span.hidden { " " (it.name) } }
+        (data_table(
+            Called::As("Secrets in the trash"),
+            html! {
+                th scope="col" { "Name" } th scope="col" { "Project" } th.number scope="col" { "Version" }
+                th scope="col" { "Deleted" } th scope="col" { "Gone for good" }
+                @if may { th scope="col" { span.hidden { "What to do" } } }
+            },
+            html! {
+                @for it in rows {
+                    tr {
+                        th scope="row" {
+                            (it.name)
+                            @if let Some(object) = &it.managed_by { " " (managed::mark(object)) }
+                            @if it.kind == SecretType::Canary { " " (pill(Tone::Warn, "canary")) }
+                        }
+                        td { (it.project_name) }
+                        td.number { (it.version) }
+                        td { (time(it.deleted_at)) }
+                        td { (time(it.purged_at)) }
+                        @if may {
+                            td {
+                                div.actions {
+                                    form.inline method="post" action=(visit.href(&format!("trash/{}/restore", it.id))) {
+                                        button { "Restore" span.hidden { " " (it.name) } }
                                     }
+                                    a.button.danger href=(visit.href(&format!("trash/{}/purge", it.id))) { "Purge" span.hidden { " " (it.name) } }
                                 }
                             }
                         }
                     }
                 }
-            }
-        }
+            },
+        ))
     }
 }
 

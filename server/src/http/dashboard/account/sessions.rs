@@ -12,7 +12,7 @@ use super::{PAGE, given, refuse};
 use crate::app::App;
 use crate::decision::Context;
 use crate::http::account::session;
-use crate::http::dashboard::element::{Tone, button, pill, time};
+use crate::http::dashboard::element::{Called, Tone, button, data_table, pill, time};
 use crate::http::dashboard::page::{Nothing, go, with_said};
 use crate::http::route::{Route, Signer, Verb};
 use crate::usecase::account::person::Person;
@@ -33,33 +33,32 @@ pub(super) fn card(sessions: &Sessions) -> Markup {
                 h2 { "Where you are logged in" }
                 @if sessions.len() > 1 { (button("/account/sessions/revoke-others", "danger", "End all others")) }
             }
-            div.scroll tabindex="0" role="region" aria-label="Sessions" {
-                table {
-                    thead { tr { th { "Browser" } th { "Address" } th { "Since" } th { "Last used" } th { "Ends" } th { span.hidden { "Actions" } } } }
-                    tbody {
-                        @for it in sessions {
-                            tr {
-                                th scope="row" {
-                                    span title=(it.user_agent) { (in_words(&it.user_agent)) }
-                                    @if it.current { " " (pill(Tone::Good, "this one")) }
-                                    @if !it.second_factor { " " (pill(Tone::Plain, "by password alone")) }
-                                }
-                                td.mono { (it.address) }
-                                td { (time(it.since)) }
-                                td { (time(it.last_used_at)) }
-                                td { (time(it.ends_at)) }
-                                td {
-                                    @if !it.current {
-                                        form.inline method="post" action={ "/account/sessions/" (it.id) "/revoke" } {
-                                            button.danger { "End" span.hidden { " the session at " (it.address) } }
-                                        }
+            (data_table(
+                Called::As("Sessions"),
+                html! { th { "Browser" } th { "Address" } th { "Since" } th { "Last used" } th { "Ends" } th { span.hidden { "Actions" } } },
+                html! {
+                    @for it in sessions {
+                        tr {
+                            th scope="row" {
+                                span title=(it.user_agent) { (in_words(&it.user_agent)) }
+                                @if it.current { " " (pill(Tone::Good, "this one")) }
+                                @if !it.second_factor { " " (pill(Tone::Plain, "by password alone")) }
+                            }
+                            td.mono { (it.address) }
+                            td { (time(it.since)) }
+                            td { (time(it.last_used_at)) }
+                            td { (time(it.ends_at)) }
+                            td {
+                                @if !it.current {
+                                    form.inline method="post" action={ "/account/sessions/" (it.id) "/revoke" } {
+                                        button.danger { "End" span.hidden { " the session at " (it.address) } }
                                     }
                                 }
                             }
                         }
                     }
-                }
-            }
+                },
+            ))
         }
     }
 }

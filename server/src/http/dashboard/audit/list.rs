@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 use sikkerkey_protocol::management::{ActorKind, AuditEntry, AuditPage, Next, Severity};
 
-use super::super::element::{Tone, empty, field, pill, time};
+use super::super::element::{Called, Tone, data_table, empty, field, pill, time};
+use super::super::refused::sentence;
 use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
 use super::question::Question;
@@ -59,12 +60,11 @@ fn nothing(visit: &Visit, question: &Question, page: &AuditPage) -> Markup {
 
 fn table(visit: &Visit, entries: &[AuditEntry], names: &Names) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Rows of the audit" {
-            table {
-                thead { tr { th scope="col" { "When" } th scope="col" { "Who" } th scope="col" { "What" } th scope="col" { "From" } th scope="col" { "Outcome" } } }
-                tbody { @for it in entries { (row(visit, it, names)) } }
-            }
-        }
+        (data_table(
+            Called::As("Rows of the audit"),
+            html! { th scope="col" { "When" } th scope="col" { "Who" } th scope="col" { "What" } th scope="col" { "From" } th scope="col" { "Outcome" } },
+            html! { @for it in entries { (row(visit, it, names)) } },
+        ))
     }
 }
 
@@ -289,11 +289,4 @@ fn short(detail: &str) -> String {
         text.push('…');
     }
     text
-}
-
-/// What is wrong begins in small letters, as in every refusal.
-fn sentence(text: &str) -> String {
-    let mut chars = text.chars();
-    let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
-    format!("{first}{}.", chars.as_str())
 }

@@ -8,10 +8,6 @@ use crate::model::millis::Millis;
 use crate::usecase::audit::By;
 use crate::usecase::management::audit::browse::Filter;
 
-/// Nothing is asked.
-#[derive(Clone, Deserialize)]
-pub(super) struct Nothing {}
-
 /// Which rows a person looks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

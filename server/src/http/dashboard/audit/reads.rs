@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::management::{Bucket, ReadsOverTimeQuery};
 
-use super::super::element::{empty, field, time};
+use super::super::element::{Called, address, data_table, empty, field, time};
 use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
 use super::plot;
@@ -72,7 +72,7 @@ pub(super) fn page(visit: &Visit, question: &Question, counted: &Counted) -> She
         div.toolbar {
             nav.actions aria-label="How far back" {
                 @for (range, _, name) in Range::ALL {
-                    a.button href=(address(visit, &Question { range, ..question.clone() })) aria-current=[(range == question.range).then_some("true")] { (name) }
+                    a.button href=(address(visit, "audit/reads", &Question { range, ..question.clone() })) aria-current=[(range == question.range).then_some("true")] { (name) }
                 }
             }
             (ids(visit, question))
@@ -108,10 +108,6 @@ fn word(bucket: Bucket) -> &'static str {
     }
 }
 
-fn address(visit: &Visit, question: &Question) -> String {
-    visit.href(&format!("audit/reads?{}", serde_html_form::to_string(question).unwrap_or_default()))
-}
-
 fn ids(visit: &Visit, question: &Question) -> Markup {
     let range = Range::ALL.into_iter().find(|(it, _, _)| *it == question.range).map(|(_, name, _)| name);
     html! {
@@ -128,16 +124,15 @@ fn table(bucket: Bucket, buckets: &[sikkerkey_protocol::management::ReadsInBucke
     html! {
         details {
             summary { "The same figures as a table" }
-            div.scroll tabindex="0" role="region" aria-label="Reads over time" {
-                table {
-                    thead { tr { th scope="col" { "The " (word(bucket)) " from" } th.number scope="col" { "Reads" } th.number scope="col" { "Denials" } } }
-                    tbody {
-                        @for it in buckets.iter().rev() {
-                            tr { th scope="row" { (time(it.start)) } td.number { (it.reads) } td.number { (it.denied) } }
-                        }
+            (data_table(
+                Called::As("Reads over time"),
+                html! { th scope="col" { "The " (word(bucket)) " from" } th.number scope="col" { "Reads" } th.number scope="col" { "Denials" } },
+                html! {
+                    @for it in buckets.iter().rev() {
+                        tr { th scope="row" { (time(it.start)) } td.number { (it.reads) } td.number { (it.denied) } }
                     }
-                }
-            }
+                },
+            ))
         }
     }
 }

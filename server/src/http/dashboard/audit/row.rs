@@ -4,10 +4,11 @@ use maud::{Markup, html};
 use sikkerkey_protocol::denial::DenialReason;
 
 use super::super::element::{Tone, copyable, facts, pill, time};
+use super::super::page::Nothing;
 use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
 use super::list::{outcome, what, who};
-use super::question::{Nothing, Question};
+use super::question::Question;
 use super::tabs;
 use crate::audit::words;
 use crate::usecase::management::audit::row::Row;

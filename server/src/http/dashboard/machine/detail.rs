@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use sikkerkey_protocol::management::MachineDetail;
 use sikkerkey_protocol::management::Scope::{AuditRead, MachinesWrite, MembersRead, MembersWrite};
 
-use super::super::element::{Tone, button, facts, pill, time, time_or};
+use super::super::element::{Called, Tone, button, data_table, facts, pill, time, time_or};
 use super::super::managed;
 use super::super::page::Nothing;
 use super::super::sheet::{Section, Sheet};
@@ -161,16 +161,15 @@ fn granted(visit: &Visit, it: &Portrait) -> Markup {
             @if rows.is_empty() {
                 div.card.quiet { "Nothing yet: no secret is granted to it." }
             } @else {
-                div.scroll tabindex="0" role="region" aria-labelledby="grants" {
-                    table {
-                        thead { tr {
-                            th scope="col" { "Secret" } th scope="col" { "Project" } th scope="col" { "Until" }
-                            th.number scope="col" { "Reads" } th scope="col" { "Last read" } th.number scope="col" { "Denied" }
-                            th scope="col" { "Last denied" } th.number scope="col" { "Version" }
-                        } }
-                        tbody { @for grant in rows { (grant_row(visit, grant)) } }
-                    }
-                }
+                (data_table(
+                    Called::By("grants"),
+                    html! {
+                        th scope="col" { "Secret" } th scope="col" { "Project" } th scope="col" { "Until" }
+                        th.number scope="col" { "Reads" } th scope="col" { "Last read" } th.number scope="col" { "Denied" }
+                        th scope="col" { "Last denied" } th.number scope="col" { "Version" }
+                    },
+                    html! { @for grant in rows { (grant_row(visit, grant)) } },
+                ))
                 @if *count > GRANTS {
                     @let more = format!("and {} more", count - GRANTS);
                     p { @if visit.may(MembersRead) { a href=(access) { (more) } } @else { (more) } }
@@ -241,34 +240,33 @@ fn last(visit: &Visit, it: &Portrait) -> Markup {
                 Some(last) if last.entries.is_empty() => div.card.quiet {
                     @if last.is_cut { "None lately. The audit has what is older." } @else { "It has read nothing yet." }
                 },
-                Some(last) => div.scroll tabindex="0" role="region" aria-labelledby="last" {
-                    table {
-                        thead { tr { th scope="col" { "When" } th scope="col" { "What" } th scope="col" { "Secret" } th scope="col" { "From" } th scope="col" { "Detail" } } }
-                        tbody {
-                            @for entry in &last.entries {
-                                tr {
-                                    td { a href=(visit.href(&format!("audit/{}", entry.id))) { (time(entry.timestamp)) } }
-                                    td {
-                                        @match entry.reason {
-                                            Some(reason) => (pill(Tone::Bad, reason.as_str())),
-                                            None => (pill(Tone::Good, "read")),
-                                        }
+                Some(last) => { (data_table(
+                    Called::By("last"),
+                    html! { th scope="col" { "When" } th scope="col" { "What" } th scope="col" { "Secret" } th scope="col" { "From" } th scope="col" { "Detail" } },
+                    html! {
+                        @for entry in &last.entries {
+                            tr {
+                                td { a href=(visit.href(&format!("audit/{}", entry.id))) { (time(entry.timestamp)) } }
+                                td {
+                                    @match entry.reason {
+                                        Some(reason) => (pill(Tone::Bad, reason.as_str())),
+                                        None => (pill(Tone::Good, "read")),
                                     }
-                                    td {
-                                        @if let Some(id) = &entry.secret_id {
-                                            @match last.secrets.get(id) {
-                                                Some(name) => a href=(visit.href(&format!("secrets/{id}"))) { (name) },
-                                                None => code { (id) },
-                                            }
-                                        }
-                                    }
-                                    td { @if let Some(address) = entry.source_ip { code.address { (address) } } }
-                                    td { (entry.reason_text.as_deref().unwrap_or(&entry.detail)) }
                                 }
+                                td {
+                                    @if let Some(id) = &entry.secret_id {
+                                        @match last.secrets.get(id) {
+                                            Some(name) => a href=(visit.href(&format!("secrets/{id}"))) { (name) },
+                                            None => code { (id) },
+                                        }
+                                    }
+                                }
+                                td { @if let Some(address) = entry.source_ip { code.address { (address) } } }
+                                td { (entry.reason_text.as_deref().unwrap_or(&entry.detail)) }
                             }
                         }
-                    }
-                },
+                    },
+                )) },
             }
         }
     }

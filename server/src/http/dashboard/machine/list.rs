@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use sikkerkey_protocol::management::Scope::{EnrolmentRead, MachinesWrite};
 use sikkerkey_protocol::management::SortDirection;
 
-use super::super::element::{Tone, empty, field, pages, pill, time, time_or};
+use super::super::element::{Called, Tone, address, data_table, empty, field, pages, pill, time, time_or};
 use super::super::managed;
 use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
@@ -82,12 +82,11 @@ pub(super) fn sort(sort: Sort) -> &'static str {
 /// A table of machines that cannot be sorted: the first of a fleet.
 pub(super) fn plain_rows(visit: &Visit, label: &str, machines: &[TableRow]) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label=(label) {
-            table {
-                thead { tr { @for (column, name) in COLUMNS { th scope="col" .number[column == Column::Secrets] { (name) } } } }
-                tbody { @for it in machines { (row(visit, it)) } }
-            }
-        }
+        (data_table(
+            Called::As(label),
+            html! { @for (column, name) in COLUMNS { th scope="col" .number[column == Column::Secrets] { (name) } } },
+            html! { @for it in machines { (row(visit, it)) } },
+        ))
     }
 }
 
@@ -163,19 +162,18 @@ fn toolbar(visit: &Visit, wanted: &Wanted, table: &Table) -> Markup {
 
 fn rows(visit: &Visit, wanted: &Wanted, table: &Table) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Machines" {
-            table {
-                thead { tr { @for (column, name) in COLUMNS { (head(visit, wanted, column, name)) } } }
-                tbody {
-                    @for it in &table.rows {
-                        (row(visit, it))
-                        @if it.waits && visit.may(MachinesWrite) {
-                            tr.ask { td colspan=(COLUMNS.len()) { (ask::in_row(visit, it)) } }
-                        }
+        (data_table(
+            Called::As("Machines"),
+            html! { @for (column, name) in COLUMNS { (head(visit, wanted, column, name)) } },
+            html! {
+                @for it in &table.rows {
+                    (row(visit, it))
+                    @if it.waits && visit.may(MachinesWrite) {
+                        tr.ask { td colspan=(COLUMNS.len()) { (ask::in_row(visit, it)) } }
                     }
                 }
-            }
-        }
+            },
+        ))
         (pages(table.page, PAGE_SIZE, table.total, |page| href(visit, &Wanted { page: Some(page), ..wanted.clone() })))
     }
 }
@@ -259,7 +257,5 @@ fn word(column: Column) -> &'static str {
 
 /// The address of this list, asked for something else.
 fn href(visit: &Visit, wanted: &Wanted) -> String {
-    let query = serde_html_form::to_string(wanted).unwrap_or_default();
-    let list = visit.href("machines");
-    if query.is_empty() { list } else { format!("{list}?{query}") }
+    address(visit, "machines", wanted)
 }

@@ -3,24 +3,14 @@
 use maud::{Markup, html};
 use sikkerkey_protocol::management::Guardrails;
 use sikkerkey_protocol::management::Scope::MachinesWrite;
-use sikkerkey_protocol::policy::Day;
 
 use super::super::element::{Tone, button, field, pill, time};
 use super::super::span;
 use super::super::visit::Visit;
+use crate::policy::words::DAYS;
 use crate::usecase::machine::guardrails;
 use crate::usecase::machine::status::Sort;
 use crate::usecase::management::machine::portrait::Portrait;
-
-const DAYS: [(Day, &str); 7] = [
-    (Day::Mon, "Mon"),
-    (Day::Tue, "Tue"),
-    (Day::Wed, "Wed"),
-    (Day::Thu, "Thu"),
-    (Day::Fri, "Fri"),
-    (Day::Sat, "Sat"),
-    (Day::Sun, "Sun"),
-];
 
 /// A card for each. What an object says is not changed here.
 pub(super) fn cards(visit: &Visit, it: &Portrait) -> Markup {

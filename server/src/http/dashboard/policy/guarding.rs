@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::super::element::{Tone, empty, field, pages, pill};
+use super::super::element::{Called, Tone, data_table, empty, field, pages, pill};
 use super::super::managed;
 use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
@@ -78,17 +78,16 @@ pub(super) fn candidates(visit: &Visit, query: &Query, found: &Candidates) -> Sh
             @if found.secrets.is_empty() {
                 (empty("No secret to choose", html! { "Every secret of the project that is like that is guarded by this policy already, or there is none." }, None))
             } @else {
-                div.scroll tabindex="0" role="region" aria-label="Secrets to choose from" {
-                    table {
-                        thead { tr {
-                            th scope="col" { "Secret" }
-                            th scope="col" { "Guarded now by" }
-                            th.number scope="col" { "Granted to" }
-                            th scope="col" { span.hidden { "Actions" } }
-                        } }
-                        tbody { @for it in &found.secrets { (candidate(&here, it)) } }
-                    }
-                }
+                (data_table(
+                    Called::As("Secrets to choose from"),
+                    html! {
+                        th scope="col" { "Secret" }
+                        th scope="col" { "Guarded now by" }
+                        th.number scope="col" { "Granted to" }
+                        th scope="col" { span.hidden { "Actions" } }
+                    },
+                    html! { @for it in &found.secrets { (candidate(&here, it)) } },
+                ))
                 (pages(found.page, PAGE, found.total, href))
             }
         }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
 use sikkerkey_protocol::management::Scope::PoliciesWrite;
 
-use super::super::element::{Tone, empty, field, pages, pill};
+use super::super::element::{Called, Tone, address, data_table, empty, field, pages, pill};
 use super::super::managed;
 use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
@@ -100,21 +100,18 @@ fn toolbar(visit: &Visit, query: &Query, found: &Policies) -> Markup {
 
 fn rows(visit: &Visit, query: &Query, found: &Policies) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Access policies" {
-            table {
-                thead {
-                    tr {
-                        (head(visit, query, By::Name, "Name"))
-                        (head(visit, query, By::Project, "Project"))
-                        th scope="col" { "Reads are allowed" }
-                        (head(visit, query, By::Secrets, "Secrets"))
-                        th scope="col" { "Now" }
-                        (head(visit, query, By::Denials, "Denied in 24 h"))
-                    }
-                }
-                tbody { @for it in &found.rows { (row(visit, it)) } }
-            }
-        }
+        (data_table(
+            Called::As("Access policies"),
+            html! {
+                (head(visit, query, By::Name, "Name"))
+                (head(visit, query, By::Project, "Project"))
+                th scope="col" { "Reads are allowed" }
+                (head(visit, query, By::Secrets, "Secrets"))
+                th scope="col" { "Now" }
+                (head(visit, query, By::Denials, "Denied in 24 h"))
+            },
+            html! { @for it in &found.rows { (row(visit, it)) } },
+        ))
         (pages(found.page, PAGE, found.total, |page| href(visit, &Query { page: Some(page), ..query.clone() })))
     }
 }
@@ -155,7 +152,5 @@ fn word(by: By) -> &'static str {
 }
 
 fn href(visit: &Visit, query: &Query) -> String {
-    let query = serde_html_form::to_string(query).unwrap_or_default();
-    let list = visit.href("policies");
-    if query.is_empty() { list } else { format!("{list}?{query}") }
+    address(visit, "policies", query)
 }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::super::element::time;
+use super::super::element::{Called, data_table, time};
 use crate::usecase::management::policy::past::{Group, Past};
 
 /// The part of the editor.
@@ -42,32 +42,31 @@ pub(super) fn section(past: &Past) -> Markup {
 
 fn table(groups: &[Group]) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label="What would have been otherwise" {
-            table {
-                thead { tr {
-                    th scope="col" { "Reader" }
-                    th scope="col" { "Secret" }
-                    th.number scope="col" { "Reads" }
-                    th.number scope="col" { "Denied" }
-                    th.number scope="col" { "Waiting" }
-                    th.number scope="col" { "Let through" }
-                    th scope="col" { "The first for this reason" }
-                } }
-                tbody {
-                    @for it in groups {
-                        tr {
-                            th scope="row" { (it.reader) }
-                            td { (it.label) }
-                            td.number { (it.reads) }
-                            td.number { (it.denied) }
-                            td.number { (it.waiting) }
-                            td.number { (it.let_through) }
-                            td { @match &it.because { Some(text) => (text), None => span.quiet { "–" } } }
-                        }
+        (data_table(
+            Called::As("What would have been otherwise"),
+            html! {
+                th scope="col" { "Reader" }
+                th scope="col" { "Secret" }
+                th.number scope="col" { "Reads" }
+                th.number scope="col" { "Denied" }
+                th.number scope="col" { "Waiting" }
+                th.number scope="col" { "Let through" }
+                th scope="col" { "The first for this reason" }
+            },
+            html! {
+                @for it in groups {
+                    tr {
+                        th scope="row" { (it.reader) }
+                        td { (it.label) }
+                        td.number { (it.reads) }
+                        td.number { (it.denied) }
+                        td.number { (it.waiting) }
+                        td.number { (it.let_through) }
+                        td { @match &it.because { Some(text) => (text), None => span.quiet { "–" } } }
                     }
                 }
-            }
-        }
+            },
+        ))
     }
 }
 

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use sikkerkey_protocol::management::Scope::{PoliciesWrite, SecretsRead};
 
-use super::super::element::{Tone, empty, facts, pages, pill};
+use super::super::element::{Called, Tone, data_table, empty, facts, pages, pill};
 use super::super::managed;
 use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
@@ -106,17 +106,16 @@ pub(super) fn secrets(visit: &Visit, shown: &Shown, may_change: bool, href: &str
         );
     }
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Secrets that it guards" {
-            table {
-                thead { tr {
-                    th scope="col" { "Secret" }
-                    th.number scope="col" { "Granted to" }
-                    th.number scope="col" { "Denied in 24 h" }
-                    @if may_change { th scope="col" { span.hidden { "Actions" } } }
-                } }
-                tbody { @for it in &shown.secrets { (secret(visit, shown, it, may_change)) } }
-            }
-        }
+        (data_table(
+            Called::As("Secrets that it guards"),
+            html! {
+                th scope="col" { "Secret" }
+                th.number scope="col" { "Granted to" }
+                th.number scope="col" { "Denied in 24 h" }
+                @if may_change { th scope="col" { span.hidden { "Actions" } } }
+            },
+            html! { @for it in &shown.secrets { (secret(visit, shown, it, may_change)) } },
+        ))
         (pages(shown.page, PAGE, shown.row.secrets, |page| format!("{href}?page={page}")))
     }
 }

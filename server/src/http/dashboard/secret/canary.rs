@@ -5,7 +5,7 @@ use serde::Deserialize;
 use sikkerkey_protocol::management::CanaryView;
 use sikkerkey_protocol::management::Scope::PoliciesWrite;
 
-use super::super::element::{Tone, empty, facts, pill, time};
+use super::super::element::{Called, Tone, data_table, empty, facts, pill, time};
 use super::super::page::{Nothing, does, shows};
 use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
@@ -140,29 +140,28 @@ fn sprung(visit: &Visit, it: &Frozen) -> Markup {
         return html! { p { "No canary that is there now has frozen it: a person did, or the canary is gone. The audit tells." } };
     }
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Canaries that were sprung" {
-            table {
-                thead { tr { th scope="col" { "Canary" } th.number scope="col" { "Sprung" } th scope="col" { "Last" } th scope="col" { "By" } th scope="col" { "From" } } }
-                tbody {
-                    @for (canary, by) in it.sprung.iter().zip(&it.by) {
-                        tr {
-                            th scope="row" { a href=(visit.href(&format!("secrets/{}", canary.id))) { (canary.name) } " " (canary_mark(canary.enabled)) }
-                            td.number { (canary.fire_count) }
-                            @match &canary.last_trip {
-                                None => { td { "–" } td { "–" } td { "–" } },
-                                Some(trip) => {
-                                    td { (time(trip.at)) }
-                                    td { @match by {
-                                        Some(name) => a href=(visit.href(&format!("machines/{}", trip.machine_id))) { (name) },
-                                        None => { code { (trip.machine_id) } " " (pill(Tone::Plain, "gone")) },
-                                    } }
-                                    td { code { (trip.source_ip) } }
-                                },
-                            }
+        (data_table(
+            Called::As("Canaries that were sprung"),
+            html! { th scope="col" { "Canary" } th.number scope="col" { "Sprung" } th scope="col" { "Last" } th scope="col" { "By" } th scope="col" { "From" } },
+            html! {
+                @for (canary, by) in it.sprung.iter().zip(&it.by) {
+                    tr {
+                        th scope="row" { a href=(visit.href(&format!("secrets/{}", canary.id))) { (canary.name) } " " (canary_mark(canary.enabled)) }
+                        td.number { (canary.fire_count) }
+                        @match &canary.last_trip {
+                            None => { td { "–" } td { "–" } td { "–" } },
+                            Some(trip) => {
+                                td { (time(trip.at)) }
+                                td { @match by {
+                                    Some(name) => a href=(visit.href(&format!("machines/{}", trip.machine_id))) { (name) },
+                                    None => { code { (trip.machine_id) } " " (pill(Tone::Plain, "gone")) },
+                                } }
+                                td { code { (trip.source_ip) } }
+                            },
                         }
                     }
                 }
-            }
-        }
+            },
+        ))
     }
 }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use sikkerkey_protocol::management::Scope::{SecretsWrite, TrashRead};
 use sikkerkey_protocol::management::{SecretType, VersionOrigin};
 
-use super::super::element::{Tone, address, empty, field, pages, pill, time, time_or};
+use super::super::element::{Called, Tone, address, data_table, empty, field, pages, pill, time, time_or};
 use super::super::managed;
 use super::super::sheet::{Section, Sheet};
 use super::super::visit::Visit;
@@ -96,21 +96,20 @@ fn table(visit: &Visit, query: &SecretsQuery, answer: &Overview) -> Markup {
         html! { th scope="col" aria-sort=[sorted] { a.sort href=(href) { (name) } } }
     };
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Secrets" {
-            table {
-                thead { tr {
-                    (heading("Name", Sort::Name, Sort::NameDown))
-                    (heading("Project", Sort::Project, Sort::ProjectDown))
-                    th scope="col" { "Value" }
-                    th.number scope="col" { "Version" }
-                    (heading("Rotation due", Sort::Due, Sort::DueDown))
-                    th scope="col" { "Policy" }
-                    th.number scope="col" { "Machines" }
-                    (heading("Last read", Sort::Read, Sort::ReadDown))
-                } }
-                tbody { @for it in &answer.rows { (row(visit, it)) } }
-            }
-        }
+        (data_table(
+            Called::As("Secrets"),
+            html! {
+                (heading("Name", Sort::Name, Sort::NameDown))
+                (heading("Project", Sort::Project, Sort::ProjectDown))
+                th scope="col" { "Value" }
+                th.number scope="col" { "Version" }
+                (heading("Rotation due", Sort::Due, Sort::DueDown))
+                th scope="col" { "Policy" }
+                th.number scope="col" { "Machines" }
+                (heading("Last read", Sort::Read, Sort::ReadDown))
+            },
+            html! { @for it in &answer.rows { (row(visit, it)) } },
+        ))
     }
 }
 

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use sikkerkey_protocol::management::Scope::SecretsWrite;
 
-use super::super::element::time;
+use super::super::element::{Called, data_table, time};
 use super::super::visit::Visit;
 use super::list::origin_name;
 use crate::usecase::management::secret::dossier::{Dossier, ValueFrom};
@@ -26,35 +26,34 @@ pub(super) fn table(visit: &Visit, it: &Dossier) -> Markup {
                 @if may_roll_back { "A version that is rolled back to becomes the next one; nothing is lost." }
                 @else if is_scheduled { "To roll back, pause the schedule first: it would replace what you choose." }
             }
-            div.scroll tabindex="0" role="region" aria-labelledby="versions" {
-                table {
-                    thead { tr {
-                        th.number scope="col" { "Version" } th scope="col" { "Made" } th scope="col" { "Came from" } th scope="col" { "By" }
-                        @if may_roll_back { th scope="col" { span.hidden { "Roll back" } } }
-                    } }
-                    tbody {
-                        @for version in versions {
-                            tr {
-                                th.number scope="row" { (version.version) @if version.current { " " span.quiet { "(now)" } } }
-                                td { (time(version.created_at)) }
-                                td {
-                                    @match version.origin { Some(origin) => (origin_name(origin)), None => span.quiet { "–" } }
-                                    @if let Some(number) = version.value_of { " to version " (number) }
-                                    @if let Some(names) = &version.field_names { " " span.quiet { "(" (names.join(", ")) ")" } }
-                                }
-                                td { (version.created_by.as_deref().unwrap_or("–")) }
-                                @if may_roll_back {
-                                    td { @if !version.current {
-                                        form.inline method="post" action=(action) {
-                                            button name="version" value=(version.version) { "Roll back" span.hidden { " to version " (version.version) } }
-                                        }
-                                    } }
-                                }
+            (data_table(
+                Called::By("versions"),
+                html! {
+                    th.number scope="col" { "Version" } th scope="col" { "Made" } th scope="col" { "Came from" } th scope="col" { "By" }
+                    @if may_roll_back { th scope="col" { span.hidden { "Roll back" } } }
+                },
+                html! {
+                    @for version in versions {
+                        tr {
+                            th.number scope="row" { (version.version) @if version.current { " " span.quiet { "(now)" } } }
+                            td { (time(version.created_at)) }
+                            td {
+                                @match version.origin { Some(origin) => (origin_name(origin)), None => span.quiet { "–" } }
+                                @if let Some(number) = version.value_of { " to version " (number) }
+                                @if let Some(names) = &version.field_names { " " span.quiet { "(" (names.join(", ")) ")" } }
+                            }
+                            td { (version.created_by.as_deref().unwrap_or("–")) }
+                            @if may_roll_back {
+                                td { @if !version.current {
+                                    form.inline method="post" action=(action) {
+                                        button name="version" value=(version.version) { "Roll back" span.hidden { " to version " (version.version) } }
+                                    }
+                                } }
                             }
                         }
                     }
-                }
-            }
+                },
+            ))
         }
     }
 }
