@@ -13,6 +13,7 @@ use sikkerkey_protocol::management::Guardrails;
 
 pub use self::pod::{Pod, PodOf, PodUid};
 use super::millis::Millis;
+use crate::audit::digest::Digest;
 
 /// Something that has a key and signs: a host, or one pod.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +46,9 @@ pub struct Machine {
     /// Whether a person approved it, by its id. Its object naming its key is another's word.
     #[serde(default)]
     pub approved_by_person: bool,
+    /// Of a pod: the hash of the voucher it came of. The same voucher gets the same answer for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voucher: Option<Digest>,
     /// Of one that is no pod: what is known of it beside its key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Box<HostOf>>,

@@ -42,7 +42,7 @@ impl Token {
     }
 }
 
-/// What a one-time token is good for. Almost all are spent ones of pods, so the others stand apart.
+/// What a one-time token is good for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum TokenPurpose {
     /// A host registers; a person approves its key afterwards.
@@ -51,7 +51,7 @@ pub enum TokenPurpose {
     Pod(Box<Voucher>),
     /// An agent registers; a person approves it afterwards.
     Agent(Box<ForAgent>),
-    /// For a pod, and spent: whatever it is good for still, the machine that came of it says.
+    /// For a pod, and spent, as an earlier release kept it: good for nothing, and forgotten within an hour.
     SpentByPod {
         /// That machine.
         machine: MachineId,

@@ -81,6 +81,7 @@ fn world() -> World {
         hostname: None,
         enrolled_by: None,
         approved_by_person: false,
+        voucher: None,
         host: None,
     };
     let secret = Secret {

@@ -89,6 +89,7 @@ fn machine(id: u8, fleet: u8, pod: u8) -> Entity {
         hostname: None,
         enrolled_by: None,
         approved_by_person: false,
+        voucher: None,
         host: None,
     })
 }

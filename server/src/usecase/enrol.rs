@@ -96,6 +96,7 @@ fn admit(context: &Context<'_>, source: Source, token: &EnrolmentToken, enrol: &
         hostname: name_flaw(&enrol.hostname).is_none().then(|| enrol.hostname.clone()),
         enrolled_by: Some(token.id.clone()),
         approved_by_person: false,
+        voucher: None,
         host: None,
     };
     let entry = Entry {

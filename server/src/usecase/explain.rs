@@ -133,6 +133,7 @@ pub(super) fn stand_in(id: MachineId, name: String, vault: &VaultId, fleet: Opti
         hostname: None,
         enrolled_by: None,
         approved_by_person: false,
+        voucher: None,
         host: None,
     }
 }

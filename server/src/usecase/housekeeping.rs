@@ -7,7 +7,6 @@ use crate::decision::{Context, Decided};
 use crate::model::machine::Machine;
 use crate::model::millis::Millis;
 use crate::model::secret::{Secret, SecretPhase};
-use crate::model::token::TokenPurpose;
 use crate::model::{Entity, EntityKind};
 use crate::usecase::co_sign;
 use crate::usecase::rotation::{self, Schedule};
@@ -126,12 +125,7 @@ fn empty_trash(context: &Context<'_>, steps: &mut Steps) {
 
 fn forget(context: &Context<'_>, steps: &mut Steps) {
     let (state, now) = (context.state, context.now);
-    for token in state.tokens.values() {
-        // Those of pods are many, and one that is spent says nothing that its machine does not.
-        let is_spent = matches!(token.purpose, TokenPurpose::SpentByPod { .. });
-        if !ended(Some(token.expires_at), if is_spent { 0 } else { ENDED_SECONDS }, now) {
-            continue;
-        }
+    for token in state.tokens.values().filter(|it| ended(Some(it.expires_at), ENDED_SECONDS, now)) {
         steps.remove(EntityKind::Token, &token.id());
     }
     for login in state.spent_logins.values().filter(|it| ended(Some(it.expires_at), 0, now)) {

@@ -10,18 +10,20 @@ use sikkerkey_protocol::kubernetes::Approval;
 use super::authenticate;
 use super::fresh_id::fresh_uuid;
 use super::key_owner::require_unused;
-use super::kubernetes::voucher::{require_active, require_admitted, require_there};
+use super::kubernetes::voucher::{self, require_active, require_admitted, require_there};
 use super::source::Source;
 use super::steps::{Steps, answer, describe};
 use crate::audit::digest::Digest;
 use crate::audit::entry::{Action, Actor, Entry};
 use crate::decision::{Context, Decided};
-use crate::model::Entity;
 use crate::model::fleet::FleetSubject;
 use crate::model::machine::Machine;
+use crate::model::millis::Millis;
 use crate::model::token::{Token, TokenPurpose, Used, Voucher};
+use crate::model::{Entity, EntityKind};
 use crate::refusal::{Refusal, unauthenticated};
 
+const NOT_KNOWN: &str = "the token is not known here, or ended some time ago: ask for a new one";
 const REVOKED_SINCE: &str = "the token was used, and its machine is revoked since: ask for a new one";
 
 /// Registers a machine. The same token with the same key gives the same answer for as long as the token would have been
@@ -29,27 +31,17 @@ const REVOKED_SINCE: &str = "the token was used, and its machine is revoked sinc
 #[expect(clippy::needless_pass_by_value, reason = "a route hands its request over")]
 pub fn register(context: &Context<'_>, source: Source, request: Register) -> Decided<Registered> {
     let hash = Digest::of(request.token.expose().as_bytes());
-    let Some(token) = context.state.tokens.get(&hash) else {
-        return Err(unauthenticated("the token is not known here, or ended some time ago: ask for a new one"));
-    };
-    if token.expires_at <= context.now {
-        return Err(unauthenticated("the token has expired: ask for a new one"));
-    }
+    let Some(token) = context.state.tokens.get(&hash) else { return pod_again(context, source, &request, hash) };
+    require_time_left(context, token.expires_at)?;
     authenticate::may_connect(context.state, &token.vault, source.address)?;
-    if let Some(proof) = &request.proof {
-        let message = possession(Purpose::Register, request.token.expose(), &request.public_key);
-        request.public_key.verify(&message, proof).map_err(|_| {
-            unauthenticated("the proof of possession does not verify: sign it with the key that registers")
-        })?;
-    }
+    check_proof(&request)?;
     match &token.purpose {
         TokenPurpose::Pod(voucher) => {
-            require_own_voucher(&voucher.public_key, &request)?;
-            // One that an earlier release spent.
-            match again(context, token, &request.public_key)? {
-                Some(registered) => Ok(answer(move |_| registered)),
-                None => pod_registers(context, source, token, voucher),
+            if voucher.public_key != request.public_key {
+                return Err(unauthenticated("the voucher is for another key: attest the key that registers"));
             }
+            require_proof(&request)?;
+            pod_registers(context, source, token, voucher)
         }
         TokenPurpose::Host(it) => {
             if let Some(registered) = again(context, token, &request.public_key)? {
@@ -59,25 +51,42 @@ pub fn register(context: &Context<'_>, source: Source, request: Register) -> Dec
                 host::Wanted { name: it.name.as_ref(), fleet: it.fleet.as_ref(), lifetime: it.lifetime_seconds };
             host::registers(context, source, token, &wanted, &request)
         }
-        TokenPurpose::SpentByPod { machine } => {
-            let Some(machine) = context.state.machines.get(machine) else {
-                return Err(unauthenticated(REVOKED_SINCE));
-            };
-            require_own_voucher(&machine.public_key, &request)?;
-            let registered = registered(context, machine);
-            Ok(answer(move |_| registered))
-        }
+        TokenPurpose::SpentByPod { .. } => Err(unauthenticated(NOT_KNOWN)),
         TokenPurpose::Agent(_) => {
             Err(unauthenticated("the token is for an agent: register it at /v1/ai-bootstrap/register"))
         }
     }
 }
 
-/// A voucher is worth something to the key that it was issued for, and only with a proof of that.
-fn require_own_voucher(key: &PublicKey, request: &Register) -> Result<(), Refusal> {
-    if *key != request.public_key {
-        return Err(unauthenticated("the voucher is for another key: attest the key that registers"));
+/// A voucher that was used is no token any more: the machine that came of it knows which it was.
+fn pod_again(context: &Context<'_>, source: Source, request: &Register, hash: Digest) -> Decided<Registered> {
+    let mut held = context.state.machines_with_key(&request.public_key);
+    let Some(machine) = held.find(|it| it.voucher == Some(hash)) else { return Err(unauthenticated(NOT_KNOWN)) };
+    require_time_left(context, machine.created_at.plus_seconds(voucher::LIFETIME_SECONDS))?;
+    authenticate::may_connect(context.state, &machine.vault, source.address)?;
+    check_proof(request)?;
+    require_proof(request)?;
+    let registered = registered(context, machine);
+    Ok(answer(move |_| registered))
+}
+
+fn require_time_left(context: &Context<'_>, end: Millis) -> Result<(), Refusal> {
+    if end <= context.now {
+        return Err(unauthenticated("the token has expired: ask for a new one"));
     }
+    Ok(())
+}
+
+fn check_proof(request: &Register) -> Result<(), Refusal> {
+    let Some(proof) = &request.proof else { return Ok(()) };
+    let message = possession(Purpose::Register, request.token.expose(), &request.public_key);
+    let verified = request.public_key.verify(&message, proof);
+    verified
+        .map_err(|_| unauthenticated("the proof of possession does not verify: sign it with the key that registers"))
+}
+
+/// A voucher is worth something to its own key alone.
+fn require_proof(request: &Register) -> Result<(), Refusal> {
     if request.proof.is_none() {
         return Err(unauthenticated("a voucher needs a proof of possession of its key"));
     }
@@ -126,6 +135,7 @@ fn pod_registers(context: &Context<'_>, source: Source, token: &Token, voucher: 
         hostname: None,
         enrolled_by: None,
         approved_by_person: false,
+        voucher: Some(token.hash),
         host: None,
     };
     let entry = Entry {
@@ -156,14 +166,13 @@ fn finish(
 ) -> crate::decision::Decision<Registered> {
     let registered = registered(context, &machine);
     // Pods are many, and what the token says of one its machine says as well.
-    let spent = if machine.pod.is_some() {
-        Token { purpose: TokenPurpose::SpentByPod { machine: machine.id.clone() }, ..token.clone() }
+    if machine.voucher.is_some() {
+        steps.remove(EntityKind::Token, &token.id());
     } else {
         let used = Used { public_key: machine.public_key, registered: Some(registered.clone()) };
-        Token { used: Some(Box::new(used)), ..token.clone() }
-    };
+        steps.put(Entity::Token(Token { used: Some(Box::new(used)), ..token.clone() }));
+    }
     steps.put(Entity::Machine(machine));
-    steps.put(Entity::Token(spent));
     steps.decide(move |_| registered)
 }
 

@@ -488,6 +488,7 @@ pub fn pod() -> Machine {
         hostname: None,
         enrolled_by: None,
         approved_by_person: false,
+        voucher: None,
         host: None,
     }
 }

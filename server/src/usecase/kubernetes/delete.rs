@@ -65,11 +65,8 @@ fn remove_fleet(scope: &Scope<'_>, fleet: &Fleet, steps: &mut Steps) {
     }
     let is_of_fleet = |purpose: &TokenPurpose| match purpose {
         TokenPurpose::Pod(voucher) => voucher.fleet == fleet.id,
-        TokenPurpose::SpentByPod { machine } => {
-            state.machines.get(machine).is_some_and(|it| it.fleet.as_ref() == Some(&fleet.id))
-        }
         TokenPurpose::Host(it) => it.fleet.as_ref() == Some(&fleet.id),
-        TokenPurpose::Agent(_) => false,
+        TokenPurpose::SpentByPod { .. } | TokenPurpose::Agent(_) => false,
     };
     for token in state.tokens.values().filter(|it| is_of_fleet(&it.purpose)) {
         steps.remove(EntityKind::Token, &token.id());

@@ -198,6 +198,7 @@ fn pin(
             hostname: None,
             enrolled_by: None,
             approved_by_person: false,
+            voucher: None,
             host: None,
         },
     };

@@ -75,6 +75,7 @@ pub(super) fn registers(
         hostname,
         enrolled_by: None,
         approved_by_person: false,
+        voucher: None,
         host: Some(Box::new(HostOf {
             first_contact: Some(first_contact),
             replaces: replaces.map(|it| it.id.clone()),

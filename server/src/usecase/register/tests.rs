@@ -66,9 +66,20 @@ fn the_same_token_with_the_same_key_gives_the_same_answer_and_no_other_key_gets_
     let first = bench.register(voucher.expose(), 1).unwrap();
     let second = bench.register(voucher.expose(), 1).unwrap();
     assert_eq!((&first, bench.changes, bench.audit.len()), (&second, 0, 0));
-    refused_text(bench.register(voucher.expose(), 2), "the voucher is for another key: attest the key that registers");
+    let unknown = "the token is not known here, or ended some time ago: ask for a new one";
+    refused_text(bench.register(voucher.expose(), 2), unknown);
     bench.now = bench.now.plus_seconds(60);
     refused_text(bench.register(voucher.expose(), 1), "the token has expired: ask for a new one");
+
+    let voucher = bench.voucher(pod("pod-4"), 4).unwrap().voucher;
+    refused_text(bench.register(voucher.expose(), 2), "the voucher is for another key: attest the key that registers");
+    let voucher = bench.voucher(pod("pod-2"), 2).unwrap().voucher;
+    let second = bench.register(voucher.expose(), 2).unwrap();
+    let other = bench.voucher(pod("pod-3"), 3).unwrap().voucher;
+    bench.register(other.expose(), 3).unwrap();
+    refused_text(bench.register(other.expose(), 2), unknown);
+    bench.run(|it| machine::revoke(it, second.machine_id.as_str())).unwrap();
+    refused_text(bench.register(voucher.expose(), 2), unknown);
 
     let token = host_token(&mut bench, Some("nas"));
     let first = bench.run(|it| register(it, source(), host(&token, 5, None))).unwrap();
@@ -87,15 +98,20 @@ fn a_voucher_is_worth_nothing_without_its_key() {
     let token = voucher.expose();
     let public_key = key(1).public_key();
     let with = |proof| Register { token: SecretText::new(token.into()), public_key, proof, hostname: None, os: None };
-    let none = bench.run(|it| register(it, source(), with(None)));
-    refused_text(none, "a voucher needs a proof of possession of its key");
     let foreign = key(2).sign(&possession(Purpose::Register, token, &public_key));
     let text = "the proof of possession does not verify: sign it with the key that registers";
-    refused_text(bench.run(|it| register(it, source(), with(Some(foreign)))), text);
     // A proof that was made for the operator is none here.
     let attest = key(1).sign(&possession(Purpose::Attest, token, &public_key));
-    refused_text(bench.run(|it| register(it, source(), with(Some(attest)))), text);
-    bench.register(token, 1).unwrap();
+    // Neither before it was used, nor afterwards.
+    for _ in 0..2 {
+        refused_text(
+            bench.run(|it| register(it, source(), with(None))),
+            "a voucher needs a proof of possession of its key",
+        );
+        refused_text(bench.run(|it| register(it, source(), with(Some(foreign)))), text);
+        refused_text(bench.run(|it| register(it, source(), with(Some(attest)))), text);
+        bench.register(token, 1).unwrap();
+    }
 }
 
 #[test]
