@@ -12,6 +12,10 @@ use crate::fetch::{Denial, Holdings, PATIENT};
 use crate::manifest::{Manifest, Part, SecretVersion};
 use crate::state::reason;
 
+/// What the files of one delivery hold together at most, in bytes. All of them are in memory before the first is written, and the
+/// sidecar's container has room for that: beyond it the kernel would end the sidecar instead of anybody being told why.
+const MAX_SET: usize = 8 << 20;
+
 /// A file that can be written.
 #[derive(PartialEq, Eq)]
 pub struct RenderedFile {
@@ -83,9 +87,11 @@ pub fn render(holdings: &Holdings, in_place: Option<&Manifest>) -> FileSet {
     let mut set = FileSet::default();
     let Some(delivery) = holdings.delivery() else { return set };
     let names = layout::plan(delivery.files.iter().map(|file| file.path.as_str()));
+    let mut room = MAX_SET;
     for (file, name) in delivery.files.iter().zip(names) {
-        match place(file, name, holdings, in_place) {
+        match place(file, name, holdings, in_place, room) {
             Ok(rendered) => {
+                room = room.saturating_sub(rendered.content.len());
                 let denied = inputs(file).find_map(|input| Some((&input.secret, holdings.denial(&input.secret)?)));
                 if let Some((secret, denial)) = denied {
                     let why = in_words(denial);
@@ -126,6 +132,7 @@ fn place(
     name: Result<FileName, LayoutError>,
     holdings: &Holdings,
     in_place: Option<&Manifest>,
+    room: usize,
 ) -> Result<RenderedFile, Obstacle> {
     let path = crate::client::printable(&file.path);
     let name = name.map_err(|error| Obstacle {
@@ -149,16 +156,23 @@ fn place(
         file.inputs.iter().map(|input| source(input).ok_or_else(|| missing(input))).collect::<Result<Vec<_>, _>>()?;
     let password = file.pkcs12.as_ref().map(|store| &store.password);
     let password = password.map(|input| source(input).ok_or_else(|| missing(input))).transpose()?;
-    let content = sikkerkey_files::render(file, &sources, password).map_err(|error| Obstacle {
-        reason: if matches!(error, FileError::Unsupported(_)) {
-            reason::FORMAT_UNSUPPORTED
-        } else {
-            reason::FILE_INVALID
-        },
+    let unwritable = |reason, error: &dyn fmt::Display| Obstacle {
+        reason,
         denial: None,
         message: format!("file {path} {error}"),
         may_stay: may_stay(),
+    };
+    let content = sikkerkey_files::render(file, &sources, password).map_err(|error| match error {
+        FileError::Unsupported(_) => unwritable(reason::FORMAT_UNSUPPORTED, &error),
+        _ => unwritable(reason::FILE_INVALID, &error),
     })?;
+    if content.len() > room {
+        let most = MAX_SET >> 20;
+        let error = format_args!(
+            "has no room: the files of a Machine hold {most} MiB together at most. Write fewer or shorter ones"
+        );
+        return Err(unwritable(reason::FILE_INVALID, &error));
+    }
     Ok(RenderedFile { name, mode: file.mode & 0o777, content, made_of: made_of(file, holdings) })
 }
 

@@ -101,6 +101,24 @@ fn a_template_is_written_with_the_values_of_its_inputs() {
 }
 
 #[test]
+fn files_that_would_not_fit_the_sidecars_memory_are_named_and_the_others_written() {
+    let long = "{{ db }}".repeat(80);
+    let files = (0..10).map(|n| File {
+        template: Some(long.clone()),
+        ..file(&format!("f{n}"), Format::Template, vec![input("db", None, None)])
+    });
+    let small = file("small", Format::Raw, vec![input("db", None, None)]);
+    let set = render_files(files.chain([small]).collect(), vec![("db", plain(&"x".repeat(12_000)))]);
+    let written: Vec<&str> = set.files.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(written, ["f0", "f1", "f2", "f3", "f4", "f5", "f6", "f7", "small"]);
+    let missing: Vec<&str> = set.missing.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(missing, ["f8", "f9"]);
+    let message =
+        "file f8 has no room: the files of a Machine hold 8 MiB together at most. Write fewer or shorter ones";
+    assert_eq!((set.missing[0].reason, &*set.missing[0].message), ("FileInvalid", message));
+}
+
+#[test]
 fn every_other_format_is_written() {
     let of = |format| content(file("f", format, vec![input("db", None, None)]), vec![("db", plain("x"))]).unwrap();
     assert_eq!(of(Format::Json), "{\n  \"db\": \"x\"\n}\n");
