@@ -20,7 +20,9 @@ pub(super) struct Exposition(String);
 impl Expositions {
     pub(super) fn of(installation: &Installation) -> Result<Self> {
         let ca = reqwest::Certificate::from_pem(&std::fs::read(installation.ca_file())?)?;
-        let client = reqwest::Client::builder().tls_certs_only([ca]).timeout(Duration::from_secs(5)).build()?;
+        // A minute passes between two questions, and so long a server keeps no connection that is not used.
+        let builder = reqwest::Client::builder().tls_certs_only([ca]).pool_max_idle_per_host(0);
+        let client = builder.timeout(Duration::from_secs(5)).build()?;
         let metrics = |origin: String| format!("{origin}/metrics");
         let (server, operator) = (metrics(installation.server_url()), metrics(installation.operator_url()));
         Ok(Self { client, server, operator })

@@ -43,8 +43,8 @@ pub(super) async fn measure(bench: &Bench<'_>, stage: &Stage) -> Result<Vec<Row>
         let refused = |code| of_server.sum("sikkerkey_responses_total", code);
         Ok(refused("\"429\"") + refused("\"503\""))
     };
-    // What the first of all brings into memory stays for good.
-    storm(bench, stage, 0, count.min(10)).await?;
+    // What so many at once need of memory stays for good, however many more come.
+    storm(bench, stage, 0, count).await?;
     let (memory, used, refused) = (server.memory()?, server.used()?, told_to_wait().await?);
     let operator_used = operator.used()?;
     let mut storms = Vec::new();
