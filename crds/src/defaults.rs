@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::{
     access_policy::{CountedBy, Day},
     file_mode::FileMode,
-    machine::{DeliveryMode, FileFormat, OnRevoked},
+    machine::{DeliveryMode, FileFormat, OnDenied},
     secret::{Charset, DeletionPolicy, OnTaken, SealedScope},
     size::Size,
 };
@@ -23,7 +23,9 @@ pub const MOUNT_PATH: &str = "/run/secrets/sikkerkey";
 /// `Machine.spec.delivery.sizeLimit`: 4Mi.
 pub const SIZE_LIMIT: Size = Size::mebibytes(4);
 /// `Machine.spec.delivery.onRevoked`.
-pub const ON_REVOKED: OnRevoked = OnRevoked::Remove;
+pub const ON_REVOKED: OnDenied = OnDenied::Remove;
+/// `Machine.spec.delivery.onClosed`.
+pub const ON_CLOSED: OnDenied = OnDenied::Remove;
 /// `Machine.spec.delivery.maxStaleness`: a day.
 pub const MAX_STALENESS: Duration = Duration::from_hours(24);
 /// `Machine.spec.delivery.onChange.debounce`.

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    delivery::{ChangeNotice, Delivery, DeliveryMode, HttpPost, OnChange, OnRevoked, Signal, SignalName},
+    delivery::{ChangeNotice, Delivery, DeliveryMode, HttpPost, OnChange, OnDenied, Signal, SignalName},
     delivery_file::{DeliveryFile, FileContent, FileContentError, FileFormat, FileSecretRef, Pkcs12, Pkcs12Type},
     pod_selector::{LabelOperator, LabelRequirement, PodSelector},
 };

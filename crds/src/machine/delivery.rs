@@ -43,7 +43,11 @@ pub struct Delivery {
     /// What happens to a file when its Secret may no longer be read: `Remove` takes it away, `Keep` leaves the last
     /// version. Absent: `Remove`. Live: a change reaches running pods within a moment.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub on_revoked: Option<OnRevoked>,
+    pub on_revoked: Option<OnDenied>,
+    /// What happens to a file while its Secret's AccessPolicy is closed to the pod, by `timeWindow` or `ipAllowlist`: `Remove`
+    /// takes it away until it opens, `Keep` leaves the last version. A pod that starts meanwhile waits. Absent: `Remove`. Live.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_closed: Option<OnDenied>,
     /// How long files stay while the server cannot be reached, for example `8h`. Absent: `24h`. Live.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_staleness: Option<Duration>,
@@ -72,9 +76,9 @@ pub enum DeliveryMode {
     Init,
 }
 
-/// What happens to a file whose Secret may no longer be read.
+/// What happens to a file whose Secret may not be read now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum OnRevoked {
+pub enum OnDenied {
     /// It goes.
     Remove,
     /// Its last version stays.
@@ -159,6 +163,7 @@ impl Delivery {
         mount_path: None,
         size_limit: None,
         on_revoked: None,
+        on_closed: None,
         max_staleness: None,
         on_change: None,
         files: None,
@@ -180,8 +185,13 @@ impl Delivery {
     }
 
     /// What happens to a file whose Secret may no longer be read.
-    pub fn on_revoked(&self) -> OnRevoked {
+    pub fn on_revoked(&self) -> OnDenied {
         self.on_revoked.unwrap_or(defaults::ON_REVOKED)
+    }
+
+    /// What happens to a file while its Secret's policy is closed to the pod.
+    pub fn on_closed(&self) -> OnDenied {
+        self.on_closed.unwrap_or(defaults::ON_CLOSED)
     }
 
     /// How long files stay while the server is away.

@@ -212,6 +212,7 @@ fn idle_in_mode_init(delivery: &Delivery) -> Vec<String> {
     let given = [
         ("onChange", delivery.on_change.is_some()),
         ("onRevoked", delivery.on_revoked.is_some()),
+        ("onClosed", delivery.on_closed.is_some()),
         ("maxStaleness", delivery.max_staleness.is_some()),
     ];
     let idle = given.into_iter().filter(|(_, is_given)| *is_given).map(|(field, _)| field);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sikkerkey_crds::machine::{
-    Approval, ChangeNotice, Delivery, DeliveryFile, FileFormat, MachineSpec, OnRevoked, Pkcs12, Pkcs12Type, Subject,
+    Approval, ChangeNotice, Delivery, DeliveryFile, FileFormat, MachineSpec, OnDenied, Pkcs12, Pkcs12Type, Subject,
 };
 use sikkerkey_crds::reference::SecretFieldRef;
 use sikkerkey_protocol::kubernetes::{ApplyMachine, ObjectMeta};
@@ -64,16 +64,19 @@ pub fn delivery(delivery: &Delivery, own: &str) -> Result<sync::Delivery, Invali
     let files = files.map(|(index, one)| file(one, index, own)).collect::<Result<Vec<_>, _>>()?;
     room::check(&files, delivery.size_limit()).map_err(|error| InvalidSpec::new("spec.delivery.sizeLimit", error))?;
     Ok(sync::Delivery {
-        on_revoked: match delivery.on_revoked() {
-            OnRevoked::Remove => sync::OnDenied::Remove,
-            OnRevoked::Keep => sync::OnDenied::Keep,
-        },
-        // The API has no word for it yet; a closed window takes its files away.
-        on_closed: sync::OnDenied::Remove,
+        on_revoked: on_denied(delivery.on_revoked()),
+        on_closed: on_denied(delivery.on_closed()),
         max_staleness_seconds: delivery.max_staleness().as_secs(),
         on_change: on_change.transpose()?,
         files,
     })
+}
+
+fn on_denied(effect: OnDenied) -> sync::OnDenied {
+    match effect {
+        OnDenied::Remove => sync::OnDenied::Remove,
+        OnDenied::Keep => sync::OnDenied::Keep,
+    }
 }
 
 fn change_action(notice: ChangeNotice<'_>) -> Result<sync::ChangeAction, InvalidSpec> {
@@ -177,7 +180,7 @@ mod tests {
         let spec = json!({
             "workload": {"serviceAccountNames": ["web"]}, "approval": "Manual", "suspend": true,
             "identity": {"lifetime": "10m"},
-            "delivery": {"onRevoked": "Keep", "maxStaleness": "8h", "onChange": {"httpPost": {"port": 8080}}, "files": [
+            "delivery": {"onRevoked": "Keep", "onClosed": "Keep", "maxStaleness": "8h", "onChange": {"httpPost": {"port": 8080}}, "files": [
                 {"path": "db/password", "secretRefs": [{"name": "db", "field": "password"}]},
                 {"path": "app.env", "format": "DotEnv", "mode": "0400", "optional": true,
                  "secretRefs": [{"name": "db", "as": "DB"}, {"name": "token", "namespace": "payments"}]},
@@ -192,7 +195,7 @@ mod tests {
                 "serviceAccounts": ["web"],
                 "lifetimeSeconds": 600,
                 "delivery": {
-                    "onRevoked": "Keep", "onClosed": "Remove", "maxStalenessSeconds": 28_800,
+                    "onRevoked": "Keep", "onClosed": "Keep", "maxStalenessSeconds": 28_800,
                     "onChange": {"debounceMillis": 5000, "action": {"httpPost": {"port": 8080, "path": "/"}}},
                     "files": [
                         {"path": "db/password", "format": "Raw", "mode": 0o444, "optional": false,

@@ -148,7 +148,9 @@ fn a_machine_whose_files_are_written_once_is_told_what_has_no_effect() {
     let told = |delivery: Value| {
         verdict("Machine", json!({"workload": {"serviceAccountNames": ["web"]}, "delivery": delivery})).unwrap()
     };
-    let following = json!({"onRevoked": "Keep", "maxStaleness": "1h", "onChange": {"httpPost": {"port": 80}}});
+    let following = json!({
+        "onRevoked": "Keep", "onClosed": "Keep", "maxStaleness": "1h", "onChange": {"httpPost": {"port": 80}},
+    });
     assert_eq!(told(following.clone()), Vec::<String>::new());
     let mut once = following;
     once["mode"] = "Init".into();
@@ -158,8 +160,9 @@ fn a_machine_whose_files_are_written_once_is_told_what_has_no_effect() {
         "spec.delivery.onChange has no effect in mode Init: files are written once, before the pod starts, and nothing is left \
          that could change them. Remove it, or use mode Sidecar."
     );
-    let fields = ["onChange", "onRevoked", "maxStaleness"].map(|field| format!("spec.delivery.{field} has no effect"));
-    assert!(said.iter().zip(&fields).all(|(said, field)| said.starts_with(field)) && said.len() == 3, "{said:?}");
+    let fields = ["onChange", "onRevoked", "onClosed", "maxStaleness"];
+    let fields = fields.map(|field| format!("spec.delivery.{field} has no effect"));
+    assert!(said.iter().zip(&fields).all(|(said, field)| said.starts_with(field)) && said.len() == 4, "{said:?}");
     assert_eq!(told(json!({"mode": "Init", "sizeLimit": "1Mi"})), Vec::<String>::new());
 }
 
