@@ -218,7 +218,8 @@ async fn what_is_typed_against_a_cluster_works() {
     let mut scripts = scripts("run: cluster");
     scripts.sort_by_key(|(name, _)| name != "README.md");
     for (name, script) in scripts {
-        place.shell(&name, &script).await;
+        let said = place.shell(&name, &script).await;
+        assert!(!said.contains("Warning"), "{name}: {said}");
     }
     assert_eq!(cluster.stop().await.leftovers, Vec::<String>::new());
 }
