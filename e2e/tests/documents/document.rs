@@ -38,6 +38,13 @@ pub(crate) fn all() -> Vec<Document> {
 }
 
 impl Document {
+    /// The file and the name of the test that runs the page as a whole: `<!-- run by FILE: TEST -->` in its first lines.
+    pub(crate) fn run_by(&self) -> Option<(&str, &str)> {
+        let mut marks =
+            self.text.lines().take(5).filter_map(|line| line.strip_prefix("<!-- run by ")?.strip_suffix(" -->"));
+        marks.find_map(|mark| mark.split_once(": "))
+    }
+
     pub(crate) fn blocks(&self) -> Vec<Block<'_>> {
         let mut blocks = Vec::new();
         let mut mark = None;
@@ -78,4 +85,12 @@ impl Block<'_> {
         let commands = commands.filter(|line| !line.is_empty() && !line.starts_with('#'));
         commands.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
     }
+}
+
+#[test]
+fn a_page_says_who_runs_it_as_a_whole_at_its_top_alone() {
+    let mark = "<!-- run by e2e/tests/a.rs: it_works -->\n";
+    let page = |text: String| Document { path: "a.md".into(), text };
+    assert_eq!(page(format!("# A\n\n{mark}")).run_by(), Some(("e2e/tests/a.rs", "it_works")));
+    assert_eq!(page(format!("# A\n\n\n\n\n\n{mark}")).run_by(), None);
 }

@@ -1,4 +1,5 @@
-//! Commands of the documents that are not run by these tests: which test runs them, or why none can.
+//! Commands of the documents that are not run by these tests: which test runs them, or why none can. A page whose commands another
+//! test runs as a whole says so itself (`Document::run_by`).
 
 use sikkerkey_e2e::cargo;
 
@@ -93,11 +94,20 @@ const TABLE: &[(&str, How)] = &[
     ),
 ];
 
+fn has_test(file: &str, test: &str) -> bool {
+    let source = std::fs::read_to_string(cargo::workspace().join(file)).unwrap_or_default();
+    source.contains(&format!("fn {test}("))
+}
+
 #[test]
 fn every_command_of_a_document_is_run_or_it_is_said_why_not() {
     let mut used = vec![false; TABLE.len()];
     let (mut unmarked, mut unknown) = (0, Vec::new());
     for document in document::all() {
+        if let Some((file, test)) = document.run_by() {
+            assert!(has_test(file, test), "{}: {file} has no test {test}", document.path);
+            continue;
+        }
         for block in document.blocks() {
             match block.mark {
                 Some(mark) if is_known(mark) => continue,
@@ -127,8 +137,7 @@ fn the_tests_that_run_commands_elsewhere_are_there() {
     for (command, how) in TABLE {
         match how {
             By(file, test) => {
-                let source = std::fs::read_to_string(cargo::workspace().join(file)).unwrap_or_default();
-                assert!(source.contains(&format!("fn {test}(")), "{command}: {file} has no test {test}");
+                assert!(has_test(file, test), "{command}: {file} has no test {test}");
             }
             Not(reason) => assert!(reason.len() > 20, "{command}: say why"),
         }
