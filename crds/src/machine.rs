@@ -87,7 +87,8 @@ pub struct MachineSpec {
     /// `workload`, `Manual` for a host. A pinned `host.publicKey` is approved by the pin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
-    /// True: nobody reads as this Machine until it is false again. Absent: false.
+    /// True: nobody reads as this Machine until it is false again, and `onRevoked` says what becomes of files in running pods.
+    /// Absent: false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
     /// The identity that pods and hosts get. Absent: one with the default lifetime.
@@ -97,7 +98,8 @@ pub struct MachineSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), transform = shape::map_list(["namespace"]))]
     pub allow_from: Option<Vec<Consent>>,
-    /// The files that pods of this Machine get. Absent: the sidecar without files.
+    /// The files that pods of this Machine get. What is said to be live reaches running pods within a moment, the rest when
+    /// they are replaced. Absent: the sidecar without files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
 }

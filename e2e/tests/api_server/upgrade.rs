@@ -34,7 +34,7 @@ async fn with_earlier(definitions: &str) -> Cluster {
     cluster
 }
 
-/// Applies definitions as the README says.
+/// Applies definitions as operator/README.md says.
 async fn define(kubectl: &Kubectl, definitions: &str) {
     kubectl.run_with_input(["apply", "--server-side", "-f", "-"], definitions).await.unwrap();
     kubectl.run(["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).await.unwrap();

@@ -23,15 +23,15 @@ const WAYS: [Way; 2] = [
     Way { name: "server", flags: &["--server-side", "--field-manager=git"], again: "serverside-applied" },
 ];
 
-/// The contract's example of two teams, without the pods, whose coming and going changes figures; and those of the README,
+/// The contract's example of two teams, without the pods, whose coming and going changes figures; and those of README.md and crds/README.md,
 /// but for the one that changes an earlier one's source.
 fn manifests(way: Way) -> String {
     let teams = include_str!("../../../crds/tests/fixtures/gitops.yaml");
-    let readme = include_str!("../../../README.md");
+    let readme = concat!(include_str!("../../../README.md"), include_str!("../../../crds/README.md"));
     let blocks = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let ours = blocks.filter(|block| block.starts_with("apiVersion: sikkerkey.com/v1alpha1"));
     let ours: Vec<&str> = ours.filter(|block| !block.contains("kubernetesSecret:")).collect();
-    assert_eq!(ours.len(), 2, "the README's examples");
+    assert_eq!(ours.len(), 2, "the documents' examples");
     let readme = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: readme}}\n---\n{}", ours.join("---\n"));
     let documents = |text: &str| {
         let documents = serde_yaml::Deserializer::from_str(text).map(|document| Value::deserialize(document).unwrap());

@@ -26,7 +26,7 @@ pub(crate) struct CosignOptions {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "cannot run {PROGRAM}, which approves as this machine: put it beside kubectl-sikkerkey or into the PATH; this machine needs \
-     an identity, see Hosts in the README"
+     an identity, see Hosts in server/README.md"
 )]
 pub struct CosignError(#[source] std::io::Error);
 

@@ -28,8 +28,8 @@ pub enum Policy {
         /// The policy's name.
         #[arg(long)]
         name: String,
-        /// A file with the policy in JSON, such as {"rateCap":{"perMinute":10,"countedBy":"Machine"}}; the README has one with
-        /// every axis.
+        /// A file with the policy in JSON, such as {"rateCap":{"perMinute":10,"countedBy":"Machine"}}; server/README.md has
+        /// one with every axis.
         #[arg(long, value_name = "FILE")]
         file: PathBuf,
     },
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn the_policy_of_the_readme_is_one_and_has_every_axis() {
-        let readme = include_str!("../../../README.md");
+        let readme = include_str!("../../README.md");
         let after = readme.split("every axis of it: `").nth(1).unwrap();
         let document: PolicyDocument = serde_json::from_str(
             &after.split('`').next().unwrap().replace("ID", "00000000-0000-4000-8000-000000000001"),

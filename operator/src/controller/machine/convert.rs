@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn every_file_of_the_readme_is_admitted() {
         let (_, table) =
-            include_str!("../../../../README.md").split_once("| An entry of `files` | The file |\n").unwrap();
+            include_str!("../../../../crds/README.md").split_once("| An entry of `files` | The file |\n").unwrap();
         let files: Vec<Value> = table
             .lines()
             .skip(1)

@@ -29,7 +29,7 @@ const fn arity(names: &'static [&'static str], positional: RangeInclusive<usize>
     Arity { names, positional, named: &[], usage }
 }
 
-/// The filters, as the README has them.
+/// The filters, as crds/README.md has them.
 pub(super) const FILTERS: [Arity; 19] = [
     arity(&["b64encode"], 0..=0, "b64encode"),
     arity(&["b64decode"], 0..=0, "b64decode"),

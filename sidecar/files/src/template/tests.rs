@@ -574,9 +574,9 @@ fn shell_words_and_xml_are_read_back() {
 
 #[test]
 fn the_example_in_the_readme_writes_what_it_says() {
-    let readme = include_str!("../../../../README.md");
-    let (_, section) = readme.split_once("### Templates\n").expect("the section Templates");
-    let (section, _) = section.split_once("\n### ").unwrap();
+    let readme = include_str!("../../../../crds/README.md");
+    let (_, section) = readme.split_once("## Templates\n").expect("the section Templates");
+    let (section, _) = section.split_once("\n## ").unwrap();
     let block = |kind: &str| {
         let (_, rest) = section.split_once(&format!("```{kind}\n")).unwrap();
         rest.split_once("```").unwrap().0

@@ -60,7 +60,7 @@ pub(crate) fn store(trust_store: bool, alias: Option<&str>, inputs: Vec<Input>) 
 }
 
 /// An entry of `spec.delivery.files`, in YAML.
-#[allow(dead_code, reason = "not every test that shares this reads the README")]
+#[allow(dead_code, reason = "not every test that shares this reads the documents")]
 pub(crate) fn entry(yaml: &str) -> File {
     let entry: Value = serde_yaml::from_str(yaml).unwrap_or_else(|error| panic!("{yaml}: {error}"));
     let text = |value: &Value, name: &str| value.get(name).map(|text| text.as_str().unwrap().to_owned());

@@ -1,4 +1,4 @@
-//! What each format writes, what it refuses, and that the README's examples are real.
+//! What each format writes, what it refuses, and that the examples of crds/README.md are real.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! The README's table of formats: what stands there is what is written.
+//! The table of formats in crds/README.md: what stands there is what is written.
 
 use sikkerkey_protocol::sync::{File, Format};
 
@@ -21,7 +21,7 @@ pub(crate) fn secrets() -> Secrets {
 
 /// Entries of the table with the lines of their files.
 pub(crate) fn examples() -> Vec<(File, Vec<String>)> {
-    let readme = include_str!("../../../../README.md");
+    let readme = include_str!("../../../../crds/README.md");
     let (_, rest) = readme
         .split_once("\n| Format | What is written | An entry of `files` | The file |\n|---|---|---|---|\n")
         .unwrap();

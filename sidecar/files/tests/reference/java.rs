@@ -93,7 +93,7 @@ fn java_reads_properties_as_they_were_and_would_write_them_the_same() {
     assert!(printed.is_over());
 }
 
-/// The rule of the README's table.
+/// The rule of the table in crds/README.md.
 fn name(input: &Input, field: Option<&str>) -> String {
     let upper = |text: &str| text.to_ascii_uppercase().replace(['.', '-'], "_");
     match (&input.alias, field) {

@@ -182,5 +182,5 @@ fn keytool_lists_what_the_readme_says() {
         });
         assert_eq!(entries.collect::<Vec<_>>(), lines, "{printed}");
     }
-    assert!(seen >= 2, "a KeyStore and a TrustStore stand in the README");
+    assert!(seen >= 2, "a KeyStore and a TrustStore stand in crds/README.md");
 }
