@@ -121,7 +121,21 @@ impl Installation {
     /// Installs on a cluster, and answers when a pod could be injected. On a cluster without a node the pod runner runs pods: whoever
     /// starts that says [`pod_runner::NOTICE`].
     pub async fn start(cluster: Cluster, programs: Programs, log: LogLevel, report: &Report) -> Result<Self> {
-        Self::install(cluster, programs, log, report, None).await
+        let layout = Layout::new(&cluster, log.filter())?;
+        Box::pin(Self::install(cluster, programs, report, layout, None)).await
+    }
+
+    /// The same, with a collector of traces.
+    pub async fn start_traced(
+        cluster: Cluster,
+        programs: Programs,
+        log: LogLevel,
+        report: &Report,
+        collector: &str,
+    ) -> Result<Self> {
+        let mut layout = Layout::new(&cluster, log.filter())?;
+        layout.traced_by(collector);
+        Box::pin(Self::install(cluster, programs, report, layout, None)).await
     }
 
     /// The same, with an operator that reaches the API server and the server through proxies only.
@@ -131,32 +145,27 @@ impl Installation {
         log: LogLevel,
         report: &Report,
     ) -> Result<(Self, Proxies)> {
-        let layout = Layout::new(&cluster, log.filter())?;
+        let mut layout = Layout::new(&cluster, log.filter())?;
         let ca = cluster.run().join("sikkerkey/ca.crt");
         let proxies = Proxies {
             api_server: FaultProxy::to_api_server(cluster.admin()?).await?,
             server: FaultProxy::to_server(&layout.server_url(), ca).await?,
         };
-        let installation = Self::install(cluster, programs, log, report, Some((layout, &proxies))).await?;
+        layout.reached_by(proxies.server.url());
+        let installation = Box::pin(Self::install(cluster, programs, report, layout, Some(&proxies))).await?;
         Ok((installation, proxies))
     }
 
     async fn install(
         cluster: Cluster,
         programs: Programs,
-        log: LogLevel,
         report: &Report,
-        detour: Option<(Layout, &Proxies)>,
+        layout: Layout,
+        detour: Option<&Proxies>,
     ) -> Result<Self> {
         let directory = cluster.run().join("sikkerkey");
         std::fs::create_dir_all(&directory).context("cannot make a directory for the installation")?;
-        let (layout, api_server) = match detour {
-            None => (Layout::new(&cluster, log.filter())?, None),
-            Some((mut layout, proxies)) => {
-                layout.reached_by(proxies.server.url());
-                (layout, Some(proxies.api_server.url()))
-            }
-        };
+        let api_server = detour.map(|proxies| proxies.api_server.url());
         let runner = bring_images(&cluster, &programs).await?;
         report.line("installing the kinds, the operator's rights and its webhooks");
         objects::install_objects(&cluster, &programs.operator, &layout).await?;

@@ -35,8 +35,10 @@ use sikkerkey_crds::names::AUDIENCE;
 use sikkerkey_protocol::canonical::{Purpose, possession};
 use sikkerkey_protocol::enrolment::{Attest, Attested};
 use sikkerkey_protocol::kubernetes::{IssueVoucher, IssuedVoucher, ObjectKey};
+use sikkerkey_traces::span;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
+use tracing::Instrument as _;
 use zeroize::Zeroizing;
 
 use self::claimant::{Claimant, Reviewed, explain};
@@ -133,9 +135,9 @@ impl Attestation {
         request.public_key.verify(&proven, &request.proof).map_err(|_| Denial::ProofInvalid)?;
 
         let _turn = timeout(TURN, self.turns.acquire()).await.ok().and_then(Result::ok).ok_or(Denial::Busy)?;
-        let claimant = self.review(request.token.expose()).await?;
+        let claimant = self.review(request.token.expose()).instrument(span!("review token")).await?;
         trail.pod = format!("{}/{} ({})", claimant.namespace, claimant.pod, claimant.uid);
-        let pod = self.pod(&claimant).await?;
+        let pod = self.pod(&claimant).instrument(span!("read pod")).await?;
         if is_alive(&claimant, pod.as_ref()) {
             trail.alive = Some(claimant.clone());
         }

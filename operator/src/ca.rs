@@ -40,6 +40,7 @@ use self::serving::Serving;
 use self::store::{ServerCertificate, StoreError, Stored};
 use crate::clock::Clock;
 use crate::leader::Leadership;
+use crate::metrics::{Certificate, Metrics};
 
 /// How often everything is looked at.
 const ROUND: Duration = Duration::from_secs(5);
@@ -96,13 +97,20 @@ pub struct Authority {
     root: watch::Sender<Arc<Root>>,
     bundle: watch::Sender<Arc<str>>,
     serving: Arc<Serving>,
+    metrics: Metrics,
     /// Since when this leader has found this bundle in the webhook configurations.
     spread: Mutex<Option<(Arc<str>, Timestamp)>>,
 }
 
 impl Authority {
     /// Reads or makes the root, and issues the certificate of this replica's listener.
-    pub async fn ensure(client: Client, namespace: &str, names: Names, clock: Clock) -> Result<Self, CaError> {
+    pub async fn ensure(
+        client: Client,
+        namespace: &str,
+        names: Names,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Result<Self, CaError> {
         let root = Arc::new(store::root(&client, namespace, clock.now()).await?.root);
         let bundle = Arc::from(root.bundle_pem());
         let authority = Self {
@@ -113,6 +121,7 @@ impl Authority {
             root: watch::Sender::new(root),
             bundle: watch::Sender::new(bundle),
             serving: Arc::default(),
+            metrics,
             spread: Mutex::default(),
         };
         authority.keep_serving(authority.clock.now())?;
@@ -135,6 +144,7 @@ impl Authority {
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             if let Err(error) = self.round(leadership.is_leader()).await {
+                self.metrics.certificates_failed();
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "could not keep the certificates, trying again"
@@ -224,12 +234,14 @@ impl Authority {
     /// Exchanges the listener's certificate when it no longer serves.
     fn keep_serving(&self, now: Timestamp) -> Result<Option<Why>, CaError> {
         let root = Arc::clone(&self.root.borrow());
+        self.metrics.certificate_ends(Certificate::Root, root.facts().not_after.as_second());
         let facts = self.serving.facts();
         // Key and certificate are made together and never apart here.
         let present = facts.as_ref().map(|facts| (facts, facts.public_key.as_slice()));
         let Verdict::Issue(why) = judge(present, root.facts(), &self.names.serving, now) else { return Ok(None) };
         let leaf = root.issue(&self.names.serving, now).map_err(CaError::Serving)?;
         self.serving.exchange(&leaf).map_err(CaError::Serving)?;
+        self.metrics.certificate_ends(Certificate::Serving, leaf.facts().not_after.as_second());
         tracing::info!(?why, not_after = %leaf.facts().not_after, "issued the listener's certificate");
         Ok(Some(why))
     }

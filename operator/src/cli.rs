@@ -1,8 +1,11 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sikkerkey_traces::endpoint::Endpoint;
+use sikkerkey_traces::sampler::Ratio;
 
 use crate::ca::name::Name;
 use crate::manifests::ManifestOptions;
@@ -106,6 +109,16 @@ pub struct RunOptions {
     /// prints with the same flag
     #[arg(long)]
     pub kubernetes_secret_source: bool,
+    /// OpenTelemetry collector for traces, this operator's and those of sidecars: http(s)://HOST[:PORT], OTLP over HTTP;
+    /// absent: no traces
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<Endpoint>,
+    /// PEM certificates that vouch for the collector; absent: the system's
+    #[arg(long, value_name = "FILE", env = "OTEL_EXPORTER_OTLP_CERTIFICATE", requires = "otlp_endpoint")]
+    pub otlp_ca: Option<PathBuf>,
+    /// How many of the traces that begin here, or in a sidecar, are kept: from 0 to 1
+    #[arg(long, value_name = "RATIO", env = "OTEL_TRACES_SAMPLER_ARG", default_value = "1")]
+    pub trace_ratio: Ratio,
     /// Log filter, for example info or debug
     #[arg(long, value_name = "FILTER", env = "SIKKERKEY_LOG", default_value = "info")]
     pub log_filter: String,

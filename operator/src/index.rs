@@ -9,6 +9,7 @@
 pub mod feed;
 pub mod grants;
 mod held;
+mod readiness;
 pub mod references;
 pub mod seen;
 

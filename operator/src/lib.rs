@@ -59,6 +59,7 @@ pub mod clock;
 pub mod controller;
 pub mod index;
 pub mod leader;
+pub mod logging;
 pub mod manifests;
 pub mod metrics;
 pub mod namespaces;

@@ -1,17 +1,15 @@
 //! `sikkerkey-operator`: see the crate's opening page.
 
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{Write, stdout};
 
 use clap::Parser;
 use sikkerkey_crds::{admission, crd, question};
-use sikkerkey_operator::cli::{Cli, Command, LogFormat, RunOptions};
+use sikkerkey_operator::cli::{Cli, Command};
 use sikkerkey_operator::{manifests, run, seal};
-use tracing_subscriber::EnvFilter;
 
 fn main() -> anyhow::Result<()> {
     let text = match Cli::parse().command {
         Command::Run(options) => {
-            log(&options)?;
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             return runtime.block_on(run::run(*options));
         }
@@ -28,14 +26,4 @@ fn main() -> anyhow::Result<()> {
         }
     };
     Ok(stdout().write_all(text.as_bytes())?)
-}
-
-fn log(options: &RunOptions) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&options.log_filter)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
-    match options.log_format {
-        LogFormat::Text => lines.with_ansi(stderr().is_terminal()).init(),
-        LogFormat::Json => lines.json().init(),
-    }
-    Ok(())
 }

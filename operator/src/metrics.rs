@@ -10,7 +10,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use sikkerkey_protocol::kubernetes::Kind;
+use sikkerkey_traces::Fate;
 use tokio::time::Instant;
+use tracing::Span;
 
 /// All metrics of one process. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -27,6 +29,11 @@ pub struct Metrics {
     comparison_stopped: Gauge,
     orphans_deleted: Counter<u64, AtomicU64>,
     pods_revoked: Counter<u64, AtomicU64>,
+    objects: Family<ObjectLabels, Gauge>,
+    pods_to_revoke: Gauge,
+    certificate_ends: Family<CertificateLabel, Gauge>,
+    certificate_failures: Counter<u64, AtomicU64>,
+    spans: Family<FateLabel, Counter>,
 }
 
 /// A comparison with the server that is under way. It is over when this goes.
@@ -75,6 +82,42 @@ struct WatchLabel {
     resource: &'static str,
 }
 
+/// How an object stands, as its condition Ready says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, EncodeLabelValue)]
+pub enum Ready {
+    /// The server enforces what it says.
+    True,
+    /// It does not.
+    False,
+    /// Nobody has looked yet.
+    Unknown,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ObjectLabels {
+    kind: &'static str,
+    ready: Ready,
+}
+
+/// A certificate that the operator keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Certificate {
+    /// Of the authority.
+    Root,
+    /// Of this replica's listener.
+    Serving,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CertificateLabel {
+    certificate: Certificate,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FateLabel {
+    fate: &'static str,
+}
+
 /// The name of a kind, for labels and messages.
 pub fn kind_name(kind: Kind) -> &'static str {
     match kind {
@@ -102,6 +145,11 @@ impl Metrics {
             comparison_stopped: Gauge::default(),
             orphans_deleted: Counter::default(),
             pods_revoked: Counter::default(),
+            objects: Family::default(),
+            pods_to_revoke: Gauge::default(),
+            certificate_ends: Family::default(),
+            certificate_failures: Counter::default(),
+            spans: Family::default(),
         };
         registry.register("reconciles", "Passes over objects, by kind and outcome", metrics.reconciles.clone());
         registry.register("status_writes", "Statuses written, by kind", metrics.status_writes.clone());
@@ -123,6 +171,31 @@ impl Metrics {
             metrics.orphans_deleted.clone(),
         );
         registry.register("pods_revoked", "Machines of pods that were revoked", metrics.pods_revoked.clone());
+        registry.register(
+            "objects",
+            "Objects of our kinds, by how their status says they stand",
+            metrics.objects.clone(),
+        );
+        registry.register(
+            "pods_to_revoke",
+            "Pods that are gone and whose machines the server has not been told to revoke yet",
+            metrics.pods_to_revoke.clone(),
+        );
+        registry.register(
+            "certificate_expires_timestamp_seconds",
+            "When a certificate ends that the operator keeps",
+            metrics.certificate_ends.clone(),
+        );
+        registry.register(
+            "certificate_failures",
+            "Times that the certificates could not be kept current",
+            metrics.certificate_failures.clone(),
+        );
+        registry.register("spans", "Spans of traces, by what became of them", metrics.spans.clone());
+        for fate in Fate::ALL {
+            // There from the start: what appears with its first count has not increased for whoever looks.
+            metrics.spans(fate, 0);
+        }
         metrics.registry = Arc::new(registry);
         metrics
     }
@@ -135,8 +208,9 @@ impl Metrics {
         text
     }
 
-    /// A pass over an object ended.
+    /// A pass over an object ended. Its span says so too.
     pub fn reconciled(&self, kind: Kind, outcome: Outcome) {
+        Span::current().record("outcome", tracing::field::debug(outcome));
         self.reconciles.get_or_create(&ReconcileLabels { kind: kind_name(kind), outcome }).inc();
     }
 
@@ -180,6 +254,32 @@ impl Metrics {
     /// An object without its counterpart in the cluster was taken out of force.
     pub fn orphan_deleted(&self) {
         self.orphans_deleted.inc();
+    }
+
+    /// So many objects of a kind stand so.
+    pub fn objects(&self, kind: Kind, ready: Ready, count: usize) {
+        let labels = ObjectLabels { kind: kind_name(kind), ready };
+        self.objects.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// So many pods are gone and not revoked.
+    pub fn pods_to_revoke(&self, count: usize) {
+        self.pods_to_revoke.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// A certificate ends then, in Unix seconds.
+    pub fn certificate_ends(&self, certificate: Certificate, at: i64) {
+        self.certificate_ends.get_or_create(&CertificateLabel { certificate }).set(at);
+    }
+
+    /// So became of so many spans.
+    pub fn spans(&self, fate: Fate, count: u64) {
+        self.spans.get_or_create(&FateLabel { fate: fate.as_str() }).inc_by(count);
+    }
+
+    /// The certificates could not be kept current.
+    pub fn certificates_failed(&self) {
+        self.certificate_failures.inc();
     }
 
     /// Machines of pods were revoked.

@@ -238,7 +238,11 @@ async fn tell(context: &Context) {
         context.pods.news.notified().await;
         tokio::time::sleep(GATHER).await;
         loop {
-            let uids: Vec<String> = context.pods.gone().iter().take(CHUNK).cloned().collect();
+            let (uids, waiting) = {
+                let gone = context.pods.gone();
+                (gone.iter().take(CHUNK).cloned().collect::<Vec<_>>(), gone.len())
+            };
+            context.metrics.pods_to_revoke(waiting);
             if uids.is_empty() {
                 break;
             }

@@ -24,6 +24,7 @@ use crate::controller::ledger::Ledger;
 use crate::controller::{self, uninstall};
 use crate::index::{self, Index};
 use crate::leader::{Leader, Leadership};
+use crate::logging;
 use crate::metrics::Metrics;
 use crate::pods::Pods;
 use crate::question::Questions;
@@ -34,7 +35,7 @@ use crate::server::{Account, Session};
 use crate::webhook::Webhook;
 use crate::webhook::machines::{Machines, Remembered};
 use crate::webhook::resources::Resources;
-use crate::webhook::sidecar::Settings;
+use crate::webhook::sidecar::{Settings, Traces};
 
 /// What most parts need.
 #[derive(Clone)]
@@ -59,6 +60,14 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     // Fails when one is installed already; there is only this one to choose from.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (clock, metrics) = (Clock::system(), Metrics::new());
+    let otlp_authority = match &options.otlp_ca {
+        Some(path) => {
+            let pem = tokio::fs::read_to_string(path).await;
+            Some(pem.with_context(|| format!("--otlp-ca: read {}", path.display()))?)
+        }
+        None => None,
+    };
+    let exporter = logging::start(&options, otlp_authority.clone(), &metrics)?;
     let config = Config::infer().await.context("find the API server: no kubeconfig, and not in a cluster")?;
     let client = Client::try_from(config).context("make a client for the API server")?;
     let account = account(&options);
@@ -67,7 +76,8 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         Some(address) => Some(listen(address).await?),
         None => None,
     };
-    let authority = Authority::ensure(client.clone(), &account.namespace, names(&options)?, clock.clone())
+    let names = names(&options)?;
+    let authority = Authority::ensure(client.clone(), &account.namespace, names, clock.clone(), metrics.clone())
         .await
         .context("read or make the certificate authority")?;
     let trust = authority.trust();
@@ -85,7 +95,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let leader = Leader::new(client.clone(), &account.namespace, &identity, clock.clone(), session.up());
     let leadership = leader.leadership();
     let parts = Parts { client, account, index, session, clock, metrics };
-    let context = Arc::new(serving(&options, &parts, trust)?);
+    let context = Arc::new(serving(&options, &parts, trust, otlp_authority)?);
     let (admission, attestation) = (serve::admission(Arc::clone(&context)), serve::attestation(context));
     let served = match attest_listener {
         None => vec![(listener, admission.merge(attestation))],
@@ -104,6 +114,10 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     tasks.spawn(until(&quitting, index::watch(parts.client.clone(), feeds, parts.metrics.clone())));
     let quits = told(quitting.clone());
     tasks.spawn(async move { Ok(leader.run(quits).await?) });
+    if let Some(exporter) = exporter {
+        let quits = told(quitting.clone());
+        tasks.spawn(finishes(exporter.run(quits)));
+    }
     let certificate = authority.serving();
     let stopped = told(stopping.clone());
     tasks.spawn(finishes(async move { authority.run(leadership, stopped).await }));
@@ -160,7 +174,12 @@ fn names(options: &RunOptions) -> anyhow::Result<Names> {
 }
 
 /// What the listener serves.
-fn serving(options: &RunOptions, parts: &Parts, trust: TrustBundle) -> anyhow::Result<serve::Context> {
+fn serving(
+    options: &RunOptions,
+    parts: &Parts,
+    trust: TrustBundle,
+    otlp_authority: Option<String>,
+) -> anyhow::Result<serve::Context> {
     let Parts { client, index, session, clock, metrics, .. } = parts.clone();
     let resources = Resources::new(
         &options.sidecar_cpu_request,
@@ -175,6 +194,12 @@ fn serving(options: &RunOptions, parts: &Parts, trust: TrustBundle) -> anyhow::R
         log_level: options.sidecar_log_level.clone(),
         status_address: options.sidecar_status_address,
         attest_url: options.attest_url.trim_end_matches('/').to_owned(),
+        traces: options.otlp_endpoint.as_ref().map(|endpoint| Traces {
+            endpoint: endpoint.to_string(),
+            authority: otlp_authority,
+            ratio: options.trace_ratio.to_string(),
+            parent: None,
+        }),
     };
     let events = Events::new(client.clone(), &parts.account.pod_name, clock.clone(), metrics.clone());
     let cached = Arc::clone(&index);
@@ -184,6 +209,7 @@ fn serving(options: &RunOptions, parts: &Parts, trust: TrustBundle) -> anyhow::R
         None => Remembered::NotManaged,
     });
     let machines = Arc::new(Machines::new(cached, client.clone()));
+    let counted = Arc::clone(&index);
     Ok(serve::Context {
         webhook: Webhook {
             settings,
@@ -197,7 +223,12 @@ fn serving(options: &RunOptions, parts: &Parts, trust: TrustBundle) -> anyhow::R
         ready: Box::new(
             move || if index.is_synced() { Ok(()) } else { Err("the lists of the cluster are not whole yet") },
         ),
-        metrics: Box::new(move || metrics.encode()),
+        metrics: Box::new(move || {
+            for (kind, ready, count) in counted.readiness() {
+                metrics.objects(kind, ready, count);
+            }
+            metrics.encode()
+        }),
         counters: Counters::new(),
         reviews: Reviews::new(),
     })
@@ -239,6 +270,7 @@ async fn lead(parts: Parts, options: ControllerOptions, leadership: Leadership) 
             _ = leads.wait_for(|leads| !*leads) => {}
         }
         metrics.leads(false);
+        metrics.pods_to_revoke(0);
         tracing::info!("this replica leads no longer");
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Extension, FromRequest, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -24,12 +25,15 @@ use serde_json::json;
 use sikkerkey_protocol::Call;
 use sikkerkey_protocol::enrolment::Attest;
 use sikkerkey_protocol::report::Report;
+use sikkerkey_traces::{parent, span};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use self::bounds::{MAX_REVIEW, Reviews, Room, Share, Sources};
 use self::counters::{Counters, Route};
@@ -95,6 +99,7 @@ pub fn admission(context: Arc<Context>) -> Router {
         .route(MUTATE_PATH, post(mutate))
         .route(VALIDATE_PATH, post(validate))
         .route(QUESTION_PATH, post(question))
+        .route_layer(from_fn(trace))
         .layer(DefaultBodyLimit::max(MAX_REVIEW as usize))
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
@@ -107,8 +112,16 @@ pub fn attestation(context: Arc<Context>) -> Router {
     Router::new()
         .route(Attest::PATH, post(attest))
         .route(Report::PATH, post(report))
+        .route_layer(from_fn(trace))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(context)
+}
+
+/// The span of a request, below the caller's: of a sidecar, or of an API server that is traced. Its path is one of ours.
+async fn trace(request: Request, next: Next) -> Response {
+    let span = span!("request", otel.kind = "server", http.route = request.uri().path(), outcome = Empty);
+    parent::follow(&span, request.headers());
+    next.run(request).instrument(span).await
 }
 
 /// Serves `router` on `listener` until `shutdown`.
@@ -270,8 +283,14 @@ fn reviewed(context: &Context, route: Route, begun: Instant, answer: Result<(Vec
         }
         Err(malformed) => ("Malformed", error(StatusCode::BAD_REQUEST, &malformed.to_string(), Some("Malformed"))),
     };
-    context.counters.answered(route, outcome, begun.elapsed());
+    answered(context, route, outcome, begun);
     response
+}
+
+/// Counts an answer, and notes it in its span.
+fn answered(context: &Context, route: Route, outcome: &'static str, begun: Instant) {
+    Span::current().record("outcome", outcome);
+    context.counters.answered(route, outcome, begun.elapsed());
 }
 
 async fn attest(State(context): State<Arc<Context>>, Extension(peer): Extension<Peer>, request: Request) -> Response {
@@ -282,11 +301,11 @@ async fn attest(State(context): State<Arc<Context>>, Extension(peer): Extension<
     };
     match context.attestation.attest(&body, peer.address).await {
         Ok(attested) => {
-            context.counters.answered(Route::Attest, "Vouched", begun.elapsed());
+            answered(&context, Route::Attest, "Vouched", begun);
             ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(attested)).into_response()
         }
         Err(denial) => {
-            context.counters.answered(Route::Attest, denial.reason(), begun.elapsed());
+            answered(&context, Route::Attest, denial.reason(), begun);
             denied(&denial)
         }
     }
@@ -300,11 +319,11 @@ async fn report(State(context): State<Arc<Context>>, Extension(peer): Extension<
     };
     match context.attestation.report(&body, peer.address).await {
         Ok(reported) => {
-            context.counters.answered(Route::Report, "Taken", begun.elapsed());
+            answered(&context, Route::Report, "Taken", begun);
             Json(reported).into_response()
         }
         Err(denial) => {
-            context.counters.answered(Route::Report, denial.reason(), begun.elapsed());
+            answered(&context, Route::Report, denial.reason(), begun);
             denied(&denial)
         }
     }

@@ -26,17 +26,19 @@ pub mod review;
 pub mod sidecar;
 pub mod validate;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
 use sikkerkey_crds::names::{GROUP, MACHINE_LABEL};
+use sikkerkey_traces::parent;
 
 use self::gate::Gate;
 use self::inject::Warning;
 use self::machines::Machines;
 use self::refusal::Refusal;
 use self::review::{Answer, Malformed, Request, Verb};
-use self::sidecar::Settings;
+use self::sidecar::{Settings, Traces};
 use self::validate::{Bulk, Invalid, Surroundings};
 use crate::ca::TrustBundle;
 use crate::clock::Clock;
@@ -89,13 +91,25 @@ impl Webhook {
         };
         let trust = self.trust.pem();
         let gate = machine.as_deref().map_or(Gate::Hook, |it| Gate::of(it, &self.index, self.clock.now()));
-        Ok(match inject::inject(&pod, namespace, machine.as_deref(), &self.settings, &trust, gate) {
+        let settings = self.settings_now();
+        Ok(match inject::inject(&pod, namespace, machine.as_deref(), &settings, &trust, gate) {
             Ok(injection) => Answer::Admit {
                 patch: injection.patch,
                 warnings: injection.warnings.iter().map(Warning::to_string).collect(),
             },
             Err(refusal) => refuse(&refusal),
         })
+    }
+
+    /// What the sidecar of a pod is told that is admitted now: with traces, to which admission its start belongs.
+    fn settings_now(&self) -> Cow<'_, Settings> {
+        match (&self.settings.traces, parent::traceparent()) {
+            (Some(traces), Some(parent)) => {
+                let parent = parent.to_str().ok().map(str::to_owned);
+                Cow::Owned(Settings { traces: Some(Traces { parent, ..traces.clone() }), ..self.settings.clone() })
+            }
+            _ => Cow::Borrowed(&self.settings),
+        }
     }
 
     fn check(&self, request: &Request<'_>) -> Result<Answer, Malformed> {

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
+use sikkerkey_traces::endpoint::Endpoint;
+use sikkerkey_traces::sampler::Ratio;
 
 pub use self::root_key::RootKeyArguments;
 use crate::anchor::Target;
@@ -102,6 +104,15 @@ pub struct Serve {
     /// it, new ones are closed.
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = at_least_one)]
     pub max_connections_per_address: usize,
+    /// An OpenTelemetry collector for traces: `http(s)://HOST[:PORT]`, OTLP over HTTP. Left out: no traces.
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<Endpoint>,
+    /// The certificate authorities that vouch for the collector, in PEM, instead of the system's.
+    #[arg(long, value_name = "FILE", env = "OTEL_EXPORTER_OTLP_CERTIFICATE", requires = "otlp_endpoint")]
+    pub otlp_ca: Option<PathBuf>,
+    /// How many of the traces that begin here are kept, from 0 to 1. A caller that keeps its own has its requests kept.
+    #[arg(long, value_name = "RATIO", env = "OTEL_TRACES_SAMPLER_ARG", default_value = "1")]
+    pub trace_ratio: Ratio,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

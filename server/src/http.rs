@@ -23,6 +23,7 @@ pub mod sealed;
 mod sealing_key;
 pub mod signed;
 mod success;
+mod trace;
 pub mod unsigned;
 
 use axum::Router;
@@ -30,6 +31,7 @@ use axum::extract::State;
 use axum::http::{Request, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use tracing::Instrument as _;
 
 use self::route::Route;
 use crate::app::App;
@@ -82,7 +84,9 @@ async fn measure(State(app): State<App>, request: Request<axum::body::Body>, nex
     // Copied only when somebody reads it.
     let asked =
         tracing::enabled!(tracing::Level::DEBUG).then(|| (request.method().clone(), request.uri().path().to_owned()));
-    let response = next.run(request).await.into_response();
+    let span = trace::request(&request);
+    let response = next.run(request).instrument(span.clone()).await.into_response();
+    span.record("http.response.status_code", i64::from(response.status().as_u16()));
     if let Some((method, path)) = asked {
         tracing::debug!(%method, path, status = response.status().as_u16(), "answered");
     }

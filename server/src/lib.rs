@@ -69,6 +69,7 @@ pub mod https;
 pub mod ledger;
 pub mod live;
 pub mod lockout;
+pub mod logging;
 pub mod looks;
 pub mod metrics;
 pub mod model;

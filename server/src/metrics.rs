@@ -1,5 +1,7 @@
 //! What is measured. Few, and labelled by enums alone.
 
+use std::sync::atomic::AtomicU64;
+
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -7,6 +9,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use sikkerkey_traces::Fate;
+
+use crate::audit::entry::Severity;
+use crate::health::Missing;
 
 /// The status of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -95,6 +101,69 @@ pub struct DeliveryLabel {
     pub outcome: DeliveryOutcome,
 }
 
+/// What keeps the server from being ready.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct MissingLabel {
+    /// By the name that `/readyz` gives it.
+    pub what: &'static str,
+}
+
+/// Work of the server's own, which nobody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Work {
+    /// Ending what is over and forgetting what has no use any more.
+    Housekeeping,
+    /// Moving old days of the audit to files.
+    Archiving,
+    /// Looking through the audit for webhooks.
+    Webhooks,
+    /// Taking over a certificate whose files have changed.
+    Certificate,
+    /// Taking over an authority whose file has changed.
+    Authority,
+}
+
+impl Work {
+    /// All of it.
+    pub const ALL: [Self; 5] =
+        [Self::Housekeeping, Self::Archiving, Self::Webhooks, Self::Certificate, Self::Authority];
+}
+
+/// Work of the server's own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct WorkLabel {
+    /// Which.
+    pub work: Work,
+}
+
+/// How grave a row of the audit is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SeverityLabel {
+    /// How grave.
+    pub severity: &'static str,
+}
+
+/// A certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Certificate {
+    /// That of the listener.
+    Serving,
+}
+
+/// A certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CertificateLabel {
+    /// Which.
+    pub certificate: Certificate,
+}
+
+/// What became of spans.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct FateLabel {
+    /// What.
+    pub fate: &'static str,
+}
+
 /// What is measured.
 pub struct Metrics {
     registry: Registry,
@@ -136,6 +205,30 @@ pub struct Metrics {
     pub delivery_lag: Gauge,
     /// Webhooks that the server has switched off.
     pub disabled_webhooks: Counter,
+    /// 1 for what keeps the server from being ready.
+    pub missing: Family<MissingLabel, Gauge>,
+    /// Seconds by which the database's clock is ahead of the machine's own.
+    pub clock_skew: Gauge<f64, AtomicU64>,
+    /// 1 while the wall clock is further ahead than time has passed.
+    pub clock_has_leapt: Gauge,
+    /// When the certificate ends that is served, in Unix seconds.
+    pub certificate_ends: Family<CertificateLabel, Gauge>,
+    /// Work of the server's own that failed.
+    pub failed_work: Family<WorkLabel, Counter>,
+    /// Stored values that did not open when they were wanted.
+    pub unreadable_values: Counter,
+    /// Rows of the audit that were told to people in the log.
+    pub alerts: Family<SeverityLabel, Counter>,
+    /// Canaries that were read.
+    pub canaries: Counter,
+    /// Seconds for which an anchor has lacked the newest checkpoint.
+    pub anchor_lag: Gauge,
+    /// Checks of the audit's chain that found it broken.
+    pub broken_chains: Counter,
+    /// Secrets whose new value the server should have made a while ago.
+    pub overdue_rotations: Gauge,
+    /// Spans of traces.
+    pub spans: Family<FateLabel, Counter>,
 }
 
 impl Default for Metrics {
@@ -164,7 +257,30 @@ impl Default for Metrics {
             deliveries: Family::default(),
             delivery_lag: Gauge::default(),
             disabled_webhooks: Counter::default(),
+            missing: Family::default(),
+            clock_skew: Gauge::default(),
+            clock_has_leapt: Gauge::default(),
+            certificate_ends: Family::default(),
+            failed_work: Family::default(),
+            unreadable_values: Counter::default(),
+            alerts: Family::default(),
+            canaries: Counter::default(),
+            anchor_lag: Gauge::default(),
+            broken_chains: Counter::default(),
+            overdue_rotations: Gauge::default(),
+            spans: Family::default(),
         };
+        // There from the start: what appears with its first count has not increased for whoever looks.
+        for work in Work::ALL {
+            metrics.failed_work.get_or_create(&WorkLabel { work }).inc_by(0);
+        }
+        for severity in Severity::ALL {
+            metrics.alerts.get_or_create(&SeverityLabel { severity: severity.as_str() }).inc_by(0);
+        }
+        for fate in Fate::ALL {
+            metrics.count_spans(fate, 0);
+        }
+        metrics.show_missing(&[]);
         macro_rules! register {
             ($($name:literal, $help:literal, $metric:ident;)*) => {
                 $(registry.register($name, $help, metrics.$metric.clone());)*
@@ -190,6 +306,18 @@ impl Default for Metrics {
             "webhook_deliveries", "Deliveries to webhooks that were tried", deliveries;
             "webhook_lag_seconds", "Age of the oldest event that a webhook has not got yet", delivery_lag;
             "webhooks_disabled", "Webhooks that the server has switched off after too many failures", disabled_webhooks;
+            "missing", "Whether this keeps the server from being ready", missing;
+            "clock_skew_seconds", "The database's clock minus the machine's own", clock_skew;
+            "clock_leapt", "Whether the wall clock is ahead of the time that has passed", clock_has_leapt;
+            "certificate_expires_timestamp_seconds", "When the certificate ends that is served", certificate_ends;
+            "failed_work", "Work of the server's own that failed and is tried again", failed_work;
+            "unreadable_values", "Stored values that did not open when they were wanted", unreadable_values;
+            "alerts", "Rows of the audit that were told to people in the log", alerts;
+            "canaries_triggered", "Canaries that were read", canaries;
+            "anchor_lag_seconds", "Time for which an anchor of the audit has lacked the newest checkpoint", anchor_lag;
+            "broken_chains", "Checks of the audit's chain that found it broken", broken_chains;
+            "rotations_overdue", "Secrets whose new value the server should have made a while ago", overdue_rotations;
+            "spans", "Spans of traces, by what became of them", spans;
         }
         Self { registry, ..metrics }
     }
@@ -212,6 +340,38 @@ impl Metrics {
     /// Counts a delivery to a webhook.
     pub fn count_delivery(&self, outcome: DeliveryOutcome) {
         self.deliveries.get_or_create(&DeliveryLabel { outcome }).inc();
+    }
+
+    /// Shows what keeps the server from being ready.
+    pub fn show_missing(&self, missing: &[Missing]) {
+        for what in Missing::ALL {
+            let label = MissingLabel { what: what.as_str() };
+            self.missing.get_or_create(&label).set(i64::from(missing.contains(&what)));
+        }
+    }
+
+    /// Counts work of the server's own that failed.
+    pub fn count_failed(&self, work: Work) {
+        self.failed_work.get_or_create(&WorkLabel { work }).inc();
+    }
+
+    /// Counts what became of so many spans.
+    pub fn count_spans(&self, fate: Fate, count: u64) {
+        self.spans.get_or_create(&FateLabel { fate: fate.as_str() }).inc_by(count);
+    }
+
+    /// Counts a row that was told to people.
+    pub fn count_alert(&self, severity: Severity) {
+        self.alerts.get_or_create(&SeverityLabel { severity: severity.as_str() }).inc();
+    }
+
+    /// Shows when the certificate ends that is served; none: that is not known.
+    pub fn show_certificate(&self, ends: Option<i64>) {
+        let label = CertificateLabel { certificate: Certificate::Serving };
+        match ends {
+            Some(at) => _ = self.certificate_ends.get_or_create(&label).set(at),
+            None => _ = self.certificate_ends.remove(&label),
+        }
     }
 
     /// Counts a connection that the server closed.

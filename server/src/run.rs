@@ -10,22 +10,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use sikkerkey_traces::export::Exporter;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
-use tracing_subscriber::EnvFilter;
 
 use self::opening::{AuditArguments, Opening};
 use crate::admin;
-use crate::cli::{Cli, Command, LogFormat, Serve};
+use crate::cli::{Cli, Command, Serve};
 use crate::clock::{Clock, DatabaseClock, SystemClock};
 use crate::engine::{DataPlace, Options, sealed};
 use crate::entropy::SystemEntropy;
 use crate::http;
 use crate::http::listener::{self, Limits};
 use crate::http::sealed::Door;
+use crate::logging;
 use crate::metrics::Metrics;
 use crate::rates::Rate;
 use crate::tls::{Authority, Certificate};
@@ -38,15 +39,21 @@ const LAST_CHECKPOINT: Duration = Duration::from_secs(5);
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(arguments) => {
-            start_tracing(arguments.log_format);
-            serve(arguments, signalled()?).await
+            let metrics = Arc::new(Metrics::default());
+            let exporter = logging::start(&arguments, &metrics)?;
+            serve(arguments, metrics, exporter, signalled()?).await
         }
         Command::Admin(arguments) => admin::run(arguments).await,
     }
 }
 
 /// Runs the server until `stop` ends.
-pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+async fn serve(
+    arguments: Serve,
+    metrics: Arc<Metrics>,
+    exporter: Option<Exporter>,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     check(&arguments)?;
     let limits = limits(&arguments);
     // Before anything is opened: it may be a descriptor.
@@ -59,7 +66,6 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
     let listener =
         TcpListener::bind(arguments.listen).await.with_context(|| format!("cannot listen on {}", arguments.listen))?;
     let address = listener.local_addr().context("the listener has no address")?;
-    let metrics = Arc::new(Metrics::default());
     let place = DataPlace::new(arguments.database_url, arguments.data_dir.clone())?;
     let database = place.open()?;
     let clock: Arc<dyn Clock> =
@@ -91,19 +97,16 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
     let opening = Opening { database, options, address, audit };
     let (door, opened) = match opening.open().await {
         Ok(engine) => (Door::open(engine.app.clone()), Some(engine)),
-        Err(error) => (Door::shut(sealed(&error).ok_or(error)?), None),
+        Err(error) => (Door::shut(sealed(&error).ok_or(error)?, Arc::clone(&metrics)), None),
     };
 
     let (stopping, stopped) = watch::channel(false);
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
     let tls = certificate.as_ref().map(Certificate::config).transpose()?;
-    tasks.spawn(always(listener::serve(listener, tls, door.router(), limits, metrics, stopped.clone())));
-    if let Some(certificate) = certificate {
-        tasks.spawn(always(certificate.follow(stopped.clone())));
-    }
-    if let Some(authority) = authority {
-        tasks.spawn(always(authority.follow(stopped.clone())));
-    }
+    let (router, counted) = (door.router(), Arc::clone(&metrics));
+    tasks.spawn(always(listener::serve(listener, tls, router, limits, counted, stopped.clone())));
+    let beside = Beside { exporter, certificate, authority };
+    beside.start(&metrics, &mut tasks, &stopped);
     if let Some(data_dir) = &arguments.data_dir {
         // Before it is said that the server listens: whoever then finds no socket would take the data for nobody's.
         let (socket, mut socket_stopped) = (http::admin::listen(data_dir)?, stopped.clone());
@@ -149,6 +152,28 @@ pub async fn serve(arguments: Serve, stop: impl Future<Output = ()>) -> anyhow::
         engine.close().await?;
     }
     failure.map_or(Ok(()), Err)
+}
+
+/// What goes on beside the listener.
+struct Beside {
+    exporter: Option<Exporter>,
+    certificate: Option<Arc<Certificate>>,
+    authority: Option<Arc<Authority>>,
+}
+
+impl Beside {
+    fn start(self, metrics: &Arc<Metrics>, tasks: &mut JoinSet<anyhow::Result<()>>, stopped: &watch::Receiver<bool>) {
+        if let Some(exporter) = self.exporter {
+            let mut stopped = stopped.clone();
+            tasks.spawn(always(exporter.run(async move { drop(stopped.wait_for(|it| *it).await) })));
+        }
+        if let Some(certificate) = self.certificate {
+            tasks.spawn(always(certificate.follow(Arc::clone(metrics), stopped.clone())));
+        }
+        if let Some(authority) = self.authority {
+            tasks.spawn(always(authority.follow(Arc::clone(metrics), stopped.clone())));
+        }
+    }
 }
 
 /// What clients may take.
@@ -212,15 +237,6 @@ fn signalled() -> anyhow::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
-}
-
-fn start_tracing(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("SIKKERKEY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
-        LogFormat::Json => lines.json().init(),
-    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::watch;
 
 pub use self::authority::Authority;
+use crate::metrics::{Metrics, Work};
 
 /// How often the files are looked at. A Secret volume follows within a minute or two anyway.
 const LOOK: Duration = Duration::from_secs(10);
@@ -75,8 +76,9 @@ impl Certificate {
     }
 
     /// Takes the files anew whenever they change, until `shutdown`. One that cannot be read leaves the old in force.
-    pub async fn follow(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
+    pub async fn follow(self: Arc<Self>, metrics: Arc<Metrics>, mut shutdown: watch::Receiver<bool>) {
         let mut seen = self.modified();
+        metrics.show_certificate(self.ends());
         loop {
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
@@ -89,13 +91,17 @@ impl Certificate {
             match self.reload() {
                 Ok(()) => {
                     seen = now;
+                    metrics.show_certificate(self.ends());
                     tracing::info!(cert = %self.cert.display(), "serving a new certificate");
                 }
                 // The two files are rarely written at the same moment: tried again at the next look.
-                Err(error) => tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the certificate has changed and cannot be used yet: the old one stays"
-                ),
+                Err(error) => {
+                    metrics.count_failed(Work::Certificate);
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the certificate has changed and cannot be used yet: the old one stays"
+                    );
+                }
             }
         }
     }
@@ -105,6 +111,13 @@ impl Certificate {
         let fresh = load(&self.cert, &self.key)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
         Ok(())
+    }
+
+    /// When the certificate that is served ends, in Unix seconds. None: it cannot be read out of it.
+    pub fn ends(&self) -> Option<i64> {
+        let current = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
+        let (_, certificate) = x509_parser::parse_x509_certificate(current.cert.first()?).ok()?;
+        Some(certificate.validity().not_after.timestamp())
     }
 
     fn modified(&self) -> [Option<SystemTime>; 2] {

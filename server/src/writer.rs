@@ -28,8 +28,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use sikkerkey_traces::span;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 pub use self::change::ChangeRequest;
 use self::pressure::Pressure;
@@ -72,7 +75,8 @@ impl Writer {
     /// Runs a management use case: decides, writes, applies, answers. Its nonce is burnt whatever the use case says.
     pub async fn change<T: Send + 'static>(&self, request: ChangeRequest<T>) -> Result<T, Refusal> {
         let (reply, answer) = oneshot::channel();
-        self.submit(Box::new(change::ChangeJob::new(request, reply)), answer).await
+        let span = span!("decide and commit", what = request.what);
+        self.submit(Box::new(change::ChangeJob::new(request, reply)), answer).instrument(span).await
     }
 
     /// Decides reads, burns the nonce, writes the audit. The receipt is what revealing a value asks for.
@@ -81,7 +85,15 @@ impl Writer {
             return Err(self.pressure.shed(request.source.address));
         }
         let (reply, answer) = oneshot::channel();
-        self.submit(Box::new(read::ReadJob::new(request, reply)), answer).await
+        let span = span!("decide and commit", what = "read", released = Empty, denied = Empty, reason = Empty);
+        let job = Box::new(read::ReadJob::new(request, reply));
+        let receipt = self.submit(job, answer).instrument(span.clone()).await;
+        if let Ok(receipt) = &receipt
+            && !span.is_disabled()
+        {
+            receipt.note(&span);
+        }
+        receipt
     }
 
     /// Ends when this server knows all that any other had done before.

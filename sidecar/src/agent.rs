@@ -9,7 +9,10 @@ use std::time::Duration;
 use http::StatusCode;
 use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::error_body::ErrorCode;
+use sikkerkey_traces::{parent, span};
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use crate::cause::in_full;
 use crate::client::{CallError, Client, printable};
@@ -66,6 +69,8 @@ pub struct Agent {
     outlook: Outlook,
     /// Whether an application runs that may have to be told.
     has_application: bool,
+    /// The span of the start, until every required file is there.
+    start: Span,
 }
 
 impl Agent {
@@ -104,7 +109,17 @@ impl Agent {
             are_stale: false,
             outlook,
             has_application: true,
+            start: Span::none(),
         }
+    }
+
+    /// What goes on until every required file is there belongs to one trace, below the span that `parent` names.
+    pub fn trace_start(&mut self, parent: Option<&str>) {
+        let span = span!("start");
+        if let Some(parent) = parent {
+            parent::adopt(&span, parent);
+        }
+        self.start = span;
     }
 
     /// The same before the application runs: nobody is told of changes.
@@ -137,11 +152,18 @@ impl Agent {
     /// One exchange with the server, or the end of files that have become stale. Gives how long to pause. May be dropped at
     /// any `await`.
     pub async fn exchange(&mut self) -> Duration {
-        let pause = match before(self.stale_at, self.talk()).await {
+        let span = self.start.in_scope(|| span!("exchange", ready = Empty, reason = Empty));
+        let pause = match before(self.stale_at, self.talk().instrument(span.clone())).await {
             Some(pause) => pause,
             None => self.remove_stale(),
         };
         self.look();
+        let said = self.state.said();
+        span.record("ready", said.ready).record("reason", &*said.reason);
+        if said.ready {
+            // It ends with the last that holds it.
+            self.start = Span::none();
+        }
         pause
     }
 
@@ -203,7 +225,7 @@ impl Agent {
     }
 
     async fn enrol(&mut self) -> Result<(), Duration> {
-        let enrolled = enrol::enrol(&mut self.client, &self.doorway).await;
+        let enrolled = enrol::enrol(&mut self.client, &self.doorway).instrument(span!("enrol")).await;
         self.outlook.counts().enrolments.add(&enrolled);
         match enrolled {
             Ok(identity) => {
@@ -229,7 +251,7 @@ impl Agent {
         let Some(identity) = self.identity.as_mut().filter(|id| id.until_renewal(now) == Some(Duration::ZERO)) else {
             return;
         };
-        let renewed = enrol::renew(&mut self.client, identity).await;
+        let renewed = enrol::renew(&mut self.client, identity).instrument(span!("renew")).await;
         self.outlook.counts().renewals.add(&renewed);
         match renewed {
             Ok(()) => tracing::info!(machine = %identity.machine_id(), "renewed"),
@@ -414,7 +436,14 @@ impl Agent {
         let set = render(&self.holdings, in_place.as_ref());
         let may_stay: BTreeSet<_> = set.missing.iter().filter_map(|missing| missing.may_stay.clone()).collect();
         let label = self.label();
-        let published = self.volume.publish(&set.files, &may_stay, &label);
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let (files, missing) = (number(set.files.len()), number(set.missing.len()));
+        let swap = span!("swap files", files, missing, reason = Empty);
+        let published = swap.in_scope(|| self.volume.publish(&set.files, &may_stay, &label));
+        if let Err(error) = &published {
+            swap.record("reason", error.reason());
+        }
+        drop(swap);
         self.count(&published);
         let standing = match &published {
             Ok(published) => standing(&set, published, in_place.as_ref()),

@@ -6,8 +6,13 @@
 mod co_sign;
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
+
+use sikkerkey_traces::endpoint::Endpoint;
+use sikkerkey_traces::sampler::Ratio;
 
 pub use self::co_sign::{CO_SIGN_HELP, CoSign, CoSignAction, CoSignAnswer, Confirmation, Output};
 
@@ -59,6 +64,10 @@ Of run and init also:
   SIKKERKEY_CA          PEM certificates that vouch for it
   SIKKERKEY_TOKEN       the pod's token [/var/run/secrets/sikkerkey.com/token]
   SIKKERKEY_LOG         what to log: error, warn, info, debug or trace [info]
+  SIKKERKEY_OTLP_ENDPOINT  an OpenTelemetry collector for traces, http(s)://HOST[:PORT] [none]
+  SIKKERKEY_OTLP_CA     PEM certificates that vouch for it [the system's]
+  SIKKERKEY_TRACE_RATIO how many of the traces that begin here are kept, 0 to 1 [1]
+  SIKKERKEY_TRACEPARENT the span that the start of this pod belongs to
 
 Of run alone:
   SIKKERKEY_STATUS      where to answer /status and /metrics, ADDRESS:PORT [nowhere]
@@ -116,6 +125,9 @@ pub enum UsageError {
     /// A variable is no address.
     #[error("SIKKERKEY_STATUS {0:?} is no address with a port, such as 127.0.0.1:9917")]
     Status(String),
+    /// A variable about traces is wrong.
+    #[error("{0}: {1}")]
+    Traces(&'static str, String),
     /// A variable is not UTF-8.
     #[error("{0} is not UTF-8 text")]
     NotText(&'static str),
@@ -124,7 +136,7 @@ pub enum UsageError {
 impl UsageError {
     /// Whether the command line is wrong, not the environment.
     pub fn is_of_command_line(&self) -> bool {
-        !matches!(self, Self::NotSet(_) | Self::NotText(_) | Self::Status(_))
+        !matches!(self, Self::NotSet(_) | Self::NotText(_) | Self::Status(_) | Self::Traces(..))
     }
 }
 
@@ -157,7 +169,7 @@ pub fn mount(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
 }
 
 /// What `run` and `init` need to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Origin of the operator.
     pub attest_url: String,
@@ -171,6 +183,23 @@ pub struct Settings {
     pub log: String,
     /// Where to answer how it stands; `init` answers nobody.
     pub status: Option<SocketAddr>,
+    /// Where traces go.
+    pub traces: Option<TraceSettings>,
+}
+
+/// Where traces go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TraceSettings {
+    /// The collector.
+    pub endpoint: Endpoint,
+    /// PEM certificates that vouch for it; none: the system's.
+    pub authority: Option<String>,
+    /// How many of the traces that begin here are kept.
+    pub ratio: Ratio,
+    /// The span that the start of this pod belongs to, as a `traceparent`.
+    pub parent: Option<String>,
+    /// The pod's name.
+    pub instance: String,
 }
 
 impl Settings {
@@ -191,8 +220,27 @@ impl Settings {
             token: variable("SIKKERKEY_TOKEN").map_or_else(|| DEFAULT_TOKEN.into(), Into::into),
             log: text("SIKKERKEY_LOG")?.unwrap_or_else(|| "info".to_owned()),
             status,
+            traces: traces(&text)?,
         })
     }
+}
+
+fn traces(
+    text: &impl Fn(&'static str) -> Result<Option<String>, UsageError>,
+) -> Result<Option<TraceSettings>, UsageError> {
+    fn parsed<T: FromStr<Err: Display>>(name: &'static str, text: &str) -> Result<T, UsageError> {
+        text.parse().map_err(|error: T::Err| UsageError::Traces(name, error.to_string()))
+    }
+    const ENDPOINT: &str = "SIKKERKEY_OTLP_ENDPOINT";
+    const RATIO: &str = "SIKKERKEY_TRACE_RATIO";
+    let Some(endpoint) = text(ENDPOINT)? else { return Ok(None) };
+    Ok(Some(TraceSettings {
+        endpoint: parsed(ENDPOINT, &endpoint)?,
+        authority: text("SIKKERKEY_OTLP_CA")?,
+        ratio: parsed(RATIO, text(RATIO)?.as_deref().unwrap_or("1"))?,
+        parent: text("SIKKERKEY_TRACEPARENT")?,
+        instance: text("HOSTNAME")?.unwrap_or_default(),
+    }))
 }
 
 #[cfg(test)]
@@ -232,5 +280,27 @@ mod tests {
         assert_eq!(settings.mount, PathBuf::from("/run/secrets/sikkerkey"));
         assert_eq!(settings.token, PathBuf::from("/var/run/secrets/sikkerkey.com/token"));
         assert_eq!(settings.log, "info");
+        assert_eq!(settings.traces, None);
+    }
+
+    #[test]
+    fn traces_go_where_the_environment_says_or_the_variable_that_is_wrong_is_named() {
+        let settings = |endpoint: &'static str, ratio: &'static str| {
+            Settings::from_environment(move |name| match name {
+                "SIKKERKEY_ATTEST_URL" | "SIKKERKEY_CA" => Some("x".into()),
+                "SIKKERKEY_OTLP_ENDPOINT" => Some(endpoint.into()),
+                "SIKKERKEY_TRACE_RATIO" => Some(ratio.into()),
+                _ => None,
+            })
+        };
+        let traces = settings("http://collector:4318", "0.5").unwrap().traces.unwrap();
+        assert_eq!(
+            (traces.endpoint.to_string(), traces.ratio.to_string()),
+            ("http://collector:4318".into(), "0.5".into())
+        );
+        let error = settings("collector", "").unwrap_err().to_string();
+        assert!(error.starts_with("SIKKERKEY_OTLP_ENDPOINT: \"collector\" is no address of a collector"), "{error}");
+        let error = settings("http://collector", "9").unwrap_err().to_string();
+        assert!(error.starts_with("SIKKERKEY_TRACE_RATIO: \"9\" is no share"), "{error}");
     }
 }

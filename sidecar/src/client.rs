@@ -21,7 +21,10 @@ use sikkerkey_protocol::error_body::{ErrorBody, ErrorCode};
 use sikkerkey_protocol::header;
 use sikkerkey_protocol::id::MachineId;
 use sikkerkey_protocol::key::MachineKey;
+use sikkerkey_traces::{parent, span};
 use tokio::time::timeout;
+use tracing::Instrument as _;
+use tracing::field::Empty;
 use zeroize::Zeroizing;
 
 pub use self::connection::{ConnectError, Connection};
@@ -104,6 +107,19 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// What went wrong, in a word: what the other side says is not for everybody's eyes.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "NotConnected",
+            Self::Broken { .. } => "Broken",
+            Self::TimedOut { .. } => "TimedOut",
+            Self::Refused { .. } => "Refused",
+            Self::TooLarge { .. } => "TooLarge",
+            Self::Garbled { .. } => "Garbled",
+            Self::Encode | Self::Random(_) => "NotSent",
+        }
+    }
+
     /// The status of a refusal.
     pub fn status(&self) -> Option<StatusCode> {
         match self {
@@ -280,6 +296,21 @@ impl Client {
         signer: Option<Signer<'_>>,
         patience: Duration,
     ) -> Result<A, CallError> {
+        let span = span!("call", otel.kind = "client", peer = %origin, http.route = outgoing.path, error = Empty);
+        let result = self.send_once_or_twice(origin, outgoing, signer, patience).instrument(span.clone()).await;
+        if let Err(error) = &result {
+            span.record("error", error.class());
+        }
+        result
+    }
+
+    async fn send_once_or_twice<A: DeserializeOwned>(
+        &mut self,
+        origin: &Origin,
+        outgoing: Outgoing<'_>,
+        signer: Option<Signer<'_>>,
+        patience: Duration,
+    ) -> Result<A, CallError> {
         let late = |_| CallError::TimedOut { origin: origin.to_string(), patience };
         let kept = self.connection.take().filter(|connection| connection.is_open_to(origin));
         let was_kept = kept.is_some();
@@ -347,6 +378,10 @@ impl Client {
             http::header::USER_AGENT,
             HeaderValue::from_static(concat!("sikkerkey-sidecar/", env!("CARGO_PKG_VERSION"))),
         );
+        // Where the request belongs, for whoever looks; not signed, because nothing depends on it.
+        if let Some(traceparent) = parent::traceparent() {
+            headers.insert(parent::TRACEPARENT, traceparent);
+        }
         if let Some(signer) = signer {
             let mut nonce = [0; 16];
             self.random.fill(&mut nonce)?;

@@ -1,5 +1,6 @@
 //! What is written to standard error while the sidecar runs.
 
+use sikkerkey_traces::{Traces, is_log};
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
@@ -10,7 +11,8 @@ use tracing_subscriber::registry;
 /// Our own code may speak at every level, because none of it logs a value, a key, a token or a voucher. Libraries see
 /// whole requests and may say only that something is wrong, whatever the filter asks for.
 fn is_allowed(metadata: &Metadata<'_>) -> bool {
-    metadata.target().starts_with("sikkerkey") || *metadata.level() <= Level::WARN
+    let is_ours = metadata.target().starts_with("sikkerkey") && is_log(metadata);
+    is_ours || *metadata.level() <= Level::WARN
 }
 
 /// Reads a filter such as `debug` or `sikkerkey_sidecar::agent=trace,info`. The second value is false when the text is
@@ -22,19 +24,19 @@ pub fn parse_filter(text: &str) -> (Targets, bool) {
     }
 }
 
-/// Lines of plain text, filtered, to `writer`.
-pub fn subscriber<W>(filter: Targets, writer: W) -> impl Subscriber + Send + Sync
+/// Lines of plain text, filtered, to `writer`, and the spans of `traces`.
+pub fn subscriber<W>(filter: Targets, writer: W, traces: &Traces) -> impl Subscriber + Send + Sync + use<W>
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(writer);
-    registry().with(lines.with_filter(filter.and(filter_fn(is_allowed))))
+    registry().with(lines.with_filter(filter.and(filter_fn(is_allowed)))).with(traces.layer())
 }
 
-/// Starts logging to standard error.
-pub fn start(text: &str) {
+/// Starts logging to standard error, and making spans.
+pub fn start(text: &str, traces: &Traces) {
     let (filter, understood) = parse_filter(text);
-    if tracing::subscriber::set_global_default(subscriber(filter, std::io::stderr)).is_ok() && !understood {
+    if tracing::subscriber::set_global_default(subscriber(filter, std::io::stderr, traces)).is_ok() && !understood {
         tracing::warn!("SIKKERKEY_LOG is no filter: logging info. Say error, warn, info, debug or trace");
     }
 }
@@ -64,7 +66,7 @@ mod tests {
         let writer = lines.clone();
         let (filter, understood) = parse_filter("trace,hyper=trace");
         assert!(understood);
-        tracing::subscriber::with_default(subscriber(filter, move || writer.clone()), || {
+        tracing::subscriber::with_default(subscriber(filter, move || writer.clone(), &Traces::off()), || {
             tracing::trace!(target: "hyper::proto", "a whole body");
             tracing::info!(target: "rustls", "a whole record");
             tracing::warn!(target: "hyper::proto", "something is wrong");

@@ -7,8 +7,11 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use sikkerkey_protocol::sync::{ChangeAction, OnChange};
+use sikkerkey_traces::span;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use crate::cause::in_full;
 use crate::client::{ConnectError, Connection, Origin, OriginError};
@@ -60,8 +63,9 @@ impl Notifier {
     pub fn changed(&mut self, on_change: Option<&OnChange>) {
         self.cancel();
         let Some(OnChange { debounce_millis, action }) = on_change else { return };
-        self.pending =
-            Some(tokio::spawn(tell(Duration::from_millis(*debounce_millis), action.clone(), Arc::clone(&self.board))));
+        self.pending = Some(tokio::spawn(
+            tell(Duration::from_millis(*debounce_millis), action.clone(), Arc::clone(&self.board)).in_current_span(),
+        ));
     }
 
     fn cancel(&mut self) {
@@ -84,7 +88,9 @@ async fn tell(debounce: Duration, action: ChangeAction, board: Arc<Board>) {
         ChangeAction::Signal { .. } => SIGNALS,
     };
     for attempt in 1..=attempts {
-        let told = tell_once(&action).await;
+        let span = span!("notice", attempt = i64::from(attempt), told = Empty);
+        let told = tell_once(&action).instrument(span.clone()).await;
+        span.record("told", told.is_ok());
         board.counts.notices.add(&told);
         let Err(error) = told else { return };
         let error = in_full(&error);

@@ -10,8 +10,11 @@ use std::time::Duration;
 use anyhow::Context;
 use rustix::fs::Timespec;
 use rustix::thread::nanosleep;
+use sikkerkey_traces::Traces;
+use sikkerkey_traces::export::Exporter;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::agent::Agent;
@@ -31,6 +34,9 @@ use crate::{backing, logging, status_server, wait};
 
 /// How long a dying sidecar tries to give its identity up.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How many spans wait for the collector at most.
+const SPANS: usize = 256;
 
 /// What looking a name up needs at most.
 const LOOKUP_STACK: usize = 256 << 10;
@@ -111,12 +117,13 @@ fn runtime() -> std::io::Result<Runtime> {
 
 /// The sidecar, until a signal ends it.
 fn sidecar(settings: &Settings) -> anyhow::Result<()> {
-    logging::start(&settings.log);
+    let board = Arc::<Board>::default();
+    let spans = traces(settings, &board)?;
     runtime()?.block_on(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let board = settings.status.map(|address| (address, Arc::<Board>::default()));
+        let exporting = Exporting::start(spans);
         let mut agent = agent(settings, &settings.mount)?;
-        let answering = board.and_then(|(address, board)| {
+        let answering = settings.status.and_then(|address| {
             agent.show_on(Arc::clone(&board));
             status_server::start(address, board)
         });
@@ -129,15 +136,59 @@ fn sidecar(settings: &Settings) -> anyhow::Result<()> {
             tracing::info!("asked to end: the files stay for the application, which may still be using them");
         }
         agent.resign(LAST_WORDS).await;
+        drop(agent);
+        exporting.end().await;
         ended
     })
 }
 
+/// Starts the log, and spans if they are to go anywhere. What takes them there has to run on the runtime.
+fn traces(settings: &Settings, board: &Arc<Board>) -> anyhow::Result<Option<Exporter>> {
+    let Some(to) = &settings.traces else {
+        logging::start(&settings.log, &Traces::off());
+        return Ok(None);
+    };
+    let board = Arc::clone(board);
+    let count = Arc::new(move |fate, spans| board.counts.spans.add(fate, spans));
+    let to = sikkerkey_traces::Settings {
+        endpoint: to.endpoint.clone(),
+        authority: to.authority.clone(),
+        ratio: to.ratio,
+        service: "sikkerkey-sidecar",
+        instance: to.instance.clone(),
+        queue: SPANS,
+    };
+    let (traces, exporter) = Traces::on(to, count).context("SIKKERKEY_OTLP_ENDPOINT")?;
+    logging::start(&settings.log, &traces);
+    Ok(Some(exporter))
+}
+
+/// The task that takes spans to the collector.
+struct Exporting(Option<(oneshot::Sender<()>, JoinHandle<()>)>);
+
+impl Exporting {
+    fn start(exporter: Option<Exporter>) -> Self {
+        Self(exporter.map(|exporter| {
+            let (stop, stopped) = oneshot::channel();
+            (stop, tokio::spawn(exporter.run(async { drop(stopped.await) })))
+        }))
+    }
+
+    /// Takes what is left, which has a bound of its own.
+    async fn end(self) {
+        if let Some((stop, task)) = self.0 {
+            drop(stop);
+            drop(task.await);
+        }
+    }
+}
+
 /// The init container: one set of files, and nothing that stays.
 fn once(settings: &Settings) -> anyhow::Result<()> {
-    logging::start(&settings.log);
+    let spans = traces(settings, &Arc::default())?;
     runtime()?.block_on(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let exporting = Exporting::start(spans);
         let mut agent = agent(settings, &settings.mount)?.before_the_application();
         let outcome = tokio::select! {
             outcome = write_once(&mut agent) => outcome,
@@ -146,12 +197,16 @@ fn once(settings: &Settings) -> anyhow::Result<()> {
         if let Err(why) = outcome {
             let unfinished = Unfinished::new(why, agent.said());
             agent.resign(LAST_WORDS).await;
+            drop(agent);
+            exporting.end().await;
             return Err(unfinished.into());
         }
         tokio::select! {
             () = agent.resign(RESIGNING) => {}
             () = either(&mut terminate, &mut interrupt) => {}
         }
+        drop(agent);
+        exporting.end().await;
         Ok(())
     })
 }
@@ -167,6 +222,7 @@ fn agent(settings: &Settings, mount: &Path) -> anyhow::Result<Agent> {
     let doorway = Doorway { operator, token: settings.token.clone() };
     let mut agent = Agent::new(doorway, client, clock, volume, state, before.as_ref());
     agent.warn(backing);
+    agent.trace_start(settings.traces.as_ref().and_then(|it| it.parent.as_deref()));
     Ok(agent)
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
+use sikkerkey_traces::Fate;
 
 use crate::clock::{UnixMillis, rfc3339};
 use crate::manifest::SecretVersion;
@@ -92,6 +93,21 @@ pub struct Counts {
     pub publications: Count,
     pub notices: Count,
     pub reports: Count,
+    pub spans: Spans,
+}
+
+/// What became of spans, by [`Fate::ALL`].
+#[derive(Debug, Default)]
+pub struct Spans([AtomicU64; Fate::ALL.len()]);
+
+impl Spans {
+    /// So many more.
+    pub fn add(&self, fate: Fate, count: u64) {
+        let of_fate = Fate::ALL.iter().zip(&self.0).find(|(it, _)| **it == fate);
+        if let Some((_, of_fate)) = of_fate {
+            of_fate.fetch_add(count, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Board {
@@ -189,6 +205,15 @@ impl Board {
                 append(&mut text, format_args!("{name}{{result=\"{result}\"}} {value}\n"));
             }
         }
+        let name = "sikkerkey_sidecar_spans_total";
+        append(
+            &mut text,
+            format_args!("# HELP {name} Spans of traces, by what became of them.\n# TYPE {name} counter\n"),
+        );
+        for (fate, count) in Fate::ALL.iter().zip(&self.counts.spans.0) {
+            let (fate, value) = (fate.as_str(), count.load(Ordering::Relaxed));
+            append(&mut text, format_args!("{name}{{fate=\"{fate}\"}} {value}\n"));
+        }
         text
     }
 }
@@ -207,6 +232,7 @@ mod tests {
         let board = Board::default();
         board.counts.syncs.add(&Ok::<(), ()>(()));
         board.counts.syncs.add(&Err::<(), ()>(()));
+        board.counts.spans.add(Fate::QueueFull, 3);
         let file =
             |path: &str, present, stale| FileStanding { path: path.into(), present, stale, ..FileStanding::default() };
         board.show(Standing {
@@ -239,6 +265,7 @@ mod tests {
             "sikkerkey_sidecar_syncs_total{result=\"ok\"} 1",
             "sikkerkey_sidecar_syncs_total{result=\"failed\"} 1",
             "# TYPE sikkerkey_sidecar_notices_total counter",
+            "sikkerkey_sidecar_spans_total{fate=\"QueueFull\"} 3",
         ] {
             assert!(metrics.lines().any(|found| found == line), "{line} in {metrics}");
         }

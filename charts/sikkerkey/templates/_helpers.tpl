@@ -134,8 +134,31 @@ imagePullSecrets:
 {{- if and $server.enabled (not $server.rootKey.command) (not $server.rootKey.existingSecret.name) -}}
 {{- fail "the server has no root key: set server.rootKey.existingSecret.name to a Secret that holds one, or server.rootKey.command" -}}
 {{- end -}}
+{{- if and .Values.tracing.ca.configMap (not (hasPrefix "https://" .Values.tracing.endpoint)) -}}
+{{- fail "tracing.ca.configMap is set, and tracing.endpoint is no https:// address: set tracing.endpoint to one, or tracing.ca.configMap to nothing" -}}
+{{- end -}}
 {{- if and .Values.monitoring.podMonitor.enabled (not .Values.sidecar.statusAddress) -}}
 {{- fail "monitoring.podMonitor.enabled is true, and sidecars answer nowhere: set sidecar.statusAddress to 0.0.0.0:9917 or [::]:9917" -}}
+{{- end -}}
+{{- end }}
+
+{{/* Where traces go, as arguments of server and operator. */}}
+{{- define "sikkerkey.tracing" -}}
+{{- with .Values.tracing }}
+{{- if .endpoint }}
+- --otlp-endpoint={{ .endpoint }}
+- --trace-ratio={{ .ratio }}
+{{- if .ca.configMap }}
+- --otlp-ca=/etc/sikkerkey/otlp/{{ .ca.key }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The ConfigMap that vouches for the collector, where there is one. */}}
+{{- define "sikkerkey.tracingCa" -}}
+{{- with .Values.tracing -}}
+{{- if and .endpoint .ca.configMap }}{{ .ca.configMap }}{{ end -}}
 {{- end -}}
 {{- end }}
 
@@ -205,6 +228,9 @@ spec:
     {{- end }}
     - --machine-rate={{ int $server.machineRate }}
     - --max-connections={{ int $server.maxConnections }}
+    {{- with include "sikkerkey.tracing" . }}
+    {{- trim . | nindent 4 }}
+    {{- end }}
     - --log-format={{ $server.logFormat }}
     {{- range $server.extraArgs }}
     - {{ . | quote }}
@@ -246,6 +272,9 @@ spec:
     {{- if not $server.rootKey.command }}
     - {name: root-key, mountPath: /etc/sikkerkey/root-key, readOnly: true}
     {{- end }}
+    {{- if include "sikkerkey.tracingCa" . }}
+    - {name: otlp, mountPath: /etc/sikkerkey/otlp, readOnly: true}
+    {{- end }}
     # What the embedded database sorts, and backups on their way.
     - {name: tmp, mountPath: /tmp}
     {{- with $server.extraVolumeMounts }}
@@ -271,6 +300,10 @@ spec:
       defaultMode: 288
       # The server waits for it, sealed, and says so.
       optional: true
+  {{- end }}
+  {{- with include "sikkerkey.tracingCa" . }}
+  - name: otlp
+    configMap: {name: {{ . }}}
   {{- end }}
   - name: tmp
     emptyDir: {sizeLimit: 1Gi}

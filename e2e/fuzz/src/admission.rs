@@ -54,6 +54,7 @@ static SETTINGS: LazyLock<Option<Settings>> = LazyLock::new(|| {
         log_level: "info".into(),
         attest_url: "https://sikkerkey-operator.sikkerkey-system.svc:9443".into(),
         status_address: None,
+        traces: None,
     })
 });
 

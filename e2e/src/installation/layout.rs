@@ -25,6 +25,8 @@ pub(super) struct Layout {
     /// Where sidecars say how they stand.
     status: Option<&'static str>,
     detour: Option<String>,
+    /// The collector of traces, if there is one.
+    collector: Option<String>,
 }
 
 impl Layout {
@@ -37,13 +39,14 @@ impl Layout {
         };
         // Where pods share this machine's network there is one port for all of them.
         let status = cluster.node().is_some().then_some("0.0.0.0:9917");
-        Ok(Self { operator_name: OPERATOR, server, operator, log, status, detour: None })
+        Ok(Self { operator_name: OPERATOR, server, operator, log, status, detour: None, collector: None })
     }
 
     /// The same with another replica of the operator, which listens elsewhere.
     pub(super) fn of_second_operator(&self) -> io::Result<Self> {
         let [operator, _] = two_free(self.operator.ip())?;
-        Ok(Self { operator_name: SECOND_OPERATOR, operator, detour: self.detour.clone(), ..*self })
+        let (detour, collector) = (self.detour.clone(), self.collector.clone());
+        Ok(Self { operator_name: SECOND_OPERATOR, operator, detour, collector, ..*self })
     }
 
     /// Name of the operator's pod.
@@ -58,6 +61,15 @@ impl Layout {
     /// The operator reaches the server by this address, by which the server knows itself.
     pub(super) fn reached_by(&mut self, url: String) {
         self.detour = Some(url);
+    }
+
+    /// Server, operator and sidecars send their traces there.
+    pub(super) fn traced_by(&mut self, collector: &str) {
+        self.collector = Some(collector.to_owned());
+    }
+
+    fn tracing(&self) -> impl Iterator<Item = &str> {
+        self.collector.iter().flat_map(|url| ["--otlp-endpoint", url])
     }
 
     fn public_url(&self) -> String {
@@ -78,6 +90,7 @@ impl Layout {
             .args(["--sidecar-log-level", self.log, "--kubernetes-secret-source"])
             .args(["--namespace-selector", &managed()])
             .args(self.status.iter().flat_map(|address| ["--sidecar-status-address", *address]))
+            .args(self.tracing())
             .args(["--sidecar-resources-of", &format!("{SIZED_NAMESPACE}=60m,,24Mi")])
             .env("KUBECONFIG", kubeconfig.display().to_string())
             .env("POD_NAME", pod.metadata.name.clone().unwrap_or_default())
@@ -90,6 +103,7 @@ impl Layout {
         Program::new("server", program)
             .args(["serve", "--data-dir", &directory.join("data").display().to_string()])
             .args(["--listen", &self.server.to_string(), "--public-url", &self.public_url()])
+            .args(self.tracing())
             .args(["--root-key-file", &root_key.display().to_string()])
             .args(["--tls-cert", &certificate.0.display().to_string()])
             .args(["--tls-key", &certificate.1.display().to_string()])

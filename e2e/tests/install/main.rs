@@ -9,7 +9,9 @@
 )]
 
 mod accepted;
+mod documented;
 mod expression;
+mod logged;
 mod monitored;
 mod refused;
 mod rendered;

@@ -16,6 +16,8 @@ fn a_value_that_is_wrong_is_refused_with_its_place() {
         ("server: {publicUrl: 'http://x'}", "at '/server/publicUrl': 'http://x' does not match pattern"),
         ("server: {trustedProxies: [10.0.0.1]}", "at '/server/trustedProxies/0': '10.0.0.1' does not match pattern"),
         ("images: {server: {digest: latest}}", "at '/images/server/digest': 'latest' does not match pattern"),
+        ("tracing: {endpoint: 'otel:4317'}", "at '/tracing/endpoint': 'otel:4317' does not match pattern"),
+        ("tracing: {ratio: 5}", "at '/tracing/ratio': maximum: got 5, want 1"),
         ("sidecar: {ofNamespace: {shop: {cpu: 1}}}", "at '/sidecar/ofNamespace/shop'"),
     ] {
         let refused = helm().template(values).unwrap_err().to_string();
@@ -34,6 +36,10 @@ fn values_that_do_not_fit_each_other_are_refused_with_what_to_do() {
         (
             "server: {rootKey: {existingSecret: {name: ''}}}",
             "the server has no root key: set server.rootKey.existingSecret.name",
+        ),
+        (
+            "tracing: {endpoint: 'http://otel:4318', ca: {configMap: ca}}",
+            "tracing.endpoint is no https:// address: set tracing.endpoint to one",
         ),
         (
             "monitoring: {podMonitor: {enabled: true}}",

@@ -58,6 +58,7 @@ operator:
 sidecar:
   statusAddress: "0.0.0.0:9917"
   ofNamespace: {sized: {cpuRequest: 60m, cpuLimit: "", memory: 24Mi}}
+tracing: {endpoint: "https://otel.example.com:4318", ratio: 0.05, ca: {configMap: otel-ca}}
 networkPolicy:
   apiServerCIDRs: [10.0.0.0/28]
   serverFrom: [{namespaceSelector: {}}, {ipBlock: {cidr: 10.0.0.0/8}}]
@@ -65,7 +66,7 @@ networkPolicy:
 monitoring:
   serviceMonitor: {enabled: true, labels: {release: prometheus}}
   podMonitor: {enabled: true}
-  rules: {enabled: true}
+  rules: {enabled: true, runbookUrl: "https://runbooks.example.com/sikkerkey"}
   dashboard: {enabled: true, annotations: {folder: Security}}
 "#,
     },

@@ -28,6 +28,7 @@ mod running;
 #[path = "../main_job/team.rs"]
 #[expect(dead_code, reason = "what runs a command in a container needs a kubelet")]
 mod team;
+mod traced;
 mod unbound;
 mod unmanaged;
 mod webhook;
@@ -58,6 +59,11 @@ static PROGRAMS: LazyLock<Programs> =
 
 /// A control plane with everything installed.
 fn install(runtime: &Runtime) -> Installation {
+    install_traced(runtime, None)
+}
+
+/// The same, with a collector of traces.
+fn install_traced(runtime: &Runtime, collector: Option<&str>) -> Installation {
     let (programs, report) = (PROGRAMS.clone(), Report::new(|_, text| say(text)));
     // The API server writes into its log who writes.
     let policy = cargo::workspace().join("e2e/manifests/audit-writes.yaml");
@@ -68,7 +74,11 @@ fn install(runtime: &Runtime) -> Installation {
         .report(report.clone());
     runtime.block_on(async {
         let cluster = Cluster::start(options).await.expect("a control plane");
-        Installation::start(cluster, programs, LogLevel::Trace, &report).await.expect("an installation")
+        let installed = match collector {
+            None => Installation::start(cluster, programs, LogLevel::Trace, &report).await,
+            Some(url) => Installation::start_traced(cluster, programs, LogLevel::Trace, &report, url).await,
+        };
+        installed.expect("an installation")
     })
 }
 
@@ -90,8 +100,13 @@ fn without_a_node(test: &str, body: impl AsyncFnOnce(&Installation)) {
 
 /// Runs a test that disturbs the installation, on one of its own.
 fn alone(test: &str, body: impl AsyncFnOnce(&mut Installation)) {
+    alone_traced(test, None, body);
+}
+
+/// The same, with a collector of traces.
+fn alone_traced(test: &str, collector: Option<&str>, body: impl AsyncFnOnce(&mut Installation)) {
     let runtime = Runtime::new().expect("a runtime");
-    let mut installation = install(&runtime);
+    let mut installation = install_traced(&runtime, collector);
     let run_directory = installation.cluster.run().clone();
     let body = std::panic::AssertUnwindSafe(|| runtime.block_on(body(&mut installation)));
     if let Err(panic) = std::panic::catch_unwind(body) {

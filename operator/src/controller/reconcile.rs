@@ -11,6 +11,9 @@ use sikkerkey_crds::condition::{Condition, ConditionStatus, ConditionType, find}
 use sikkerkey_crds::reason::Reason;
 use sikkerkey_crds::received::Received;
 use sikkerkey_protocol::kubernetes::{Delete, ObjectKey, ObjectMeta};
+use sikkerkey_traces::span;
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use super::Context;
 use super::conditions::{self, Findings, Programmed};
@@ -46,6 +49,15 @@ struct Subject<'a> {
 /// Brings the server and the status in line with the object.
 pub async fn reconcile<K: Reconciled>(object: Arc<Seen<K>>, context: Arc<Context>) -> Result<Next, Error> {
     let key = object.target().key;
+    let span = span!("reconcile", kind = K::KIND, key = %key, outcome = Empty);
+    let passed = look_at(key, object, context).instrument(span.clone()).await;
+    if passed.is_err() {
+        span.record("outcome", "Failed");
+    }
+    passed
+}
+
+async fn look_at<K: Reconciled>(key: ObjectKey, object: Arc<Seen<K>>, context: Arc<Context>) -> Result<Next, Error> {
     let uid = object.uid().unwrap_or_default();
     let entry = context.ledger.entry(K::WIRE, &key, &uid);
     let subject = Subject { context: &context, key, uid, entry, now: context.clock.now() };
@@ -170,6 +182,7 @@ impl Subject<'_> {
             Action::Apply(call) => {
                 if !finalizer::is_on(seen.meta()) {
                     finalizer::add::<K>(&self.context.client, &self.key, &self.uid)
+                        .instrument(span!("add finalizer"))
                         .await
                         .map_err(|error| Error::AddFinalizer(self.target::<K>(), error))?;
                 }
@@ -231,6 +244,7 @@ impl Subject<'_> {
 
     async fn write<K: Reconciled>(&self, wanted: &K::Status) -> Result<(), Error> {
         let version = status::write::<K>(&self.context.client, &self.key, &self.uid, wanted)
+            .instrument(span!("write status"))
             .await
             .map_err(|error| Error::WriteStatus(self.target::<K>(), error))?;
         self.context.metrics.status_written(K::WIRE);

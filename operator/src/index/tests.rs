@@ -337,3 +337,30 @@ async fn catching_up_waits_for_the_version_and_no_longer_than_its_bound() {
 }
 
 use sikkerkey_crds::secret as secret_module;
+
+#[test]
+fn objects_are_counted_by_how_they_stand() {
+    use crate::metrics::Ready;
+    use sikkerkey_protocol::kubernetes::Kind;
+
+    let mut rig = Rig::of("!sandbox".parse().unwrap());
+    let with = |mut object: Value, status: &str| {
+        let time = "2026-11-24T12:00:00Z";
+        object["status"] = json!({"conditions": [{
+            "type": "Ready", "status": status, "reason": "Pending", "message": "", "lastTransitionTime": time,
+        }]});
+        object
+    };
+    rig.grant(with(grant("shop/ready", json!({"name": "web"}), &["db"]), "True"));
+    rig.grant(with(grant("shop/refused", json!({"name": "web"}), &["db"]), "False"));
+    rig.grant(grant("shop/new", json!({"name": "web"}), &["db"]));
+    let mut going = with(grant("shop/going", json!({"name": "web"}), &["db"]), "False");
+    going["metadata"]["deletionTimestamp"] = "2026-11-24T12:00:00Z".into();
+    rig.grant(going);
+    rig.secret(object("Secret", "shop/none", json!({"source": "nothing"})));
+    let counts = rig.index.readiness();
+    let of = |kind, ready| counts.iter().find(|it| (it.0, it.1) == (kind, ready)).unwrap().2;
+    assert_eq!([Ready::True, Ready::False, Ready::Unknown].map(|ready| of(Kind::Grant, ready)), [1, 1, 1]);
+    assert_eq!(of(Kind::Secret, Ready::False), 1, "one that does not parse");
+    assert_eq!(counts.len(), 12, "what is nothing is said as well");
+}

@@ -83,6 +83,7 @@ async fn run_routes(root: &Root, routes: fn(Arc<Context>) -> Router) -> Running 
         resources: Resources::new("5m", "50m", "16Mi", &[]).unwrap(),
         log_level: "info".into(),
         status_address: None,
+        traces: None,
         attest_url: "https://operator:9443".into(),
     };
     let context = Context {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use http::HeaderMap;
 use kube::Client;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,8 +11,11 @@ use sikkerkey_protocol::Call;
 use sikkerkey_protocol::canonical::string_to_sign;
 use sikkerkey_protocol::header;
 use sikkerkey_protocol::kubernetes::{LoggedIn, Login};
+use sikkerkey_traces::{parent, span};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::Instrument as _;
+use tracing::field::Empty;
 use zeroize::Zeroizing;
 
 use super::error::{Class, ServerError};
@@ -124,11 +128,20 @@ impl Session {
 
     async fn attempt<C: Call + Serialize>(&self, call: &C) -> Result<Vec<u8>, ServerError> {
         let body = Zeroizing::new(serde_json::to_vec(call).map_err(|error| unreadable(&error))?);
+        let span = span!("call", otel.kind = "client", peer = %self.0.url, http.route = C::PATH, error = Empty);
+        let result = self.attempt_or_log_in::<C>(&body).instrument(span.clone()).await;
+        if let Err(error) = &result {
+            span.record("error", error.reason().as_str());
+        }
+        result
+    }
+
+    async fn attempt_or_log_in<C: Call>(&self, body: &[u8]) -> Result<Vec<u8>, ServerError> {
         let identity = self.identity(None).await?;
-        match self.signed(&identity, C::PATH, &body).await {
+        match self.signed(&identity, C::PATH, body).await {
             Err(ServerError::Refused { status: 401, .. }) => {
                 let identity = self.identity(Some(&identity)).await?;
-                self.signed(&identity, C::PATH, &body).await
+                self.signed(&identity, C::PATH, body).await
             }
             other => other,
         }
@@ -141,6 +154,7 @@ impl Session {
         let request = self
             .client()?
             .post(self.0.url.join(path))
+            .headers(belonging())
             .header(reqwest::header::CONTENT_TYPE, "application/json")
             .header(header::MACHINE_ID, identity.logged_in.agent_id.as_str())
             .header(header::TIMESTAMP, timestamp)
@@ -164,7 +178,7 @@ impl Session {
         }
         let outcome = match last_failure.as_ref() {
             Some((at, error)) if at.elapsed() < LOGIN_PAUSE => Err(error.clone()),
-            _ => self.log_in().await,
+            _ => self.log_in().instrument(span!("log in")).await,
         };
         match outcome {
             Ok(identity) => {
@@ -192,6 +206,7 @@ impl Session {
         let request = self
             .client()?
             .post(self.0.url.join(Login::PATH))
+            .headers(belonging())
             .header(reqwest::header::CONTENT_TYPE, "application/json")
             .body(body.to_vec());
         let answer = transport::exchange(request).await?;
@@ -230,6 +245,11 @@ impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Session({})", self.0.url)
     }
+}
+
+/// Where a request belongs, for whoever looks; not signed, because nothing depends on it.
+fn belonging() -> HeaderMap {
+    parent::traceparent().map(|it| (parent::TRACEPARENT, it)).into_iter().collect()
 }
 
 fn nonce() -> Result<String, ServerError> {

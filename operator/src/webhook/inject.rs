@@ -85,6 +85,7 @@ pub fn inject(
         DeliveryMode::Init => Life::Init,
     };
     let mut sidecar = sidecar::container(settings, trust_bundle, &resources, user.to_set, life);
+    sidecar::trace(&mut sidecar, settings);
     // On the host's network the address would be the node's, open to all pods of that kind and to whoever reaches the node.
     if matches!(life, Life::Sidecar(_)) && pod.spec.host_network != Some(true) {
         sidecar::answer_status(&mut sidecar, settings);

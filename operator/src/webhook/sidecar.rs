@@ -37,6 +37,21 @@ pub struct Settings {
     pub status_address: Option<SocketAddr>,
     /// Where it attests: an `https` origin without a trailing slash.
     pub attest_url: String,
+    /// Where its traces go, if they go anywhere.
+    pub traces: Option<Traces>,
+}
+
+/// What a sidecar is told about traces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Traces {
+    /// Origin of the collector.
+    pub endpoint: String,
+    /// PEM certificates that vouch for it; none: those of the sidecar's image, which has none.
+    pub authority: Option<String>,
+    /// How many of the traces that begin in it are kept.
+    pub ratio: String,
+    /// The span of this admission, as a `traceparent`.
+    pub parent: Option<String>,
 }
 
 /// How long the injected container runs.
@@ -98,6 +113,17 @@ pub(super) fn container(
         container.extend(life.parts().into_iter().map(|(key, value)| (key.to_owned(), value)));
     }
     container
+}
+
+/// Has `container` send its spans where those of the operator go.
+pub(super) fn trace(container: &mut Value, settings: &Settings) {
+    let Some(traces) = &settings.traces else { return };
+    let Some(env) = container.get_mut("env").and_then(Value::as_array_mut) else { return };
+    env.push(json!({"name": "SIKKERKEY_OTLP_ENDPOINT", "value": traces.endpoint}));
+    env.push(json!({"name": "SIKKERKEY_TRACE_RATIO", "value": traces.ratio}));
+    let further = [("SIKKERKEY_OTLP_CA", &traces.authority), ("SIKKERKEY_TRACEPARENT", &traces.parent)];
+    let further = further.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    env.extend(further.map(|(name, value)| json!({"name": name, "value": value})));
 }
 
 /// Has `container` answer `/status` and `/metrics`, where the operator was told so. Its port is named for whoever scrapes

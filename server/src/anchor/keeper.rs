@@ -53,6 +53,8 @@ struct Work {
     last: Option<Line>,
     /// By the steady clock.
     made_at: Option<Duration>,
+    /// Since when, by the steady clock, an anchor has lacked the last line.
+    behind_since: Option<Duration>,
     /// For each anchor, when it is to be tried again and how often it has failed; none when it has the last line.
     waiting: Vec<Option<(Duration, u32)>>,
 }
@@ -128,7 +130,7 @@ impl Keeper {
                 .collect(),
             local_failure: None,
         };
-        let work = tokio::sync::Mutex::new(Work { last, made_at: None, waiting });
+        let work = tokio::sync::Mutex::new(Work { last, made_at: None, behind_since: None, waiting });
         Ok(Self { means, anchors, work, status: Mutex::new(status) })
     }
 
@@ -226,6 +228,10 @@ impl Keeper {
             have_it &= kept.is_ok();
             self.show(index, line.checkpoint.seq, kept);
         }
+        let now = self.means.clock.steady();
+        work.behind_since = (!have_it).then(|| work.behind_since.unwrap_or(now));
+        let lag = work.behind_since.map_or(0, |since| now.saturating_sub(since).as_secs());
+        self.means.metrics.anchor_lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
         have_it
     }
 

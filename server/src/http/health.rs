@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::route::{Route, Signer, Verb};
 use crate::app::App;
 use crate::health::Missing;
+use crate::metrics::Metrics;
 
 /// How far the own clock may be from the database's, in milliseconds.
 const MOST_SKEW: i64 = 10_000;
@@ -32,12 +33,16 @@ struct NotReady {
     missing: Vec<&'static str>,
 }
 
-async fn ready(State(app): State<App>) -> Response {
-    // Whatever is kept elsewhere is looked up now, so that it cannot differ.
+/// Whatever is kept elsewhere is looked up now, so that it cannot differ.
+fn missing(app: &App) -> Vec<Missing> {
     app.health.set(Missing::DatabaseWrites, !app.writer.is_healthy());
     app.health.set(Missing::Clock, app.clock.skew().abs() > MOST_SKEW);
     app.health.set(Missing::Ending, *app.shutdown.borrow());
-    let missing = app.health.missing();
+    app.health.missing()
+}
+
+async fn ready(State(app): State<App>) -> Response {
+    let missing = missing(&app);
     if missing.is_empty() {
         return "ok\n".into_response();
     }
@@ -47,7 +52,16 @@ async fn ready(State(app): State<App>) -> Response {
 }
 
 async fn metrics(State(app): State<App>) -> Response {
-    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     app.metrics.queued.set(i64::try_from(app.writer.waiting()).unwrap_or(i64::MAX));
-    ([(CONTENT_TYPE, OPEN_METRICS)], app.metrics.render()).into_response()
+    app.metrics.show_missing(&missing(&app));
+    // Milliseconds of a clock that is off by centuries are still exact.
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    app.metrics.clock_skew.set(app.clock.skew() as f64 / 1000.0);
+    exposition(&app.metrics)
+}
+
+/// What is measured, as text.
+pub(super) fn exposition(metrics: &Metrics) -> Response {
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(CONTENT_TYPE, OPEN_METRICS)], metrics.render()).into_response()
 }

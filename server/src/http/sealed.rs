@@ -11,8 +11,10 @@ use axum::response::{IntoResponse, Response};
 use sikkerkey_protocol::error_body::ErrorCode;
 use tower_service::Service as _;
 
-use super::{bootstrap, dashboard, refusal};
+use super::{bootstrap, dashboard, health, refusal};
 use crate::app::App;
+use crate::health::Missing;
+use crate::metrics::Metrics;
 use crate::refusal::{Refusal, RefusalKind};
 
 /// When a client is told to come again, in seconds.
@@ -22,19 +24,21 @@ const RETRY_SECONDS: u64 = 5;
 pub struct Door {
     open: OnceLock<(App, Router)>,
     missing: RwLock<String>,
+    metrics: Arc<Metrics>,
 }
 
 impl Door {
     /// A door that is open from the beginning.
     pub fn open(app: App) -> Arc<Self> {
-        let door = Self::shut(String::new());
+        let door = Self::shut(String::new(), Arc::clone(&app.metrics));
         door.unseal(app);
         door
     }
 
-    /// A door that is shut, with what is missing.
-    pub fn shut(missing: String) -> Arc<Self> {
-        Arc::new(Self { open: OnceLock::new(), missing: RwLock::new(missing) })
+    /// A door that is shut, with what is missing, and what is measured all the same.
+    pub fn shut(missing: String, metrics: Arc<Metrics>) -> Arc<Self> {
+        metrics.show_missing(&[Missing::RootKey]);
+        Arc::new(Self { open: OnceLock::new(), missing: RwLock::new(missing), metrics })
     }
 
     /// Opens it for good.
@@ -69,6 +73,10 @@ impl Door {
     fn refuse(&self, path: &str, headers: &HeaderMap) -> Response {
         if path == "/healthz" {
             return "ok\n".into_response();
+        }
+        // Whoever watches hears that the server is sealed, not that it is away.
+        if path == "/metrics" {
+            return health::exposition(&self.metrics);
         }
         let sealed = "the server is sealed until it has its root key: try again later";
         let refusal = Refusal::new(RefusalKind::Unavailable, sealed).retry_after(RETRY_SECONDS);

@@ -16,6 +16,8 @@ use sikkerkey_protocol::denial::DenialReason;
 use sikkerkey_protocol::header::{AGENT_ID, HeaderError, MACHINE_ID, NONCE, SIGNATURE, SignedHeaders, TIMESTAMP};
 use sikkerkey_protocol::id::{AgentId, MachineId};
 use sikkerkey_protocol::key::PublicKey;
+use sikkerkey_traces::span;
+use tracing::Instrument as _;
 
 use super::listener::Peer;
 use super::{AGENT_BODY, MACHINE_BODY};
@@ -234,7 +236,7 @@ async fn checked<P>(
     signer: P,
 ) -> Result<Verified<P>, Response> {
     let (source, id) = (received.source, received.headers.machine_id.clone());
-    match received.verify(&app.verifier, key, signer).await {
+    match received.verify(&app.verifier, key, signer).instrument(span!("verify signature")).await {
         Ok(verified) => {
             let rate = app.rates.take(app.clock.steady(), asker, id.as_str());
             rate.map_err(|wait| too_often(app, app.clock.now(), source, &id, wait))?;

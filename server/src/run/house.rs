@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::audit::entry::Actor;
 use crate::clock::Anchor;
 use crate::engine::Engine;
+use crate::metrics::Work;
 use crate::usecase::webhook::progress::Rules;
 use crate::usecase::{archive, housekeeping};
 use crate::webhook::courier::Courier;
@@ -60,6 +61,7 @@ async fn keep_house(app: App, mut stopped: watch::Receiver<bool>) {
             _ = stopped.wait_for(|it| *it) => return,
         }
         let was_told = std::mem::replace(&mut has_leapt, anchor.has_leapt(&*app.clock));
+        app.metrics.clock_has_leapt.set(i64::from(has_leapt));
         if has_leapt {
             if !was_told {
                 tracing::error!(
@@ -72,8 +74,11 @@ async fn keep_house(app: App, mut stopped: watch::Receiver<bool>) {
         let request =
             ChangeRequest { spend: None, actor: Actor::System, source_ip: None, what: "housekeeping", decide };
         if let Err(refusal) = app.writer.change(request).await {
+            app.metrics.count_failed(Work::Housekeeping);
             tracing::warn!(%refusal, "housekeeping is put off");
         }
+        let overdue = housekeeping::overdue(&app.live.read().state, app.clock.now());
+        app.metrics.overdue_rotations.set(i64::try_from(overdue).unwrap_or(i64::MAX));
     }
 }
 
@@ -88,6 +93,7 @@ async fn retain(app: App, days: u64, directory: PathBuf, mut stopped: watch::Rec
             _ = stopped.wait_for(|it| *it) => return,
         }
         if let Err(error) = archive::retain(&app, anchor.bounded_now(&*app.clock), days, &directory).await {
+            app.metrics.count_failed(Work::Archiving);
             let error: &dyn std::error::Error = &error;
             tracing::warn!(error, "archiving the audit is put off: its rows stay in the database");
         }

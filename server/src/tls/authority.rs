@@ -11,6 +11,7 @@ use rustls_pki_types::pem::PemObject;
 use tokio::sync::watch;
 
 use super::{LOOK, TlsError};
+use crate::metrics::{Metrics, Work};
 
 /// The most that a command can carry to a host, in bytes of PEM: a few certificates.
 const MAX: usize = 16 * 1024;
@@ -34,7 +35,7 @@ impl Authority {
     }
 
     /// Takes the file anew whenever it changes, until `shutdown`. One that cannot be read leaves the old in force.
-    pub async fn follow(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
+    pub async fn follow(self: Arc<Self>, metrics: Arc<Metrics>, mut shutdown: watch::Receiver<bool>) {
         let modified = || std::fs::metadata(&self.path).and_then(|it| it.modified()).ok();
         let mut seen = modified();
         loop {
@@ -52,10 +53,13 @@ impl Authority {
                     *self.current.write().unwrap_or_else(PoisonError::into_inner) = pem;
                     tracing::info!(path = %self.path.display(), "telling hosts of a new authority");
                 }
-                Err(error) => tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the authority has changed and cannot be used yet: the old one stays"
-                ),
+                Err(error) => {
+                    metrics.count_failed(Work::Authority);
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the authority has changed and cannot be used yet: the old one stays"
+                    );
+                }
             }
         }
     }

@@ -142,8 +142,12 @@ async fn files_that_change_are_taken_without_a_restart() {
     age(&files.key(), 1);
     let server = Arc::new(Certificate::read(&files.cert(), &files.key()).unwrap());
     let (stop, stopped) = watch::channel(false);
-    let following = tokio::spawn(Arc::clone(&server).follow(stopped));
+    let metrics = Arc::new(Metrics::default());
+    let following = tokio::spawn(Arc::clone(&server).follow(Arc::clone(&metrics), stopped));
     tokio::time::sleep(LOOK * 2).await;
+    let ends = server.ends().unwrap();
+    let shown = format!("sikkerkey_certificate_expires_timestamp_seconds{{certificate=\"Serving\"}} {ends}\n");
+    assert!(ends > 0 && metrics.render().contains(&shown), "{}", metrics.render());
     assert!(trusts(&first, &server).await);
 
     // The new certificate comes before its key: the old pair stays until both are there.
@@ -154,6 +158,8 @@ async fn files_that_change_are_taken_without_a_restart() {
     age(&files.cert(), 2);
     tokio::time::sleep(LOOK * 2).await;
     assert!(trusts(&first, &server).await);
+    assert!(metrics.render().contains("sikkerkey_failed_work_total{work=\"Certificate\"} "), "{}", metrics.render());
+    assert!(!metrics.render().contains("sikkerkey_failed_work_total{work=\"Certificate\"} 0"), "{}", metrics.render());
     std::fs::write(files.key(), new_key).unwrap();
     age(&files.key(), 2);
     tokio::time::sleep(LOOK * 2).await;

@@ -8,6 +8,7 @@ use crate::model::machine::Machine;
 use crate::model::millis::Millis;
 use crate::model::secret::{Secret, SecretPhase};
 use crate::model::{Entity, EntityKind};
+use crate::state::State;
 use crate::usecase::co_sign;
 use crate::usecase::rotation::{self, Schedule};
 use crate::usecase::steps::{Steps, by_server, describe};
@@ -27,6 +28,8 @@ const ENDED_SECONDS: u64 = 3600;
 const EPHEMERAL_SECONDS: u64 = 24 * 3600;
 /// How long an enrolment token that ended is kept, for those who look what let a machine in, in seconds.
 const ENROLMENT_TOKEN_SECONDS: u64 = 30 * 24 * 3600;
+/// How late a value may be made before somebody should look, in seconds.
+const OVERDUE_SECONDS: u64 = 600;
 
 /// One round: renews values that are due, revokes pods whose identity ended, forgets what has no use any more.
 pub fn run(context: &Context<'_>) -> Decided<()> {
@@ -37,6 +40,16 @@ pub fn run(context: &Context<'_>) -> Decided<()> {
     forget(context, &mut steps);
     co_sign::forget(context, &mut steps);
     Ok(steps.decide(|_| ()))
+}
+
+/// How many values should have been made [a while](OVERDUE_SECONDS) ago: something keeps the server from it.
+pub fn overdue(state: &State, now: Millis) -> usize {
+    let is_overdue = |it: &&Secret| {
+        let next = Schedule::of(it).next;
+        next.is_some_and(|next| next.plus_seconds(OVERDUE_SECONDS) <= now)
+    };
+    let is_made_here = |it: &&Secret| it.phase == SecretPhase::Active && it.is_made_here();
+    state.secrets.values().filter(is_made_here).filter(is_overdue).count()
 }
 
 fn rotate_due(context: &Context<'_>, steps: &mut Steps) {

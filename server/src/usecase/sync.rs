@@ -12,7 +12,9 @@ use std::time::Duration;
 use sikkerkey_protocol::id::SecretId;
 use sikkerkey_protocol::kubernetes::ObjectKey;
 use sikkerkey_protocol::sync::{Delivery, Held, MAX_WAIT_SECONDS, News, SecretKey, Sync, Synced};
+use sikkerkey_traces::span;
 use tokio::time::{Instant, sleep_until};
+use tracing::Instrument as _;
 
 use super::read_secret::damaged;
 use super::reading::{self, Asking};
@@ -84,7 +86,8 @@ pub async fn sync(app: &App, request: Verified<Arc<Machine>>, mut sync: Sync) ->
     };
     let _waiting = Waiting::begin(app);
     loop {
-        let is_over = wait_for_news(app, &subscription, deadline, view.until).await;
+        let waiting = wait_for_news(app, &subscription, deadline, view.until);
+        let is_over = waiting.instrument(span!("wait for news")).await;
         view = look(app, &machine, source, &sync)?;
         if view.is_news() || is_over {
             return deliver(app, &machine, source, &sync, view, held).await;

@@ -22,7 +22,7 @@ use crate::audit::entry::{Action, Actor, Entry};
 use crate::audit::view;
 use crate::decision::{Context, Decided};
 use crate::entropy;
-use crate::metrics::DeliveryOutcome;
+use crate::metrics::{DeliveryOutcome, Work};
 use crate::model::millis::Millis;
 use crate::model::webhook::{Position, Progress, Webhook};
 use crate::refusal::Refusal;
@@ -127,6 +127,9 @@ impl Courier {
                 done = self.0.walk(upper, &mut known, &mut tasks) => {
                     let was_away = std::mem::replace(&mut is_away, done.is_err());
                     // Once: a database that is away for an hour would hide the rest of the log.
+                    if is_away {
+                        self.0.app.metrics.count_failed(Work::Webhooks);
+                    }
                     if let Err(error) = done && !was_away {
                         let error: &dyn std::error::Error = &error;
                         tracing::warn!(error, "webhooks are put off: the audit cannot be read");

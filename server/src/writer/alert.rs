@@ -2,15 +2,23 @@
 
 use crate::audit::entry::{Action, Entry, Severity};
 use crate::live::Live;
+use crate::metrics::Metrics;
 use crate::state::State;
 
 /// Tells of these rows, which are committed.
-pub(super) fn tell(live: &Live, rows: &[Entry]) {
+pub(super) fn tell(live: &Live, metrics: &Metrics, rows: &[Entry]) {
     if rows.is_empty() {
         return;
     }
     let world = live.read();
-    for row in rows.iter().filter(|it| is_told(&world.state, it)) {
+    for row in rows {
+        if row.action == Action::CanaryTriggered {
+            metrics.canaries.inc();
+        }
+        if !is_told(&world.state, row) {
+            continue;
+        }
+        metrics.count_alert(row.action.severity());
         let machine = row.machine.as_ref().map(tracing::field::display);
         let secret = row.secret.as_ref().map(tracing::field::display);
         let address = row.source_ip.map(tracing::field::display);

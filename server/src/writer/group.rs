@@ -12,6 +12,7 @@ use crate::decision::Context;
 use crate::entropy::Entropy;
 use crate::ledger::Ledger;
 use crate::live::{self, World};
+use crate::metrics::Metrics;
 use crate::model::millis::Millis;
 use crate::model::spend::Spend;
 use crate::model::version::Version;
@@ -63,6 +64,7 @@ impl Nonce {
 /// What the server works with, for as long as it runs.
 pub(super) struct Means<'a> {
     pub(super) keyring: &'a Keyring,
+    pub(super) metrics: &'a Metrics,
     pub(super) entropy: &'a dyn Entropy,
     pub(super) public_url: &'a str,
     /// Whether other servers decide on the same data.
@@ -153,7 +155,8 @@ mod tests {
     #[test]
     fn no_row_is_longer_than_what_reads_it_takes() {
         let bench = Bench::new();
-        let means = Means { keyring: &bench.keyring, entropy: &bench.entropy, public_url: "", is_shared: false };
+        let (keyring, entropy, metrics) = (&bench.keyring, &bench.entropy, &Metrics::default());
+        let means = Means { keyring, metrics, entropy, public_url: "", is_shared: false };
         let (mut world, mut done) = (World::default(), Done::default());
         let mut group = Group { world: &mut world, means: &means, now: bench.now, done: &mut done };
         let mut steps = Steps::default();

@@ -109,6 +109,24 @@ pub struct Released {
     pub withheld: Withheld,
 }
 
+impl Receipt {
+    /// Notes in the span of a read what came of it: how many, and why the first was denied.
+    pub(super) fn note(&self, span: &tracing::Span) {
+        let denials = self.outcomes.iter().filter_map(|outcome| match outcome {
+            Outcome::Denied(denial) => Some(denial.reason.as_str()),
+            Outcome::Damaged => Some("Damaged"),
+            Outcome::Released(_) => None,
+        });
+        let denials: Vec<&str> = denials.collect();
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let released = self.outcomes.len() - denials.len();
+        span.record("released", number(released)).record("denied", number(denials.len()));
+        if let Some(reason) = denials.first() {
+            span.record("reason", reason);
+        }
+    }
+}
+
 pub(super) struct ReadJob {
     spend: Option<Spend>,
     request: Option<ReadRequest>,
@@ -247,6 +265,7 @@ fn read(group: &mut Group<'_>, machine: &Machine, source: Source, attempt: Attem
         Some,
     );
     let Some(withheld) = withheld else {
+        group.means.metrics.unreadable_values.inc();
         tracing::error!(secret = %id, version = permit.version(), "the stored value does not open");
         entry.action = Action::SecretReadDenied;
         entry.detail = format!("the stored value of version {} does not open; {}", permit.version(), entry.detail);

@@ -253,7 +253,7 @@ impl WriterTask {
         }
         if committed {
             self.parts.bell.ring(&done.topics);
-            alert::tell(&self.parts.live, &done.audit);
+            alert::tell(&self.parts.live, &self.parts.metrics, &done.audit);
         }
         fatal
     }
@@ -308,8 +308,8 @@ impl WriterTask {
         // One instant decides the whole group.
         let now = parts.clock.now();
         let is_shared = parts.store.is_shared();
-        let means =
-            Means { keyring: &parts.keyring, entropy: &*parts.entropy, public_url: &parts.public_url, is_shared };
+        let (keyring, metrics) = (&parts.keyring, &parts.metrics);
+        let means = Means { keyring, metrics, entropy: &*parts.entropy, public_url: &parts.public_url, is_shared };
         let mut authenticated = Vec::with_capacity(jobs.len());
         let deciding = Instant::now();
         // The lock is let go now and then: whoever is about to ask looks at the same state.

@@ -362,12 +362,15 @@ async fn an_anchor_that_is_away_stops_no_read_is_counted_and_gets_every_line_lat
     let waiting = status.last.unwrap().seq;
 
     *works.lock().unwrap() = true;
+    server.clock.advance_seconds(3);
     keeper.routine().await;
     assert!(kept.lock().unwrap().is_empty(), "it is not tried again at once");
+    assert_eq!(server.engine.app.metrics.anchor_lag.get(), 3);
     server.clock.advance_seconds(61);
     keeper.routine().await;
     let status = keeper.status();
     assert_eq!((status.anchors[0].seq, &status.anchors[0].failure), (Some(waiting + 1), &None));
+    assert_eq!(server.engine.app.metrics.anchor_lag.get(), 0);
     // What the web server has kept can be checked like a file.
     let path = server.directory.path().join("kept");
     std::fs::write(&path, kept.lock().unwrap().concat()).unwrap();

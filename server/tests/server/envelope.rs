@@ -126,6 +126,7 @@ async fn a_value_opens_in_its_own_vault_project_secret_and_version_alone() {
                 assert_eq!(answer.status, 503, "{case}");
                 assert!(VALUES.iter().all(|(_, value)| !answer.text().contains(value)), "{case}");
                 assert!(server.last_audit().await.detail.contains("does not open"), "{case}");
+                assert_eq!(server.engine.app.metrics.unreadable_values.get(), n as u64 + 1, "{case}");
             }
             did_not_open += 1;
             directory = server.stop().await;

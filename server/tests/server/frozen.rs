@@ -72,6 +72,10 @@ async fn reading_a_canary_is_answered_and_freezes_its_project_for_everybody() {
     assert_eq!((row.action, row.action.severity()), (Action::CanaryTriggered, Severity::Critical));
     assert_eq!((row.machine, row.source_ip.unwrap().to_string()), (Some(self::host().id), POD_ADDRESS.to_owned()));
     assert!(row.detail.ends_with("frozen: shop"), "{}", row.detail);
+    let metrics = server.engine.app.metrics.render();
+    for line in ["sikkerkey_canaries_triggered_total 1", "sikkerkey_alerts_total{severity=\"critical\"} 1"] {
+        assert!(metrics.lines().any(|it| it == line), "{line}: {metrics}");
+    }
 
     for client in [Client::host(), Client::pod()] {
         let answer = server.get(&client, "/v1/secret/sk_db").await;

@@ -206,4 +206,5 @@ async fn health_says_ok_and_metrics_count_answers() {
     assert_eq!(server.send(plain("/readyz")).await.status, 200);
     let metrics = server.send(plain("/metrics")).await;
     assert!(metrics.text().contains(r#"sikkerkey_responses_total{status="200"} 3"#), "{}", metrics.text());
+    assert!(metrics.text().contains(r#"sikkerkey_missing{what="database_writes"} 0"#), "{}", metrics.text());
 }

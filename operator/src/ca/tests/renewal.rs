@@ -28,6 +28,7 @@ use super::super::store::{CA_SECRET, CHANGE_ROOT, SERVER_SECRET};
 use super::super::{Authority, Names};
 use super::*;
 use crate::clock::Clock;
+use crate::metrics::Metrics;
 
 const SECRETS: &str = "/api/v1/namespaces/sikkerkey-system/secrets";
 const CONFIGURATIONS: &str = "/apis/admissionregistration.k8s.io/v1";
@@ -251,7 +252,8 @@ impl Replica {
     async fn start(cluster: &Arc<Cluster>, serving: &mut JoinSet<()>) -> Self {
         let (serving_names, server) = (names(&["127.0.0.1"]), names(&["server.example"]));
         let names = Names { serving: serving_names, server };
-        let ensured = Authority::ensure(cluster.client(), "sikkerkey-system", names, cluster.clock()).await;
+        let ensured =
+            Authority::ensure(cluster.client(), "sikkerkey-system", names, cluster.clock(), Metrics::new()).await;
         let authority = ensured.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

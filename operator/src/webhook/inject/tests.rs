@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::webhook::injected::Injected;
 use crate::webhook::resources::Resources;
+use crate::webhook::sidecar::Traces;
 
 const BUNDLE: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 
@@ -17,6 +18,7 @@ fn settings() -> Settings {
         resources: Resources::new("5m", "50m", "16Mi", &[]).unwrap(),
         log_level: "info".into(),
         status_address: None,
+        traces: None,
         attest_url: "https://sikkerkey-operator.sikkerkey-system.svc:9443".into(),
     }
 }
@@ -341,6 +343,38 @@ fn a_sidecar_answers_where_the_operator_was_told_if_the_pod_has_a_network_of_its
         assert_eq!(sidecar["ports"], port, "{address} {host_network}");
         let env = sidecar["env"].as_array().unwrap();
         assert_eq!(env.contains(&json!({"name": "SIKKERKEY_STATUS", "value": address})), answers, "{env:?}");
+    }
+}
+
+#[test]
+fn a_sidecar_sends_its_spans_where_the_operator_was_told_and_whatever_the_pod_says() {
+    let names = ["SIKKERKEY_OTLP_ENDPOINT", "SIKKERKEY_TRACE_RATIO", "SIKKERKEY_OTLP_CA", "SIKKERKEY_TRACEPARENT"];
+    let traces = |authority: Option<&str>, parent: Option<&str>| Traces {
+        endpoint: "http://collector:4318".into(),
+        authority: authority.map(str::to_owned),
+        ratio: "0.5".into(),
+        parent: parent.map(str::to_owned),
+    };
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    for (traces, expected) in [
+        (None, [None; 4]),
+        (Some(traces(None, None)), [Some("http://collector:4318"), Some("0.5"), None, None]),
+        (
+            Some(traces(Some("PEM"), Some(parent))),
+            [Some("http://collector:4318"), Some("0.5"), Some("PEM"), Some(parent)],
+        ),
+    ] {
+        let settings = Settings { traces, ..settings() };
+        let env = json!([{"name": "SIKKERKEY_OTLP_ENDPOINT", "value": "http://evil"}]);
+        let theirs = json!({"containers": [{"name": "app", "image": "app:1", "resources": {}, "env": env}]});
+        let view = read_pod(&pod(theirs).to_string()).unwrap();
+        let injection = inject(&view, "shop", Some(&plain()), &settings, BUNDLE, Gate::Hook).unwrap();
+        let patch: Vec<Value> = injection.patch.iter().map(|it| serde_json::to_value(it).unwrap()).collect();
+        let is_sidecar = |it: &&Value| it["path"].as_str().is_some_and(|path| path.starts_with("/spec/initContainers"));
+        let value = &patch.iter().find(is_sidecar).unwrap()["value"];
+        let env = value.get(0).unwrap_or(value)["env"].as_array().unwrap().clone();
+        let found = |name: &str| env.iter().find(|it| it["name"] == name).map(|it| it["value"].as_str().unwrap());
+        assert_eq!(names.map(found), expected);
     }
 }
 

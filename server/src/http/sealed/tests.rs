@@ -22,7 +22,7 @@ async fn engine(data: &Path) -> Engine {
 
 #[tokio::test]
 async fn a_shut_door_says_what_is_missing_to_whoever_watches_and_no_client() {
-    let door = Door::shut("the root key file /keys/root is not there".into());
+    let door = Door::shut("the root key file /keys/root is not there".into(), Arc::default());
     let router = door.router();
     assert_eq!(get(&router, "/healthz").await.0, 200);
     let watches = r#"{"error":"the server is sealed: the root key file /keys/root is not there"}"#;
@@ -31,7 +31,6 @@ async fn a_shut_door_says_what_is_missing_to_whoever_watches_and_no_client() {
     for (path, text) in [
         ("/readyz", watches),
         ("/v1/secret/sk_db", client),
-        ("/metrics", client),
         ("/nowhere", client),
         ("/v1/ai/kubernetes/inventory", &operator),
     ] {
@@ -39,6 +38,8 @@ async fn a_shut_door_says_what_is_missing_to_whoever_watches_and_no_client() {
         assert_eq!((status, body.as_str()), (503, text), "{path}");
         assert_eq!(headers.get(RETRY_AFTER).unwrap(), "5", "{path}");
     }
+    let (status, _, metrics) = get(&router, "/metrics").await;
+    assert!(status == 200 && metrics.contains("\nsikkerkey_missing{what=\"root_key\"} 1\n"), "{metrics}");
     door.still_missing("the root key file /keys/root is empty".into());
     assert!(get(&router, "/readyz").await.2.contains("is empty"));
     assert!(door.app().err().unwrap().contains("is empty"));
@@ -46,7 +47,7 @@ async fn a_shut_door_says_what_is_missing_to_whoever_watches_and_no_client() {
 
 #[tokio::test]
 async fn a_person_with_a_browser_is_told_by_a_page() {
-    let router = Door::shut("the root key file /keys/root is not there".into()).router();
+    let router = Door::shut("the root key file /keys/root is not there".into(), Arc::default()).router();
     let request = Request::builder().uri("/").header("accept", "text/html").body(Body::empty()).unwrap();
     let (parts, body) = router.clone().call(request).await.unwrap().into_parts();
     let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
@@ -58,13 +59,14 @@ async fn a_person_with_a_browser_is_told_by_a_page() {
 #[tokio::test]
 async fn the_same_routes_are_the_servers_once_it_opens() {
     let directory = tempfile::tempdir().unwrap();
-    let door = Door::shut("the root key".into());
+    let door = Door::shut("the root key".into(), Arc::default());
     let router = door.router();
     assert_eq!(get(&router, "/readyz").await.0, 503);
     let engine = engine(directory.path()).await;
     door.unseal(engine.app.clone());
     for router in [router, door.router()] {
         assert_eq!(get(&router, "/readyz").await.2, "ok\n");
+        assert!(get(&router, "/metrics").await.2.contains("\nsikkerkey_missing{what=\"root_key\"} 0\n"));
         assert_eq!(get(&router, "/v1/secret/sk_db").await.0, 401);
         assert_eq!(get(&router, "/nowhere").await.0, 404);
     }

@@ -30,8 +30,13 @@ fn a_value_that_is_due_is_renewed_once() {
     bench.run(run).unwrap();
     assert_eq!(bench.secret("db").version, 2);
     // Away for a day: one new version, not twenty-four.
+    bench.now = bench.now.plus_seconds(3600 + super::OVERDUE_SECONDS - 1);
+    assert_eq!(super::overdue(&bench.state, bench.now), 0);
+    bench.now = bench.now.plus_seconds(1);
+    assert_eq!(super::overdue(&bench.state, bench.now), 1);
     bench.now = bench.now.plus_seconds(86_400);
     bench.run(run).unwrap();
+    assert_eq!(super::overdue(&bench.state, bench.now), 0);
     bench.run(run).unwrap();
     assert_eq!(bench.secret("db").version, 3);
 }

@@ -126,6 +126,9 @@ async fn part(app: &App, after: u64) -> Result<Part, Refusal> {
         // Days may be archived meanwhile: then rows seem to be missing that are in a file by now.
         let now = archive::known(app).await.map_err(|error| away(&error))?.base;
         if part.report.holds || now.seq <= base.seq || tries >= TRIES {
+            if !part.report.holds {
+                app.metrics.broken_chains.inc();
+            }
             return Ok(part);
         }
     }
