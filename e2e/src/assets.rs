@@ -79,6 +79,8 @@ pub enum Component {
     Scheduler,
     /// The node agent.
     Kubelet,
+    /// What leads the addresses of Services to pods.
+    KubeProxy,
     /// The command line client, built only where the machine has none.
     Kubectl,
     /// What the chart is checked with.
@@ -87,12 +89,13 @@ pub enum Component {
 
 impl Component {
     /// All of them, those that most is built on first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Etcd,
         Self::ApiServer,
         Self::ControllerManager,
         Self::Scheduler,
         Self::Kubelet,
+        Self::KubeProxy,
         Self::Kubectl,
         Self::Helm,
     ];
@@ -104,6 +107,7 @@ impl Component {
             Self::ControllerManager => "kube-controller-manager",
             Self::Scheduler => "kube-scheduler",
             Self::Kubelet => "kubelet",
+            Self::KubeProxy => "kube-proxy",
             Self::Kubectl => "kubectl",
             Self::Helm => "helm",
         }

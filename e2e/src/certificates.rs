@@ -83,6 +83,7 @@ pub(crate) fn make(run: &RunDirectory, names: &Names) -> Result<Value, Certifica
         ("apiserver-kubelet-client", "kube-apiserver-kubelet-client", Some("system:masters")),
         ("controller-manager", "system:kube-controller-manager", None),
         ("scheduler", "system:kube-scheduler", None),
+        ("proxy", "system:kube-proxy", None),
     ] {
         let issued = issue(&authority, &Subject { name, group, addresses: &[] }, &[])?;
         issued.write(&pki, file)?;

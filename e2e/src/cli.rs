@@ -56,6 +56,14 @@ pub(crate) enum Command {
         /// What the claimed number is for
         kind: String,
     },
+    /// Answers for the names of Services (internal)
+    #[command(hide = true)]
+    Names {
+        /// Of whoever may get Services
+        kubeconfig: PathBuf,
+        /// Where to listen
+        address: SocketAddr,
+    },
     /// Is pid 1 of a node (internal)
     #[command(hide = true)]
     NodeInit {
@@ -74,6 +82,9 @@ pub(crate) enum NodeCommand {
         /// A flag for the API server, like --v=4; may be repeated
         #[arg(long = "api-server-flag", value_name = "FLAG", allow_hyphen_values = true)]
         api_server_flags: Vec<String>,
+        /// Let pods reach Services by their names and addresses
+        #[arg(long, conflicts_with = "control_plane_only")]
+        services: bool,
         /// Say what takes how long
         #[arg(long, short)]
         verbose: bool,

@@ -3,7 +3,7 @@
 mod start;
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use crate::keeper::protocol::Spawn;
 use crate::keeper::{Keeper, KeeperError};
 use crate::kubectl::Kubectl;
 use crate::node::Node;
-use crate::node::network::Network;
+use crate::node::network::{self, Network};
 use crate::process::{Process, ProcessEnded, Program};
 use crate::report::Report;
 use crate::run_directory::RunDirectory;
@@ -32,6 +32,7 @@ use crate::wait::{NeverHappened, wait_for};
 pub struct Options {
     kind: Kind,
     controllers: bool,
+    services: bool,
     api_server_flags: Vec<String>,
     report: Report,
 }
@@ -39,12 +40,23 @@ pub struct Options {
 impl Options {
     /// etcd and an API server on this machine. No root needed. Nothing schedules or runs pods.
     pub fn control_plane() -> Self {
-        Self { kind: Kind::ControlPlane, controllers: false, api_server_flags: Vec::new(), report: Report::silent() }
+        Self::of(Kind::ControlPlane, false)
     }
 
     /// A whole cluster with a real node that runs pods. Needs what [`Node::requirements`] lists.
     pub fn node() -> Self {
-        Self { kind: Kind::Node, controllers: true, api_server_flags: Vec::new(), report: Report::silent() }
+        Self::of(Kind::Node, true)
+    }
+
+    fn of(kind: Kind, controllers: bool) -> Self {
+        Self { kind, controllers, services: false, api_server_flags: Vec::new(), report: Report::silent() }
+    }
+
+    /// Pods of the node reach Services, by their addresses and by their names. Needs what [`requirements_of_services`](crate::node::requirements_of_services) lists.
+    #[must_use]
+    pub fn with_services(mut self) -> Self {
+        self.services = true;
+        self
     }
 
     /// Runs Kubernetes' own controllers as well: service accounts, garbage collection, jobs. A node always has them.
@@ -106,6 +118,11 @@ pub enum TokenError {
     #[error("the API server answered without a token")]
     Empty,
 }
+
+/// A node did not come back.
+#[derive(Debug, thiserror::Error)]
+#[error("the node did not start again")]
+pub struct RebootError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 /// What a cluster knew at some time.
 #[derive(Debug)]
@@ -174,6 +191,13 @@ impl Cluster {
             Some(node) => Network::of_node(node.number()).host().into(),
             None => self.address,
         }
+    }
+
+    /// Leads this machine to the address of a Service, as if it were outside of the cluster. The way goes with the node.
+    pub fn reach_service(&self, address: Ipv4Addr) -> io::Result<()> {
+        let Some(node) = &self.node else { return Err(io::Error::other("the cluster has no node")) };
+        let gateway = Network::of_node(node.number()).node();
+        network::run_batch(&format!("route replace {address}/32 via {gateway}\n"))
     }
 
     /// The administrator's kubeconfig.
@@ -328,6 +352,12 @@ impl Cluster {
             part.restart().await?;
         }
         Ok(start::api_server_ready(&self.admin()?).await?)
+    }
+
+    /// Pulls the node's plug, and switches it on again: each process is killed, and what a machine loses with its power is gone. What
+    /// is on disk stays. Answers when pods can be scheduled again, whatever those do that were there.
+    pub async fn reboot(&mut self) -> Result<(), RebootError> {
+        start::reboot(self).await.map_err(|cause| RebootError(Box::new(cause)))
     }
 
     /// The files of etcd that hold these bytes: also what was overwritten or deleted since the start.

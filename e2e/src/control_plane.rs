@@ -44,6 +44,8 @@ pub(crate) struct ControlPlane<'a> {
     pub(crate) place: Place,
     /// Whether Kubernetes' own controllers run.
     pub(crate) controllers: bool,
+    /// Whether kube-proxy runs.
+    pub(crate) services: bool,
     /// Flags for the API server beyond ours.
     pub(crate) api_server_flags: &'a [String],
 }
@@ -89,9 +91,11 @@ impl ControlPlane<'_> {
             flag("kubelet-client-key", &pki.key("apiserver-kubelet-client")),
             flag("kubelet-certificate-authority", &pki.certificate("ca")),
             "--kubelet-preferred-address-types=InternalIP".into(),
-            // Without kube-proxy it has to find the endpoints of a webhook's service by itself.
-            "--enable-aggregator-routing=true".into(),
         ];
+        if !self.services {
+            // Without kube-proxy it has to find the endpoints of a webhook's service by itself.
+            args.push("--enable-aggregator-routing=true".into());
+        }
         match self.place.kind {
             // The address of the service `kubernetes` may not be a loopback address, and nobody asks for that service there.
             Kind::ControlPlane => {

@@ -50,6 +50,11 @@ impl Helm {
         Ok(Self { program, home })
     }
 
+    /// The file that is run.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// The chart of this repository.
     pub fn chart() -> PathBuf {
         cargo::workspace().join("charts/sikkerkey")

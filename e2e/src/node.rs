@@ -7,7 +7,9 @@ pub(crate) mod cgroup;
 pub(crate) mod containerd;
 pub(crate) mod init;
 pub(crate) mod kubelet;
+pub(crate) mod names;
 pub(crate) mod network;
+pub(crate) mod proxy;
 mod requirements;
 
 use std::io;
@@ -17,7 +19,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Node as NodeObject;
 use kube::{Api, Client};
 
-pub use self::requirements::{Requirement, install_command, requirements};
+pub use self::requirements::{Requirement, install_command, requirements, requirements_of_services};
 use crate::claim::Kind;
 use crate::image::Image;
 use crate::keeper::protocol::Spawn;
@@ -98,6 +100,26 @@ impl Node {
         let node = Self { number, run: run.clone(), init };
         node.run_to_end("ip", &["-batch", &batch.display().to_string()]).await?;
         Ok(node)
+    }
+
+    /// Pulls the plug: every process is killed, and what a machine loses with its power is gone. The disk stays.
+    pub(crate) async fn crash(&self) -> io::Result<()> {
+        let left = self.init.stop().await;
+        if !left.is_empty() {
+            return Err(io::Error::other(left.join(", ")));
+        }
+        let (number, run) = (self.number, self.run.clone());
+        tokio::task::spawn_blocking(move || {
+            cgroup::Cgroup::of_node(number).remove(Duration::from_secs(15));
+            network::disconnect(number);
+            [init::volatile(run.path()), containerd::volatile(&run)].iter().try_for_each(|directory| {
+                match std::fs::remove_dir_all(directory) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                    _ => Ok(()),
+                }
+            })
+        })
+        .await?
     }
 
     /// Brings an image to the node.

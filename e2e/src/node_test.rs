@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::node::requirements;
+use crate::node::{Requirement, requirements, requirements_of_services};
 
 /// Whether this machine can run a node. If not, a test is skipped, which is said where the test runner does not swallow it; with
 /// `CI=true` nothing may be skipped.
@@ -11,7 +11,19 @@ use crate::node::requirements;
 ///
 /// In continuous integration, if the machine cannot.
 pub fn node_possible(test: &str) -> bool {
-    let missing = requirements();
+    nothing_missing(test, &requirements())
+}
+
+/// The same for a node whose pods reach Services.
+///
+/// # Panics
+///
+/// In continuous integration, if the machine cannot.
+pub fn node_with_services_possible(test: &str) -> bool {
+    nothing_missing(test, &[requirements(), requirements_of_services()].concat())
+}
+
+fn nothing_missing(test: &str, missing: &[Requirement]) -> bool {
     if missing.is_empty() {
         return true;
     }

@@ -125,6 +125,13 @@ impl Process {
         Ok(())
     }
 
+    /// Starts it again below another keeper, when the one it had is gone with all its processes.
+    pub(crate) async fn start_below(&mut self, keeper: &Keeper) -> Result<(), KeeperError> {
+        self.child = keeper.spawn(self.spawn.clone()).await?;
+        self.keeper = keeper.clone();
+        Ok(())
+    }
+
     fn ended(&self, exit: Exit) -> ProcessEnded {
         ProcessEnded { name: self.name(), exit, log: self.log.tail() }
     }

@@ -44,6 +44,10 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
             keeper::host::keep(kind).await?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Names { kubeconfig, address } => {
+            node::names::serve(&kubeconfig, address).await?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::NodeInit { plan } => {
             node::init::live(serde_json::from_str(&plan).context("the plan of a node's init is not valid")?).await?;
             Ok(ExitCode::SUCCESS)
@@ -77,9 +81,10 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Demo { keep } => demo(keep).await,
-        Command::Node(NodeCommand::Up { control_plane_only, api_server_flags, verbose, check }) => {
+        Command::Node(NodeCommand::Up { control_plane_only, api_server_flags, services, verbose, check }) => {
             let options =
                 if control_plane_only { Options::control_plane().with_controllers() } else { Options::node() };
+            let options = if services { options.with_services() } else { options };
             let options = api_server_flags.into_iter().fold(options, Options::api_server_flag);
             up(options.report(terminal(verbose)), check).await
         }

@@ -81,9 +81,14 @@ impl Part {
 
 /// Builds the programs of an image from a checkout, and puts it together. Blocks.
 pub fn build(part: Part, source: &Path, registry: &str, report: &Report) -> Result<Image, ShippedError> {
+    report.line(&format!("building {} as it is shipped: static, optimised", part.name()));
+    assemble(part, &programs(part, source)?, registry, &revision(source))
+}
+
+/// Builds the programs of an image from a checkout; where they are. Blocks.
+pub fn programs(part: Part, source: &Path) -> Result<Vec<PathBuf>, CargoError> {
     let (name, version) = AUDITABLE;
     let auditable = cargo::tool(name, version)?;
-    report.line(&format!("building {} as it is shipped: static, optimised", part.name()));
     let shipped = Shipped {
         source,
         auditable: &auditable,
@@ -91,7 +96,7 @@ pub fn build(part: Part, source: &Path, registry: &str, report: &Report) -> Resu
         programs: part.programs(),
         profile: part.profile(),
     };
-    assemble(part, &cargo::build_shipped(shipped)?, registry, &revision(source))
+    cargo::build_shipped(shipped)
 }
 
 /// Puts an image together.

@@ -1,5 +1,6 @@
 //! A machine outside the cluster: it has a key of its own and signs requests, as an official SDK does.
 
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, anyhow};
@@ -28,6 +29,25 @@ pub struct Answer {
     pub status: u16,
     /// The body, if it is JSON.
     pub body: Value,
+}
+
+/// Where a Service is, and by whom its certificate is.
+#[derive(Clone, Copy, Debug)]
+pub struct Service<'a> {
+    /// The name in its certificate.
+    pub name: &'a str,
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Certificates of the authority, in PEM.
+    pub authority: &'a [u8],
+}
+
+impl Service<'_> {
+    fn client(&self) -> Result<reqwest::Client> {
+        let ca = reqwest::Certificate::from_pem(self.authority)?;
+        let client = reqwest::Client::builder().tls_certs_only([ca]).timeout(Duration::from_secs(1));
+        Ok(client.pool_max_idle_per_host(0).resolve(self.name, self.address).build()?)
+    }
 }
 
 /// The headers of one signed request. Used twice, they are a replay.
@@ -70,6 +90,18 @@ impl SignedClient {
         let ca = reqwest::Certificate::from_pem(&std::fs::read(installation.ca_file())?)?;
         let http = reqwest::Client::builder().tls_certs_only([ca]).timeout(Duration::from_secs(15)).build()?;
         Ok(Self { key, machine_id: machine_id.to_owned(), url: installation.server_url(), http })
+    }
+
+    /// A client of a Service, whose name this machine cannot resolve; impatient, and with a connection for each request.
+    pub fn of_service(service: &Service<'_>, key: MachineKey, machine_id: &str) -> Result<Self> {
+        let url = format!("https://{}", service.name);
+        Ok(Self { key, machine_id: machine_id.to_owned(), url, http: service.client()? })
+    }
+
+    /// Goes to that Service from now on, as the same machine.
+    pub fn follow(&mut self, service: &Service<'_>) -> Result<()> {
+        self.http = service.client()?;
+        Ok(())
     }
 
     /// Signs.

@@ -24,6 +24,7 @@ pub mod store;
 
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ use kube::Client;
 use thiserror::Error;
 use tokio::sync::watch;
 
+use self::ca_bundle::Lacking;
 use self::certificate::{Verdict, Why, judge};
 use self::change::Step;
 use self::name::Name;
@@ -100,6 +102,8 @@ pub struct Authority {
     metrics: Metrics,
     /// Since when this leader has found this bundle in the webhook configurations.
     spread: Mutex<Option<(Arc<str>, Timestamp)>>,
+    /// Whether this replica has seen to webhooks that trust nobody.
+    filled: AtomicBool,
 }
 
 impl Authority {
@@ -123,6 +127,7 @@ impl Authority {
             serving: Arc::default(),
             metrics,
             spread: Mutex::default(),
+            filled: AtomicBool::default(),
         };
         authority.keep_serving(authority.clock.now())?;
         Ok(authority)
@@ -171,7 +176,7 @@ impl Authority {
         self.keep_serving(now)?;
         if !leads {
             *self.spread.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            return Ok(());
+            return self.fill().await;
         }
         // One that fails does not keep the other from its turn.
         let (server, spread) = tokio::join!(self.keep_server(&root, now), self.spread(now));
@@ -217,10 +222,25 @@ impl Authority {
         Ok(())
     }
 
+    /// Gives the bundle to webhooks that have none, once. Installed again, they are new, and the Lease of the last leader may have
+    /// yet to run out: until there is another, no pod with our label could be made.
+    async fn fill(&self) -> Result<(), CaError> {
+        if self.filled.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let bundle = Arc::clone(&self.bundle.borrow());
+        let configurations = ca_bundle::spread(&self.client, &bundle, Lacking::Any).await?;
+        if configurations > 0 {
+            tracing::info!(configurations, "put the CA bundle into webhook configurations that had none");
+        }
+        self.filled.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Since when the bundle stands in the webhook configurations.
     async fn spread(&self, now: Timestamp) -> Result<Timestamp, CaError> {
         let bundle = Arc::clone(&self.bundle.borrow());
-        let configurations = ca_bundle::spread(&self.client, &bundle).await?;
+        let configurations = ca_bundle::spread(&self.client, &bundle, Lacking::This).await?;
         if configurations > 0 {
             tracing::info!(configurations, "put the CA bundle into the webhook configurations");
         }

@@ -197,6 +197,8 @@ spec:
   - name: server
     image: {{ include "sikkerkey.image" $part | quote }}
     imagePullPolicy: {{ .Values.images.pullPolicy }}
+    # `kubectl describe pod` says why it ended.
+    terminationMessagePolicy: FallbackToLogsOnError
     args:
     - serve
     # A directory inside the volume: the server makes it, and nobody else may look into it.

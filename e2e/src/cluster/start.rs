@@ -15,7 +15,10 @@ use crate::claim::Kind;
 use crate::control_plane::{ControlPlane, Place};
 use crate::image::Image;
 use crate::keeper::{self, Keeper, KeeperError};
-use crate::node::{ImportError, Node, OpenError, Requirement, containerd, kubelet, requirements};
+use crate::node::{
+    ImportError, Node, OpenError, Requirement, containerd, kubelet, names, proxy, requirements,
+    requirements_of_services,
+};
 use crate::process::{Process, ProcessEnded};
 use crate::report::Report;
 use crate::run_directory::RunDirectory;
@@ -85,7 +88,10 @@ impl From<kube::Error> for Cause {
 
 pub(super) async fn start(options: Options) -> Result<Cluster, StartError> {
     if options.kind == Kind::Node {
-        let missing = requirements();
+        let mut missing = requirements();
+        if options.services {
+            missing.extend(requirements_of_services());
+        }
         if !missing.is_empty() {
             return Err(StartError::Requirements(missing));
         }
@@ -120,6 +126,9 @@ async fn assets(options: &Options) -> Result<Assets, StartError> {
     if options.kind == Kind::Node {
         components.extend([Component::Scheduler, Component::Kubelet]);
     }
+    if options.services {
+        components.push(Component::KubeProxy);
+    }
     let report = options.report.clone();
     let built = tokio::task::spawn_blocking(move || Assets::ensure(&components, &report)).await;
     Ok(built.map_err(|error| KeeperError::Failed { reason: error.to_string() })??)
@@ -151,6 +160,7 @@ impl Start {
             run: &self.run,
             place,
             controllers: self.options.controllers,
+            services: self.options.services,
             api_server_flags: &self.options.api_server_flags,
         };
         let mut parts =
@@ -168,6 +178,10 @@ impl Start {
                 tokio::try_join!(self.api_server_answers(&client, &parts), self.images(node))?;
                 parts.push(Process::start(keeper, kubelet::spawn(&self.assets, &self.run, self.number)).await?);
                 parts.push(Process::start(keeper, control.scheduler()).await?);
+                if self.options.services {
+                    parts.push(Process::start(keeper, proxy::spawn(&self.assets, &self.run)).await?);
+                    parts.push(Process::start(keeper, names::spawn(&self.run)?).await?);
+                }
             }
         }
         if self.options.controllers {
@@ -200,6 +214,7 @@ impl Start {
             if kind == Kind::Node {
                 containerd::configure(&run, number).map_err(Cause::Files)?;
                 kubelet::configure(&run, number).map_err(Cause::Files)?;
+                proxy::configure(&run, number).map_err(Cause::Files)?;
             }
             Ok(kubeconfig)
         };
@@ -212,10 +227,7 @@ impl Start {
         if self.options.kind != Kind::Node {
             return Ok(None);
         }
-        let mut visible = self.assets.directories();
-        visible.push(crate::cargo::workspace().to_owned());
-        visible.extend(keeper::binary()?.parent().map(PathBuf::from));
-        let node = Node::open(self.number, &self.run, visible).await?;
+        let node = open_node(self.number, &self.run, &self.assets).await?;
         self.done("namespaces and network");
         Ok(Some(node))
     }
@@ -257,6 +269,37 @@ impl Start {
         tokio::try_join!(node, accounts)?;
         Ok(())
     }
+}
+
+async fn open_node(number: u8, run: &RunDirectory, assets: &Assets) -> Result<Node, Cause> {
+    let mut visible = assets.directories();
+    visible.push(crate::cargo::workspace().to_owned());
+    visible.extend(keeper::binary()?.parent().map(PathBuf::from));
+    Ok(Node::open(number, run, visible).await?)
+}
+
+/// Kills a node with all that runs on it, and starts the same parts on the same disk.
+pub(super) async fn reboot(cluster: &mut Cluster) -> Result<(), Cause> {
+    let Some(before) = cluster.node.take() else { return Ok(()) };
+    before.crash().await.map_err(Cause::Files)?;
+    let node = open_node(cluster.number, &cluster.run, &cluster.assets).await?;
+    let client = cluster.admin()?;
+    // In the order in which they were started: each when what it depends on is there.
+    for part in &mut cluster.parts {
+        part.start_below(node.init()).await?;
+        match part.name().as_str() {
+            "kube-apiserver" => api_server_ready(&client).await?,
+            "containerd" => Node::containerd_answers(&cluster.run, BOUND).await?,
+            _ => {}
+        }
+    }
+    let ready = node.is_ready(&client, BOUND);
+    tokio::select! {
+        ended = first_end(&cluster.parts) => return Err(ended.into()),
+        ready = ready => ready?,
+    }
+    cluster.node = Some(node);
+    Ok(())
 }
 
 /// The first of these processes to end, which none should.

@@ -39,6 +39,11 @@ pub(crate) fn socket(run: &RunDirectory) -> PathBuf {
     run.join("containerd/sock")
 }
 
+/// What containerd keeps in memory elsewhere.
+pub(crate) fn volatile(run: &RunDirectory) -> PathBuf {
+    run.join("containerd/state")
+}
+
 /// Writes the configuration of containerd and of the pod network.
 pub(crate) fn configure(run: &RunDirectory, number: u8) -> io::Result<()> {
     let plugins = plugin_directory().ok_or_else(|| io::Error::other("no network plugins"))?;

@@ -41,6 +41,11 @@ pub(crate) struct Plan {
     visible: Vec<PathBuf>,
 }
 
+/// What is in memory on a machine, and lies below the run's directory here.
+pub(crate) fn volatile(run: &Path) -> PathBuf {
+    run.join("shadow/run")
+}
+
 /// Starts a node's init in new namespaces.
 pub(crate) fn start(number: u8, run: &RunDirectory, mut visible: Vec<PathBuf>) -> Result<Keeper, KeeperError> {
     visible.push(run.path().to_owned());

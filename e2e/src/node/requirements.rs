@@ -78,6 +78,20 @@ pub fn requirements() -> Vec<Requirement> {
     missing
 }
 
+/// What this machine lacks to lead the addresses of Services to a node's pods, beyond [`requirements`]. Nothing is changed.
+pub fn requirements_of_services() -> Vec<Requirement> {
+    let mut missing = Vec::new();
+    if containerd::program("nft").is_none() {
+        missing.push(package_missing("the program nft", "nftables"));
+    }
+    // Without it an answer takes the short way over the bridge, past the translation of its address.
+    if !fs::exists("/proc/sys/net/bridge").unwrap_or(false) && !load_module("br_netfilter") {
+        let fix = "`modprobe br_netfilter`: Services are reached over a bridge".to_owned();
+        missing.push(Requirement { missing: "netfilter on bridges".into(), fix, package: None });
+    }
+    missing
+}
+
 /// One command that installs all packages that are missing.
 pub fn install_command(missing: &[Requirement]) -> Option<String> {
     let mut packages: Vec<&str> = missing.iter().filter_map(|requirement| requirement.package).collect();

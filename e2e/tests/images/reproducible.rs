@@ -36,16 +36,17 @@ fn built(source: &Path) -> Vec<PathBuf> {
 /// With the smallest of them: what could make them differ is the same for all.
 #[test]
 fn the_same_sources_in_two_places_give_the_same_image_which_tells_of_what_it_was_built() {
-    let places = [tempfile::tempdir().unwrap(), tempfile::Builder::new().prefix("somewhere-else-").tempdir().unwrap()];
-    let [one, other] = places.each_ref().map(|place| {
-        checkout(place.path());
-        let programs = built(place.path());
+    let elsewhere = tempfile::Builder::new().prefix("somewhere-else-").tempdir().unwrap();
+    checkout(elsewhere.path());
+    let places = [cargo::workspace(), elsewhere.path()];
+    let [one, other] = places.map(|place| {
+        let programs = built(place);
         let image = assemble(Part::Sidecar, &programs, "localhost", "a-commit").unwrap();
         (programs, image.digest().unwrap())
     });
     assert_eq!(one.1, other.1);
     let bytes = std::fs::read(&one.0[0]).unwrap();
-    let places = places.iter().map(|place| place.path().to_path_buf()).chain(std::env::home_dir());
+    let places = places.into_iter().map(Path::to_path_buf).chain(std::env::home_dir());
     for place in places {
         let place = place.display().to_string();
         let found = bytes.windows(place.len()).any(|window| window == place.as_bytes());

@@ -88,7 +88,7 @@ impl fmt::Display for LeaderView {
                 write!(f, "{} leads", table::printable(holder))?;
                 f.write_str(match server {
                     ServerView::Answers => ", and the server answers it",
-                    ServerView::Away => ", and the server does not answer it: changes wait, what is in force goes on",
+                    ServerView::Away => ", and the server is away or sealed: changes wait, what is in force goes on",
                     ServerView::Untold => "",
                 })
             }

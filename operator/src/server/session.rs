@@ -115,9 +115,9 @@ impl Session {
         self.noted(self.attempt(call).await)
     }
 
-    /// Notes whether the server answered.
+    /// Notes whether the server answered. That it is sealed is no answer: nothing that was asked for is done.
     fn noted<A>(&self, outcome: Result<A, ServerError>) -> Result<A, ServerError> {
-        let away = matches!(outcome, Err(ServerError::Unreachable { .. }));
+        let away = matches!(outcome, Err(ServerError::Unreachable { .. } | ServerError::Sealed));
         let unasked = matches!(outcome, Err(ServerError::NoToken(_)));
         if !unasked {
             self.0.metrics.server_up(!away);

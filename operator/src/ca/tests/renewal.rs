@@ -309,6 +309,24 @@ impl Callers {
     }
 }
 
+#[tokio::test]
+async fn webhooks_that_trust_nobody_are_given_the_bundle_before_anybody_leads() {
+    let cluster = Cluster::new();
+    let mut serving = JoinSet::new();
+    let replica = Replica::start(&cluster, &mut serving).await;
+    replica.authority.round(false).await.unwrap();
+    let old = cluster.entry(CA_SECRET, "ca.crt").unwrap();
+    assert_eq!(cluster.bundle(), old);
+    // A change of the root is the leader's to spread.
+    cluster.ask_for_a_change();
+    replica.authority.round(true).await.unwrap();
+    let next = cluster.entry(CA_SECRET, "next.crt").unwrap();
+    replica.authority.round(false).await.unwrap();
+    assert_eq!(cluster.bundle(), old);
+    replica.authority.round(true).await.unwrap();
+    assert_eq!(cluster.bundle(), format!("{old}{next}"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn neither_a_renewal_nor_a_change_of_root_drops_a_request() {
     let cluster = Cluster::new();

@@ -133,7 +133,7 @@ fn the_operator_is_told_by_its_lease() {
         (leads(), "operator-0_3c1f leads, and the server answers it", false),
         (
             of(lease("a", ago(60), Some("Away"))),
-            "a leads, and the server does not answer it: changes wait, what is in force goes on",
+            "a leads, and the server is away or sealed: changes wait, what is in force goes on",
             true,
         ),
         (of(lease("a", now() + SignedDuration::from_secs(300), None)), "a leads", false),

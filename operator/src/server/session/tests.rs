@@ -280,7 +280,9 @@ async fn answers_are_sorted_into_refused_sealed_and_unavailable() {
         (200, json!({"unexpected": 1}), ServerError::Unreachable { class: Class::Unavailable }),
     ] {
         *world.answer.lock().unwrap() = Some((status, body));
+        let up = matches!(expected, ServerError::Refused { .. });
         assert_eq!(session.call(&call()).await, Err(expected), "{status}");
+        assert_eq!(*session.up().borrow(), Some(up), "{status}");
     }
 }
 

@@ -1,0 +1,89 @@
+//! What the accounts of the chart may do, compared with what they did in this run: no right for nothing, and none that is missing.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_json::Value;
+use sikkerkey_e2e::helm::Helm;
+use sikkerkey_e2e::report::Report;
+
+use crate::say;
+use crate::site::{NAMESPACE, Site};
+
+/// Rights that nothing in this run needed, each with its reason.
+const OTHERWISE: [(&str, &str); 1] =
+    [("sikkerkey-operator: update secrets.", "a certificate is renewed after weeks, and the root after years")];
+
+/// One thing that may be done: account, verb, group, resource.
+type Right = (String, String, String, String);
+
+pub(crate) fn are_used_and_suffice(site: &Site) {
+    let log = std::fs::read_to_string(site.cluster.run().log("kube-apiserver").path()).unwrap();
+    let requests = log.lines().filter(|line| line.starts_with('{'));
+    let requests = requests.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let account = format!("system:serviceaccount:{NAMESPACE}:");
+    let (mut used, mut refused) = (BTreeSet::<Right>::new(), BTreeSet::new());
+    // Helm removes rights before the operator has ended, which then hears no to everything.
+    let mut is_being_removed = false;
+    for request in requests.filter(|it| it["kind"] == "Event") {
+        let object = &request["objectRef"];
+        if object["resource"].as_str().is_some_and(|it| it.ends_with("rolebindings"))
+            && object["name"] == "sikkerkey-operator"
+        {
+            match request["verb"].as_str() {
+                Some("delete") => is_being_removed = true,
+                Some("create") => is_being_removed = false,
+                _ => {}
+            }
+        }
+        let Some(account) = request["user"]["username"].as_str().and_then(|name| name.strip_prefix(&account)) else {
+            continue;
+        };
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (resource, subresource) = (text(&object["resource"]), text(&object["subresource"]));
+        let resource = if subresource.is_empty() { resource } else { format!("{resource}/{subresource}") };
+        let right = (account.to_owned(), text(&request["verb"]), text(&object["apiGroup"]), resource);
+        if request["annotations"]["authorization.k8s.io/decision"] == "forbid" {
+            if is_being_removed && account == "sikkerkey-operator" {
+                continue;
+            }
+            refused.insert(format!("{right:?} {}", object["name"]));
+        }
+        used.insert(right);
+    }
+    assert!(used.len() > 20, "the audit was read: {used:?}");
+    assert_eq!(refused, BTreeSet::new(), "nothing was asked for that the chart does not allow");
+    let given = given();
+    assert!(given.len() > 30, "{given:?}");
+    let unused: Vec<String> = given
+        .difference(&used)
+        .map(|(account, verb, group, resource)| format!("{account}: {verb} {resource}.{group}"))
+        .collect();
+    let expected: Vec<String> = OTHERWISE.iter().map(|(right, _)| (*right).to_owned()).collect();
+    assert_eq!(unused, expected, "a right that nothing needs is taken from the chart, or its reason stands here");
+    say(&format!("{} rights of the chart were all used, but for {}; nothing was refused", given.len(), unused.len()));
+}
+
+/// What the roles of the chart say.
+fn given() -> BTreeSet<Right> {
+    let text = Helm::ensure(&Report::silent()).unwrap().template("").unwrap();
+    let objects: Vec<Value> =
+        serde_yaml::Deserializer::from_str(&text).map(|it| Value::deserialize(it).unwrap()).collect();
+    let mut given = BTreeSet::new();
+    for binding in objects.iter().filter(|it| it["kind"] == "RoleBinding" || it["kind"] == "ClusterRoleBinding") {
+        let role = &binding["roleRef"];
+        let is_it = |it: &&Value| it["kind"] == role["kind"] && it["metadata"]["name"] == role["name"];
+        let role = objects.iter().find(is_it).unwrap_or_else(|| panic!("no role for {binding}"));
+        let account = binding["subjects"][0]["name"].as_str().unwrap();
+        for rule in role["rules"].as_array().unwrap() {
+            let words = |key: &str| rule[key].as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned());
+            for group in words("apiGroups") {
+                for resource in words("resources") {
+                    given
+                        .extend(words("verbs").map(|verb| (account.to_owned(), verb, group.clone(), resource.clone())));
+                }
+            }
+        }
+    }
+    given
+}
