@@ -44,7 +44,7 @@ pub struct Delivery {
     /// version. Absent: `Remove`. Live: a change reaches running pods within a moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_revoked: Option<OnDenied>,
-    /// What happens to a file while its Secret's AccessPolicy is closed to the pod, by `timeWindow` or `ipAllowlist`: `Remove`
+    /// What happens to a file while the policy of its Secret is closed to the pod, by `timeWindow` or `ipAllowlist`: `Remove`
     /// takes it away until it opens, `Keep` leaves the last version. A pod that starts meanwhile waits. Absent: `Remove`. Live.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_closed: Option<OnDenied>,

@@ -220,6 +220,7 @@ fn machine_and_grant(fleet: Fleet, n: usize) -> Result<[Entity; 3]> {
         hostname: None,
         enrolled_by: None,
         approved_by_person: false,
+        voucher: None,
         host: None,
     };
     let grant = Grant {

@@ -223,6 +223,7 @@ fn managed(state: &State) -> Vec<Entity> {
         hostname: None,
         enrolled_by: None,
         approved_by_person: false,
+        voucher: None,
         host: None,
     };
     let waiting =
