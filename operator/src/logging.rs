@@ -1,15 +1,11 @@
 //! The log, and the spans that go to a collector.
 
-use std::io::{IsTerminal, stderr};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use sikkerkey_traces::export::Exporter;
-use sikkerkey_traces::{Settings, Traces, is_log};
-use tracing_subscriber::filter::{EnvFilter, FilterExt as _, LevelFilter, filter_fn};
-use tracing_subscriber::layer::{Layer, SubscriberExt as _};
-use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{Registry, fmt, registry};
+use sikkerkey_traces::{Settings, Traces, log};
+use tracing_subscriber::filter::EnvFilter;
 
 use crate::cli::{LogFormat, RunOptions};
 use crate::metrics::Metrics;
@@ -37,12 +33,6 @@ pub fn start(options: &RunOptions, authority: Option<String>, metrics: &Metrics)
         }
     };
     let filter = EnvFilter::try_new(&options.log_filter)?;
-    let filter = filter.and(filter_fn(is_log).with_max_level_hint(LevelFilter::TRACE));
-    let lines = fmt::layer().with_writer(stderr);
-    let lines: Box<dyn Layer<Registry> + Send + Sync> = match options.log_format {
-        LogFormat::Text => lines.with_ansi(stderr().is_terminal()).boxed(),
-        LogFormat::Json => lines.json().boxed(),
-    };
-    registry().with(lines.with_filter(filter)).with(traces.layer()).init();
+    log::start(filter, options.log_format == LogFormat::Json, &traces);
     Ok(exporter)
 }

@@ -1,15 +1,11 @@
 //! The log, and the spans that go to a collector.
 
-use std::io::{IsTerminal as _, stderr};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use sikkerkey_traces::export::Exporter;
-use sikkerkey_traces::{Settings, Traces, is_log};
-use tracing_subscriber::filter::{EnvFilter, FilterExt as _, LevelFilter, filter_fn};
-use tracing_subscriber::layer::{Layer, SubscriberExt as _};
-use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{Registry, fmt, registry};
+use sikkerkey_traces::{Settings, Traces, log};
+use tracing_subscriber::filter::EnvFilter;
 
 use crate::cli::{LogFormat, Serve};
 use crate::metrics::Metrics;
@@ -41,13 +37,6 @@ pub fn start(arguments: &Serve, metrics: &Arc<Metrics>) -> anyhow::Result<Option
         }
     };
     let filter = EnvFilter::try_from_env("SIKKERKEY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    // What the filter leaves out stays as cheap as without spans.
-    let filter = filter.and(filter_fn(is_log).with_max_level_hint(LevelFilter::TRACE));
-    let lines = fmt::layer().with_writer(stderr);
-    let lines: Box<dyn Layer<Registry> + Send + Sync> = match arguments.log_format {
-        LogFormat::Text => lines.with_ansi(stderr().is_terminal()).boxed(),
-        LogFormat::Json => lines.json().boxed(),
-    };
-    registry().with(lines.with_filter(filter)).with(traces.layer()).init();
+    log::start(filter, arguments.log_format == LogFormat::Json, &traces);
     Ok(exporter)
 }

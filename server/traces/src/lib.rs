@@ -20,6 +20,8 @@
 pub mod collector;
 pub mod endpoint;
 pub mod export;
+#[cfg(feature = "log")]
+pub mod log;
 pub mod parent;
 pub mod sampler;
 
