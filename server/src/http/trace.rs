@@ -35,9 +35,8 @@ fn route(path: &str) -> &'static str {
         route.split('/').all(fits) && given.next().is_none()
     };
     // `/v1/x/list` is of the route of that path, not of `/v1/x/{id}`.
-    let mut of: Vec<_> = PATHS.iter().filter(is_of).collect();
-    of.sort_by_key(|route| route.matches('{').count());
-    of.first().map_or("none", |route| route)
+    let of = PATHS.iter().filter(is_of).min_by_key(|route| route.matches('{').count());
+    of.map_or("none", |route| route)
 }
 
 #[cfg(test)]

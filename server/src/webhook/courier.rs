@@ -126,13 +126,13 @@ impl Courier {
                 _ = stopped.wait_for(|it| *it) => break,
                 done = self.0.walk(upper, &mut known, &mut tasks) => {
                     let was_away = std::mem::replace(&mut is_away, done.is_err());
-                    // Once: a database that is away for an hour would hide the rest of the log.
-                    if is_away {
+                    if let Err(error) = done {
                         self.0.app.metrics.count_failed(Work::Webhooks);
-                    }
-                    if let Err(error) = done && !was_away {
-                        let error: &dyn std::error::Error = &error;
-                        tracing::warn!(error, "webhooks are put off: the audit cannot be read");
+                        // Once: a database that is away for an hour would hide the rest of the log.
+                        if !was_away {
+                            let error: &dyn std::error::Error = &error;
+                            tracing::warn!(error, "webhooks are put off: the audit cannot be read");
+                        }
                     }
                 }
             }

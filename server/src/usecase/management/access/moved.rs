@@ -1,6 +1,7 @@
 //! What was moved on a page with two panels, saved.
 
 use std::collections::BTreeSet;
+use std::str::FromStr;
 
 use sikkerkey_protocol::id::{MachineId, SecretId};
 use sikkerkey_protocol::management::MemberChanged;
@@ -60,7 +61,7 @@ pub fn save_machine(
     check_size(&wanted)?;
     let project = manager.project(context, &wanted.project)?;
     let machine = machine(context, manager, id)?;
-    let (add, take) = (secrets(&wanted.add)?, secrets(&wanted.take)?);
+    let (add, take) = (ids::<SecretId>(&wanted.add)?, ids(&wanted.take)?);
     for id in &add {
         let secret = context.state.secrets.get(id).filter(|it| it.project == project.id);
         if secret.is_none_or(|it| it.phase != SecretPhase::Active) {
@@ -92,8 +93,8 @@ pub fn save_secret(
     check_size(&wanted)?;
     let secret = manager.secret(context, id)?;
     let project = manager.project(context, secret.project.as_str())?;
-    let (add, take) = (machines(&wanted.add)?, machines(&wanted.take)?);
-    let joins = machines(&wanted.joins)?;
+    let (add, take) = (ids::<MachineId>(&wanted.add)?, ids(&wanted.take)?);
+    let joins = ids::<MachineId>(&wanted.joins)?;
     let mut steps = Steps::default();
     let mut done_by_others = 0;
     for id in add.iter().chain(&take) {
@@ -173,12 +174,6 @@ fn check_size(wanted: &SaveAccess) -> Result<(), Refusal> {
     }
 }
 
-fn secrets(ids: &[String]) -> Result<BTreeSet<SecretId>, Refusal> {
-    let parse = |it: &String| it.parse().map_err(|_| Refusal::new(RefusalKind::Invalid, UNKNOWN));
-    ids.iter().map(parse).collect()
-}
-
-fn machines(ids: &[String]) -> Result<BTreeSet<MachineId>, Refusal> {
-    let parse = |it: &String| it.parse().map_err(|_| Refusal::new(RefusalKind::Invalid, UNKNOWN));
-    ids.iter().map(parse).collect()
+fn ids<T: FromStr + Ord>(given: &[String]) -> Result<BTreeSet<T>, Refusal> {
+    given.iter().map(|it| it.parse().map_err(|_| invalid(UNKNOWN))).collect()
 }
