@@ -1,6 +1,5 @@
 //! A PostgreSQL server of a test's own.
 
-use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use sikkerkey_e2e::wait::wait_for;
 use tempfile::TempDir;
 
-use crate::run::BOUND;
+use crate::run::{BOUND, free_port};
 
 /// One that takes everybody of this machine for who they say.
 pub(crate) struct Postgres {
@@ -47,7 +46,7 @@ impl Postgres {
         let mut made = as_postgres(&programs().join("initdb"));
         made.arg("-D").arg(&data).args(["-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale", "C"]);
         assert!(made.status().expect("setpriv is installed").success(), "initdb");
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let mut command = as_postgres(&programs().join("postgres"));
         command.arg("-D").arg(&data).arg("-k").arg(directory.path()).args(["-p", &port.to_string()]);
         let child = command.args(["-c", "listen_addresses=127.0.0.1"]).spawn().unwrap();
