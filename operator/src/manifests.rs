@@ -193,9 +193,7 @@ fn cluster_rules() -> Vec<Value> {
     let read = ["get", "list", "watch"];
     vec![
         // The group sikkerkey.com, not core: these are not Kubernetes Secrets.
-        rule(GROUP, &kinds, &["list", "watch"]),
-        // A pod names a Machine that was made a moment ago: it is asked for once before the pod is refused.
-        rule(GROUP, &one("machines"), &["get"]),
+        rule(GROUP, &kinds, &read),
         // Finalizers stand in metadata, which only a patch of the object reaches; spec is never written.
         rule(GROUP, &kinds, &["patch"]),
         rule(GROUP, &PLURALS.map(|plural| format!("{plural}/status")), &["patch"]),

@@ -89,8 +89,7 @@ fn the_operator_has_these_rights_and_no_other() {
     assert_eq!(
         rights,
         [
-            "cluster sikkerkey.com/machines,secrets,grants,accesspolicies [*] list,watch",
-            "cluster sikkerkey.com/machines [*] get",
+            "cluster sikkerkey.com/machines,secrets,grants,accesspolicies [*] get,list,watch",
             "cluster sikkerkey.com/machines,secrets,grants,accesspolicies [*] patch",
             "cluster sikkerkey.com/machines/status,secrets/status,grants/status,accesspolicies/status [*] patch",
             "cluster /namespaces,pods [*] get,list,watch",
