@@ -16,7 +16,7 @@ use crate::cluster::{Cluster, Options};
 use crate::leftovers::Leftovers;
 use crate::node::{self, install_command, requirements};
 use crate::report::{Level, Report};
-use crate::shipped::{self, Part};
+use crate::shipped::{self, Optimised, Part};
 use crate::{assets, bench, build_command, cargo, demo, keeper, take_down};
 
 /// Runs a command. The keepers get a runtime on the main thread alone: the kernel ties their children to the thread that spawned them.
@@ -123,7 +123,7 @@ fn images(parts: &[Part], out: &Path, registry: &str) -> anyhow::Result<()> {
     let parts = if parts.is_empty() { &Part::ALL[..] } else { parts };
     let report = terminal(false);
     for part in parts {
-        let image = shipped::build(*part, cargo::workspace(), registry, &report)?;
+        let image = shipped::build(*part, Optimised::Fully, cargo::workspace(), registry, &report)?;
         let path = shipped::write(*part, &image, out)?;
         let (reference, digest) = (image.reference(), image.digest()?);
         let size = image.size() / 1000;

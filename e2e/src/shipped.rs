@@ -25,6 +25,15 @@ pub enum Part {
     Sidecar,
 }
 
+/// How much the compiler makes of the programs. All else about them is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Optimised {
+    /// As they are shipped: it takes minutes for each.
+    Fully,
+    /// As the programs of tests are.
+    Hardly,
+}
+
 /// An image could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ShippedError {
@@ -74,19 +83,29 @@ impl Part {
         }
     }
 
-    fn profile(self) -> &'static str {
-        if self == Self::Sidecar { "sidecar" } else { "release" }
+    fn profile(self, optimised: Optimised) -> &'static str {
+        match (optimised, self) {
+            (Optimised::Hardly, _) => "installed",
+            (Optimised::Fully, Self::Sidecar) => "sidecar",
+            (Optimised::Fully, _) => "release",
+        }
     }
 }
 
 /// Builds the programs of an image from a checkout, and puts it together. Blocks.
-pub fn build(part: Part, source: &Path, registry: &str, report: &Report) -> Result<Image, ShippedError> {
-    report.line(&format!("building {} as it is shipped: static, optimised", part.name()));
-    assemble(part, &programs(part, source)?, registry, &revision(source))
+pub fn build(
+    part: Part,
+    optimised: Optimised,
+    source: &Path,
+    registry: &str,
+    report: &Report,
+) -> Result<Image, ShippedError> {
+    report.line(&format!("building {}: static, with the profile {}", part.name(), part.profile(optimised)));
+    assemble(part, &programs(part, optimised, source)?, registry, &revision(source))
 }
 
 /// Builds the programs of an image from a checkout; where they are. Blocks.
-pub fn programs(part: Part, source: &Path) -> Result<Vec<PathBuf>, CargoError> {
+pub fn programs(part: Part, optimised: Optimised, source: &Path) -> Result<Vec<PathBuf>, CargoError> {
     let (name, version) = AUDITABLE;
     let auditable = cargo::tool(name, version)?;
     let shipped = Shipped {
@@ -94,7 +113,7 @@ pub fn programs(part: Part, source: &Path) -> Result<Vec<PathBuf>, CargoError> {
         auditable: &auditable,
         package: part.name(),
         programs: part.programs(),
-        profile: part.profile(),
+        profile: part.profile(optimised),
     };
     cargo::build_shipped(shipped)
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sikkerkey_e2e::cluster::{Cluster, Options, Stopped};
 use sikkerkey_e2e::helm::Helm;
 use sikkerkey_e2e::report::Report;
-use sikkerkey_e2e::shipped::{self, Part};
+use sikkerkey_e2e::shipped::{self, Optimised, Part};
 use sikkerkey_e2e::wait::wait_for;
 use sikkerkey_e2e::{cargo, kubectl::Kubectl};
 
@@ -33,9 +33,9 @@ impl Site {
     pub(crate) async fn prepare() -> Self {
         let report = Report::new(|_, text| say(text));
         let (images, programs, helm) = tokio::task::spawn_blocking(move || {
-            let source = cargo::workspace();
-            let images = Part::ALL.map(|part| shipped::build(part, source, "localhost", &report).unwrap());
-            (images, shipped::programs(Part::Operator, source).unwrap(), Helm::ensure(&report).unwrap())
+            let (source, optimised) = (cargo::workspace(), optimised());
+            let images = Part::ALL.map(|part| shipped::build(part, optimised, source, "localhost", &report).unwrap());
+            (images, shipped::programs(Part::Operator, optimised, source).unwrap(), Helm::ensure(&report).unwrap())
         })
         .await
         .unwrap();
@@ -165,6 +165,15 @@ impl Site {
 
     pub(crate) async fn stop(self) -> Stopped {
         self.cluster.stop().await
+    }
+}
+
+/// To the last bit what is shipped where the environment asks for it. It is the same programs else, which take ten minutes less.
+fn optimised() -> Optimised {
+    match std::env::var("SIKKERKEY_E2E_IMAGES").as_deref() {
+        Ok("shipped") => Optimised::Fully,
+        Ok(other) => panic!("SIKKERKEY_E2E_IMAGES={other}: set it to `shipped`, or not at all"),
+        Err(_) => Optimised::Hardly,
     }
 }
 
