@@ -51,6 +51,7 @@ use self::served::{Programs, Served};
 use crate::cargo;
 use crate::node::Node;
 use crate::report::Report;
+use crate::shipped::{self, Part};
 
 /// What to measure, and where to say it.
 #[derive(Debug, clap::Args)]
@@ -168,7 +169,7 @@ pub async fn run(arguments: Arguments, report: &Report) -> Result<Outcome> {
     let sidecar = match arguments.sidecar {
         None if wants(&[Point::P7, Point::P8, Point::P9, Point::P12, Point::All]) => {
             report.line("building the sidecar as it is shipped: static, optimised for size");
-            let build = tokio::task::spawn_blocking(|| cargo::build_static("sikkerkey-sidecar", "sidecar"));
+            let build = tokio::task::spawn_blocking(|| shipped::program(Part::Sidecar));
             Some(build.await.context("the build panicked")??)
         }
         given => given,

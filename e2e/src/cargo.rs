@@ -116,17 +116,6 @@ pub fn build_shipped(shipped: Shipped<'_>) -> Result<Vec<PathBuf>, CargoError> {
     found.collect::<Result<_, _>>().map_err(|name| CargoError::NoProgram { package: name.to_owned() })
 }
 
-/// Builds the program of a package as one static file, as an image without a system needs it. Blocks.
-pub fn build_static(package: &str, profile: &str) -> Result<PathBuf, CargoError> {
-    let triple = host_triple().map_err(|source| CargoError::Run { what: package.to_owned(), source })?;
-    let mut command = command();
-    command.args(["--package", package, "--profile", profile]);
-    // With an explicit target the flags do not reach build scripts and macros, which cannot be static.
-    command.args(["--target", &triple]).env("RUSTFLAGS", "-C target-feature=+crt-static");
-    let messages = run(package, &mut command)?;
-    program(&messages, package).ok_or_else(|| CargoError::NoProgram { package: package.to_owned() })
-}
-
 fn command() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command.args(["build", "--message-format", "json-render-diagnostics"]);

@@ -44,6 +44,23 @@ pub(crate) enum Command {
         #[arg(long, value_name = "REGISTRY", default_value = "localhost")]
         registry: String,
     },
+    /// Build all that is published of a commit into one folder: images, chart, kinds, plugin, bills of materials, licences, checksums
+    Release {
+        /// Only these images
+        #[arg(value_enum)]
+        parts: Vec<Part>,
+        /// The folder, of its own
+        #[arg(long, value_name = "DIRECTORY")]
+        out: PathBuf,
+        /// What stands before the names of the images
+        #[arg(long, value_name = "REGISTRY", default_value = "localhost")]
+        registry: String,
+        /// Check a folder that is there: its checksums, and that a clone of the commit gives the same once more
+        #[arg(long)]
+        verify: bool,
+    },
+    /// Check what the workspace is built of: licences, sources, duplicates, known vulnerabilities
+    Dependencies,
     /// Answers nothing, which the benchmarks compare with (internal)
     #[command(hide = true)]
     BenchHello {

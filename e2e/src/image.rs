@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use flate2::{Compression, GzBuilder};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -27,6 +28,15 @@ pub struct Image {
     entrypoint: Vec<String>,
     command: Vec<String>,
     labels: BTreeMap<String, String>,
+    encoding: Encoding,
+}
+
+/// How the layer is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encoding {
+    /// For a run on this machine, where packing costs more than it saves.
+    Plain,
+    Gzip,
 }
 
 /// What an image consists of.
@@ -53,6 +63,7 @@ impl Image {
             entrypoint: Vec::new(),
             command: Vec::new(),
             labels: BTreeMap::new(),
+            encoding: Encoding::Plain,
         }
     }
 
@@ -110,6 +121,13 @@ impl Image {
         self
     }
 
+    /// Packs the layer, as registries are given it.
+    #[must_use]
+    pub fn gzipped(mut self) -> Self {
+        self.encoding = Encoding::Gzip;
+        self
+    }
+
     /// One static program as an image: at `/NAME`, run as user 65532.
     pub fn of_program(reference: impl Into<String>, program: &Path) -> io::Result<Self> {
         let name = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -153,6 +171,11 @@ impl Image {
         Ok(digest(self.blobs()?.manifest.as_bytes()))
     }
 
+    /// How many bytes its layer has: what is pulled.
+    pub fn packed_size(&self) -> io::Result<usize> {
+        Ok(self.blobs()?.layer.len())
+    }
+
     /// How many bytes its files have.
     pub fn size(&self) -> usize {
         let sizes =
@@ -162,7 +185,12 @@ impl Image {
 
     fn blobs(&self) -> io::Result<Blobs> {
         let layer = self.layer()?;
+        // That of the content, however it is packed.
         let layer_digest = digest(&layer);
+        let (layer, layer_type) = match self.encoding {
+            Encoding::Plain => (layer, "application/vnd.oci.image.layer.v1.tar"),
+            Encoding::Gzip => (gzip(&layer)?, "application/vnd.oci.image.layer.v1.tar+gzip"),
+        };
         let mut config = json!({
             "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
             "Entrypoint": self.entrypoint, "Cmd": self.command, "WorkingDir": "/",
@@ -184,7 +212,7 @@ impl Image {
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": descriptor("application/vnd.oci.image.config.v1+json", config.as_bytes()),
-            "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &layer)],
+            "layers": [descriptor(layer_type, &layer)],
         })
         .to_string();
         Ok(Blobs { layer, config, manifest })
@@ -260,7 +288,8 @@ fn is_static(elf: &[u8]) -> bool {
         && headers().is_some_and(|kinds| !kinds.is_empty() && !kinds.contains(&PT_INTERP))
 }
 
-fn architecture() -> &'static str {
+/// What containers call this machine's.
+pub(crate) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -280,7 +309,15 @@ fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
     header
 }
 
-fn add_file<W: Write>(archive: &mut tar::Builder<W>, path: &str, mode: u32, bytes: &[u8]) -> io::Result<()> {
+/// Packs bytes, the same ones always to the same: without a time, a name and a system.
+pub(crate) fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut packed = GzBuilder::new().write(Vec::new(), Compression::best());
+    packed.write_all(bytes)?;
+    packed.finish()
+}
+
+/// Adds a file, of nobody and of no time.
+pub(crate) fn add_file<W: Write>(archive: &mut tar::Builder<W>, path: &str, mode: u32, bytes: &[u8]) -> io::Result<()> {
     let mut header = header(tar::EntryType::Regular, mode, bytes.len() as u64);
     archive.append_data(&mut header, path, bytes)
 }
@@ -293,7 +330,8 @@ fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", hex(bytes))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// The SHA-256 of bytes.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
@@ -344,6 +382,21 @@ mod tests {
         for (name, content) in members.iter().filter(|(name, _)| name.starts_with("blobs/")) {
             assert!(name.ends_with(&hex(content)));
         }
+    }
+
+    #[test]
+    fn a_packed_layer_is_told_by_what_is_in_it_and_has_no_time() {
+        let plain = Image::new("localhost/x:1").file("/app", 0o755, vec![0; 100_000]);
+        let packed = plain.clone().gzipped().blobs().unwrap();
+        assert_eq!(packed.layer.get(..10), Some(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255][..]));
+        let mut layer = Vec::new();
+        flate2::read::GzDecoder::new(packed.layer.as_slice()).read_to_end(&mut layer).unwrap();
+        assert!(layer == plain.layer().unwrap() && packed.layer.len() < 1000);
+        let document = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        assert_eq!(document(&packed.config)["rootfs"]["diff_ids"][0], digest(&layer));
+        let named = &document(&packed.manifest)["layers"][0];
+        assert_eq!(named["mediaType"], "application/vnd.oci.image.layer.v1.tar+gzip");
+        assert_eq!(named["digest"], digest(&packed.layer));
     }
 
     #[test]

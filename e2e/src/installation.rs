@@ -24,6 +24,7 @@ use crate::image::{self, BUSYBOX_IMAGE, Image};
 use crate::pod_runner::{self, PodRunner};
 use crate::process::Process;
 use crate::report::Report;
+use crate::shipped::{self, Part};
 use crate::sidecar::Sidecar;
 use crate::wait::wait_for;
 
@@ -58,7 +59,7 @@ impl Programs {
         let workspace = cargo::build_workspace()?;
         let (server, operator) = (workspace.program("sikkerkey-server")?, workspace.program("sikkerkey-operator")?);
         report.line("building the sidecar as it is shipped: static, optimised for size");
-        let sidecar = cargo::build_static("sikkerkey-sidecar", "sidecar")?;
+        let sidecar = shipped::program(Part::Sidecar)?;
         Ok(Self { server, operator, sidecar: Some(sidecar) })
     }
 

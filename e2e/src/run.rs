@@ -15,9 +15,10 @@ use crate::cli::{Cli, Command, NodeCommand};
 use crate::cluster::{Cluster, Options};
 use crate::leftovers::Leftovers;
 use crate::node::{self, install_command, requirements};
+use crate::release::{Release, checksums};
 use crate::report::{Level, Report};
-use crate::shipped::{self, Optimised, Part};
-use crate::{assets, bench, build_command, cargo, demo, keeper, take_down};
+use crate::shipped::{self, Part};
+use crate::{assets, bench, build_command, cargo, demo, dependencies, keeper, take_down};
 
 /// Runs a command. The keepers get a runtime on the main thread alone: the kernel ties their children to the thread that spawned them.
 pub fn run(cli: Cli) -> ExitCode {
@@ -53,28 +54,30 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Assets => {
-            let mut told = Told::new()?;
-            let built = tokio::select! {
-                built = tokio::task::spawn_blocking(|| Assets::ensure(&Component::ALL, &terminal(false))) => built??,
-                () = told.wait() => {
-                    build_command::end_all();
-                    return Ok(ExitCode::FAILURE);
-                }
-            };
-            say(&mut io::stdout(), &format!("Kubernetes {} is in {}", assets::version(), built.directory().display()));
-            Ok(ExitCode::SUCCESS)
+            building(|| {
+                let built = Assets::ensure(&Component::ALL, &terminal(false))?;
+                let place = built.directory().display();
+                say(&mut io::stdout(), &format!("Kubernetes {} is in {place}", assets::version()));
+                Ok(())
+            })
+            .await
         }
         Command::Images { parts, out, registry } => {
-            let mut told = Told::new()?;
-            tokio::select! {
-                made = tokio::task::spawn_blocking(move || images(&parts, &out, &registry)) => made??,
-                () = told.wait() => {
-                    build_command::end_all();
-                    return Ok(ExitCode::FAILURE);
-                }
-            }
-            Ok(ExitCode::SUCCESS)
+            building(move || images(&all_if_none(parts), &out, &registry)).await
         }
+        Command::Release { parts, out, registry, verify } => {
+            let source = cargo::workspace().to_owned();
+            let revision = shipped::revision(&source);
+            let release = Release { source, revision, parts: all_if_none(parts), registry };
+            building(move || {
+                let report = terminal(false);
+                let sums = if verify { release.verify(&out, &report) } else { release.make(&out, &report) }?;
+                say(&mut io::stdout(), checksums::print(&sums).trim_end());
+                Ok(())
+            })
+            .await
+        }
+        Command::Dependencies => building(|| Ok(dependencies::check(&terminal(false))?)).await,
         Command::Bench(arguments) => Box::pin(measure(arguments)).await,
         Command::BenchHello { address } => {
             bench::hello::serve(address).await?;
@@ -118,16 +121,31 @@ impl Told {
     }
 }
 
+/// Does what blocks and runs compilers; whoever ends this program ends those too.
+async fn building(work: impl FnOnce() -> anyhow::Result<()> + Send + 'static) -> anyhow::Result<ExitCode> {
+    let mut told = Told::new()?;
+    tokio::select! {
+        done = tokio::task::spawn_blocking(work) => done?.map(|()| ExitCode::SUCCESS),
+        () = told.wait() => {
+            build_command::end_all();
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn all_if_none(parts: Vec<Part>) -> Vec<Part> {
+    if parts.is_empty() { Part::ALL.to_vec() } else { parts }
+}
+
 /// Makes images, and says how each is named, how large it is and where.
 fn images(parts: &[Part], out: &Path, registry: &str) -> anyhow::Result<()> {
-    let parts = if parts.is_empty() { &Part::ALL[..] } else { parts };
     let report = terminal(false);
     for part in parts {
-        let image = shipped::build(*part, Optimised::Fully, cargo::workspace(), registry, &report)?;
+        let image = shipped::build(*part, cargo::workspace(), registry, &report)?;
         let path = shipped::write(*part, &image, out)?;
         let (reference, digest) = (image.reference(), image.digest()?);
-        let size = image.size() / 1000;
-        say(&mut io::stdout(), &format!("{reference} {digest} {size} kB {}", path.display()));
+        let (size, packed) = (image.size() / 1000, image.packed_size()? / 1000);
+        say(&mut io::stdout(), &format!("{reference} {digest} {size} kB, {packed} kB packed {}", path.display()));
     }
     Ok(())
 }

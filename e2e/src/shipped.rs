@@ -7,12 +7,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use sikkerkey_bill::{Linked, LinkedError, notices};
+
 use crate::cargo::{self, CargoError, Shipped};
 use crate::image::Image;
 use crate::report::Report;
 
 /// What writes into each program of which packages it was built: tools that look for vulnerable ones read it from the image.
 pub const AUDITABLE: (&str, &str) = ("cargo-auditable", "0.7.7");
+
+/// That of this project.
+const LICENSE: &str = include_str!("../../LICENSE");
+/// What is after a commit if the checkout has more than that.
+pub const CHANGED: &str = "-changed";
 
 /// One of the images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -25,21 +32,15 @@ pub enum Part {
     Sidecar,
 }
 
-/// How much the compiler makes of the programs. All else about them is the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Optimised {
-    /// As they are shipped: it takes minutes for each.
-    Fully,
-    /// As the programs of tests are.
-    Hardly,
-}
-
 /// An image could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ShippedError {
     /// A program was not built.
     #[error(transparent)]
     Build(#[from] CargoError),
+    /// What its programs are linked of is not known.
+    #[error(transparent)]
+    Linked(#[from] LinkedError),
     /// A file could not be read or written.
     #[error("cannot make {what}")]
     File {
@@ -83,29 +84,22 @@ impl Part {
         }
     }
 
-    fn profile(self, optimised: Optimised) -> &'static str {
-        match (optimised, self) {
-            (Optimised::Hardly, _) => "installed",
-            (Optimised::Fully, Self::Sidecar) => "sidecar",
-            (Optimised::Fully, _) => "release",
-        }
+    fn profile(self) -> &'static str {
+        if self == Self::Sidecar { "sidecar" } else { "release" }
     }
 }
 
 /// Builds the programs of an image from a checkout, and puts it together. Blocks.
-pub fn build(
-    part: Part,
-    optimised: Optimised,
-    source: &Path,
-    registry: &str,
-    report: &Report,
-) -> Result<Image, ShippedError> {
-    report.line(&format!("building {}: static, with the profile {}", part.name(), part.profile(optimised)));
-    assemble(part, &programs(part, optimised, source)?, registry, &revision(source))
+pub fn build(part: Part, source: &Path, registry: &str, report: &Report) -> Result<Image, ShippedError> {
+    report.line(&format!("building {} as it is shipped: static, optimised", part.name()));
+    let programs = programs(part, source)?;
+    let failed = |source| ShippedError::File { what: format!("the licence texts of {}", part.name()), source };
+    let notices = notices::notices(&Linked::gather(source, part.name())?).map_err(failed)?;
+    assemble(part, &programs, &notices, registry, &revision(source))
 }
 
 /// Builds the programs of an image from a checkout; where they are. Blocks.
-pub fn programs(part: Part, optimised: Optimised, source: &Path) -> Result<Vec<PathBuf>, CargoError> {
+pub fn programs(part: Part, source: &Path) -> Result<Vec<PathBuf>, CargoError> {
     let (name, version) = AUDITABLE;
     let auditable = cargo::tool(name, version)?;
     let shipped = Shipped {
@@ -113,18 +107,31 @@ pub fn programs(part: Part, optimised: Optimised, source: &Path) -> Result<Vec<P
         auditable: &auditable,
         package: part.name(),
         programs: part.programs(),
-        profile: part.profile(optimised),
+        profile: part.profile(),
     };
     cargo::build_shipped(shipped)
 }
 
-/// Puts an image together.
-pub fn assemble(part: Part, programs: &[PathBuf], registry: &str, revision: &str) -> Result<Image, ShippedError> {
+/// Builds the program that an image runs, from this checkout; where it is. Blocks.
+pub fn program(part: Part) -> Result<PathBuf, CargoError> {
+    let first = programs(part, cargo::workspace())?.into_iter().next();
+    first.ok_or_else(|| CargoError::NoProgram { package: part.name().to_owned() })
+}
+
+/// Puts an image together of its programs and the licence texts of what is inside them.
+pub fn assemble(
+    part: Part,
+    programs: &[PathBuf],
+    notices: &str,
+    registry: &str,
+    revision: &str,
+) -> Result<Image, ShippedError> {
     let failed = |source| ShippedError::File { what: format!("the image {}", part.name()), source };
     let version = env!("CARGO_PKG_VERSION");
     let image = Image::new(format!("{registry}/{}:{version}", part.name()));
     let image = programs.iter().try_fold(image, |image, program| image.program(program)).map_err(failed)?;
-    let image = image.user("65532:65532").entrypoint([format!("/{}", part.name())]);
+    let image = image.file("/licenses/LICENSE", 0o444, LICENSE).file("/licenses/THIRD-PARTY.txt", 0o444, notices);
+    let image = image.gzipped().user("65532:65532").entrypoint([format!("/{}", part.name())]);
     let labels = [
         ("title", part.name()),
         ("description", part.description()),
@@ -150,7 +157,7 @@ pub fn write(part: Part, image: &Image, directory: &Path) -> Result<PathBuf, Shi
 }
 
 /// The commit that is checked out, with a mark if there is more than that; nothing outside of a repository.
-fn revision(source: &Path) -> String {
+pub fn revision(source: &Path) -> String {
     let git = |args: &[&str]| {
         let output = Command::new("git").arg("-C").arg(source).args(args).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -158,6 +165,6 @@ fn revision(source: &Path) -> String {
     let Some(commit) = git(&["rev-parse", "HEAD"]) else { return String::new() };
     match git(&["status", "--porcelain"]) {
         Some(changes) if changes.is_empty() => commit,
-        _ => format!("{commit}-changed"),
+        _ => format!("{commit}{CHANGED}"),
     }
 }

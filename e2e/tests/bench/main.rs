@@ -19,6 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use sikkerkey_e2e::cargo;
 use sikkerkey_e2e::node::Node;
+use sikkerkey_e2e::shipped::{self, Part};
 use sikkerkey_e2e::wait::wait_for;
 use tempfile::TempDir;
 
@@ -30,7 +31,7 @@ static PROGRAMS: LazyLock<[PathBuf; 3]> = LazyLock::new(|| {
     let workspace = cargo::build_workspace().expect("it builds");
     let [server, operator] =
         ["sikkerkey-server", "sikkerkey-operator"].map(|name| workspace.program(name).expect("it is a program"));
-    [server, operator, cargo::build_static("sikkerkey-sidecar", "sidecar").expect("it builds")]
+    [server, operator, shipped::program(Part::Sidecar).expect("it builds")]
 });
 
 fn bench(place: &Path, arguments: &[&str]) -> Command {

@@ -23,6 +23,7 @@ const HOST: How = By(
     "one_command_makes_a_host_a_machine_under_each_shell_and_with_the_tools_of_each_system",
 );
 const EXPLAIN: How = By("e2e/tests/without_node/explain.rs", "a_person_learns_what_stands_against_a_read_and_who_read");
+const PUBLISHED: How = Not("it needs a registry to push to, and an identity to sign by: nothing is published yet");
 const TAKEN_APART: How = Not(
     "server and operator would have to be pods; tests/uninstall takes an installation apart by these steps in every order",
 );
@@ -88,6 +89,19 @@ const TABLE: &[(&str, How)] = &[
     ),
     ("sikkerkey-server admin machine bootstrap", HOST),
     ("curl -sSL https://sikkerkey.example.com/v1/bootstrap/", HOST),
+    (
+        "cargo run -p sikkerkey-e2e -- release --registry registry.example.com/security --out release",
+        By("e2e/tests/images/verified.rs", "a_release_is_of_one_commit_and_says_which_file_is_not"),
+    ),
+    ("cd release", PUBLISHED),
+    ("for part in server operator sidecar; do skopeo copy", PUBLISHED),
+    ("while read -r image; do", PUBLISHED),
+    ("helm push sikkerkey-0.1.0.tgz", PUBLISHED),
+    ("cosign", PUBLISHED),
+    (
+        "sha256sum --check SHA256SUMS",
+        By("e2e/tests/images/reproducible.rs", "the_same_sources_in_two_places_give_the_same_release"),
+    ),
     (
         "kubectl describe pod",
         By("e2e/tests/main_job/looking.rs", "describe_says_why_a_pod_waits_and_the_sidecar_says_how_it_stands"),

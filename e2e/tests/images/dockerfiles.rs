@@ -15,7 +15,7 @@ fn stages(text: &str) -> (&str, &str) {
 }
 
 #[test]
-fn an_image_is_from_scratch_and_has_the_programs_and_nothing_else() {
+fn an_image_is_from_scratch_and_has_the_programs_and_their_licences_and_nothing_else() {
     for part in Part::ALL {
         let (name, text) = (part.name(), dockerfile(part));
         let (build, image) = stages(&text);
@@ -35,6 +35,8 @@ fn an_image_is_from_scratch_and_has_the_programs_and_nothing_else() {
         assert!(build.contains(&format!("--package {name} --profile {profile} --target \"$target\"")), "{name}");
         assert!(build.contains("cargo auditable build --locked"), "{name}");
         assert!(build.contains("-C target-feature=+crt-static"), "{name}");
+        let notices = format!("--package sikkerkey-bill -- notices {name} >/out/licenses/THIRD-PARTY.txt");
+        assert!(build.contains(&notices) && build.contains("install -m 0444 LICENSE /out/licenses/"), "{name}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The life of an installation, as a platform team sees it: the chart with the images that are shipped, on a real node, from the first
+//! The life of an installation, as a platform team sees it: the chart with its images, on a real node, from the first
 //! command of the README to the last, through all that happens to it in between.
 //!
 //! One installation goes through everything, in order. The network plugin here does not enforce network policies: those of the chart
@@ -12,6 +12,7 @@
     reason = "a test's helpers fail the test, and looking into JSON that is not there gives null"
 )]
 
+mod installed;
 mod inventory;
 mod reader;
 mod rebooted;

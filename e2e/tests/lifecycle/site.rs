@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use sikkerkey_e2e::cluster::{Cluster, Options, Stopped};
 use sikkerkey_e2e::helm::Helm;
 use sikkerkey_e2e::report::Report;
-use sikkerkey_e2e::shipped::{self, Optimised, Part};
 use sikkerkey_e2e::wait::wait_for;
 use sikkerkey_e2e::{cargo, kubectl::Kubectl};
 
+use crate::installed::Installed;
 use crate::{BOUND, say};
 
 /// Where all is installed, as the README has it.
@@ -32,11 +32,8 @@ impl Site {
     /// A cluster with the images and a volume, and nothing else.
     pub(crate) async fn prepare() -> Self {
         let report = Report::new(|_, text| say(text));
-        let (images, programs, helm) = tokio::task::spawn_blocking(move || {
-            let (source, optimised) = (cargo::workspace(), optimised());
-            let images = Part::ALL.map(|part| shipped::build(part, optimised, source, "localhost", &report).unwrap());
-            (images, shipped::programs(Part::Operator, optimised, source).unwrap(), Helm::ensure(&report).unwrap())
-        })
+        let (Installed { images, for_people }, helm) =
+            tokio::task::spawn_blocking(move || (Installed::made(&report), Helm::ensure(&report).unwrap()))
         .await
         .unwrap();
         let audit = cargo::workspace().join("e2e/manifests/audit-requests.yaml");
@@ -54,7 +51,7 @@ impl Site {
         let link = std::os::unix::fs::symlink::<PathBuf, PathBuf>;
         link(cluster.kubectl().program().to_owned(), bin.join("kubectl")).unwrap();
         link(helm.program().to_owned(), bin.join("helm")).unwrap();
-        for program in programs {
+        for program in for_people {
             link(program.clone(), bin.join(program.file_name().unwrap())).unwrap();
         }
         link(cargo::workspace().join("charts"), desk.path().join("charts")).unwrap();
@@ -165,15 +162,6 @@ impl Site {
 
     pub(crate) async fn stop(self) -> Stopped {
         self.cluster.stop().await
-    }
-}
-
-/// To the last bit what is shipped where the environment asks for it. It is the same programs else, which take ten minutes less.
-fn optimised() -> Optimised {
-    match std::env::var("SIKKERKEY_E2E_IMAGES").as_deref() {
-        Ok("shipped") => Optimised::Fully,
-        Ok(other) => panic!("SIKKERKEY_E2E_IMAGES={other}: set it to `shipped`, or not at all"),
-        Err(_) => Optimised::Hardly,
     }
 }
 
