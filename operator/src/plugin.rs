@@ -7,6 +7,7 @@
 mod audit;
 mod bootstrap;
 mod cluster;
+mod convert;
 mod cosign;
 mod doctor;
 mod explain;
@@ -27,6 +28,7 @@ use serde::Serialize;
 use self::audit::{AuditError, AuditOptions};
 use self::bootstrap::{BootstrapError, BootstrapOptions};
 use self::cluster::ClusterError;
+use self::convert::{ConvertError, ConvertOptions};
 use self::cosign::{CosignError, CosignOptions};
 use self::doctor::DoctorOptions;
 use self::explain::{ExplainError, ExplainOptions};
@@ -64,6 +66,8 @@ enum PluginCommand {
     Doctor(DoctorOptions),
     /// Take the operator's hold off objects, so that they can be deleted when it is gone for good
     Uninstall(UninstallOptions),
+    /// Convert manifests of vault-k8s annotations, External Secrets and Kubernetes Secrets; exits with 1 if some stay as they are, with 2 if it could not read them
+    Convert(Box<ConvertOptions>),
     /// Encrypt a value from standard input or a file, so that it may stand in Git; prints the Secret object
     Seal(Box<SealOptions>),
 }
@@ -110,6 +114,9 @@ pub enum PluginError {
     /// Nothing was let go of.
     #[error(transparent)]
     Uninstall(#[from] UninstallError),
+    /// Nothing was converted.
+    #[error(transparent)]
+    Convert(#[from] ConvertError),
     /// Nothing was sealed.
     #[error(transparent)]
     Seal(#[from] SealCommandError),
@@ -178,6 +185,10 @@ pub async fn run(plugin: &Plugin) -> Result<ExitCode, PluginError> {
             (text, code(diagnosis.is_in_order()))
         }
         PluginCommand::Uninstall(options) => (uninstall::run(options, now).await?, ExitCode::SUCCESS),
+        PluginCommand::Convert(options) => {
+            let (text, is_whole) = convert::run(options, now)?;
+            (text, code(is_whole))
+        }
         PluginCommand::Seal(options) => (seal::run(options).await?, ExitCode::SUCCESS),
     };
     stdout().write_all(text.as_bytes())?;

@@ -16,7 +16,8 @@ use clap::{ArgGroup, Args, ValueEnum};
 use serde_json::json;
 use sikkerkey_crds::names::{GROUP, VERSION};
 use sikkerkey_protocol::id::VaultId;
-use sikkerkey_protocol::sealed::{self, Binding, PublishedKey, SUITE, SealError};
+use sikkerkey_protocol::sealed::{self, Binding, Content, PublishedKey, SUITE, SealError};
+use sikkerkey_protocol::secret_text::SecretText;
 
 pub use self::value::FieldFile;
 use self::value::{Sources, Value, ValueError};
@@ -172,10 +173,14 @@ async fn key(options: &SealOptions) -> Result<PublishedKey, SealCommandError> {
         (path, ..) => {
             // One of the two is required.
             let path = path.as_deref().unwrap_or(Path::new(""));
-            serde_json::from_str(&text_of(path)?).map_err(|error| SealCommandError::KeyFile(path.to_owned(), error))?
+            key_in(path)?
         }
     };
     check_key(key, options.vault.as_ref())
+}
+
+fn key_in(path: &Path) -> Result<PublishedKey, SealCommandError> {
+    serde_json::from_str(&text_of(path)?).map_err(|error| SealCommandError::KeyFile(path.to_owned(), error))
 }
 
 fn check_key(key: PublishedKey, said: Option<&VaultId>) -> Result<PublishedKey, SealCommandError> {
@@ -200,23 +205,78 @@ fn text_of(path: &Path) -> Result<String, SealCommandError> {
 }
 
 fn check_names(options: &SealOptions) -> Result<(), SealCommandError> {
+    check_object(&options.namespace, &options.name)?;
+    check_cluster(options.cluster.as_deref())
+}
+
+fn refuse(option: &'static str, text: &str, expected: &'static str) -> Result<(), SealCommandError> {
+    Err(SealCommandError::Name { option, text: text.to_owned(), expected })
+}
+
+fn check_object(namespace: &str, name: &str) -> Result<(), SealCommandError> {
     let dns = |text: &str, more: &[u8], longest: usize| {
         let edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || more.contains(&b);
         text.len() <= longest && edge(text.bytes().next()) && edge(text.bytes().last()) && text.bytes().all(inner)
     };
-    let refuse = |option, text: &str, expected| Err(SealCommandError::Name { option, text: text.to_owned(), expected });
-    if !dns(&options.namespace, b"-", 63) {
-        return refuse("--namespace", &options.namespace, "the name of a Kubernetes namespace");
+    if !dns(namespace, b"-", 63) {
+        return refuse("--namespace", namespace, "the name of a Kubernetes namespace");
     }
-    if !dns(&options.name, b"-.", 253) {
-        return refuse("--name", &options.name, "the name of a Kubernetes object");
+    if !dns(name, b"-.", 253) {
+        return refuse("--name", name, "the name of a Kubernetes object");
     }
-    match &options.cluster {
+    Ok(())
+}
+
+fn check_cluster(cluster: Option<&str>) -> Result<(), SealCommandError> {
+    match cluster {
         Some(cluster) if cluster.is_empty() || cluster.len() > 255 => {
             refuse("--cluster", cluster, "the name of a cluster: sikkerkey-server admin cluster list shows them")
         }
         _ => Ok(()),
+    }
+}
+
+/// Seals values for Secrets of one cluster, or of any, with a key from a file.
+#[derive(Debug)]
+pub struct Sealer {
+    key: PublishedKey,
+    cluster: Option<String>,
+}
+
+impl Sealer {
+    /// With the key in the file at `path`; for the cluster of that name at the server, or for any.
+    pub fn new(path: &Path, cluster: Option<&str>) -> Result<Self, SealCommandError> {
+        check_cluster(cluster)?;
+        Ok(Self { key: check_key(key_in(path)?, None)?, cluster: cluster.map(str::to_owned) })
+    }
+
+    /// `spec.source.sealed` of the Secret (sks) `name` in `namespace`. `field_names` are those of a structured value.
+    pub fn source(
+        &self,
+        namespace: &str,
+        name: &str,
+        field_names: Vec<String>,
+        value: &SecretText,
+        now_millis: i64,
+    ) -> Result<serde_json::Value, SealCommandError> {
+        check_object(namespace, name)?;
+        let binding = Binding {
+            vault: &self.key.vault,
+            key_id: &self.key.key_id,
+            cluster: self.cluster.as_deref(),
+            namespace,
+            name: Some(name),
+        };
+        let content = Content { sealed_at: now_millis, field_names, value: value.clone() };
+        let mut failed = None;
+        let sealed = sealed::seal(&self.key.public_key, &binding, &content, |bytes| {
+            failed = getrandom::fill(bytes).err().or(failed);
+        });
+        if let Some(error) = failed {
+            return Err(SealCommandError::Random(error));
+        }
+        Ok(json!({ "keyID": self.key.key_id, "ciphertext": STANDARD.encode(sealed?) }))
     }
 }
 

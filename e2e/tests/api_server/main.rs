@@ -8,6 +8,7 @@
     reason = "a test's helpers fail the test"
 )]
 
+mod converted;
 mod gitops;
 mod golden;
 mod health;

@@ -24,6 +24,8 @@ const HOST: How = By(
 );
 const EXPLAIN: How = By("e2e/tests/without_node/explain.rs", "a_person_learns_what_stands_against_a_read_and_who_read");
 const PUBLISHED: How = Not("it needs a registry to push to, and an identity to sign by: nothing is published yet");
+const CONVERTED: How = By("e2e/tests/api_server/converted.rs", "a_real_api_server_takes_all_that_is_converted");
+const SEALED_BY_CONVERSION: How = By("operator/tests/convert.rs", "sealed_values_open_as_their_own_objects");
 const TAKEN_APART: How = Not(
     "server and operator would have to be pods; tests/uninstall takes an installation apart by these steps in every order",
 );
@@ -76,6 +78,9 @@ const TABLE: &[(&str, How)] = &[
         "cargo install --path operator",
         Not("it builds for release, which takes minutes; the tests run the same program as it is built for them"),
     ),
+    ("kubectl sikkerkey convert -f db-secret.yaml -n shop --seal", SEALED_BY_CONVERSION),
+    ("kubectl sikkerkey convert", CONVERTED),
+    ("kubectl apply --dry-run=server -f converted.yaml", CONVERTED),
     ("kubectl sikkerkey status", By(PLUGIN, "one_page_tells_what_does_not_work_and_what_to_do")),
     ("kubectl sikkerkey explain", EXPLAIN),
     ("kubectl sikkerkey audit", EXPLAIN),
