@@ -67,8 +67,7 @@ fn of(part: Part, workspace: &Workspace) -> Image {
 fn libraries(program: &Path) -> Vec<String> {
     let output = Command::new("ldd").arg(program).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    let found: Vec<String> =
-        said.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned).collect();
+    let found: Vec<String> = said.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned).collect();
     assert!(output.status.success() && found.len() > 1, "{said}");
     found
 }

@@ -34,8 +34,8 @@ impl Site {
         let report = Report::new(|_, text| say(text));
         let (Installed { images, for_people }, helm) =
             tokio::task::spawn_blocking(move || (Installed::made(&report), Helm::ensure(&report).unwrap()))
-        .await
-        .unwrap();
+                .await
+                .unwrap();
         let audit = cargo::workspace().join("e2e/manifests/audit-requests.yaml");
         let options = Options::node().with_services().report(Report::new(|_, text| say(text)));
         let options = options.api_server_flag(format!("--audit-policy-file={}", audit.display()));

@@ -13,6 +13,7 @@ mod begun;
 mod consent;
 mod delivery;
 mod explain;
+mod gitops_example;
 #[path = "../main_job/host.rs"]
 mod host;
 mod injection;
