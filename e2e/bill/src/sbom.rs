@@ -1,4 +1,4 @@
-//! The bill of materials, as CycloneDX has it.
+//! The bill of materials, as `CycloneDX` has it.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::linked::{Crate, Id, Linked, Native};
 /// The bill of a program. No serial number and no time: the same program has the same bill.
 pub fn sbom(linked: &Linked, description: &str) -> Value {
     let Linked { root, crates, natives, .. } = linked;
-    let own = crates.get(root).into_iter().map(|it| {
+    let own = crates.get(root).map(|it| {
         let mut it = component("application", it);
         merge(&mut it, json!({"description": description}));
         it
@@ -23,7 +23,7 @@ pub fn sbom(linked: &Linked, description: &str) -> Value {
     json!({
         "bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,
         "metadata": {
-            "component": own.last(),
+            "component": own,
             "properties": [{"name": "cdx:rustc:sbom:target:triple", "value": linked.triple}],
         },
         "components": others.chain(natives.iter().map(native)).collect::<Vec<_>>(),

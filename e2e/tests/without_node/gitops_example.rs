@@ -129,12 +129,12 @@ async fn becomes(
         let kind_and_name = format!("{kind}.sikkerkey.com/{name}");
         let args = ["get", &kind_and_name, "-n", namespace, "-o", "json"];
         let object: Value = serde_json::from_str(&installation.cluster.kubectl().run(args).await.unwrap()).unwrap();
-        let (flux, argo) = (kstatus::status(&object), argo::health(kind, &object));
+        let (flux, health) = (kstatus::status(&object), argo::health(kind, &object));
         let says = crate::team::condition_of(&object, "Ready").is_some_and(|(_, found, _)| found == reason);
-        if (flux, argo.status.as_str()) == expected && says {
+        if (flux, health.status.as_str()) == expected && says {
             Ok(())
         } else {
-            Err(format!("{flux}, {argo:?}, {}", object["status"]))
+            Err(format!("{flux}, {health:?}, {}", object["status"]))
         }
     })
     .await

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use k8s_openapi::jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sikkerkey_crds::names::API_VERSION;
 
 use self::external_secrets::Generators;
@@ -154,7 +154,9 @@ struct Choices<'a> {
 pub(super) fn run(options: &ConvertOptions, now: Timestamp) -> Result<(String, bool), ConvertError> {
     let mut manifests = read(options)?;
     if let Some(namespace) = &options.namespace {
-        manifests.iter_mut().for_each(|manifest| manifest.put_into(namespace));
+        for manifest in &mut manifests {
+            manifest.put_into(namespace);
+        }
     }
     if manifests.is_empty() {
         return Err(ConvertError::Nothing);
@@ -162,8 +164,8 @@ pub(super) fn run(options: &ConvertOptions, now: Timestamp) -> Result<(String, b
     let sealer = options.seal.as_deref().map(|key| Sealer::new(key, options.cluster.as_deref())).transpose()?;
     let mut seal = sealer.as_ref().map(|sealer| {
         move |namespace: &str, name: &str, value: &TakenValue| {
-            let sealed = sealer.source(namespace, name, value.field_names.clone(), &value.text, now.as_millisecond());
-            sealed.map_err(|error| error.to_string())
+            let source = sealer.source(namespace, name, value.field_names.clone(), &value.text, now.as_millisecond());
+            source.map_err(|error| error.to_string())
         }
     });
     let choices = Choices {
@@ -231,7 +233,9 @@ fn convert(manifests: &[Manifest], mut choices: Choices<'_>) -> Report {
             Ok(Some((objects, notes))) => {
                 readers.extend(objects);
                 report.converted += 1;
-                notes.into_iter().for_each(|note| report.note(&manifest.title(), note));
+                for note in notes {
+                    report.note(&manifest.title(), note);
+                }
             }
             Err(obstacles) => report.left(&manifest.title(), obstacles),
         }
@@ -266,7 +270,7 @@ fn of_workload(
     let mut with_paths = paths.clone();
     if let Some(asked) = asked {
         plan.mode = asked.mode;
-        notes = asked.notes.clone();
+        notes.clone_from(&asked.notes);
         let files = with_paths.files(&asked, manifest).map_err(|obstacle| vec![obstacle])?;
         plan.wanted.extend(files);
     }
@@ -282,9 +286,18 @@ fn of_workload(
 
 /// An object of ours.
 fn object(kind: &str, namespace: Option<&str>, name: &str, spec: Value) -> Value {
-    let mut object = json!({"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec});
-    if let Some(namespace) = namespace {
-        object["metadata"]["namespace"] = namespace.into();
+    let names = [("name", Some(name)), ("namespace", namespace)];
+    let metadata: Map<String, Value> =
+        names.into_iter().filter_map(|(key, name)| Some((key.to_owned(), name?.into()))).collect();
+    let parts =
+        [("apiVersion", API_VERSION.into()), ("kind", kind.into()), ("metadata", metadata.into()), ("spec", spec)];
+    parts.into_iter().map(|(key, part)| (key.to_owned(), part)).collect()
+}
+
+/// Says where its value was.
+fn came_from(mut object: Value, place: &str) -> Value {
+    if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+        metadata.insert("annotations".to_owned(), json!({FROM_ANNOTATION: place}));
     }
     object
 }

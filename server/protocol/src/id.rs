@@ -58,6 +58,7 @@ macro_rules! id {
 }
 
 /// What this crate writes; it reads other spellings, too.
+#[cfg(feature = "schema")]
 const UUID: &str = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
 
 fn prefixed(text: &str, prefix: &str) -> Option<String> {

@@ -43,7 +43,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("not a text: {value}"))
 }
 
-/// Group and kind, as an AppProject names them.
+/// Group and kind, as an `AppProject` names them.
 fn kind_of(object: &Value) -> Value {
     let group = text(&object["apiVersion"]).split_once('/').map_or("", |(group, _)| group);
     json!({"group": group, "kind": object["kind"]})

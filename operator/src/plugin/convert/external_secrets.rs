@@ -9,7 +9,7 @@ use super::go_template::{self, Token};
 use super::manifest::{Manifest, list, text};
 use super::report::{Converted, Obstacle, Report};
 use super::stock::{self, Key, Piece, Stock, Stocked};
-use super::{Choices, FROM_ANNOTATION, checked, name, object, origin};
+use super::{Choices, came_from, checked, name, object, origin};
 
 /// The group of the kinds.
 pub(super) const GROUP: &str = "external-secrets.io";
@@ -49,7 +49,9 @@ pub(super) fn convert(
             stock.put(manifest.namespace(), target, Stocked::Keys(keys));
             report.objects.push(object);
             report.converted += 1;
-            notes.into_iter().for_each(|note| report.note(&title, note));
+            for note in notes {
+                report.note(&title, note);
+            }
         }
         Err(obstacle) => {
             stock.put(manifest.namespace(), target, Stocked::Left(obstacle.clone()));
@@ -155,8 +157,8 @@ fn converted(
             json!({"external": {"fields": fields.names}})
         }
     };
-    let mut object = object("Secret", manifest.namespace(), target, json!({"source": source}));
-    object["metadata"]["annotations"] = json!({FROM_ANNOTATION: fields.from.join("\n")});
+    let object = object("Secret", manifest.namespace(), target, json!({"source": source}));
+    let object = came_from(object, &fields.from.join("\n"));
     checked(&object)?;
     Ok((Converted { comment, object }, keys, fields.notes))
 }

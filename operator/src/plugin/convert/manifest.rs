@@ -75,7 +75,9 @@ impl Manifest {
 fn add(file: &str, mut object: Value, found: &mut Vec<Manifest>) {
     let is_list = text(&object, "/kind").ends_with("List") && object.get("items").is_some_and(Value::is_array);
     if let Some(Value::Array(items)) = object.get_mut("items").filter(|_| is_list).map(Value::take) {
-        items.into_iter().for_each(|item| add(file, item, found));
+        for item in items {
+            add(file, item, found);
+        }
     } else if !object.is_null() {
         found.push(Manifest { file: file.to_owned(), object });
     }

@@ -103,11 +103,10 @@ fn one(
         if let Some(manager) = core.manager() {
             comment.push(format!("{manager} manages that: remove it there once the value is taken"));
         }
-        let mut taken = json!({"name": own});
-        if let Some(key) = key {
-            taken["key"] = key.into();
+        match key {
+            Some(key) => json!({"kubernetesSecret": {"name": own, "key": key}}),
+            None => json!({"kubernetesSecret": {"name": own}}),
         }
-        json!({"kubernetesSecret": taken})
     };
     let object = object("Secret", manifest.namespace(), secret, json!({"source": source}));
     Ok(Converted { comment, object })
@@ -138,12 +137,10 @@ fn core(manifest: &Manifest) -> Result<CoreSecret, Obstacle> {
             data.insert(key.clone(), text.into());
         }
     }
-    let mut metadata = json!({"uid": "", "resourceVersion": ""});
-    for part in ["labels", "annotations"] {
-        if let Some(given) = manifest.object.pointer(&format!("/metadata/{part}")).filter(|it| it.is_object()) {
-            metadata[part] = given.clone();
-        }
-    }
+    let given = |part: &str| manifest.object.pointer(&format!("/metadata/{part}")).filter(|it| it.is_object());
+    let metadata = json!({
+        "uid": "", "resourceVersion": "", "labels": given("labels"), "annotations": given("annotations"),
+    });
     let as_stored = json!({"metadata": metadata, "data": data, "type": manifest.object.get("type")});
     // The error would say what stands there.
     serde_json::from_value(as_stored).map_err(|_| {

@@ -65,11 +65,12 @@ impl Report {
 
     /// The objects as documents of YAML, each under where it comes from.
     pub(super) fn yaml(&self) -> Result<String, serde_yaml::Error> {
+        // Into a String: it cannot fail.
         let mut text = String::new();
         for Converted { comment, object } in &self.objects {
             text += "---\n";
             for line in comment {
-                text += &format!("# {}\n", printable(line));
+                let _ = writeln!(text, "# {}", printable(line));
             }
             text += &serde_yaml::to_string(object)?;
         }
@@ -88,14 +89,14 @@ impl Report {
         for finding in &self.findings {
             match finding {
                 Finding::Left { title, obstacles } => {
-                    text += &format!("{} {}\n", paint(colour, RED, "left"), printable(title));
+                    let _ = writeln!(text, "{} {}", paint(colour, RED, "left"), printable(title));
                     for Obstacle { what, advice } in obstacles {
-                        text += &format!("     {}.\n     {}\n", printable(what), printable(advice));
+                        let _ = writeln!(text, "     {}.\n     {}", printable(what), printable(advice));
                     }
                 }
                 Finding::Note { title, text: note } => {
-                    text +=
-                        &format!("{} {}\n     {}\n", paint(colour, YELLOW, "note"), printable(title), printable(note));
+                    let (mark, title) = (paint(colour, YELLOW, "note"), printable(title));
+                    let _ = writeln!(text, "{mark} {title}\n     {}", printable(note));
                 }
             }
         }

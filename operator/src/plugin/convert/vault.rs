@@ -14,7 +14,7 @@ use super::manifest::Manifest;
 use super::report::{Converted, Obstacle};
 use super::stock::{self, Piece};
 use super::workload::{self, Wanted};
-use super::{Choices, FROM_ANNOTATION, name, object};
+use super::{Choices, came_from, name, object};
 
 const PREFIX: &str = "vault.hashicorp.com/";
 const MOUNT_PATH: &str = "/vault/secrets";
@@ -115,12 +115,12 @@ pub(super) fn take(pod: &mut Value) -> Result<Option<Asked>, Vec<Obstacle>> {
     let containers =
         given.get("agent-inject-containers").map(|names| names.split(',').map(|it| it.trim().to_owned()).collect());
     let once = is_true(given.get("agent-pre-populate-only"));
-    if let Some(metadata) = pod.get_mut("metadata") {
-        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
-            annotations.retain(|key, _| !key.starts_with(PREFIX));
-            if annotations.is_empty() {
-                workload::remove(metadata, "annotations");
-            }
+    if let Some(metadata) = pod.get_mut("metadata")
+        && let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut)
+    {
+        annotations.retain(|key, _| !key.starts_with(PREFIX));
+        if annotations.is_empty() {
+            workload::remove(metadata, "annotations");
         }
     }
     Ok(Some(Asked {
@@ -366,9 +366,9 @@ impl Paths {
             let more = choices.fields.get(path).into_iter().flatten().cloned();
             let fields: BTreeSet<String> = found.fields.iter().cloned().chain(more).collect();
             let source = json!({"external": {"fields": fields}});
-            let mut object = object("Secret", namespace.as_deref(), &found.name, json!({"source": source}));
+            let object = object("Secret", namespace.as_deref(), &found.name, json!({"source": source}));
             let of = found.vault_namespace.as_ref().map(|it| format!(" (namespace {it})")).unwrap_or_default();
-            object["metadata"]["annotations"] = json!({FROM_ANNOTATION: format!("Vault{of}, path {path}")});
+            let object = came_from(object, &format!("Vault{of}, path {path}"));
             let mut comment: Vec<String> = found.readers.iter().map(|reader| format!("from {reader}")).collect();
             comment.push(super::SET_IT.to_owned());
             Converted { comment, object }

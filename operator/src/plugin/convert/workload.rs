@@ -67,10 +67,10 @@ pub(super) fn convert(manifest: &Manifest, machine: &str, plan: Plan) -> Result<
     let (mount_path, files) = together(wanted).map_err(|obstacle| vec![obstacle])?;
 
     let account = Some(text(&pod, "/spec/serviceAccountName")).filter(|name| !name.is_empty()).unwrap_or("default");
-    let mut delivery = json!({"mountPath": mount_path, "files": files});
-    if mode == Some(DeliveryMode::Init) {
-        delivery["mode"] = "Init".into();
-    }
+    let delivery = match mode {
+        Some(DeliveryMode::Init) => json!({"mode": "Init", "mountPath": mount_path, "files": files}),
+        _ => json!({"mountPath": mount_path, "files": files}),
+    };
     let spec = json!({"workload": {"serviceAccountNames": [account]}, "delivery": delivery});
     let mut comment = vec![origin(manifest)];
     if account == "default" {
