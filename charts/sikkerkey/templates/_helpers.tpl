@@ -134,6 +134,9 @@ imagePullSecrets:
 {{- if and $server.enabled (not $server.rootKey.command) (not $server.rootKey.existingSecret.name) -}}
 {{- fail "the server has no root key: set server.rootKey.existingSecret.name to a Secret that holds one, or server.rootKey.command" -}}
 {{- end -}}
+{{- if and $server.enabled $server.database.existingSecret.name (not (kindIs "invalid" $server.auditRetentionDays)) (not (contains "--audit-archive" (join " " $server.extraArgs))) -}}
+{{- fail "server.auditRetentionDays moves rows into files, and with PostgreSQL the server has no volume that stays: set server.extraVolumes and extraVolumeMounts to one and server.extraArgs to [--audit-archive=DIRECTORY] in it, or server.auditRetentionDays to null" -}}
+{{- end -}}
 {{- if and .Values.tracing.ca.configMap (not (hasPrefix "https://" .Values.tracing.endpoint)) -}}
 {{- fail "tracing.ca.configMap is set, and tracing.endpoint is no https:// address: set tracing.endpoint to one, or tracing.ca.configMap to nothing" -}}
 {{- end -}}

@@ -42,6 +42,10 @@ fn values_that_do_not_fit_each_other_are_refused_with_what_to_do() {
             "tracing.endpoint is no https:// address: set tracing.endpoint to one",
         ),
         (
+            "server: {auditRetentionDays: 90, database: {existingSecret: {name: db}}}",
+            "with PostgreSQL the server has no volume that stays: set server.extraVolumes",
+        ),
+        (
             "monitoring: {podMonitor: {enabled: true}}",
             "sidecars answer nowhere: set sidecar.statusAddress to 0.0.0.0:9917",
         ),

@@ -36,8 +36,11 @@ server:
   auditRetentionDays: 400
   webhookAllow: [10.2.0.0/16]
   logFormat: json
-  extraVolumes: [{name: kms, emptyDir: {}}]
-  extraVolumeMounts: [{name: kms, mountPath: /kms}]
+  extraArgs: [--audit-archive=/archive]
+  extraVolumes:
+  - {name: kms, emptyDir: {}}
+  - {name: archive, persistentVolumeClaim: {claimName: sikkerkey-audit}}
+  extraVolumeMounts: [{name: kms, mountPath: /kms}, {name: archive, mountPath: /archive}]
   initContainers:
   - name: kms
     image: registry.example.com/kms:1
