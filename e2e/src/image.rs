@@ -39,6 +39,15 @@ enum Encoding {
     Gzip,
 }
 
+/// An image as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// By what a registry and a pod name exactly this image. The same content has the same.
+    pub digest: String,
+    /// How many bytes its layer has: what is pulled.
+    pub packed_size: usize,
+}
+
 /// What an image consists of.
 struct Blobs {
     layer: Vec<u8>,
@@ -166,16 +175,6 @@ impl Image {
         Ok(image.link("/bin/sleep", "busybox").user("65535:65535").entrypoint(["/bin/sh", "-c", script]))
     }
 
-    /// By what a registry and a pod name exactly this image. The same content has the same.
-    pub fn digest(&self) -> io::Result<String> {
-        Ok(digest(self.blobs()?.manifest.as_bytes()))
-    }
-
-    /// How many bytes its layer has: what is pulled.
-    pub fn packed_size(&self) -> io::Result<usize> {
-        Ok(self.blobs()?.layer.len())
-    }
-
     /// How many bytes its files have.
     pub fn size(&self) -> usize {
         let sizes =
@@ -219,7 +218,7 @@ impl Image {
     }
 
     /// Writes the OCI archive.
-    pub fn write(&self, out: impl Write) -> io::Result<()> {
+    pub fn write(&self, out: impl Write) -> io::Result<Written> {
         let Blobs { layer, config, manifest } = self.blobs()?;
         let mut named = descriptor("application/vnd.oci.image.manifest.v1+json", manifest.as_bytes());
         if let Some(named) = named.as_object_mut() {
@@ -231,9 +230,10 @@ impl Image {
         add_file(&mut archive, "oci-layout", 0o644, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         add_file(&mut archive, "index.json", 0o644, index.as_bytes())?;
         for blob in [layer.as_slice(), config.as_bytes(), manifest.as_bytes()] {
-            add_file(&mut archive, &format!("blobs/sha256/{}", hex(blob)), 0o644, blob)?;
+            add_file(&mut archive, &format!("blobs/sha256/{}", sha256(blob)), 0o644, blob)?;
         }
-        archive.finish()
+        archive.finish()?;
+        Ok(Written { digest: digest(manifest.as_bytes()), packed_size: layer.len() })
     }
 
     fn layer(&self) -> io::Result<Vec<u8>> {
@@ -327,11 +327,11 @@ fn descriptor(media_type: &str, bytes: &[u8]) -> Value {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex(bytes))
+    format!("sha256:{}", sha256(bytes))
 }
 
 /// The SHA-256 of bytes.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
@@ -354,7 +354,7 @@ mod tests {
             .label("org.opencontainers.image.version", "1")
             .entrypoint(["/app"]);
         let mut bytes = Vec::new();
-        image.write(&mut bytes).unwrap();
+        let written = image.write(&mut bytes).unwrap();
         let mut members = BTreeMap::new();
         for entry in tar::Archive::new(bytes.as_slice()).entries().unwrap() {
             let mut entry = entry.unwrap();
@@ -371,7 +371,7 @@ mod tests {
         let config = document(&blob(&manifest["config"]));
         assert_eq!((&config["config"]["User"], &config["config"]["Entrypoint"][0]), (&json!("1:2"), &json!("/app")));
         assert_eq!(config["config"]["Labels"], json!({"org.opencontainers.image.version": "1"}));
-        assert_eq!(index["manifests"][0]["digest"], image.digest().unwrap());
+        assert_eq!(index["manifests"][0]["digest"], written.digest);
         assert_eq!(image.size(), "program".len());
         let layer = &members[&blob(&manifest["layers"][0])];
         assert_eq!(config["rootfs"]["diff_ids"][0], digest(layer));
@@ -380,7 +380,7 @@ mod tests {
             layer.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
         assert_eq!(paths, ["app", "bin/sh"]);
         for (name, content) in members.iter().filter(|(name, _)| name.starts_with("blobs/")) {
-            assert!(name.ends_with(&hex(content)));
+            assert!(name.ends_with(&sha256(content)));
         }
     }
 

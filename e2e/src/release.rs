@@ -16,13 +16,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sikkerkey_bill::{Linked, LinkedError, notices, sbom};
+use sikkerkey_bill::sbom;
 
 use crate::helm::{Helm, HelmError};
 use crate::image;
 use crate::release::checksums::Sums;
 use crate::report::Report;
-use crate::shipped::{self, Part, ShippedError};
+use crate::shipped::{self, Built, Part, ShippedError};
 
 mod chart;
 pub mod checksums;
@@ -46,9 +46,6 @@ pub enum ReleaseError {
     /// An image could not be made.
     #[error(transparent)]
     Shipped(#[from] ShippedError),
-    /// What a program is linked of is not known.
-    #[error(transparent)]
-    Linked(#[from] LinkedError),
     /// The chart could not be packed.
     #[error(transparent)]
     Helm(#[from] HelmError),
@@ -97,13 +94,10 @@ impl Release {
         let mut images = Vec::new();
         for part in &self.parts {
             let name = part.name();
-            report.line(&format!("building {name} as it is shipped: static, optimised"));
-            let programs = shipped::programs(*part, &self.source).map_err(ShippedError::from)?;
-            let linked = Linked::gather(&self.source, name)?;
-            let notices = notices::notices(&linked).map_err(failed)?;
-            let image = shipped::assemble(*part, &programs, &notices, &self.registry, &self.revision)?;
-            shipped::write(*part, &image, folder)?;
-            images.push(format!("{}@{}\n", image.reference(), image.digest().map_err(failed)?));
+            let Built { image, programs, linked, notices } =
+                shipped::build(*part, &self.source, &self.revision, &self.registry, report)?;
+            let (_, written) = shipped::write(*part, &image, folder)?;
+            images.push(format!("{}@{}\n", image.reference(), written.digest));
             let bill = format!("{:#}\n", sbom::sbom(&linked, part.description()));
             write(&format!("{name}.cdx.json"), bill.as_bytes())?;
             write(&format!("{name}.licenses.txt"), notices.as_bytes())?;

@@ -13,6 +13,7 @@ use crate::assets::{Assets, Component};
 use crate::claim::{Kind, RunName};
 use crate::cli::{Cli, Command, NodeCommand};
 use crate::cluster::{Cluster, Options};
+use crate::image::Written;
 use crate::leftovers::Leftovers;
 use crate::node::{self, install_command, requirements};
 use crate::release::{Release, checksums};
@@ -139,12 +140,12 @@ fn all_if_none(parts: Vec<Part>) -> Vec<Part> {
 
 /// Makes images, and says how each is named, how large it is and where.
 fn images(parts: &[Part], out: &Path, registry: &str) -> anyhow::Result<()> {
-    let report = terminal(false);
+    let (report, source) = (terminal(false), cargo::workspace());
+    let revision = shipped::revision(source);
     for part in parts {
-        let image = shipped::build(*part, cargo::workspace(), registry, &report)?;
-        let path = shipped::write(*part, &image, out)?;
-        let (reference, digest) = (image.reference(), image.digest()?);
-        let (size, packed) = (image.size() / 1000, image.packed_size()? / 1000);
+        let image = shipped::build(*part, source, &revision, registry, &report)?.image;
+        let (path, Written { digest, packed_size }) = shipped::write(*part, &image, out)?;
+        let (reference, size, packed) = (image.reference(), image.size() / 1000, packed_size / 1000);
         say(&mut io::stdout(), &format!("{reference} {digest} {size} kB, {packed} kB packed {}", path.display()));
     }
     Ok(())

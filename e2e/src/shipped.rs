@@ -10,7 +10,7 @@ use std::process::Command;
 use sikkerkey_bill::{Linked, LinkedError, notices};
 
 use crate::cargo::{self, CargoError, Shipped};
-use crate::image::Image;
+use crate::image::{Image, Written};
 use crate::report::Report;
 
 /// What writes into each program of which packages it was built: tools that look for vulnerable ones read it from the image.
@@ -89,17 +89,38 @@ impl Part {
     }
 }
 
-/// Builds the programs of an image from a checkout, and puts it together. Blocks.
-pub fn build(part: Part, source: &Path, registry: &str, report: &Report) -> Result<Image, ShippedError> {
+/// An image with what it is made of.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// The image.
+    pub image: Image,
+    /// Its programs, the one that it runs first.
+    pub programs: Vec<PathBuf>,
+    /// Of what the program that it runs is linked.
+    pub linked: Linked,
+    /// The licence texts of that, as the image has them.
+    pub notices: String,
+}
+
+/// Builds the programs of an image from a checkout of this commit, and puts it together. Blocks.
+pub fn build(
+    part: Part,
+    source: &Path,
+    revision: &str,
+    registry: &str,
+    report: &Report,
+) -> Result<Built, ShippedError> {
     report.line(&format!("building {} as it is shipped: static, optimised", part.name()));
     let programs = programs(part, source)?;
     let failed = |source| ShippedError::File { what: format!("the licence texts of {}", part.name()), source };
-    let notices = notices::notices(&Linked::gather(source, part.name())?).map_err(failed)?;
-    assemble(part, &programs, &notices, registry, &revision(source))
+    let linked = Linked::gather(source, part.name())?;
+    let notices = notices::notices(&linked).map_err(failed)?;
+    let image = assemble(part, &programs, &notices, registry, revision)?;
+    Ok(Built { image, programs, linked, notices })
 }
 
 /// Builds the programs of an image from a checkout; where they are. Blocks.
-pub fn programs(part: Part, source: &Path) -> Result<Vec<PathBuf>, CargoError> {
+fn programs(part: Part, source: &Path) -> Result<Vec<PathBuf>, CargoError> {
     let (name, version) = AUDITABLE;
     let auditable = cargo::tool(name, version)?;
     let shipped = Shipped {
@@ -119,7 +140,7 @@ pub fn program(part: Part) -> Result<PathBuf, CargoError> {
 }
 
 /// Puts an image together of its programs and the licence texts of what is inside them.
-pub fn assemble(
+fn assemble(
     part: Part,
     programs: &[PathBuf],
     notices: &str,
@@ -146,14 +167,14 @@ pub fn assemble(
 }
 
 /// Writes an image as an OCI archive into a directory; where it is. Blocks.
-pub fn write(part: Part, image: &Image, directory: &Path) -> Result<PathBuf, ShippedError> {
+pub fn write(part: Part, image: &Image, directory: &Path) -> Result<(PathBuf, Written), ShippedError> {
     let path = directory.join(format!("{}.tar", part.name()));
     let failed = |source| ShippedError::File { what: path.display().to_string(), source };
     fs::create_dir_all(directory).map_err(failed)?;
     let mut file = File::create(&path).map_err(failed)?;
-    image.write(&mut file).map_err(failed)?;
+    let written = image.write(&mut file).map_err(failed)?;
     file.sync_all().map_err(failed)?;
-    Ok(path)
+    Ok((path, written))
 }
 
 /// The commit that is checked out, with a mark if there is more than that; nothing outside of a repository.

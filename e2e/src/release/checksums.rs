@@ -20,7 +20,7 @@ pub fn of(folder: &Path) -> io::Result<Sums> {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if name != FILE {
-            sums.insert(name, image::hex(&fs::read(entry.path())?));
+            sums.insert(name, image::sha256(&fs::read(entry.path())?));
         }
     }
     Ok(sums)

@@ -8,7 +8,7 @@ use std::process::Command;
 use sikkerkey_e2e::cargo::{self, Workspace};
 use sikkerkey_e2e::image::Image;
 use sikkerkey_e2e::report::Report;
-use sikkerkey_e2e::shipped::{self, Part};
+use sikkerkey_e2e::shipped::{self, Built, Part};
 
 /// Images of all parts, and the programs that people have of them.
 pub(crate) struct Installed {
@@ -28,19 +28,24 @@ impl Installed {
     }
 
     fn shipped(report: &Report) -> Self {
-        let source = cargo::workspace();
-        let images = Part::ALL.map(|part| shipped::build(part, source, "localhost", report).unwrap());
-        Self { images, for_people: shipped::programs(Part::Operator, source).unwrap() }
+        let built = Part::ALL.map(|part| (part, as_shipped(part, report)));
+        let (_, operator) = built.iter().find(|(part, _)| *part == Part::Operator).unwrap();
+        Self { for_people: operator.programs.clone(), images: built.map(|(_, built)| built.image) }
     }
 
     fn of_tests(report: &Report) -> Self {
         let workspace = cargo::build_workspace().unwrap();
         let images = Part::ALL.map(|part| match part {
-            Part::Sidecar => shipped::build(part, cargo::workspace(), "localhost", report).unwrap(),
+            Part::Sidecar => as_shipped(part, report).image,
             Part::Operator | Part::Server => of(part, &workspace),
         });
         Self { images, for_people: programs(Part::Operator, &workspace) }
     }
+}
+
+fn as_shipped(part: Part, report: &Report) -> Built {
+    let source = cargo::workspace();
+    shipped::build(part, source, &shipped::revision(source), "localhost", report).unwrap()
 }
 
 fn programs(part: Part, workspace: &Workspace) -> Vec<PathBuf> {
