@@ -57,6 +57,7 @@ pub mod ca;
 pub mod cli;
 pub mod clock;
 pub mod controller;
+mod dns;
 pub mod index;
 pub mod leader;
 pub mod logging;

@@ -22,6 +22,7 @@ use sikkerkey_protocol::secret_text::SecretText;
 pub use self::value::FieldFile;
 use self::value::{Sources, Value, ValueError};
 use crate::clock::Clock;
+use crate::dns::{is_label, is_name};
 use crate::server::ServerUrl;
 use crate::server::published_key::{self, PublishedKeyError};
 
@@ -149,12 +150,16 @@ pub async fn run(options: &SealOptions) -> Result<String, SealCommandError> {
     if value.ends_with_line_break {
         say("the value ends with a line break, which is sealed with it: printf '%s' makes one without");
     }
-    // What was sealed without random bytes is thrown away.
+    with_random(|fill| print(options, &key, &value, Clock::system().unix_millis(), fill))
+}
+
+/// Seals with random bytes. What was sealed without is thrown away.
+fn with_random<T>(
+    seal: impl FnOnce(&mut dyn FnMut(&mut [u8])) -> Result<T, SealCommandError>,
+) -> Result<T, SealCommandError> {
     let mut failed = None;
-    let text = print(options, &key, &value, Clock::system().unix_millis(), |bytes| {
-        failed = getrandom::fill(bytes).err().or(failed);
-    });
-    failed.map_or(text, |error| Err(SealCommandError::Random(error)))
+    let sealed = seal(&mut |bytes| failed = getrandom::fill(bytes).err().or(failed));
+    failed.map_or(sealed, |error| Err(SealCommandError::Random(error)))
 }
 
 #[expect(clippy::print_stderr, reason = "a command line tells its person something beside its output")]
@@ -214,15 +219,10 @@ fn refuse(option: &'static str, text: &str, expected: &'static str) -> Result<()
 }
 
 fn check_object(namespace: &str, name: &str) -> Result<(), SealCommandError> {
-    let dns = |text: &str, more: &[u8], longest: usize| {
-        let edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || more.contains(&b);
-        text.len() <= longest && edge(text.bytes().next()) && edge(text.bytes().last()) && text.bytes().all(inner)
-    };
-    if !dns(namespace, b"-", 63) {
+    if !is_label(namespace) {
         return refuse("--namespace", namespace, "the name of a Kubernetes namespace");
     }
-    if !dns(name, b"-.", 253) {
+    if !is_name(name) {
         return refuse("--name", name, "the name of a Kubernetes object");
     }
     Ok(())
@@ -269,14 +269,8 @@ impl Sealer {
             name: Some(name),
         };
         let content = Content { sealed_at: now_millis, field_names, value: value.clone() };
-        let mut failed = None;
-        let sealed = sealed::seal(&self.key.public_key, &binding, &content, |bytes| {
-            failed = getrandom::fill(bytes).err().or(failed);
-        });
-        if let Some(error) = failed {
-            return Err(SealCommandError::Random(error));
-        }
-        Ok(json!({ "keyID": self.key.key_id, "ciphertext": STANDARD.encode(sealed?) }))
+        let sealed = with_random(|fill| Ok(sealed::seal(&self.key.public_key, &binding, &content, fill)?))?;
+        Ok(json!({ "keyID": self.key.key_id, "ciphertext": STANDARD.encode(sealed) }))
     }
 }
 

@@ -25,9 +25,9 @@ use serde_json::{Map, Value, json};
 use sikkerkey_crds::names::API_VERSION;
 
 use self::external_secrets::Generators;
-use self::manifest::{Manifest, Unreadable, text};
-use self::report::{Obstacle, Report};
-use self::stock::Stock;
+use self::manifest::{Manifest, Unreadable, said, text};
+use self::report::{Converted, Obstacle, Report};
+use self::stock::{Key, Stock, Stocked};
 use crate::controller::secret::original::TakenValue;
 use crate::index::Index;
 use crate::seal::{SealCommandError, Sealer};
@@ -207,9 +207,14 @@ fn convert(manifests: &[Manifest], mut choices: Choices<'_>) -> Report {
     for manifest in manifests {
         let (group, kind) = (manifest.group(), manifest.kind());
         match (group, kind) {
-            ("", "Secret") => plain::convert(manifest, &mut choices, &mut stock, &mut report),
+            ("", "Secret") => {
+                let outcome = plain::converted(manifest, &mut choices);
+                settle(manifest, manifest.name(), outcome, &mut stock, &mut report);
+            }
             (external_secrets::GROUP, "ExternalSecret") => {
-                external_secrets::convert(manifest, &choices, &generators, &mut stock, &mut report);
+                let target = external_secrets::target(manifest);
+                let outcome = external_secrets::converted(manifest, target, &choices, &generators);
+                settle(manifest, target, outcome, &mut stock, &mut report);
             }
             (external_secrets::GROUP, kind) if external_secrets::other(kind).is_some() => {
                 report.left(&manifest.title(), external_secrets::other(kind).into_iter().collect());
@@ -220,10 +225,7 @@ fn convert(manifests: &[Manifest], mut choices: Choices<'_>) -> Report {
     }
     let mut paths = vault::Paths::default();
     let named = |object: &Value| {
-        (
-            Some(text(object, "/metadata/namespace").to_owned()).filter(|it| !it.is_empty()),
-            text(object, "/metadata/name").to_owned(),
-        )
+        (said(object, "/metadata/namespace").map(str::to_owned), text(object, "/metadata/name").to_owned())
     };
     paths.taken = report.objects.iter().map(|converted| named(&converted.object)).collect();
     let mut readers = Vec::new();
@@ -246,7 +248,29 @@ fn convert(manifests: &[Manifest], mut choices: Choices<'_>) -> Report {
     report
 }
 
-type Reader = (Vec<report::Converted>, Vec<String>);
+/// What a Kubernetes Secret becomes: Secrets (sks), what each of its keys is, and what else to say.
+type Outcome = Result<(Vec<Converted>, BTreeMap<String, Key>, Vec<String>), Obstacle>;
+
+/// Enters what comes of a manifest that describes the Kubernetes Secret `name`.
+fn settle(manifest: &Manifest, name: &str, outcome: Outcome, stock: &mut Stock, report: &mut Report) {
+    let stocked = match outcome {
+        Ok((objects, keys, notes)) => {
+            report.objects.extend(objects);
+            report.converted += 1;
+            for note in notes {
+                report.note(&manifest.title(), note);
+            }
+            Stocked::Keys(keys)
+        }
+        Err(obstacle) => {
+            report.left(&manifest.title(), vec![obstacle.clone()]);
+            Stocked::Left(obstacle)
+        }
+    };
+    stock.put(manifest.namespace(), name, stocked);
+}
+
+type Reader = (Vec<Converted>, Vec<String>);
 
 /// A workload with what it needs to read; none if it gets no secrets.
 fn of_workload(
@@ -311,7 +335,7 @@ fn checked(object: &Value) -> Result<(), Obstacle> {
     let (index, _feeds) = Index::new();
     // Nothing that is converted has a date.
     let surroundings = Surroundings { now: Timestamp::UNIX_EPOCH, index: &index };
-    let namespace = Some(text(object, "/metadata/namespace")).filter(|it| !it.is_empty()).unwrap_or("default");
+    let namespace = said(object, "/metadata/namespace").unwrap_or("default");
     let kind = text(object, "/kind");
     validate(kind, namespace, object, None, &surroundings).map(|_| ()).map_err(|invalid| {
         let what =

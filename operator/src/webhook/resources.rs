@@ -13,9 +13,9 @@ use std::str::FromStr;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::machines::is_label;
 use super::pod_view::{Amounts, Container};
 use super::quantity;
+use crate::dns::is_label;
 
 /// A sidecar's resources, from the operator's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]

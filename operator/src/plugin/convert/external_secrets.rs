@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::go_template::{self, Token};
-use super::manifest::{Manifest, list, text};
-use super::report::{Converted, Obstacle, Report};
-use super::stock::{self, Key, Piece, Stock, Stocked};
-use super::{Choices, came_from, checked, name, object, origin};
+use super::manifest::{Manifest, list, said, text};
+use super::report::{Converted, Obstacle};
+use super::stock::{self, Key, Piece};
+use super::{Choices, Outcome, came_from, checked, name, object, origin};
 
 /// The group of the kinds.
 pub(super) const GROUP: &str = "external-secrets.io";
@@ -34,35 +34,9 @@ pub(super) fn other(kind: &str) -> Option<Obstacle> {
     }
 }
 
-/// Converts one `ExternalSecret`.
-pub(super) fn convert(
-    manifest: &Manifest,
-    choices: &Choices<'_>,
-    generators: &Generators,
-    stock: &mut Stock,
-    report: &mut Report,
-) {
-    let title = manifest.title();
-    let target = target(manifest);
-    match converted(manifest, target, choices, generators) {
-        Ok((object, keys, notes)) => {
-            stock.put(manifest.namespace(), target, Stocked::Keys(keys));
-            report.objects.push(object);
-            report.converted += 1;
-            for note in notes {
-                report.note(&title, note);
-            }
-        }
-        Err(obstacle) => {
-            stock.put(manifest.namespace(), target, Stocked::Left(obstacle.clone()));
-            report.left(&title, vec![obstacle]);
-        }
-    }
-}
-
 /// The Kubernetes Secret that it writes.
-fn target(manifest: &Manifest) -> &str {
-    Some(text(&manifest.object, "/spec/target/name")).filter(|name| !name.is_empty()).unwrap_or(manifest.name())
+pub(super) fn target(manifest: &Manifest) -> &str {
+    said(&manifest.object, "/spec/target/name").unwrap_or(manifest.name())
 }
 
 /// Its fields, where their values were, and what else to say.
@@ -75,14 +49,8 @@ struct Fields {
     generate: Option<Value>,
 }
 
-type Outcome = (Converted, BTreeMap<String, Key>, Vec<String>);
-
-fn converted(
-    manifest: &Manifest,
-    target: &str,
-    choices: &Choices<'_>,
-    generators: &Generators,
-) -> Result<Outcome, Obstacle> {
+/// Converts one `ExternalSecret`, which writes the Kubernetes Secret `target`.
+pub(super) fn converted(manifest: &Manifest, target: &str, choices: &Choices<'_>, generators: &Generators) -> Outcome {
     let spec = manifest.object.get("spec").unwrap_or(&Value::Null);
     if !name::is_name(target) {
         return Err(Obstacle::new("it has no name", "Give it one, and convert again."));
@@ -114,21 +82,15 @@ fn converted(
         let what = format!("two of its entries give {}", twice.1);
         return Err(Obstacle::new(what, "Give one of them another secretKey."));
     }
-    let plain: BTreeMap<String, Key> = fields
-        .names
-        .iter()
-        .map(|field| (field.clone(), Key::Value { secret: target.to_owned(), field: Some(field.clone()) }))
-        .collect();
     // What is taken over is what the template made: the Kubernetes Secret has it.
     let templated = templated(spec, target, &fields.names)?;
     let keys = match templated {
-        None => plain,
+        None => Key::fields(target, &fields.names),
         Some(keys) if choices.take_over => {
             if let Some(odd) = keys.keys().find(|key| !name::is_field(key)) {
                 return Err(no_field(odd));
             }
-            let field = |key: String| (key.clone(), Key::Value { secret: target.to_owned(), field: Some(key) });
-            keys.into_keys().map(field).collect()
+            Key::fields(target, keys.keys())
         }
         Some(keys) => keys,
     };
@@ -160,13 +122,13 @@ fn converted(
     let object = object("Secret", manifest.namespace(), target, json!({"source": source}));
     let object = came_from(object, &fields.from.join("\n"));
     checked(&object)?;
-    Ok((Converted { comment, object }, keys, fields.notes))
+    Ok((vec![Converted { comment, object }], keys, fields.notes))
 }
 
 /// The store that it names, for a person.
 fn store(spec: &Value) -> String {
     let named = spec.get("secretStoreRef").unwrap_or(&Value::Null);
-    let kind = Some(text(named, "/kind")).filter(|kind| !kind.is_empty()).unwrap_or("SecretStore");
+    let kind = said(named, "/kind").unwrap_or("SecretStore");
     format!("{kind} {}", text(named, "/name"))
 }
 
@@ -190,17 +152,12 @@ fn one(entry: &Value, store: &str, fields: &mut Fields) -> Result<(), Obstacle> 
         ));
     }
     let remote = entry.get("remoteRef").unwrap_or(&Value::Null);
-    let own_store = entry
-        .pointer("/sourceRef/storeRef")
-        .map(|named| super::external_secrets::store(&json!({"secretStoreRef": named})));
+    let own_store = entry.pointer("/sourceRef/storeRef").map(|named| self::store(&json!({"secretStoreRef": named})));
     let store = own_store.as_deref().unwrap_or(store);
-    let property = Some(text(remote, "/property")).filter(|it| !it.is_empty());
-    let property = property.map(|it| format!(", property {it}")).unwrap_or_default();
+    let property = said(remote, "/property").map(|it| format!(", property {it}")).unwrap_or_default();
     fields.from.push(format!("{key}: {store}, key {}{property}", text(remote, "/key")));
-    if !text(remote, "/version").is_empty() {
-        fields
-            .notes
-            .push(format!("{key} is pinned to version {}: set the value of that version", text(remote, "/version")));
+    if let Some(version) = said(remote, "/version") {
+        fields.notes.push(format!("{key} is pinned to version {version}: set the value of that version"));
     }
     if !matches!(text(remote, "/decodingStrategy"), "" | "None") {
         fields.notes.push(format!("{key} is decoded by {}: set it decoded", text(remote, "/decodingStrategy")));
@@ -325,9 +282,8 @@ fn templated(spec: &Value, secret: &str, fields: &[String]) -> Result<Option<BTr
         keys.insert(key.clone(), stock::key(pieces)?);
     }
     if text(template, "/mergePolicy") == "Merge" {
-        for field in fields {
-            let plain = Key::Value { secret: secret.to_owned(), field: Some(field.clone()) };
-            keys.entry(field.clone()).or_insert(plain);
+        for (field, plain) in Key::fields(secret, fields) {
+            keys.entry(field).or_insert(plain);
         }
     }
     Ok(Some(keys))

@@ -50,7 +50,7 @@ impl Manifest {
 
     /// The namespace, if it names one.
     pub(super) fn namespace(&self) -> Option<&str> {
-        self.object.pointer("/metadata/namespace").and_then(Value::as_str).filter(|name| !name.is_empty())
+        said(&self.object, "/metadata/namespace")
     }
 
     /// Names `namespace` if it names none.
@@ -86,6 +86,11 @@ fn add(file: &str, mut object: Value, found: &mut Vec<Manifest>) {
 /// The text at `pointer`; empty if there is none.
 pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The text at `pointer`, if there is one and something stands in it.
+pub(super) fn said<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
+    value.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 
 /// The list at `pointer`; empty if there is none.

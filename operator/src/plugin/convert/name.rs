@@ -1,16 +1,6 @@
 //! Names of other systems as names of ours.
 
-/// A DNS label, as Machines have: the schema's pattern.
-pub(super) fn is_label(text: &str) -> bool {
-    text.len() <= 63 && is_name(text) && !text.contains('.')
-}
-
-/// The name of an object, as Secrets and Grants have: the schema's pattern.
-pub(super) fn is_name(text: &str) -> bool {
-    let edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
-    text.len() <= 253 && edge(text.bytes().next()) && edge(text.bytes().last()) && text.bytes().all(inner)
-}
+pub(super) use crate::dns::{is_label, is_name};
 
 /// The name of a field of a structured Secret: the schema's pattern.
 pub(super) fn is_field(text: &str) -> bool {
@@ -58,8 +48,6 @@ mod tests {
 
     #[test]
     fn names_are_what_the_schema_takes() {
-        assert!(is_label("web-1") && !is_label("web.1") && !is_label("-web") && !is_label("Web") && !is_label(""));
-        assert!(is_name("web.1") && !is_name("web.") && !is_name(&"a".repeat(254)));
         assert!(is_field("tls.crt") && is_field("_a-b") && !is_field(".env") && !is_field("1") && !is_field(""));
         assert!(is_file_path(".env") && is_file_path("a/.b/c") && !is_file_path("..data") && !is_file_path("a//b"));
         assert!(!is_file_path("-a") && !is_file_path("a/b/c/d/e/f/g/h/i"));

@@ -7,9 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::manifest::{Manifest, text};
-use super::report::{Converted, Obstacle, Report};
-use super::stock::{Key, Stock, Stocked};
-use super::{Choices, name, object, origin};
+use super::report::{Converted, Obstacle};
+use super::stock::Key;
+use super::{Choices, Outcome, name, object, origin};
 use crate::controller::secret::original::{CoreSecret, TakenValue};
 
 /// Types that something of Kubernetes or another program reads by themselves, and what to do.
@@ -25,28 +25,7 @@ const OTHERS: &[(&str, &str)] = &[
 ];
 
 /// Converts one Kubernetes Secret.
-pub(super) fn convert(manifest: &Manifest, choices: &mut Choices<'_>, stock: &mut Stock, report: &mut Report) {
-    let title = manifest.title();
-    match converted(manifest, choices) {
-        Ok((objects, keys)) => {
-            stock.put(manifest.namespace(), manifest.name(), Stocked::Keys(keys));
-            report.objects.extend(objects);
-            report.converted += 1;
-            if text(&manifest.object, "/type") == "kubernetes.io/tls" {
-                let note = "an Ingress or a Gateway that names it goes on reading the Kubernetes Secret: keep that where one does";
-                report.note(&title, note);
-            }
-        }
-        Err(obstacle) => {
-            stock.put(manifest.namespace(), manifest.name(), Stocked::Left(obstacle.clone()));
-            report.left(&title, vec![obstacle]);
-        }
-    }
-}
-
-type Keys = BTreeMap<String, Key>;
-
-fn converted(manifest: &Manifest, choices: &mut Choices<'_>) -> Result<(Vec<Converted>, Keys), Obstacle> {
+pub(super) fn converted(manifest: &Manifest, choices: &mut Choices<'_>) -> Outcome {
     let own = manifest.name();
     if !name::is_name(own) {
         return Err(Obstacle::new("it has no name", "Give it one: generateName makes another one each time."));
@@ -55,15 +34,17 @@ fn converted(manifest: &Manifest, choices: &mut Choices<'_>) -> Result<(Vec<Conv
     if let Some((_, advice)) = OTHERS.iter().find(|(other, _)| *other == type_) {
         return Err(Obstacle::new(format!("it is of type {type_}"), *advice));
     }
+    let ingress =
+        "an Ingress or a Gateway that names it goes on reading the Kubernetes Secret: keep that where one does";
+    let notes: Vec<String> = (type_ == "kubernetes.io/tls").then(|| ingress.to_owned()).into_iter().collect();
     let core = core(manifest)?;
     let keys = keys(&manifest.object);
     // Fields have names that a file and a template can say; a key of another name becomes a value of its own.
     if keys.iter().all(|key| name::is_field(key)) {
         let converted = one(manifest, own, None, &core, choices)?;
-        let field = |key: &String| Key::Value { secret: own.to_owned(), field: Some(key.clone()) };
-        return Ok((vec![converted], keys.iter().map(|key| (key.clone(), field(key))).collect()));
+        return Ok((vec![converted], Key::fields(own, &keys), notes));
     }
-    let (mut objects, mut stocked) = (Vec::new(), Keys::new());
+    let (mut objects, mut stocked) = (Vec::new(), BTreeMap::new());
     for key in keys {
         let secret = name::slug(&format!("{own}-{key}")).ok_or_else(|| {
             Obstacle::new(format!("no name of an object can be made of key {key}"), "Give the key another name.")
@@ -75,7 +56,7 @@ fn converted(manifest: &Manifest, choices: &mut Choices<'_>) -> Result<(Vec<Conv
         objects.push(one(manifest, &secret, Some(&key), &core, choices)?);
         stocked.insert(key, Key::Value { secret, field: None });
     }
-    Ok((objects, stocked))
+    Ok((objects, stocked, notes))
 }
 
 /// The Secret (sks) `secret` with the value of one key, or of all as fields.

@@ -65,11 +65,11 @@ impl Report {
 
     /// The objects as documents of YAML, each under where it comes from.
     pub(super) fn yaml(&self) -> Result<String, serde_yaml::Error> {
-        // Into a String: it cannot fail.
         let mut text = String::new();
         for Converted { comment, object } in &self.objects {
             text += "---\n";
             for line in comment {
+                // Into a String: it cannot fail.
                 let _ = writeln!(text, "# {}", printable(line));
             }
             text += &serde_yaml::to_string(object)?;
@@ -88,6 +88,7 @@ impl Report {
         let mut text = String::new();
         for finding in &self.findings {
             match finding {
+                // Into a String: it cannot fail.
                 Finding::Left { title, obstacles } => {
                     let _ = writeln!(text, "{} {}", paint(colour, RED, "left"), printable(title));
                     for Obstacle { what, advice } in obstacles {
@@ -100,7 +101,6 @@ impl Report {
                 }
             }
         }
-        // Into a String: it cannot fail.
         let _ = writeln!(
             text,
             "{} converted, {} left as they are, {} without secrets of theirs",

@@ -16,6 +16,14 @@ pub(super) enum Key {
     Template(Vec<Piece>),
 }
 
+impl Key {
+    /// Each of these fields of a Secret (sks), by its name.
+    pub(super) fn fields<'a>(secret: &str, names: impl IntoIterator<Item = &'a String>) -> BTreeMap<String, Self> {
+        let field = |name: &String| Self::Value { secret: secret.to_owned(), field: Some(name.clone()) };
+        names.into_iter().map(|name| (name.clone(), field(name))).collect()
+    }
+}
+
 /// A part of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Piece {

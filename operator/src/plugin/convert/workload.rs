@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use sikkerkey_crds::machine::{DeliveryFile, DeliveryMode};
 use sikkerkey_crds::names::{CONTAINERS_ANNOTATION, MACHINE_LABEL};
 
-use super::manifest::{Manifest, list, text};
+use super::manifest::{Manifest, list, said, text};
 use super::name;
 use super::report::{Converted, Obstacle};
 use super::{checked, object, origin};
@@ -66,7 +66,7 @@ pub(super) fn convert(manifest: &Manifest, machine: &str, plan: Plan) -> Result<
     let containers = containers(&pod, &wanted).map_err(|obstacle| vec![obstacle])?;
     let (mount_path, files) = together(wanted).map_err(|obstacle| vec![obstacle])?;
 
-    let account = Some(text(&pod, "/spec/serviceAccountName")).filter(|name| !name.is_empty()).unwrap_or("default");
+    let account = said(&pod, "/spec/serviceAccountName").unwrap_or("default");
     let delivery = match mode {
         Some(DeliveryMode::Init) => json!({"mode": "Init", "mountPath": mount_path, "files": files}),
         _ => json!({"mountPath": mount_path, "files": files}),
