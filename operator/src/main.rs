@@ -7,6 +7,11 @@ use sikkerkey_crds::{admission, crd, question};
 use sikkerkey_operator::cli::{Cli, Command};
 use sikkerkey_operator::{manifests, run, seal};
 
+/// Ten thousand objects are some hundred thousand small strings, and each comparison makes as many that go again. With the C
+/// library's allocator that took half as much memory again and twice the processor time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> anyhow::Result<()> {
     let text = match Cli::parse().command {
         Command::Run(options) => {
