@@ -1,9 +1,8 @@
 //! Commands of the documents that are not run by these tests: which test runs them, or why none can. A page whose commands another
 //! test runs as a whole says so itself (`Document::run_by`).
 
-use sikkerkey_e2e::cargo;
+use sikkerkey_e2e::{cargo, document};
 
-use crate::document;
 use crate::run::is_known;
 
 enum How {
@@ -122,7 +121,7 @@ fn has_test(file: &str, test: &str) -> bool {
 fn every_command_of_a_document_is_run_or_it_is_said_why_not() {
     let mut used = vec![false; TABLE.len()];
     let (mut unmarked, mut unknown) = (0, Vec::new());
-    for document in document::all() {
+    for document in document::all().unwrap() {
         if let Some((file, test)) = document.run_by() {
             assert!(has_test(file, test), "{}: {file} has no test {test}", document.path);
             continue;

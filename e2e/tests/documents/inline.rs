@@ -1,9 +1,8 @@
 //! Commands of the server that stand within sentences and tables: the program has each, with the options that are given.
 
 use clap::{Command, CommandFactory};
+use sikkerkey_e2e::document;
 use sikkerkey_server::cli::Cli;
-
-use crate::document;
 
 /// The command that these words name; or which word names none.
 fn named<'a>(root: &'a Command, words: &[&str]) -> Result<&'a Command, String> {
@@ -26,7 +25,7 @@ fn every_administrative_command_that_is_named_is_one() {
     cli.build();
     let admin = cli.find_subcommand("admin").unwrap();
     let (mut seen, mut wrong) = (0, Vec::new());
-    for document in document::all() {
+    for document in document::all().unwrap() {
         let spans = document.text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
         for span in spans.filter_map(|span| span.trim_start_matches("sikkerkey-server ").strip_prefix("admin ")) {
             let words: Vec<&str> = span.split_whitespace().collect();

@@ -12,7 +12,6 @@
     reason = "a test's helpers fail the test"
 )]
 
-mod document;
 mod elsewhere;
 mod inline;
 mod links;

@@ -21,6 +21,7 @@ use clap::Parser;
 use sikkerkey_e2e::assets::{Assets, Component};
 use sikkerkey_e2e::cargo;
 use sikkerkey_e2e::cluster::{Cluster, Options};
+use sikkerkey_e2e::document;
 use sikkerkey_e2e::helm::Helm;
 use sikkerkey_e2e::report::Report;
 use sikkerkey_e2e::wait::wait_for;
@@ -28,7 +29,6 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::document;
 use crate::postgres::Postgres;
 
 pub(crate) const BOUND: Duration = Duration::from_mins(2);
@@ -47,7 +47,7 @@ pub(crate) fn is_known(mark: &str) -> bool {
 
 /// The blocks of each document that are marked so, one after the other, with the document's path.
 fn scripts(mark: &str) -> Vec<(String, String)> {
-    let documents = document::all();
+    let documents = document::all().unwrap();
     let of = |it: &document::Document| {
         let blocks = it.blocks();
         let marked = blocks.iter().filter(|block| block.mark == Some(mark));
@@ -121,7 +121,7 @@ impl Place {
 fn the_chart_takes_the_values_of_the_documents() {
     let helm = Helm::ensure(&Report::silent()).unwrap();
     let mut seen = 0;
-    for document in document::all() {
+    for document in document::all().unwrap() {
         for block in document.blocks().into_iter().filter(|block| block.mark == Some("values")) {
             seen += 1;
             let rendered = helm.template(&block.text).unwrap_or_else(|error| panic!("{}: {error}", block.place));
@@ -207,7 +207,7 @@ async fn what_is_typed_against_a_cluster_works() {
     for part in ["charts", "crds"] {
         std::os::unix::fs::symlink(cargo::workspace().join(part), place.path().join(part)).unwrap();
     }
-    for document in document::all() {
+    for document in document::all().unwrap() {
         for block in document.blocks() {
             if let Some(name) = block.mark.and_then(|mark| mark.strip_prefix("file: ")) {
                 std::fs::write(place.path().join(name), &block.text).unwrap();

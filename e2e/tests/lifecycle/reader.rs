@@ -112,7 +112,7 @@ impl Reader {
 }
 
 /// Name, address and authority of the server's Service, and a way to it.
-async fn service(site: &Site) -> (String, SocketAddr, Vec<u8>) {
+pub(crate) async fn service(site: &Site) -> (String, SocketAddr, Vec<u8>) {
     let secret = site.get(&["secret", "sikkerkey-server-tls"]).await;
     let authority = STANDARD.decode(secret["data"]["ca.crt"].as_str().unwrap()).unwrap();
     let service = site.get(&["service", "sikkerkey-server"]).await;

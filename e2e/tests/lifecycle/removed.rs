@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use sikkerkey_e2e::fleet::TEAMS;
 use sikkerkey_e2e::wait::wait_for;
 
 use crate::BOUND;
@@ -14,7 +15,7 @@ use crate::team::{self, Team, create};
 const SOON: Duration = Duration::from_secs(5);
 
 /// What the chart's README says remains, and what the person made.
-const REMAINS: [&str; 15] = [
+const REMAINS: [&str; 16] = [
     "APIService  v1alpha1.sikkerkey.com",
     "CustomResourceDefinition  accesspolicies.sikkerkey.com",
     "CustomResourceDefinition  grants.sikkerkey.com",
@@ -29,6 +30,7 @@ const REMAINS: [&str; 15] = [
     "Secret sikkerkey-system sikkerkey-root-key",
     "Secret sikkerkey-system sikkerkey-server-tls",
     "ServiceAccount sikkerkey-system default",
+    "Namespace  payments",
     "Namespace  shop",
 ];
 
@@ -39,8 +41,10 @@ pub(crate) async fn and_installed_again(site: &Site, team: &mut Team, before: &B
     let took = began.elapsed();
     let of_the_team = wait_for("nothing but what the README names to remain", BOUND, async || {
         let after = inventory::of(site).await;
-        let (of_the_team, remains): (BTreeSet<String>, BTreeSet<String>) =
-            after.difference(before).cloned().partition(|line| line.contains(" shop "));
+        let (of_the_team, remains): (BTreeSet<String>, BTreeSet<String>) = after
+            .difference(before)
+            .cloned()
+            .partition(|line| TEAMS.iter().any(|team| line.contains(&format!(" {team} "))));
         let expected: BTreeSet<String> = REMAINS.map(str::to_owned).into();
         let different: Vec<String> =
             remains.symmetric_difference(&expected).chain(before.difference(&after)).cloned().collect();
@@ -65,7 +69,7 @@ pub(crate) async fn and_installed_again(site: &Site, team: &mut Team, before: &B
     site.shell(&again).await;
     // Whoever is told that it is installed may make pods, as soon as kube-proxy has heard of it too: although the last leader's
     // Lease has not run out, and none leads.
-    wait_for("a pod to be taken", SOON, async || create(site, "after-uninstall").await).await.unwrap();
+    wait_for("a pod to be taken", SOON, async || create(site, "web", "after-uninstall").await).await.unwrap();
     team.reads_in(site, "after-uninstall").await;
     team.reader.find(site).await;
     let held = "jsonpath={range .items[*]}{.metadata.name}{.metadata.finalizers}{\"\\n\"}{end}";
@@ -80,5 +84,6 @@ pub(crate) async fn and_installed_again(site: &Site, team: &mut Team, before: &B
         site.ask(&["wait", kind, "--all", "-n", team::NAMESPACE, "--for=condition=Ready", "--timeout=60s"]).await;
     }
     team.noticed_nothing(site, &restarts).await;
+    team.fleet.applied_again_changes_nothing().await.unwrap();
     site.told("installed again into what stayed: all goes on, with the same values");
 }

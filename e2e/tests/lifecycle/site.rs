@@ -121,7 +121,7 @@ impl Site {
     /// Runs lines as a person types them; what they said.
     pub(crate) async fn shell(&self, lines: &str) -> String {
         let home = self.desk.path();
-        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", home.join("bin").display());
+        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.programs().display());
         let mut command = tokio::process::Command::new("sh");
         command.args(["-euc", lines]).current_dir(home).env_clear().env("PATH", path).env("HOME", home);
         command.env("KUBECONFIG", self.cluster.kubeconfig()).stdin(Stdio::null()).kill_on_drop(true);
@@ -130,6 +130,11 @@ impl Site {
         let complained = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{lines}\n{said}\n{complained}");
         said
+    }
+
+    /// Where the person's programs are.
+    pub(crate) fn programs(&self) -> PathBuf {
+        self.desk.path().join("bin")
     }
 
     /// The root key's copy, as the README has a person keep it.

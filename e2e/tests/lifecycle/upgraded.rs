@@ -24,7 +24,9 @@ pub(crate) async fn upgrade_and_rollback(site: &Site, team: &Team) {
             tokio::pin!(change);
             loop {
                 let pod = format!("{name}-{pods}");
-                create(site, &pod).await.unwrap_or_else(|error| panic!("no pod is refused in an {name}: {error}"));
+                create(site, "web", &pod)
+                    .await
+                    .unwrap_or_else(|error| panic!("no pod is refused in an {name}: {error}"));
                 pods += 1;
                 if tokio::time::timeout(PACE, &mut change).await.is_ok() {
                     break pods;

@@ -3,7 +3,6 @@
 #[path = "../api_server/health/argo.rs"]
 #[expect(dead_code, reason = "another test compares the scripts that are shipped twice")]
 mod argo;
-mod fleet;
 #[path = "../api_server/health/kstatus.rs"]
 mod kstatus;
 mod told;
@@ -13,35 +12,32 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::ListParams;
-use serde_json::{Value, json};
-use sikkerkey_e2e::installation::Installation;
+use serde_json::Value;
+use sikkerkey_e2e::fleet::files::{self, Files, MACHINES};
+use sikkerkey_e2e::fleet::{Fleet, Yours};
+use sikkerkey_e2e::installation::{CLUSTER_NAME, Installation};
 use sikkerkey_e2e::pod;
 use sikkerkey_e2e::wait::wait_for;
 
 use crate::{BOUND, alone};
-use fleet::{Fleet, PROVIDER_KEY};
-
-/// What an operator may change while nobody applies anything: status. The rest is the team's.
-const TEAMS_OBJECTS: [&str; 5] = ["sikkerkey", "deployments", "jobs", "cronjobs", "serviceaccounts"];
 
 #[test]
 fn the_example_works_as_its_page_says() {
     alone("the GitOps example", async |installation| {
-        let fleet = Fleet::copied(installation);
-        let kubectl = installation.cluster.kubectl();
+        let fleet = copied(installation);
 
         // A repository as it is cloned: the API server takes all of it, and what is not sealed says so.
-        fleet.shell("kubectl apply --server-side -k platform/namespaces").await;
+        fleet.shell("kubectl apply --server-side -k platform/namespaces").await.unwrap();
         for overlay in ["staging", "production"] {
             for team in ["shop", "payments"] {
                 let overlay = format!("teams/{team}/overlays/{overlay}");
-                fleet.shell(&format!("kubectl apply --server-side --dry-run=server -k {overlay}")).await;
+                fleet.shell(&format!("kubectl apply --server-side --dry-run=server -k {overlay}")).await.unwrap();
             }
         }
-        fleet.shell("kubectl apply --server-side -k teams/shop/overlays/staging/access").await;
+        fleet.shell("kubectl apply --server-side -k teams/shop/overlays/staging/access").await.unwrap();
         becomes(installation, "shop", "Secret", "payment-provider", ("Failed", "Degraded"), "SealedKeyUnknown").await;
 
-        fleet.follow_the_page().await;
+        fleet.follow_the_page().await.unwrap();
         for object in ours(installation).await {
             let (kind, name) = (object["kind"].as_str().unwrap(), object["metadata"]["name"].as_str().unwrap());
             let namespace = object["metadata"]["namespace"].as_str().unwrap();
@@ -56,53 +52,38 @@ fn the_example_works_as_its_page_says() {
             let injected: Vec<&str> = inits.map(|container| container.name.as_str()).collect();
             assert_eq!(injected, ["sikkerkey"], "{}", pod::state(pod));
         }
-        assert_files(installation, &pods);
+        assert_eq!(files::wrong(&read(installation, &pods)), Vec::<String>::new());
 
-        // What any GitOps tool does every few minutes.
-        wait_for("an apply that changes nothing", BOUND, async || {
-            let before = versions(installation).await;
-            let applied = format!(
-                "for team in payments shop; do kubectl apply --server-side -k teams/$team/overlays/{}; done",
-                fleet.cluster()
-            );
-            fleet.shell(&applied).await;
-            let after = versions(installation).await;
-            // A status may come in between: an apply that writes is never found unchanged.
-            if before == after { Ok(()) } else { Err(format!("{before}\n{after}")) }
-        })
-        .await
-        .unwrap();
+        fleet.applied_again_changes_nothing().await.unwrap();
         // A change is seen: the empty diff of the page means something.
-        fleet.replace("teams/shop/access/secrets.yaml", "length: 40", "length: 41");
-        let said =
-            fleet.try_shell(&format!("kubectl diff --server-side -k teams/shop/overlays/{}", fleet.cluster())).await;
-        let said = said.unwrap_err();
+        fleet.replace("teams/shop/access/secrets.yaml", "length: 40", "length: 41").unwrap();
+        let said = fleet.shell("kubectl diff --server-side -k \"teams/shop/overlays/$cluster\"").await;
+        let said = said.unwrap_err().to_string();
         assert!(said.contains("length: 41"), "{said}");
-        fleet.replace("teams/shop/access/secrets.yaml", "length: 41", "length: 40");
+        fleet.replace("teams/shop/access/secrets.yaml", "length: 41", "length: 40").unwrap();
 
         // What Flux acts as for a team may write what the team has, and nothing beside it.
         fleet
             .shell("kubectl create namespace flux-system && kubectl apply --server-side -k platform/flux/rights")
-            .await;
-        let cluster = fleet.cluster();
+            .await
+            .unwrap();
         let as_team = |team: &str, of: &str| {
             format!(
-                "kubectl apply --server-side --dry-run=server --as=system:serviceaccount:flux-system:team-{team} -k teams/{of}/overlays/{cluster}"
+                "kubectl apply --server-side --dry-run=server --as=system:serviceaccount:flux-system:team-{team} -k \"teams/{of}/overlays/$cluster\""
             )
         };
         for team in ["shop", "payments"] {
-            wait_for("the rights of a team", BOUND, async || fleet.try_shell(&as_team(team, team)).await)
-                .await
-                .unwrap();
+            wait_for("the rights of a team", BOUND, async || fleet.shell(&as_team(team, team)).await).await.unwrap();
         }
-        let said = fleet.try_shell(&as_team("shop", "payments")).await.unwrap_err();
+        let said = fleet.shell(&as_team("shop", "payments")).await.unwrap_err().to_string();
         assert!(said.contains("is forbidden") && said.contains("in the namespace \"payments\""), "{said}");
         let as_shop = "--as=system:serviceaccount:flux-system:team-shop";
-        let said = fleet.try_shell(&format!("kubectl label namespace shop a=b {as_shop}")).await.unwrap_err();
+        let said = fleet.shell(&format!("kubectl label namespace shop a=b {as_shop}")).await.unwrap_err().to_string();
         assert!(said.contains("is forbidden"), "{said}");
 
         // Either team ends what goes from one to the other.
         let without = r#"[{"op":"remove","path":"/spec/allowFrom"}]"#;
+        let kubectl = installation.cluster.kubectl();
         kubectl.run(["patch", "skm", "report", "-n", "shop", "--type=json", "-p", without]).await.unwrap();
         becomes(
             installation,
@@ -114,6 +95,18 @@ fn the_example_works_as_its_page_says() {
         )
         .await;
     });
+}
+
+/// As a person has it who cloned it, and installed here.
+fn copied(installation: &Installation) -> Fleet {
+    let yours = Yours {
+        programs: installation.operator_program().parent().unwrap().to_owned(),
+        cluster: CLUSTER_NAME.to_owned(),
+        server: installation.server_url(),
+        vault: installation.vault.clone(),
+        authority: std::fs::read(installation.ca_file()).unwrap(),
+    };
+    Fleet::copied(&installation.cluster, yours).unwrap()
 }
 
 /// Waits until an object is that to Flux and Argo CD, and says why.
@@ -155,36 +148,16 @@ async fn pods(installation: &Installation) -> Vec<Pod> {
     pods.list(&ListParams::default().labels("sikkerkey.com/machine")).await.unwrap().items
 }
 
-/// What stands in the files of pods that run.
-fn assert_files(installation: &Installation, pods: &[Pod]) {
-    let volume = |machine: &'static str| {
+/// What stands in the files of the pods.
+fn read(installation: &Installation, pods: &[Pod]) -> Files {
+    let mut read = Files::new();
+    for (_, machine, files) in MACHINES {
         let of = |pod: &&Pod| pod.metadata.labels.as_ref().unwrap()["sikkerkey.com/machine"] == machine;
-        let pod = pods.iter().find(of).unwrap();
-        let volume = installation.volume(pod, machine).unwrap();
-        move |file: &str| {
-            std::fs::read_to_string(volume.join(file)).unwrap_or_else(|error| panic!("{machine} {file}: {error}"))
-        }
-    };
-    let (web, ledger) = (volume("web"), volume("ledger"));
-    assert_eq!(web("payment-provider"), PROVIDER_KEY);
-    assert_eq!((web("session-key").len(), ledger("token").len()), (64, 48));
-    let env = web("app.env");
-    let lines: Vec<&str> = env.lines().collect();
-    assert_eq!((lines[0], lines[1].len()), (r#"DB_USERNAME="shop""#, r#"DB_PASSWORD="""#.len() + 40), "{lines:?}");
-}
-
-/// The version of each object of both teams.
-async fn versions(installation: &Installation) -> Value {
-    let mut versions = json!({});
-    for namespace in ["shop", "payments"] {
-        let args = ["get", &TEAMS_OBJECTS.join(","), "-n", namespace, "-o", "json"];
-        let listed = installation.cluster.kubectl().run(args).await.unwrap();
-        let listed: Value = serde_json::from_str(&listed).unwrap();
-        for object in listed["items"].as_array().unwrap() {
-            let name = format!("{namespace} {} {}", object["kind"], object["metadata"]["name"]);
-            versions[name] = object["metadata"]["resourceVersion"].clone();
+        let volume = installation.volume(pods.iter().find(of).unwrap(), machine).unwrap();
+        for file in files {
+            let text = std::fs::read_to_string(volume.join(file));
+            read.insert((machine, file), text.unwrap_or_else(|error| panic!("{machine} {file}: {error}")));
         }
     }
-    assert!(versions.as_object().unwrap().len() > 20, "{versions}");
-    versions
+    read
 }

@@ -8,10 +8,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sikkerkey_e2e::assets::{Assets, Component};
 use sikkerkey_e2e::cargo;
+use sikkerkey_e2e::fleet::EXAMPLE;
 use sikkerkey_e2e::helm::Helm;
 use sikkerkey_e2e::report::Report;
-
-use super::fleet::EXAMPLE;
 
 const FLEET: &str = "https://git.example.com/fleet.git";
 const SIKKERKEY: &str = "https://git.example.com/sikkerkey.git";

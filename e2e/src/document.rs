@@ -2,50 +2,60 @@
 
 use std::process::Command;
 
-use sikkerkey_e2e::cargo;
+use anyhow::{Context, Result, ensure};
+
+use crate::cargo;
 
 /// A page for people.
-pub(crate) struct Document {
+#[derive(Debug)]
+pub struct Document {
     /// Its path in the repository.
-    pub(crate) path: String,
-    pub(crate) text: String,
+    pub path: String,
+    /// All of it.
+    pub text: String,
 }
 
 /// What stands between two fences.
 #[derive(Debug)]
-pub(crate) struct Block<'a> {
+pub struct Block<'a> {
     /// The document, with the line of its first line.
-    pub(crate) place: String,
+    pub place: String,
     /// `sh`, `console`, `yaml` and so on.
-    pub(crate) language: &'a str,
+    pub language: &'a str,
     /// What the comment before it says.
-    pub(crate) mark: Option<&'a str>,
-    pub(crate) text: String,
+    pub mark: Option<&'a str>,
+    /// Its lines.
+    pub text: String,
 }
 
 /// All of them, also those that are not committed yet.
-pub(crate) fn all() -> Vec<Document> {
-    let workspace = cargo::workspace();
+pub fn all() -> Result<Vec<Document>> {
     let mut git = Command::new("git");
-    git.args(["ls-files", "--cached", "--others", "--exclude-standard", "*.md"]).current_dir(workspace);
-    let listed = String::from_utf8(git.output().expect("git is installed").stdout).unwrap();
-    let read = |path: &str| {
-        Some(Document { path: path.to_owned(), text: std::fs::read_to_string(workspace.join(path)).ok()? })
-    };
-    let documents: Vec<_> = listed.lines().filter_map(read).collect();
-    assert!(documents.iter().any(|it| it.path == "README.md"), "{listed}");
-    documents
+    git.args(["ls-files", "--cached", "--others", "--exclude-standard", "*.md"]).current_dir(cargo::workspace());
+    let listed = String::from_utf8(git.output().context("cannot run git")?.stdout).context("a path is not UTF-8")?;
+    // What was removed and is not committed is listed still.
+    let documents: Vec<_> = listed.lines().filter_map(|path| Document::read(path).ok()).collect();
+    ensure!(documents.iter().any(|it| it.path == "README.md"), "git lists no README.md: {listed}");
+    Ok(documents)
 }
 
 impl Document {
+    /// The page at this path in the repository.
+    pub fn read(path: &str) -> Result<Self> {
+        let text =
+            std::fs::read_to_string(cargo::workspace().join(path)).with_context(|| format!("cannot read {path}"))?;
+        Ok(Self { path: path.to_owned(), text })
+    }
+
     /// The file and the name of the test that runs the page as a whole: `<!-- run by FILE: TEST -->` in its first lines.
-    pub(crate) fn run_by(&self) -> Option<(&str, &str)> {
+    pub fn run_by(&self) -> Option<(&str, &str)> {
         let mut marks =
             self.text.lines().take(5).filter_map(|line| line.strip_prefix("<!-- run by ")?.strip_suffix(" -->"));
         marks.find_map(|mark| mark.split_once(": "))
     }
 
-    pub(crate) fn blocks(&self) -> Vec<Block<'_>> {
+    /// What stands between fences, in its order.
+    pub fn blocks(&self) -> Vec<Block<'_>> {
         let mut blocks = Vec::new();
         let mut mark = None;
         let mut lines = self.text.lines().enumerate();
@@ -69,7 +79,7 @@ impl Document {
 
 impl Block<'_> {
     /// Its commands, each on one line, without what the shell would ignore and without what they print.
-    pub(crate) fn commands(&self) -> Vec<String> {
+    pub fn commands(&self) -> Vec<String> {
         let joined = self.text.replace("\\\n", " ");
         let typed: Vec<&str> = match self.language {
             "sh" => joined.lines().collect(),
@@ -87,10 +97,15 @@ impl Block<'_> {
     }
 }
 
-#[test]
-fn a_page_says_who_runs_it_as_a_whole_at_its_top_alone() {
-    let mark = "<!-- run by e2e/tests/a.rs: it_works -->\n";
-    let page = |text: String| Document { path: "a.md".into(), text };
-    assert_eq!(page(format!("# A\n\n{mark}")).run_by(), Some(("e2e/tests/a.rs", "it_works")));
-    assert_eq!(page(format!("# A\n\n\n\n\n\n{mark}")).run_by(), None);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_says_who_runs_it_as_a_whole_at_its_top_alone() {
+        let mark = "<!-- run by e2e/tests/a.rs: it_works -->\n";
+        let page = |text: String| Document { path: "a.md".into(), text };
+        assert_eq!(page(format!("# A\n\n{mark}")).run_by(), Some(("e2e/tests/a.rs", "it_works")));
+        assert_eq!(page(format!("# A\n\n\n\n\n\n{mark}")).run_by(), None);
+    }
 }
