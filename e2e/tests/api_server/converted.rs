@@ -60,7 +60,7 @@ const ODD: &str = r#"
 ---
 apiVersion: v1
 kind: Pod
-metadata: {name: odd, namespace: default}
+metadata: {name: odd}
 spec:
   containers: [{name: app, image: "app:1", volumeMounts: [{name: s, mountPath: /s}]}]
   volumes: [{name: s, secret: {secretName: s}}]
