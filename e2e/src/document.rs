@@ -60,9 +60,12 @@ impl Document {
         let mut mark = None;
         let mut lines = self.text.lines().enumerate();
         while let Some((number, line)) = lines.next() {
-            if let Some(language) = line.trim_start().strip_prefix("```") {
+            let (indentation, rest) = line.split_at(line.len() - line.trim_start().len());
+            if let Some(language) = rest.strip_prefix("```") {
                 let inside = lines.by_ref().take_while(|(_, line)| line.trim() != "```");
-                let text = inside.flat_map(|(_, line)| [line, "\n"]).collect();
+                // Of a block within a list, what is indented as its fence is.
+                let inside = inside.map(|(_, line)| line.strip_prefix(indentation).unwrap_or(line));
+                let text = inside.flat_map(|line| [line, "\n"]).collect();
                 blocks.push(Block {
                     place: format!("{}:{}", self.path, number + 2),
                     language,
@@ -70,7 +73,7 @@ impl Document {
                     text,
                 });
             } else {
-                mark = line.strip_prefix("<!-- ").and_then(|it| it.strip_suffix(" -->"));
+                mark = rest.strip_prefix("<!-- ").and_then(|it| it.strip_suffix(" -->"));
             }
         }
         blocks

@@ -54,6 +54,7 @@ pub mod signed_client;
 mod sweep;
 pub mod take_down;
 pub mod wait;
+pub mod yaml;
 
 pub use claim::{Claim, Kind, RunName};
 pub use control_plane::etcd::{DumpError, EtcdDump};

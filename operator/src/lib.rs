@@ -73,3 +73,4 @@ pub mod serve;
 pub mod server;
 pub mod tracking;
 pub mod webhook;
+mod yaml;

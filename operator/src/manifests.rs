@@ -77,12 +77,12 @@ pub enum ManifestError {
     Service(String),
     /// YAML refused.
     #[error("could not write YAML")]
-    Yaml(#[from] serde_yaml::Error),
+    Yaml(#[from] serde_saphyr::ser::Error),
 }
 
 /// All of it as one YAML text.
 pub fn yaml(options: &ManifestOptions) -> Result<String, ManifestError> {
-    let documents = objects(options)?.iter().map(serde_yaml::to_string).collect::<Result<Vec<_>, _>>()?;
+    let documents = objects(options)?.iter().map(crate::yaml::printed).collect::<Result<Vec<_>, _>>()?;
     Ok(documents.join("---\n"))
 }
 

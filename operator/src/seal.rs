@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::dns::{is_label, is_name};
 use crate::server::ServerUrl;
 use crate::server::published_key::{self, PublishedKeyError};
+use crate::yaml;
 
 /// The largest key file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -138,7 +139,7 @@ pub enum SealCommandError {
     Random(getrandom::Error),
     /// YAML refused.
     #[error("could not write YAML")]
-    Yaml(#[from] serde_yaml::Error),
+    Yaml(#[from] serde_saphyr::ser::Error),
 }
 
 /// Seals what the options name; the text to print.
@@ -300,7 +301,7 @@ fn print(
     {
         sealed.insert("scope".to_owned(), "Namespace".into());
     }
-    Ok(serde_yaml::to_string(&json!({
+    Ok(yaml::printed(&json!({
         "apiVersion": format!("{GROUP}/{VERSION}"),
         "kind": "Secret",
         "metadata": { "name": options.name, "namespace": options.namespace },

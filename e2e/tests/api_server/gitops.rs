@@ -1,7 +1,7 @@
 //! What a GitOps tool does all day: apply the same manifests again, and find nothing to do.
 
-use serde::Deserialize;
 use serde_json::Value;
+use sikkerkey_e2e::yaml;
 
 use crate::with_kinds;
 
@@ -60,8 +60,7 @@ async fn objects_of_an_earlier_version_are_taken_and_kept_whole() {
     kubectl.run_with_input(["apply", "--server-side", "-f", "-"], STORED).await.unwrap();
     // Its status is another request, as it was when the operator wrote it.
     kubectl.run_with_input(["apply", "--server-side", "--subresource=status", "-f", "-"], STORED).await.unwrap();
-    for document in serde_yaml::Deserializer::from_str(STORED) {
-        let object = Value::deserialize(document).unwrap();
+    for object in yaml::documents::<Value>(STORED).unwrap() {
         let (kind, name) =
             (object["kind"].as_str().unwrap().to_lowercase(), object["metadata"]["name"].as_str().unwrap());
         let found = kubectl.run(["get", &format!("{kind}.sikkerkey.com/{name}"), "-n", "shop", "-o", "json"]).await;

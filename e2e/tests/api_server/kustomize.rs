@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 
-use serde::Deserialize;
 use serde_json::Value;
 use sikkerkey_e2e::assets::{Assets, Component};
 use sikkerkey_e2e::cargo;
 use sikkerkey_e2e::report::Report;
+use sikkerkey_e2e::yaml;
 use tempfile::TempDir;
 
 /// Every way in which one of our objects is named, and the label of pods.
@@ -103,8 +103,7 @@ fn built(further: &str) -> Vec<Value> {
     let assets = Assets::ensure(&[Component::Kubectl], &Report::silent()).unwrap();
     let output = Command::new(assets.path(Component::Kubectl)).arg("kustomize").arg(directory.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let said = String::from_utf8(output.stdout).unwrap();
-    serde_yaml::Deserializer::from_str(&said).map(|document| Value::deserialize(document).unwrap()).collect()
+    yaml::documents(&String::from_utf8(output.stdout).unwrap()).unwrap()
 }
 
 /// Every name that stands in an object elsewhere than in its own metadata, with where it stands.

@@ -6,6 +6,7 @@ use kube::discovery::ApiResource;
 use kube::{Api, Client};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sikkerkey_e2e::yaml;
 
 /// Who refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -40,8 +41,7 @@ impl Case {
 
 pub(crate) fn refused_objects() -> Vec<Case> {
     let text = include_str!("../../../crds/tests/fixtures/refused.yaml");
-    let cases: Vec<Case> =
-        serde_yaml::Deserializer::from_str(text).map(|document| Case::deserialize(document).unwrap()).collect();
+    let cases: Vec<Case> = yaml::documents(text).unwrap();
     for by in [By::Schema, By::Fields] {
         assert!(cases.iter().filter(|case| case.by == by).count() > 10, "{by:?}");
     }

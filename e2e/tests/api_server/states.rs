@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use sikkerkey_e2e::yaml;
 
 /// An object in a state.
 #[derive(Clone, Debug, Deserialize)]
@@ -58,8 +59,7 @@ pub(crate) fn kinds() -> [Kind; 4] {
 }
 
 fn kind(name: &'static str, plural: &'static str, text: &str) -> Kind {
-    let states: Vec<State> =
-        serde_yaml::Deserializer::from_str(text).map(|document| State::deserialize(document).unwrap()).collect();
+    let states: Vec<State> = yaml::documents(text).unwrap();
     assert!(states.len() > 10 && states.iter().all(|state| state.object["kind"] == name), "{name}");
     Kind { name, plural, states }
 }

@@ -3,12 +3,12 @@
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client, ResourceExt};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use sikkerkey_e2e::cargo;
 use sikkerkey_e2e::cluster::{Cluster, Options};
 use sikkerkey_e2e::kubectl::Kubectl;
 use sikkerkey_e2e::wait::wait_for;
+use sikkerkey_e2e::yaml;
 
 use crate::BOUND;
 use crate::states::kinds;
@@ -48,10 +48,6 @@ fn today() -> String {
     names.map(read).join("---\n")
 }
 
-fn documents(text: &str) -> Vec<Value> {
-    serde_yaml::Deserializer::from_str(text).map(|document| Value::deserialize(document).unwrap()).collect()
-}
-
 /// What teams have written, each in a namespace of its own: the contract's example, an object with every field of every kind, and
 /// one in every state, with its status.
 fn stored() -> Vec<Value> {
@@ -66,9 +62,9 @@ fn stored() -> Vec<Value> {
             })
             .collect::<Vec<_>>()
     };
-    let example = documents(include_str!("../../../crds/tests/fixtures/gitops.yaml"));
+    let example: Vec<Value> = yaml::documents(include_str!("../../../crds/tests/fixtures/gitops.yaml")).unwrap();
     let example = example.into_iter().filter(|it| it["apiVersion"] == "sikkerkey.com/v1alpha1").collect();
-    let whole = documents(include_str!("../../../crds/tests/fixtures/stored/v0.1.0.yaml"));
+    let whole: Vec<Value> = yaml::documents(include_str!("../../../crds/tests/fixtures/stored/v0.1.0.yaml")).unwrap();
     let states = kinds().into_iter().flat_map(|kind| kind.states).map(|state| state.object).collect();
     [within(example, ""), within(whole, "whole-"), within(states, "states-")].concat()
 }
@@ -165,7 +161,7 @@ async fn narrowed_is(kubectl: &Kubectl, expected: impl Fn(&str) -> bool) {
 async fn objects_of_the_first_version_stay_as_they_are_under_todays_definitions_and_under_the_first_again() {
     let cluster = with_earlier(FIRST).await;
     let (kubectl, client) = (cluster.kubectl(), cluster.admin().unwrap());
-    let objects = [stored(), documents(NARROWED)].concat();
+    let objects = [stored(), yaml::documents(NARROWED).unwrap()].concat();
     put(&client, &kubectl, &objects).await;
     narrowed_is(&kubectl, |said| said.contains("created")).await;
 
@@ -209,7 +205,7 @@ async fn objects_of_version_0_1_0_stay_as_they_are_under_todays_definitions_and_
 
 /// Today's definitions with one more field in the spec and one in the status of each kind.
 fn later() -> String {
-    let mut all = documents(&today());
+    let mut all: Vec<Value> = yaml::documents(&today()).unwrap();
     for definition in all.iter_mut().filter(|it| it["spec"]["names"]["kind"] != "Question") {
         let schema = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
         schema["spec"]["properties"]["later"] = json!({"type": "string", "nullable": true, "maxLength": 9});

@@ -23,8 +23,6 @@ const HOST: How = By(
 );
 const EXPLAIN: How = By("e2e/tests/without_node/explain.rs", "a_person_learns_what_stands_against_a_read_and_who_read");
 const PUBLISHED: How = Not("it needs a registry to push to, and an identity to sign by: nothing is published yet");
-const CONVERTED: How = By("e2e/tests/api_server/converted.rs", "a_real_api_server_takes_all_that_is_converted");
-const SEALED_BY_CONVERSION: How = By("operator/tests/convert.rs", "sealed_values_open_as_their_own_objects");
 const TAKEN_APART: How = Not(
     "server and operator would have to be pods; tests/uninstall takes an installation apart by these steps in every order",
 );
@@ -77,9 +75,6 @@ const TABLE: &[(&str, How)] = &[
         "cargo install --path operator",
         Not("it builds for release, which takes minutes; the tests run the same program as it is built for them"),
     ),
-    ("kubectl sikkerkey convert -f db-secret.yaml -n shop --seal", SEALED_BY_CONVERSION),
-    ("kubectl sikkerkey convert", CONVERTED),
-    ("kubectl apply --dry-run=server -f converted.yaml", CONVERTED),
     ("kubectl sikkerkey status", By(PLUGIN, "one_page_tells_what_does_not_work_and_what_to_do")),
     ("kubectl sikkerkey explain", EXPLAIN),
     ("kubectl sikkerkey audit", EXPLAIN),
@@ -160,4 +155,14 @@ fn the_tests_that_run_commands_elsewhere_are_there() {
             Not(reason) => assert!(reason.len() > 20, "{command}: say why"),
         }
     }
+}
+
+#[test]
+fn a_block_within_a_list_is_one_like_others() {
+    let text = "1. Do\n\n   <!-- run: cluster -->\n   ```console\n   $ one\n     two\n   $ three   # four\n   ```\n";
+    let page = document::Document { path: "a.md".into(), text: text.into() };
+    let [block] = &page.blocks()[..] else { panic!("not one block") };
+    assert_eq!((block.mark, block.place.as_str()), (Some("run: cluster"), "a.md:5"));
+    assert_eq!(block.text, "$ one\n  two\n$ three   # four\n");
+    assert_eq!(block.commands(), ["one", "three"]);
 }

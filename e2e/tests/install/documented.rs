@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use sikkerkey_e2e::helm::Helm;
+use sikkerkey_e2e::yaml;
 
 use crate::logged;
 use crate::monitored::expositions;
@@ -92,7 +93,7 @@ fn each_alert_links_to_a_paragraph_that_says_what_to_do() {
         } else {
             Variant::named(variant).text()
         };
-        let objects = crate::variant::documents(&text);
+        let objects: Vec<Value> = yaml::documents(&text).unwrap();
         let groups = one(&objects, "PrometheusRule", "sikkerkey")["spec"]["groups"].as_array().unwrap();
         for rule in groups.iter().flat_map(|group| group["rules"].as_array().unwrap()) {
             let name = rule["alert"].as_str().unwrap();

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use sikkerkey_e2e::yaml;
 
-use crate::variant::{VARIANTS, Variant, documents, helm, one, pods};
+use crate::variant::{VARIANTS, Variant, helm, one, pods};
 
 /// Kinds whose content is compared with what it is generated from; here their names are enough.
 const NAMED: [&str; 3] = ["CustomResourceDefinition", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"];
@@ -24,7 +25,7 @@ fn each_variant_is_what_was_last_looked_at() {
     for variant in VARIANTS {
         let text = variant.text();
         let kept = text.split("\n---\n").map(|document| {
-            let object = documents(document).pop().unwrap_or_default();
+            let object: Value = yaml::documents(document).unwrap().pop().unwrap_or_default();
             let kind = object["kind"].as_str().unwrap_or_default();
             if NAMED.contains(&kind) {
                 format!("# {kind} {}", object["metadata"]["name"].as_str().unwrap())

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use sikkerkey_e2e::cargo;
 use sikkerkey_e2e::helm::Helm;
+use sikkerkey_e2e::yaml;
 use sikkerkey_operator::manifests::{self, ManifestOptions};
 
-use crate::variant::{Variant, documents, one};
+use crate::variant::{Variant, one};
 
 /// A file of the chart is that one: there is one source. `UPDATE_GOLDEN=1` copies it.
 fn assert_copied(source: &Path, copy: &Path) {
@@ -50,7 +51,7 @@ fn definitions_and_policies_reach_the_cluster_unchanged() {
     let objects = Variant::named("sqlite").objects();
     let sources = definitions().into_iter().map(|path| std::fs::read_to_string(path).unwrap());
     let policies = sikkerkey_crds::admission::to_yaml().unwrap();
-    let expected: Vec<Value> = sources.chain([policies]).flat_map(|text| documents(&text)).collect();
+    let expected: Vec<Value> = sources.chain([policies]).flat_map(|text| yaml::documents(&text).unwrap()).collect();
     assert_eq!(expected.len(), 5 + 18);
     for expected in expected {
         let [kind, name] = [&expected["kind"], &expected["metadata"]["name"]].map(|it| it.as_str().unwrap());

@@ -1,9 +1,9 @@
 //! The ways in which the chart is installed.
 
-use serde::Deserialize;
 use serde_json::Value;
 use sikkerkey_e2e::helm::Helm;
 use sikkerkey_e2e::report::Report;
+use sikkerkey_e2e::yaml;
 
 /// One way, with its values.
 pub(crate) struct Variant {
@@ -108,14 +108,8 @@ impl Variant {
     }
 
     pub(crate) fn objects(&self) -> Vec<Value> {
-        documents(&self.text())
+        yaml::documents(&self.text()).unwrap()
     }
-}
-
-/// The documents of a YAML text that are not empty.
-pub(crate) fn documents(text: &str) -> Vec<Value> {
-    let documents = serde_yaml::Deserializer::from_str(text).map(|document| Value::deserialize(document).unwrap());
-    documents.filter(|document| !document.is_null()).collect()
 }
 
 /// The one object of a kind with a name.

@@ -12,6 +12,7 @@
 )]
 
 mod attestation;
+mod converted;
 mod delivery;
 mod host;
 mod identity;

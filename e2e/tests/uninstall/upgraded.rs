@@ -1,12 +1,12 @@
 //! Today's version takes over what teams wrote while an earlier one was installed, and what a later one wrote.
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 use sikkerkey_e2e::cluster::{Cluster, Options};
 use sikkerkey_e2e::installation::{Installation, LogLevel};
 use sikkerkey_e2e::kubectl::Kubectl;
 use sikkerkey_e2e::report::Report;
 use sikkerkey_e2e::wait::wait_for;
+use sikkerkey_e2e::yaml;
 
 use crate::team::{Team, condition_of};
 use crate::{BOUND, PROGRAMS};
@@ -31,8 +31,8 @@ async fn applied(definitions: &str) -> Cluster {
     let cluster = Cluster::start(options).await.unwrap();
     let kubectl = cluster.kubectl();
     define(&kubectl, definitions).await;
-    let documents = serde_yaml::Deserializer::from_str(EXAMPLE).map(|document| Value::deserialize(document).unwrap());
-    let documents = documents.filter(|document| document["kind"] != "Deployment").map(|mut document| {
+    let documents: Vec<Value> = yaml::documents(EXAMPLE).unwrap();
+    let documents = documents.into_iter().filter(|document| document["kind"] != "Deployment").map(|mut document| {
         // Nobody can seal for a server that has not begun yet.
         if document["metadata"]["name"] == "stripe-key" {
             document["spec"]["source"] = json!({"external": {}});

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
 use serde_json::Value;
 use sikkerkey_e2e::installation::{Installation, NAMESPACE};
 use sikkerkey_e2e::wait::wait_for;
+use sikkerkey_e2e::yaml;
 
 use crate::team::condition_of;
 use crate::{BOUND, without_a_node};
@@ -34,8 +34,8 @@ fn manifests(way: Way) -> String {
     assert_eq!(ours.len(), 2, "the documents' examples");
     let readme = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: readme}}\n---\n{}", ours.join("---\n"));
     let documents = |text: &str| {
-        let documents = serde_yaml::Deserializer::from_str(text).map(|document| Value::deserialize(document).unwrap());
-        documents.filter(|document| document["kind"] != "Deployment").collect::<Vec<_>>()
+        let documents: Vec<Value> = yaml::documents(text).unwrap();
+        documents.into_iter().filter(|document| document["kind"] != "Deployment").collect::<Vec<_>>()
     };
     let mut all = documents(teams);
     all.extend(documents(&readme.replace("namespace: shop", "namespace: readme")));

@@ -134,7 +134,7 @@ pub enum ConvertError {
     Seal(#[from] SealCommandError),
     /// YAML refused.
     #[error("could not write YAML")]
-    Yaml(#[from] serde_yaml::Error),
+    Yaml(#[from] serde_saphyr::ser::Error),
     /// JSON refused.
     #[error("could not write JSON")]
     Json(#[from] serde_json::Error),

@@ -1,7 +1,8 @@
-//! Manifests as they stand in files: documents of YAML or JSON, Lists taken apart.
+//! Manifests as they stand in files: documents of YAML or JSON as kubectl reads them, Lists taken apart.
 
-use serde::Deserialize;
 use serde_json::Value;
+
+use crate::yaml::{self, Place};
 
 /// One object. Without `Debug`: it may be a Kubernetes Secret, with its values.
 pub(super) struct Manifest {
@@ -13,7 +14,7 @@ pub(super) struct Manifest {
 
 /// A text that is no manifest. Says where, and nothing of what stands there.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file} is not YAML at line {line}, column {column}")]
+#[error("{file} is not YAML that kubectl reads, at line {line}, column {column}")]
 pub struct Unreadable {
     file: String,
     line: usize,
@@ -24,12 +25,8 @@ impl Manifest {
     /// All that stand in `text`, and what is none.
     pub(super) fn all(file: &str, text: &str) -> Result<Vec<Self>, Unreadable> {
         let mut found = Vec::new();
-        for document in serde_yaml::Deserializer::from_str(text) {
-            let object = Value::deserialize(document).map_err(|error| {
-                let place = error.location();
-                let (line, column) = place.map_or((1, 1), |place| (place.line(), place.column()));
-                Unreadable { file: file.to_owned(), line, column }
-            })?;
+        let unreadable = |Place { line, column }| Unreadable { file: file.to_owned(), line, column };
+        for object in yaml::documents(text).map_err(unreadable)? {
             add(file, object, &mut found);
         }
         Ok(found)
@@ -112,6 +109,9 @@ mod tests {
     #[test]
     fn what_does_not_parse_is_told_without_what_stands_there() {
         let error = Manifest::all("x.yaml", "kind: Secret\nstringData:\n  a: \"hunter2\n").err().unwrap().to_string();
-        assert!(error.starts_with("x.yaml is not YAML at line ") && !error.contains("hunter2"), "{error}");
+        assert!(
+            error.starts_with("x.yaml is not YAML that kubectl reads, at line ") && !error.contains("hunter2"),
+            "{error}"
+        );
     }
 }

@@ -44,16 +44,58 @@ pub(super) fn alias(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::test_runner::{Config, TestRunner};
+    use regex::Regex;
+    use sikkerkey_crds::json_schema;
+    use sikkerkey_crds::machine::Machine;
+
     use super::*;
+
+    /// What the schema of Machines says of the text at `pointer` beneath `spec.delivery`.
+    fn schema(pointer: &str) -> impl Fn(&str) -> bool + use<> {
+        let machine = json_schema::strict::<Machine>().unwrap();
+        let text =
+            machine.pointer("/properties/spec/properties/delivery/properties").and_then(|it| it.pointer(pointer));
+        let text = text.unwrap_or_else(|| panic!("{pointer} is not in {machine:#}"));
+        let pattern = Regex::new(text["pattern"].as_str().unwrap()).unwrap();
+        let length = |bound: &str| usize::try_from(text[bound].as_u64().unwrap()).unwrap();
+        let lengths = length("minLength")..=length("maxLength");
+        move |text| lengths.contains(&text.chars().count()) && pattern.is_match(text)
+    }
 
     #[test]
     fn names_are_what_the_schema_takes() {
-        assert!(is_field("tls.crt") && is_field("_a-b") && !is_field(".env") && !is_field("1") && !is_field(""));
-        assert!(is_file_path(".env") && is_file_path("a/.b/c") && !is_file_path("..data") && !is_file_path("a//b"));
-        assert!(!is_file_path("-a") && !is_file_path("a/b/c/d/e/f/g/h/i"));
-        assert!(
-            is_mount_path("/etc/db") && !is_mount_path("etc") && !is_mount_path("/a/../b") && !is_mount_path("/a/")
+        const REFERENCE: &str = "/files/items/properties/secretRefs/items/properties";
+        let (mount_path, path) = (schema("/mountPath"), schema("/files/items/properties/path"));
+        let (field, name, named) = (
+            schema(&format!("{REFERENCE}/field")),
+            schema(&format!("{REFERENCE}/name")),
+            schema(&format!("{REFERENCE}/as")),
         );
+        let check = |text: &str| {
+            // A rule of the schema beside its pattern.
+            let goes_up = text.split('/').any(|segment| matches!(segment, "." | ".."));
+            assert_eq!(is_mount_path(text), mount_path(text) && !goes_up, "mountPath {text:?}");
+            assert_eq!(is_file_path(text), path(text), "path {text:?}");
+            assert_eq!(is_field(text), field(text), "field {text:?}");
+            assert_eq!(is_name(text), name(text), "name {text:?}");
+            if is_name(text) {
+                assert!(named(&alias(text)), "as {text:?}");
+            }
+        };
+        for length in [0, 1, 2, 63, 64, 200, 201, 253, 254, 255, 256] {
+            check(&"a".repeat(length));
+            check(&format!("/{}", "a".repeat(length)));
+        }
+        for segments in 1..10 {
+            check(&vec!["a"; segments].join("/"));
+        }
+        let mut runner = TestRunner::new(Config { cases: 4096, ..Config::default() });
+        let outcome = runner.run(&"[-._/aB0~ \u{e9}\n]{0,6}", |text| {
+            check(&text);
+            Ok(())
+        });
+        outcome.unwrap();
     }
 
     #[test]

@@ -104,7 +104,7 @@ fn core(manifest: &Manifest) -> Result<CoreSecret, Obstacle> {
     let mut data = Map::new();
     let no_text = |key: &str| {
         let what = format!("the value of key {key} is no text, so the API server would not take it");
-        Obstacle::new(what, "Put it in quotes.")
+        Obstacle::new(what, "Put it in quotes: without them yes, no, on, off, y, n and numbers are no text to kubectl.")
     };
     for (part, is_plain) in [("data", false), ("stringData", true)] {
         for (key, value) in manifest.object.get(part).and_then(Value::as_object).into_iter().flatten() {

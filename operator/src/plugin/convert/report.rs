@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::plugin::table::printable;
 use crate::plugin::{RED, YELLOW, paint};
+use crate::yaml;
 
 /// An object to apply.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,7 +65,7 @@ impl Report {
     }
 
     /// The objects as documents of YAML, each under where it comes from.
-    pub(super) fn yaml(&self) -> Result<String, serde_yaml::Error> {
+    pub(super) fn yaml(&self) -> Result<String, serde_saphyr::ser::Error> {
         let mut text = String::new();
         for Converted { comment, object } in &self.objects {
             text += "---\n";
@@ -72,7 +73,7 @@ impl Report {
                 // Into a String: it cannot fail.
                 let _ = writeln!(text, "# {}", printable(line));
             }
-            text += &serde_yaml::to_string(object)?;
+            text += &yaml::printed(object)?;
         }
         Ok(text)
     }

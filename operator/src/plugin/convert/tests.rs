@@ -204,6 +204,31 @@ fn each_flaw_of_an_external_secret_is_told_with_its_reason() {
     }
 }
 
+#[test]
+fn what_is_no_text_to_kubectl_is_refused_where_it_has_to_be_one() {
+    for value in ["yes", "No", "on", "off", "y", "true", "0400", "1_000", "1.5"] {
+        let secret = |part: &str, value: &str| {
+            of(&format!("{{apiVersion: v1, kind: Secret, metadata: {{name: s}}, {part}: {{a: {value}}}}}"))
+        };
+        for part in ["stringData", "data"] {
+            let told = secret(part, value).told(false);
+            assert!(told.contains("the value of key a is no text") && told.contains("Put it in quotes"), "{told}");
+        }
+        assert_eq!(secret("stringData", &format!("'{value}'")).left_count(), 0, "{value}");
+        let pod = format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: p, annotations: {{vault.hashicorp.com/agent-inject: {value}}}}}}}"
+        );
+        let told = of(&pod).told(false);
+        assert!(told.contains("annotation agent-inject is no text"), "{value}: {told}");
+    }
+    // A key is what kubectl makes of it.
+    let report = of("{apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {yes: a}}\n---\n\
+         {apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {volumes: [{name: s, secret: {secretName: s}}], \
+         containers: [{name: a, env: [{name: A, value: 'on'}], volumeMounts: [{name: s, mountPath: /x}]}]}}");
+    let text = report.yaml().unwrap();
+    assert!(text.contains("path: \"true\"") && text.contains("value: \"on\""), "{text}");
+}
+
 #[derive(Debug, Parser)]
 struct CommandLine {
     #[command(flatten)]

@@ -89,11 +89,19 @@ type Annotations = BTreeMap<String, String>;
 
 /// What `pod` asks of Vault, taken out of it; none if it asks for nothing.
 pub(super) fn take(pod: &mut Value) -> Result<Option<Asked>, Vec<Obstacle>> {
-    let all = pod.pointer("/metadata/annotations").and_then(Value::as_object);
-    let ours = |(key, value): (&String, &Value)| {
-        key.strip_prefix(PREFIX).map(|key| (key.to_owned(), value.as_str().unwrap_or_default().to_owned()))
-    };
-    let given: Annotations = all.into_iter().flatten().filter_map(ours).collect();
+    let all = pod.pointer("/metadata/annotations").and_then(Value::as_object).into_iter().flatten();
+    let of_vault: Vec<(&str, &Value)> =
+        all.filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?, value))).collect();
+    let no_text = of_vault.iter().filter(|(_, value)| !value.is_string() && !value.is_null()).map(|(key, _)| {
+        let what = format!("annotation {key} is no text, so the API server would not take it");
+        Obstacle::new(what, "Put its value in quotes, and convert again.")
+    });
+    let no_text: Vec<Obstacle> = no_text.collect();
+    if !no_text.is_empty() {
+        return Err(no_text);
+    }
+    let owned = |(key, value): (&str, &Value)| (key.to_owned(), value.as_str().unwrap_or_default().to_owned());
+    let given: Annotations = of_vault.into_iter().map(owned).collect();
     if !is_true(given.get("agent-inject")) {
         return Ok(None);
     }

@@ -163,8 +163,8 @@ fn files(volume: &Value, secret: &str, keys: &BTreeMap<String, Key>) -> Result<V
     all.into_iter().map(file).collect()
 }
 
-/// A volume of a Kubernetes Secret is read-only whatever its mode says, and so are our files. YAML has octal numbers in two
-/// spellings: 0400, which is a text to newer readers, and 0o400.
+/// A volume of a Kubernetes Secret is read-only whatever its mode says, and so are our files. The API server refuses a mode in
+/// quotes, which tells what is meant all the same.
 fn mode(given: Option<&Value>) -> Option<FileMode> {
     let bits = match given? {
         Value::Number(number) => number.as_u64().and_then(|bits| u16::try_from(bits).ok())?,
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn modes_are_read_in_every_spelling_and_lose_the_right_to_write() {
+    fn modes_are_read_and_lose_the_right_to_write() {
         let told = |given: Value| mode(Some(&given)).map(|mode| mode.to_string());
         assert_eq!(told(json!(420)), None);
         assert_eq!(told(json!(256)), Some("0400".to_owned()));

@@ -92,7 +92,6 @@ pub(super) fn convert(manifest: &Manifest, machine: &str, plan: Plan) -> Result<
         checked(&made.object).map_err(|obstacle| vec![obstacle])?;
     }
 
-    octal(&mut pod);
     set(&mut pod, "labels", MACHINE_LABEL, machine);
     if let Some(containers) = containers {
         set(&mut pod, "annotations", CONTAINERS_ANNOTATION, &containers);
@@ -189,27 +188,6 @@ fn parent(paths: &[&str]) -> Option<String> {
     let deep = common.len() >= 2 || common.first().is_some_and(|first| matches!(first.as_str(), "secrets" | "vault"));
     let parent = format!("/{}", common.join("/"));
     (is_for_mounts && deep && parent != "/run/secrets").then_some(parent)
-}
-
-/// Modes as numbers, which is what the API server takes: 0400 is a text to the reader of YAML here, and was a number to kubectl's.
-fn octal(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            for (key, inner) in map {
-                let is_mode = matches!(key.as_str(), "mode" | "defaultMode");
-                let bits = inner
-                    .as_str()
-                    .filter(|it| is_mode && it.starts_with('0'))
-                    .and_then(|it| u16::from_str_radix(it, 8).ok());
-                match bits {
-                    Some(bits) => *inner = bits.into(),
-                    None => octal(inner),
-                }
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(octal),
-        _ => {}
-    }
 }
 
 /// Init containers first, in the order of the pod.
