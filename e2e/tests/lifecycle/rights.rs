@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
 use serde_json::Value;
 use sikkerkey_e2e::helm::Helm;
 use sikkerkey_e2e::report::Report;
+use sikkerkey_e2e::yaml;
 
 use crate::say;
 use crate::site::{NAMESPACE, Site};
@@ -76,8 +76,7 @@ pub(crate) fn are_used_and_suffice(site: &Site) {
 /// What the roles of the chart say.
 fn given() -> BTreeSet<Right> {
     let text = Helm::ensure(&Report::silent()).unwrap().template("").unwrap();
-    let objects: Vec<Value> =
-        serde_yaml::Deserializer::from_str(&text).map(|it| Value::deserialize(it).unwrap()).collect();
+    let objects: Vec<Value> = yaml::documents(&text).unwrap();
     let mut given = BTreeSet::new();
     for binding in objects.iter().filter(|it| it["kind"] == "RoleBinding" || it["kind"] == "ClusterRoleBinding") {
         let role = &binding["roleRef"];

@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use kube::api::ListParams;
 use serde_json::{Value, json};
+use sikkerkey_e2e::document::Document;
 use sikkerkey_e2e::image::BUSYBOX_IMAGE;
 use sikkerkey_e2e::installation::CLUSTER_NAME;
 use sikkerkey_e2e::pod;
@@ -17,16 +18,13 @@ use tokio::process::Command;
 use crate::team::{Team, container};
 use crate::{BOUND, on_a_node};
 
-#[path = "../documents/document.rs"]
-mod document;
-
 const PAGE: &str = "operator/MIGRATING.md";
 
 #[test]
 fn the_page_on_migrating_is_followed_and_apps_read_what_they_read_before_in_the_same_place() {
     on_a_node("migrating", async |installation| {
         let team = Team::new(installation, "shop").await;
-        let page = document::all().into_iter().find(|page| page.path == PAGE).unwrap();
+        let page = Document::read(PAGE).unwrap();
         let mut person = Person::new(&team, &page);
 
         // As it was: the Kubernetes Secret `stripe` is what External Secrets has written, and nothing of Vault runs.
@@ -81,7 +79,7 @@ fn the_page_on_migrating_is_followed_and_apps_read_what_they_read_before_in_the_
 /// Somebody with the page's files in a directory.
 struct Person<'a> {
     team: &'a Team<'a>,
-    page: &'a document::Document,
+    page: &'a Document,
     directory: TempDir,
     environment: Vec<(&'static str, String)>,
     /// The blocks of commands that are still to come, with where they stand.
@@ -90,7 +88,7 @@ struct Person<'a> {
 
 impl<'a> Person<'a> {
     /// Whose registry has one image, and whose containers keep to the rules of the namespace.
-    fn new(team: &'a Team<'a>, page: &'a document::Document) -> Self {
+    fn new(team: &'a Team<'a>, page: &'a Document) -> Self {
         let directory = TempDir::new().unwrap();
         let mut app = container("app", "exec sleep 3600");
         app["securityContext"]["runAsNonRoot"] = true.into();

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 use sikkerkey_e2e::assets::{Assets, Component};
 use sikkerkey_e2e::cargo;
 use sikkerkey_e2e::fleet::EXAMPLE;
 use sikkerkey_e2e::helm::Helm;
 use sikkerkey_e2e::report::Report;
+use sikkerkey_e2e::yaml;
 
 const FLEET: &str = "https://git.example.com/fleet.git";
 const SIKKERKEY: &str = "https://git.example.com/sikkerkey.git";
@@ -21,12 +21,7 @@ fn rendered(folder: &str) -> Vec<Value> {
     let assets = Assets::ensure(&[Component::Kubectl], &Report::silent()).unwrap();
     let output = Command::new(assets.path(Component::Kubectl)).arg("kustomize").arg(&folder).output().unwrap();
     assert!(output.status.success(), "{}: {}", folder.display(), String::from_utf8_lossy(&output.stderr));
-    documents(&String::from_utf8(output.stdout).unwrap())
-}
-
-fn documents(text: &str) -> Vec<Value> {
-    let documents = serde_yaml::Deserializer::from_str(text).map(|document| Value::deserialize(document).unwrap());
-    documents.filter(|document| !document.is_null()).collect()
+    yaml::documents(&String::from_utf8(output.stdout).unwrap()).unwrap()
 }
 
 fn of_kind<'a>(objects: &'a [Value], kind: &'a str) -> impl Iterator<Item = &'a Value> {
@@ -141,7 +136,7 @@ fn both_install_the_chart_alike_and_its_operator_manages_the_namespaces_of_the_t
     let (argo, flux) = values_of_the_chart();
     assert_eq!(argo, flux);
     let chart = Helm::ensure(&Report::silent()).unwrap().template(&flux.to_string()).unwrap();
-    let chart = documents(&chart);
+    let chart: Vec<Value> = yaml::documents(&chart).unwrap();
     let labels = flux["namespaces"]["equal"].as_object().unwrap();
     assert_eq!(labels.len(), 1);
     let (key, value) = labels.iter().next().unwrap();
