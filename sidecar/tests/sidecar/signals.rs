@@ -46,7 +46,9 @@ impl Application {
     }
 
     fn start(&mut self) {
-        let mut command = Command::new(self.path(&self.name));
+        // Tests that run under nohup ignore SIGHUP, and so would what they start.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=HUP").arg(self.path(&self.name));
         command.current_dir(self.directory.path()).stdin(Stdio::null()).kill_on_drop(true);
         self.process = Some(command.spawn().unwrap());
     }
