@@ -111,4 +111,15 @@ mod tests {
         assert_eq!(page(format!("# A\n\n{mark}")).run_by(), Some(("e2e/tests/a.rs", "it_works")));
         assert_eq!(page(format!("# A\n\n\n\n\n\n{mark}")).run_by(), None);
     }
+
+    #[test]
+    fn a_block_within_a_list_is_one_like_others() {
+        let text =
+            "1. Do\n\n   <!-- run: cluster -->\n   ```console\n   $ one\n     two\n   $ three   # four\n   ```\n";
+        let page = Document { path: "a.md".into(), text: text.into() };
+        let [block] = &page.blocks()[..] else { panic!("not one block") };
+        assert_eq!((block.mark, block.place.as_str()), (Some("run: cluster"), "a.md:5"));
+        assert_eq!(block.text, "$ one\n  two\n$ three   # four\n");
+        assert_eq!(block.commands(), ["one", "three"]);
+    }
 }

@@ -56,7 +56,8 @@ pub struct Fleet {
     directory: TempDir,
     kubectl: Kubectl,
     environment: Vec<(&'static str, String)>,
-    has_hosts: bool,
+    /// An `/etc/hosts` of its own.
+    hosts: Option<PathBuf>,
 }
 
 impl Fleet {
@@ -76,14 +77,15 @@ impl Fleet {
             ("KUBECONFIG", kubeconfig.display().to_string()),
         ];
         environment.extend(YOURS.into_iter().zip([yours.cluster, yours.server, yours.vault, "ca.crt".to_owned()]));
-        Ok(Self { directory, kubectl, environment, has_hosts: false })
+        Ok(Self { directory, kubectl, environment, hosts: None })
     }
 
     /// Its shell finds a name at an address, as by the DNS of a company. Needs root: the shell has an `/etc/hosts` of its own.
     pub fn with_host(mut self, name: &str, address: IpAddr) -> Result<Self> {
         let hosts = format!("127.0.0.1 localhost\n{address} {name}\n");
-        fs::write(self.hosts(), hosts).context("cannot write names of hosts")?;
-        self.has_hosts = true;
+        let file = self.directory.path().join("hosts");
+        fs::write(&file, hosts).context("cannot write names of hosts")?;
+        self.hosts = Some(file);
         Ok(self)
     }
 
@@ -105,11 +107,11 @@ impl Fleet {
 
     /// Applies all of both teams again, as any GitOps tool does every few minutes, and finds that nothing was written.
     pub async fn applied_again_changes_nothing(&self) -> Result<()> {
-        let apply =
-            "for team in payments shop; do kubectl apply --server-side -k \"teams/$team/overlays/$cluster\"; done";
+        let apply = |team| format!("kubectl apply --server-side -k teams/{team}/overlays/\"$cluster\"");
+        let apply = TEAMS.map(apply).join("\n");
         wait_for("an apply that changes nothing", BOUND, async || {
             let before = self.versions().await?;
-            self.shell(apply).await?;
+            self.shell(&apply).await?;
             let after = self.versions().await?;
             // A status may come in between: an apply that writes is never found unchanged.
             ensure!(before == after, "{before}\n{after}");
@@ -132,18 +134,12 @@ impl Fleet {
 
     /// What a script prints; or an error, with what it printed before it failed.
     pub async fn shell(&self, script: &str) -> Result<String> {
-        let words = ["bash", "-euo", "pipefail", "-c", script];
-        let mut command = if self.has_hosts {
-            let mut command = Command::new("unshare");
-            command.args(["--mount", "sh", "-ec", "mount --bind \"$0\" /etc/hosts; exec \"$@\""]);
-            command.arg(self.hosts()).args(words);
-            command
-        } else {
-            let [program, args @ ..] = words;
-            let mut command = Command::new(program);
-            command.args(args);
-            command
-        };
+        let mut command = Command::new("bash");
+        if let Some(hosts) = &self.hosts {
+            command = Command::new("unshare");
+            command.args(["--mount", "sh", "-ec", "mount --bind \"$0\" /etc/hosts; exec bash \"$@\""]).arg(hosts);
+        }
+        command.args(["-euo", "pipefail", "-c", script]);
         command.current_dir(self.directory.path()).env_clear();
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).kill_on_drop(true);
@@ -162,10 +158,6 @@ impl Fleet {
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {file}"))?;
         ensure!(text.contains(from), "{file} has no {from:?}: {text}");
         fs::write(&path, text.replace(from, to)).with_context(|| format!("cannot write {file}"))
-    }
-
-    fn hosts(&self) -> PathBuf {
-        self.directory.path().join("hosts")
     }
 }
 

@@ -156,13 +156,3 @@ fn the_tests_that_run_commands_elsewhere_are_there() {
         }
     }
 }
-
-#[test]
-fn a_block_within_a_list_is_one_like_others() {
-    let text = "1. Do\n\n   <!-- run: cluster -->\n   ```console\n   $ one\n     two\n   $ three   # four\n   ```\n";
-    let page = document::Document { path: "a.md".into(), text: text.into() };
-    let [block] = &page.blocks()[..] else { panic!("not one block") };
-    assert_eq!((block.mark, block.place.as_str()), (Some("run: cluster"), "a.md:5"));
-    assert_eq!(block.text, "$ one\n  two\n$ three   # four\n");
-    assert_eq!(block.commands(), ["one", "three"]);
-}
