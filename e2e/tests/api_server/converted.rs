@@ -6,10 +6,9 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use sikkerkey_e2e::cargo;
 use sikkerkey_e2e::cluster::{Cluster, Options};
-use sikkerkey_e2e::wait::wait_for;
 use sikkerkey_e2e::yaml;
 
-use crate::{BOUND, with_kinds};
+use crate::with_kinds;
 
 fn fixtures() -> PathBuf {
     cargo::workspace().join("operator/tests/fixtures/convert")
@@ -25,12 +24,6 @@ async fn a_real_api_server_takes_all_that_is_converted() {
     let cluster = with_kinds().await;
     let kubectl = cluster.kubectl();
     kubectl.run(["create", "namespace", "shop"]).await.unwrap();
-    // Until then kubectl asks for no strict look at their fields.
-    wait_for("the kinds' schemas to be published", BOUND, async || {
-        kubectl.run(["explain", "machines.sikkerkey.com"]).await
-    })
-    .await
-    .unwrap();
     let stripe = "prod/shop/stripe=key,webhook";
     for (golden, arguments) in [
         ("plain", vec!["-f", "plain.yaml"]),

@@ -5,10 +5,9 @@ use std::fmt::Write;
 
 use serde_json::json;
 use sikkerkey_e2e::kubectl::KubectlError;
-use sikkerkey_e2e::wait::wait_for;
 
 use crate::golden::assert_golden;
-use crate::{BOUND, with_kinds};
+use crate::with_kinds;
 
 /// As much of Cluster API as it takes to have its name for a machine.
 const CLUSTER_API: &str = r"
@@ -76,10 +75,6 @@ async fn short_names_and_the_category_are_ours_whoever_else_has_secrets_and_mach
     for (kind, version, whose) in [("Secret", "sikkerkey.com/v1alpha1", "ours"), ("Secret", "v1", "the core's")] {
         kubectl.run_with_input(["create", "-f", "-"], &event(kind, version, whose)).await.unwrap();
     }
-    // Documentation is published some moments after a definition.
-    wait_for("the documentation of the kinds", BOUND, async || kubectl.run(["explain", "skp.spec"]).await)
-        .await
-        .unwrap();
     let mut shown = String::new();
     for typed in TYPED {
         let said = match kubectl.run(typed.split(' ')).await {
