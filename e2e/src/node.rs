@@ -155,6 +155,12 @@ impl Node {
         wait_for("containerd to listen", bound, async || connect(&socket).await).await
     }
 
+    /// Whether the API server reaches the kubelet.
+    pub(crate) async fn kubelet_listens(&self) -> io::Result<()> {
+        let address = (network::Network::of_node(self.number()).node(), kubelet::PORT);
+        tokio::net::TcpStream::connect(address).await.map(drop)
+    }
+
     /// Waits until pods can be scheduled to the node.
     pub(crate) async fn is_ready(&self, client: &Client, bound: Duration) -> Result<(), NeverHappened> {
         let nodes: Api<NodeObject> = Api::all(client.clone());

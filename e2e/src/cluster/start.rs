@@ -290,6 +290,7 @@ pub(super) async fn reboot(cluster: &mut Cluster) -> Result<(), Cause> {
         match part.name().as_str() {
             "kube-apiserver" => api_server_ready(&client).await?,
             "containerd" => Node::containerd_answers(&cluster.run, BOUND).await?,
+            "kubelet" => kubelet_serves(part, &node).await?,
             _ => {}
         }
     }
@@ -300,6 +301,19 @@ pub(super) async fn reboot(cluster: &mut Cluster) -> Result<(), Cause> {
     }
     cluster.node = Some(node);
     Ok(())
+}
+
+/// A kubelet ends when it finds containerd listening and still taking up the pods from before. Whatever manages the services of a node
+/// starts it again.
+async fn kubelet_serves(kubelet: &mut Process, node: &Node) -> Result<(), NeverHappened> {
+    wait_for("the kubelet to serve", BOUND, async || {
+        if let Err(ended) = kubelet.ensure_running() {
+            kubelet.start_below(node.init()).await.map_err(|error| error.to_string())?;
+            return Err(ended.to_string());
+        }
+        node.kubelet_listens().await.map_err(|error| error.to_string())
+    })
+    .await
 }
 
 /// The first of these processes to end, which none should.

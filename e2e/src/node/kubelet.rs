@@ -12,6 +12,9 @@ use crate::certificates::Pki;
 use crate::keeper::protocol::Spawn;
 use crate::run_directory::RunDirectory;
 
+/// Where it serves.
+pub(crate) const PORT: u16 = 10250;
+
 /// Writes the kubelet's configuration.
 pub(crate) fn configure(run: &RunDirectory, number: u8) -> io::Result<()> {
     fs::create_dir_all(run.join("log/pods"))?;
@@ -20,6 +23,7 @@ pub(crate) fn configure(run: &RunDirectory, number: u8) -> io::Result<()> {
     let configuration = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
+        "port": PORT,
         "containerRuntimeEndpoint": format!("unix://{}", containerd::socket(run).display()),
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": Cgroup::of_node(number).path(),
