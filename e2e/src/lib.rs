@@ -44,6 +44,7 @@ pub mod pod;
 pub mod pod_runner;
 pub mod process;
 mod process_table;
+pub mod python;
 pub mod release;
 pub mod report;
 pub mod run;

@@ -13,8 +13,11 @@ use std::process::Command;
 
 use sikkerkey_e2e::cargo;
 
+mod bills;
 mod dockerfiles;
 mod reproducible;
+#[path = "../../../sidecar/files/tests/reference/skipped.rs"]
+mod skipped;
 mod verified;
 
 /// The files of this repository, as they are now.
