@@ -58,10 +58,9 @@ impl Workspace {
 /// Builds the program of a package as it is released, for this machine. Blocks.
 pub fn build_release(package: &str) -> Result<PathBuf, CargoError> {
     // This package is selected as well: with the same features as a `cargo run` of it, every dependency is there already.
-    let messages = run(
-        package,
-        command().args(["--release", "--package", package, "--package", env!("CARGO_PKG_NAME"), "--bin", package]),
-    )?;
+    let mut command = command();
+    command.args(["--release", "--package", package, "--package", env!("CARGO_PKG_NAME"), "--bin", package]);
+    let messages = run(package, without_lints(&mut command))?;
     program(&messages, package).ok_or_else(|| CargoError::NoProgram { package: package.to_owned() })
 }
 
@@ -74,6 +73,7 @@ pub fn tool(name: &str, version: &str) -> Result<PathBuf, CargoError> {
         // It runs for seconds: optimising it takes minutes more than it saves.
         command.args(["install", "--locked", "--quiet", "--profile", "dev"]).env("CARGO_PROFILE_DEV_DEBUG", "false");
         command.arg("--root").arg(&root).arg(format!("{name}@{version}"));
+        without_lints(&mut command);
         run(name, command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()))?;
     }
     Ok(program)
@@ -106,7 +106,7 @@ pub fn build_shipped(shipped: Shipped<'_>) -> Result<Vec<PathBuf>, CargoError> {
         format!("--remap-path-prefix={}=/cargo", home.display()),
     ];
     let mut command = Command::new(auditable);
-    without_traces_of_tests(&mut command);
+    without_traces_of_tests(without_lints(&mut command));
     command.args(["auditable", "build", "--locked", "--message-format", "json-render-diagnostics"]);
     command.args(["--package", package, "--profile", profile, "--target", &triple, "--target-dir"]);
     // Another wrapper around the compiler: in the same directory each would build anew what the other has built.
@@ -124,6 +124,11 @@ fn command() -> Command {
     without_traces_of_tests(&mut command);
     command.current_dir(workspace()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     command
+}
+
+/// Without the lints that `e2e/test` has the compiler of its own builds look for: they change what is built.
+fn without_lints(command: &mut Command) -> &mut Command {
+    command.env_remove("RUSTC_WORKSPACE_WRAPPER").env_remove("CLIPPY_ARGS")
 }
 
 /// Without what cargo tells a test that it runs. Some build scripts look at it, and would build their package anew.
