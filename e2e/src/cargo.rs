@@ -36,9 +36,10 @@ pub enum CargoError {
 
 /// Builds the programs of the whole workspace for this machine, with cargo's own progress on the terminal. Blocks.
 ///
-/// Always the whole: for one package alone cargo would choose fewer features, and compile half of the dependencies once more.
+/// Always the whole, and with a test: for one package alone, or for programs alone, cargo would choose fewer features, and compile
+/// half of the dependencies once more.
 pub fn build_workspace() -> Result<Workspace, CargoError> {
-    let messages = run("the workspace", command().args(["--workspace", "--bins"]))?;
+    let messages = run("the workspace", command().args(["--workspace", "--bins", "--test", "golden"]))?;
     Ok(Workspace { messages })
 }
 
@@ -158,7 +159,14 @@ fn run(what: &str, command: &mut Command) -> Result<String, CargoError> {
 #[derive(Deserialize)]
 struct Message {
     target: Option<Target>,
+    profile: Option<Profile>,
     executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    /// Whether it holds the unit tests of the target.
+    test: bool,
 }
 
 #[derive(Deserialize)]
@@ -172,6 +180,7 @@ fn program(messages: &str, package: &str) -> Option<PathBuf> {
         .lines()
         .filter_map(|line| serde_json::from_str::<Message>(line).ok())
         .filter(|message| message.target.as_ref().is_some_and(|target| target.name == package))
+        .filter(|message| message.profile.as_ref().is_none_or(|profile| !profile.test))
         .find_map(|message| message.executable)
 }
 
@@ -198,7 +207,8 @@ mod tests {
     fn the_program_is_the_one_named_like_the_package() {
         let messages = r#"{"reason":"compiler-artifact","target":{"name":"other"},"executable":"/t/other"}
 {"reason":"compiler-artifact","target":{"name":"tool"},"executable":null}
-{"reason":"compiler-artifact","target":{"name":"tool"},"executable":"/t/tool"}
+{"reason":"compiler-artifact","target":{"name":"tool"},"profile":{"test":true},"executable":"/t/deps/tool-1"}
+{"reason":"compiler-artifact","target":{"name":"tool"},"profile":{"test":false},"executable":"/t/tool"}
 {"reason":"build-finished","success":true}"#;
         assert_eq!(program(messages, "tool"), Some("/t/tool".into()));
         assert_eq!(program(messages, "none"), None);
