@@ -1,15 +1,14 @@
 //! What the server holds against what the cluster holds. Pure.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 
 use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
 
-use super::ledger::{ByObject, InForce};
+use super::ledger::InForce;
 use crate::index::Standing;
 
 /// What was put in force.
-pub type Applied = ByObject<InForce>;
+pub type Applied = HashMap<(Kind, ObjectKey), InForce>;
 
 /// An object as the server holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,24 +58,23 @@ pub fn compare(
     applied: &Applied,
 ) -> Differences {
     let mut differences = Differences::default();
-    let mut held: BTreeMap<Kind, HashSet<&Arc<ObjectKey>>> = BTreeMap::new();
+    let mut held = HashSet::new();
     for object in at_server {
         differences.total += 1;
         let own = present(object.kind, &object.key);
-        let told = applied.get(&object.kind).and_then(|of_kind| of_kind.get_key_value(&object.key));
-        held.entry(object.kind).or_default().extend(told.map(|(key, _)| key));
-        let ours = own.as_ref().and_then(|own| told.map(|(_, entry)| entry).filter(|entry| *entry.uid == *own.uid));
-        let is_stale = |entry: &InForce| *entry.uid != *object.uid || entry.generation > Some(object.generation);
-        let place = || (object.kind, object.key.clone());
+        let place = (object.kind, object.key.clone());
+        let told = applied.get_key_value(&place);
+        held.extend(told.map(|(place, _)| place));
+        let ours = own.as_ref().and_then(|own| told.map(|(_, entry)| entry).filter(|entry| entry.uid == own.uid));
+        let is_stale = |entry: &InForce| entry.uid != object.uid || entry.generation > Some(object.generation);
         match ours.filter(|entry| !entry.withdrawn) {
             // What the server refuses has its own time for the next attempt.
-            Some(entry) if is_stale(entry) && !entry.refused => differences.stale.push(place()),
+            Some(entry) if is_stale(entry) && !entry.refused => differences.stale.push(place),
             None if own.as_ref().is_none_or(|own| own.uid != object.uid) => {
-                let AtServer { kind, key, uid, .. } = object.clone();
-                differences.orphans.push(Orphan { kind, key, uid });
+                differences.orphans.push(Orphan { kind: object.kind, key: place.1, uid: object.uid.clone() });
             }
             // It was withdrawn, and a call that was held up has put it in force once more.
-            None if ours.is_some() => differences.stale.push(place()),
+            None if ours.is_some() => differences.stale.push(place),
             // As it should be; or a newer one was applied after `applied` was taken.
             Some(_) | None => {}
         }
@@ -84,14 +82,11 @@ pub fn compare(
             differences.ahead.push(object);
         }
     }
-    for (kind, of_kind) in applied {
-        let held = held.get(kind);
-        let missing = of_kind.iter().filter(|(key, entry)| {
-            let is_held = held.is_some_and(|held| held.contains(key));
-            !is_held && !entry.refused && !entry.withdrawn && present(*kind, key).is_some()
-        });
-        differences.stale.extend(missing.map(|(key, _)| (*kind, ObjectKey::clone(key))));
-    }
+    let missing = applied.iter().filter(|(place, entry)| {
+        let is_here = !held.contains(place) && present(place.0, &place.1).is_some();
+        is_here && !entry.refused && !entry.withdrawn
+    });
+    differences.stale.extend(missing.map(|(place, _)| place.clone()));
     differences
 }
 
@@ -102,8 +97,6 @@ pub fn needs_acknowledgement(removals: usize, total: usize, acknowledged: usize)
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
 
     fn key(name: &str) -> ObjectKey {
@@ -139,8 +132,7 @@ mod tests {
             refused: false,
             withdrawn: false,
         };
-        let grants = entries.iter().map(|(name, uid, generation)| (Arc::new(key(name)), entry(uid, *generation)));
-        Applied::from([(Kind::Grant, grants.collect())])
+        entries.iter().map(|(name, uid, generation)| ((Kind::Grant, key(name)), entry(uid, *generation))).collect()
     }
 
     #[test]
@@ -202,7 +194,7 @@ mod tests {
     #[test]
     fn what_was_taken_out_of_force_and_is_there_again_is_looked_at() {
         let mut known = applied(&[("a", "u", 2), ("b", "u", 1), ("c", "u", 1)]);
-        for entry in known.values_mut().flat_map(HashMap::values_mut) {
+        for entry in known.values_mut() {
             entry.withdrawn = true;
         }
         let cluster = present(&[("a", "u"), ("b", "u"), ("c", "u")]);
@@ -215,7 +207,7 @@ mod tests {
     #[test]
     fn what_was_refused_waits_for_its_own_time() {
         let mut known = applied(&[("a", "u", 2), ("b", "u", 1)]);
-        for entry in known.values_mut().flat_map(HashMap::values_mut) {
+        for entry in known.values_mut() {
             entry.refused = true;
         }
         let cluster = present(&[("a", "u"), ("b", "u")]);
@@ -226,7 +218,7 @@ mod tests {
     #[test]
     fn the_same_name_of_another_kind_is_another_object() {
         let machines: Present = [((Kind::Machine, key("a")), Standing { uid: "u".into(), generation: 9 })].into();
-        let found = compared(&[("a", "u", 1)], &machines, &Applied::new());
+        let found = compared(&[("a", "u", 1)], &machines, &HashMap::new());
         assert_eq!(found.orphans, [Orphan { kind: Kind::Grant, key: key("a"), uid: "u".into() }]);
     }
 
