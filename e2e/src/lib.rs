@@ -30,6 +30,7 @@ pub mod demo;
 pub mod dependencies;
 pub mod document;
 pub mod fault_proxy;
+pub mod fetched;
 pub mod fleet;
 pub mod helm;
 pub mod image;

@@ -1,15 +1,15 @@
 //! axe-core, which finds what keeps people from using a page: fetched once, by its version and the hash of its package.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha512};
-use sikkerkey_e2e::assets::cache_base;
+use sikkerkey_e2e::fetched::{Place, run};
 
 use crate::browser::Browser;
 use crate::options::Theme;
@@ -72,18 +72,13 @@ fn violation(found: &Value) -> String {
 }
 
 fn fetched() -> Result<String, String> {
-    let place = cache_base().join(format!("axe-core-{VERSION}"));
-    let problem = |error: std::io::Error| format!("cannot use {}: {error}; set SIKKERKEY_E2E_CACHE", place.display());
-    fs::create_dir_all(&place).map_err(problem)?;
-    // Other runs wait here until it is there.
-    let lock = File::create(place.join("lock")).map_err(problem)?;
-    lock.lock().map_err(problem)?;
-    let package = place.join(format!("axe-core-{VERSION}.tgz"));
+    let place = Place::ensure(&format!("axe-core-{VERSION}"))?;
+    let package = place.path().join(format!("axe-core-{VERSION}.tgz"));
     if !package.exists() {
-        pack(&place)?;
+        pack(place.path())?;
     }
     // Each time: what runs in the pages is what is pinned.
-    let digest = STANDARD.encode(Sha512::digest(fs::read(&package).map_err(problem)?));
+    let digest = STANDARD.encode(Sha512::digest(fs::read(&package).map_err(|error| place.problem(&error))?));
     if digest != INTEGRITY {
         drop(fs::remove_file(&package));
         return Err(format!("axe-core {VERSION} came with another hash than is pinned: {digest}"));
@@ -98,15 +93,4 @@ fn pack(place: &Path) -> Result<(), String> {
     run(command.current_dir(place))
         .map(drop)
         .map_err(|problem| format!("{problem}\nIt needs npm (apt-get install -y npm), and its registry once"))
-}
-
-/// Runs a program to its end, and answers what it wrote.
-fn run(command: &mut Command) -> Result<Vec<u8>, String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("cannot run {name}: {error}"))?;
-    if output.status.success() {
-        return Ok(output.stdout);
-    }
-    let said = [output.stdout, output.stderr].concat();
-    Err(format!("{name} ended with {}:\n{}", output.status, String::from_utf8_lossy(&said).trim_end()))
 }
