@@ -7,8 +7,8 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use sikkerkey_server::engine::DataPlace;
 use sqlx::postgres::PgConnection;
@@ -41,7 +41,9 @@ impl TestDatabase {
 
     /// A new one on PostgreSQL, whatever this run of the suite is on.
     pub async fn make_postgres(directory: &Path) -> Self {
-        Self::make_on(postgres(), directory).await
+        let made = Self::make_on(postgres(), directory).await;
+        drop_left(directory).await;
+        made
     }
 
     /// A new one on this PostgreSQL server.
@@ -155,6 +157,30 @@ impl TestDatabase {
     }
 }
 
+/// Notes the database of this directory, and drops those of directories that are gone: each takes 8 MB.
+async fn drop_left(directory: &Path) {
+    static MADE: Mutex<Vec<(PathBuf, String)>> = Mutex::new(Vec::new());
+    let url = std::fs::read_to_string(directory.join(URL_FILE)).unwrap();
+    let left: Vec<String> = {
+        let mut made = MADE.lock().unwrap();
+        made.push((directory.to_owned(), url));
+        made.extract_if(.., |(directory, _)| !directory.exists()).map(|(_, url)| url).collect()
+    };
+    if left.is_empty() {
+        return;
+    }
+    let mut connection = PgConnection::connect(&format!("{}/postgres", postgres())).await.unwrap();
+    for url in left {
+        let name = url.rsplit('/').next().unwrap();
+        // Forced, for what a server that was killed left open.
+        sqlx::raw_sql(AssertSqlSafe(format!("drop database {name} with (force)")))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+    connection.close().await.unwrap();
+}
+
 /// The first column of each row of an embedded database.
 pub async fn query(path: &Path, sql: &str) -> Vec<String> {
     TestDatabase::Sqlite(path.to_owned()).query(sql).await
@@ -195,7 +221,7 @@ fn start_postgres() -> (Child, String) {
         trap 'kill -INT $server 2>/dev/null; wait $server; rm -rf "$1"; exit 0' TERM INT
         "$2/initdb" -D "$1/data" -U postgres -A trust -N -E UTF8 --locale C >"$1/initdb.log" 2>&1 || { cat "$1/initdb.log" >&2; exit 1; }
         "$2/postgres" -D "$1/data" -k "$1" -p "$3" -c listen_addresses=127.0.0.1 -c max_connections=300 \
-            -c shared_buffers=64MB -c log_min_messages=fatal -c max_wal_size=256MB >"$1/log" 2>&1 &
+            -c shared_buffers=64MB -c log_min_messages=fatal -c max_wal_size=64MB -c fsync=off >"$1/log" 2>&1 &
         server=$!
         wait $server
     "#;
