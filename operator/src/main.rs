@@ -13,11 +13,10 @@ use sikkerkey_operator::{manifests, run, seal};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<()> {
+    // One thread does all of it with time to spare, on a node of any size: each more would keep free memory of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let text = match Cli::parse().command {
-        Command::Run(options) => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            return runtime.block_on(run::run(*options));
-        }
+        Command::Run(options) => return runtime.block_on(run::run(*options)),
         Command::Crds => {
             let all = crd::crds().into_iter().chain([question::definition()]);
             let crds: Vec<String> = all.map(|it| crd::to_yaml(&it)).collect::<Result<_, _>>()?;
@@ -25,10 +24,7 @@ fn main() -> anyhow::Result<()> {
         }
         Command::AdmissionPolicies => admission::to_yaml()?,
         Command::Manifests(options) => manifests::yaml(&options)?,
-        Command::Seal(options) => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(seal::run(&options))?
-        }
+        Command::Seal(options) => runtime.block_on(seal::run(&options))?,
     };
     Ok(stdout().write_all(text.as_bytes())?)
 }

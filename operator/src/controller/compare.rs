@@ -1,14 +1,15 @@
 //! What the server holds against what the cluster holds. Pure.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
 
-use super::ledger::InForce;
+use super::ledger::{ByObject, InForce};
 use crate::index::Standing;
 
 /// What was put in force.
-pub type Applied = HashMap<(Kind, ObjectKey), InForce>;
+pub type Applied = ByObject<InForce>;
 
 /// An object as the server holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,23 +59,24 @@ pub fn compare(
     applied: &Applied,
 ) -> Differences {
     let mut differences = Differences::default();
-    let mut held = HashSet::new();
+    let mut held: BTreeMap<Kind, HashSet<&Arc<ObjectKey>>> = BTreeMap::new();
     for object in at_server {
         differences.total += 1;
         let own = present(object.kind, &object.key);
-        let place = (object.kind, object.key.clone());
-        let told = applied.get_key_value(&place);
-        held.extend(told.map(|(place, _)| place));
-        let ours = own.as_ref().and_then(|own| told.map(|(_, entry)| entry).filter(|entry| entry.uid == own.uid));
-        let is_stale = |entry: &InForce| entry.uid != object.uid || entry.generation > Some(object.generation);
+        let told = applied.get(&object.kind).and_then(|of_kind| of_kind.get_key_value(&object.key));
+        held.entry(object.kind).or_default().extend(told.map(|(key, _)| key));
+        let ours = own.as_ref().and_then(|own| told.map(|(_, entry)| entry).filter(|entry| *entry.uid == *own.uid));
+        let is_stale = |entry: &InForce| *entry.uid != *object.uid || entry.generation > Some(object.generation);
+        let place = || (object.kind, object.key.clone());
         match ours.filter(|entry| !entry.withdrawn) {
             // What the server refuses has its own time for the next attempt.
-            Some(entry) if is_stale(entry) && !entry.refused => differences.stale.push(place),
+            Some(entry) if is_stale(entry) && !entry.refused => differences.stale.push(place()),
             None if own.as_ref().is_none_or(|own| own.uid != object.uid) => {
-                differences.orphans.push(Orphan { kind: object.kind, key: place.1, uid: object.uid.clone() });
+                let AtServer { kind, key, uid, .. } = object.clone();
+                differences.orphans.push(Orphan { kind, key, uid });
             }
             // It was withdrawn, and a call that was held up has put it in force once more.
-            None if ours.is_some() => differences.stale.push(place),
+            None if ours.is_some() => differences.stale.push(place()),
             // As it should be; or a newer one was applied after `applied` was taken.
             Some(_) | None => {}
         }
@@ -82,11 +84,14 @@ pub fn compare(
             differences.ahead.push(object);
         }
     }
-    let missing = applied.iter().filter(|(place, entry)| {
-        let is_here = !held.contains(place) && present(place.0, &place.1).is_some();
-        is_here && !entry.refused && !entry.withdrawn
-    });
-    differences.stale.extend(missing.map(|(place, _)| place.clone()));
+    for (kind, of_kind) in applied {
+        let held = held.get(kind);
+        let missing = of_kind.iter().filter(|(key, entry)| {
+            let is_held = held.is_some_and(|held| held.contains(key));
+            !is_held && !entry.refused && !entry.withdrawn && present(*kind, key).is_some()
+        });
+        differences.stale.extend(missing.map(|(key, _)| (*kind, ObjectKey::clone(key))));
+    }
     differences
 }
 
@@ -97,6 +102,8 @@ pub fn needs_acknowledgement(removals: usize, total: usize, acknowledged: usize)
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     fn key(name: &str) -> ObjectKey {
@@ -132,7 +139,8 @@ mod tests {
             refused: false,
             withdrawn: false,
         };
-        entries.iter().map(|(name, uid, generation)| ((Kind::Grant, key(name)), entry(uid, *generation))).collect()
+        let grants = entries.iter().map(|(name, uid, generation)| (Arc::new(key(name)), entry(uid, *generation)));
+        Applied::from([(Kind::Grant, grants.collect())])
     }
 
     #[test]
@@ -194,7 +202,7 @@ mod tests {
     #[test]
     fn what_was_taken_out_of_force_and_is_there_again_is_looked_at() {
         let mut known = applied(&[("a", "u", 2), ("b", "u", 1), ("c", "u", 1)]);
-        for entry in known.values_mut() {
+        for entry in known.values_mut().flat_map(HashMap::values_mut) {
             entry.withdrawn = true;
         }
         let cluster = present(&[("a", "u"), ("b", "u"), ("c", "u")]);
@@ -207,7 +215,7 @@ mod tests {
     #[test]
     fn what_was_refused_waits_for_its_own_time() {
         let mut known = applied(&[("a", "u", 2), ("b", "u", 1)]);
-        for entry in known.values_mut() {
+        for entry in known.values_mut().flat_map(HashMap::values_mut) {
             entry.refused = true;
         }
         let cluster = present(&[("a", "u"), ("b", "u")]);
@@ -218,7 +226,7 @@ mod tests {
     #[test]
     fn the_same_name_of_another_kind_is_another_object() {
         let machines: Present = [((Kind::Machine, key("a")), Standing { uid: "u".into(), generation: 9 })].into();
-        let found = compared(&[("a", "u", 1)], &machines, &HashMap::new());
+        let found = compared(&[("a", "u", 1)], &machines, &Applied::new());
         assert_eq!(found.orphans, [Orphan { kind: Kind::Grant, key: key("a"), uid: "u".into() }]);
     }
 

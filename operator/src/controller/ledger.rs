@@ -1,7 +1,7 @@
 //! What the controllers remember between two passes. Losing it costs a few calls, never correctness.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -19,11 +19,14 @@ const COUNTERS_COST: i64 = 100;
 /// So much time may be saved up, in milliseconds.
 const COUNTERS_SAVED: i64 = 2_000;
 
+/// Something of each object. A copy has its keys in common with what it was made of.
+pub type ByObject<T> = BTreeMap<Kind, HashMap<Arc<ObjectKey>, T>>;
+
 /// The memory of one leader.
 #[derive(Debug)]
 pub struct Ledger {
     started: Timestamp,
-    entries: Mutex<HashMap<(Kind, ObjectKey), Entry>>,
+    entries: Mutex<ByObject<Entry>>,
     /// Uids whose finalizer went while the server was away, and whether their value goes to the trash.
     deferred: Mutex<HashMap<String, bool>>,
     /// Of writes for counters alone.
@@ -34,7 +37,7 @@ pub struct Ledger {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
     /// Which object of that name.
-    pub uid: String,
+    pub uid: Arc<str>,
     /// The generation that is in force.
     pub in_force: Option<i64>,
     /// Whether the server holds it.
@@ -73,7 +76,7 @@ pub enum Held {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InForce {
     /// Which object of that name.
-    pub uid: String,
+    pub uid: Arc<str>,
     /// The generation that is in force.
     pub generation: Option<i64>,
     /// Whether the server refused it the last time.
@@ -89,56 +92,69 @@ impl Ledger {
         Self { started, entries: Mutex::default(), deferred: Mutex::default(), counter_writes }
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<(Kind, ObjectKey), Entry>> {
+    fn entries(&self) -> MutexGuard<'_, ByObject<Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is remembered of the object of that uid.
     pub fn entry(&self, kind: Kind, key: &ObjectKey, uid: &str) -> Entry {
-        let entry = self.entries().get(&(kind, key.clone())).filter(|entry| entry.uid == uid).cloned();
-        entry.unwrap_or_else(|| Entry { uid: uid.to_owned(), ..Entry::default() })
+        let entries = self.entries();
+        let entry = entries.get(&kind).and_then(|of_kind| of_kind.get(key)).filter(|entry| *entry.uid == *uid);
+        entry.cloned().unwrap_or_else(|| Entry { uid: uid.into(), ..Entry::default() })
     }
 
     /// Changes what is remembered of the object of that uid.
     pub fn note(&self, kind: Kind, key: &ObjectKey, uid: &str, change: impl FnOnce(&mut Entry)) {
         let mut entries = self.entries();
-        let entry = entries.entry((kind, key.clone())).or_default();
-        if entry.uid != uid {
-            *entry = Entry { uid: uid.to_owned(), ..Entry::default() };
+        let of_kind = entries.entry(kind).or_default();
+        let fresh = || Entry { uid: uid.into(), ..Entry::default() };
+        if let Some(entry) = of_kind.get_mut(key) {
+            if *entry.uid != *uid {
+                *entry = fresh();
+            }
+            change(entry);
+        } else {
+            change(of_kind.entry(Arc::new(key.clone())).or_insert_with(fresh));
         }
-        change(entry);
     }
 
     /// Forgets the object.
     pub fn forget(&self, kind: Kind, key: &ObjectKey) {
-        self.entries().remove(&(kind, key.clone()));
+        self.entries().get_mut(&kind).map(|of_kind| of_kind.remove(key));
     }
 
     /// The objects that wait for the server.
-    pub fn waiting(&self) -> Vec<(Kind, ObjectKey)> {
-        self.entries().iter().filter(|(_, entry)| entry.waits).map(|(key, _)| key.clone()).collect()
+    pub fn waiting(&self) -> Vec<(Kind, Arc<ObjectKey>)> {
+        self.those(|entry| entry.waits)
     }
 
     /// The objects that nobody has looked at for `every`, up to a quarter more.
-    pub fn overdue(&self, every: Duration, now: Timestamp) -> Vec<(Kind, ObjectKey)> {
-        let is_overdue = |entry: &Entry| {
+    pub fn overdue(&self, every: Duration, now: Timestamp) -> Vec<(Kind, Arc<ObjectKey>)> {
+        self.those(|entry| {
             let age = u64::try_from(now.as_second().saturating_sub(entry.looked_at)).unwrap_or_default();
             age > every.as_secs() && Duration::from_secs(age) > jittered(every, &entry.uid)
-        };
-        self.entries().iter().filter(|(_, entry)| is_overdue(entry)).map(|(key, _)| key.clone()).collect()
+        })
+    }
+
+    fn those(&self, are_meant: impl Fn(&Entry) -> bool) -> Vec<(Kind, Arc<ObjectKey>)> {
+        let entries = self.entries();
+        let all = entries.iter().flat_map(|(kind, of_kind)| of_kind.iter().map(|(key, entry)| (*kind, key, entry)));
+        all.filter(|(.., entry)| are_meant(entry)).map(|(kind, key, _)| (kind, Arc::clone(key))).collect()
     }
 
     /// The objects that the server should hold, with the generation of each, and those that it should not hold any more.
-    pub fn applied(&self) -> HashMap<(Kind, ObjectKey), InForce> {
+    pub fn applied(&self) -> ByObject<InForce> {
         let in_force = |entry: &Entry| InForce {
-            uid: entry.uid.clone(),
+            uid: Arc::clone(&entry.uid),
             generation: entry.in_force,
             refused: entry.refused,
             withdrawn: entry.held == Held::Withdrawn,
         };
-        let entries = self.entries();
-        let told = entries.iter().filter(|(_, entry)| entry.held != Held::Unknown);
-        told.map(|(key, entry)| (key.clone(), in_force(entry))).collect()
+        let told = |of_kind: &HashMap<Arc<ObjectKey>, Entry>| {
+            let told = of_kind.iter().filter(|(_, entry)| entry.held != Held::Unknown);
+            told.map(|(key, entry)| (Arc::clone(key), in_force(entry))).collect()
+        };
+        self.entries().iter().map(|(kind, of_kind)| (*kind, told(of_kind))).collect()
     }
 
     /// Counts one more failed pass in a row; how many there were before.
@@ -221,7 +237,7 @@ mod tests {
         assert_eq!(ledger.entry(Kind::Secret, &key(), "second").in_force, None);
         ledger.note(Kind::Secret, &key(), "second", |entry| entry.waits = true);
         assert_eq!(ledger.entry(Kind::Secret, &key(), "second").in_force, None);
-        assert_eq!(ledger.waiting(), [(Kind::Secret, key())]);
+        assert_eq!(ledger.waiting(), [(Kind::Secret, Arc::new(key()))]);
     }
 
     #[test]

@@ -36,6 +36,8 @@ const LARGE: Duration = Duration::from_secs(10);
 const AT_LEAST_EVERY: Duration = Duration::from_hours(1);
 /// So many objects are many.
 const MANY: usize = 1_000;
+/// So many objects are looked at before reviews of pods, which cannot wait, have their turn.
+const AT_ONCE: usize = 64;
 
 /// Sweeps for ever. Whoever waits for the server is touched as soon as it answers.
 pub async fn run(context: &Context) {
@@ -73,7 +75,7 @@ async fn sweep(context: &Context, held: &mut usize) -> VecDeque<(Kind, ObjectKey
                 touch(context, kind, &key);
             }
             *held = clean_up(context, &inventory, &applied, *held).await;
-            let counters = update(context, &inventory);
+            let counters = update(context, &inventory).await;
             crate::pods::compare(context, &inventory.pods).await;
             return counters;
         }
@@ -86,7 +88,7 @@ async fn sweep(context: &Context, held: &mut usize) -> VecDeque<(Kind, ObjectKey
 /// Has those looked at that nobody has looked at for long, a few in each sweep.
 fn look_again(context: &Context) {
     for (kind, key) in context.ledger.overdue(AT_LEAST_EVERY, context.clock.now()) {
-        if context.index.standing(&Target { resource: kind.into(), key: key.clone() }).is_some() {
+        if context.index.standing(&Target { resource: kind.into(), key: ObjectKey::clone(&key) }).is_some() {
             touch(context, kind, &key);
         } else {
             context.ledger.forget(kind, &key);
@@ -277,18 +279,21 @@ fn proves_gone(answer: Result<Option<&str>, &kube::Error>, name: &str, uid: &str
 type Due = (bool, Option<Timestamp>, Kind, ObjectKey);
 
 /// Has every object looked at that would say something else now. Those for which only counters differ, in order.
-fn update(context: &Context, inventory: &Listed<'_>) -> VecDeque<(Kind, ObjectKey)> {
+async fn update(context: &Context, inventory: &Listed<'_>) -> VecDeque<(Kind, ObjectKey)> {
     let mut due = Vec::new();
-    update_kind::<Machine>(context, inventory, &mut due);
-    update_kind::<secret::Secret>(context, inventory, &mut due);
-    update_kind::<Grant>(context, inventory, &mut due);
-    update_kind::<AccessPolicy>(context, inventory, &mut due);
+    update_kind::<Machine>(context, inventory, &mut due).await;
+    update_kind::<secret::Secret>(context, inventory, &mut due).await;
+    update_kind::<Grant>(context, inventory, &mut due).await;
+    update_kind::<AccessPolicy>(context, inventory, &mut due).await;
     due.sort();
     due.into_iter().map(|(_, _, kind, key)| (kind, key)).collect()
 }
 
-fn update_kind<K: Reconciled>(context: &Context, inventory: &Listed<'_>, due: &mut Vec<Due>) {
-    for entry in inventory.states(K::WIRE) {
+async fn update_kind<K: Reconciled>(context: &Context, inventory: &Listed<'_>, due: &mut Vec<Due>) {
+    for (place, entry) in inventory.states(K::WIRE).enumerate() {
+        if place % AT_ONCE == 0 {
+            tokio::task::yield_now().await;
+        }
         let Entry { object, state } = match entry {
             Ok(entry) => entry,
             Err(error) => {
