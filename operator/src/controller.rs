@@ -247,16 +247,17 @@ fn after_error<K: Reconciled>(object: Arc<Seen<K>>, error: &Error, context: Arc<
     use kube::ResourceExt;
     let uid = object.uid().unwrap_or_default();
     let key = &error.related().key;
+    let cause = std::error::Error::source(error).map(tracing::field::display);
     context.metrics.reconciled(K::WIRE, crate::metrics::Outcome::Failed);
     match error.retry() {
         Retry::Never => {
-            tracing::debug!(kind = K::KIND, %key, %error, cause = %error.cause(), "the object is gone");
+            tracing::debug!(kind = K::KIND, %key, %error, cause, "the object is gone");
             Action::await_change()
         }
         Retry::BackOff => {
             context.index.fails(error.related());
             let wait = back_off(context.ledger.failed(K::WIRE, key, &uid), &uid);
-            tracing::warn!(kind = K::KIND, %key, %error, cause = %error.cause(), reason = %error.reason(), ?wait, "a pass failed");
+            tracing::warn!(kind = K::KIND, %key, %error, cause, reason = %error.reason(), ?wait, "a pass failed");
             Action::requeue(wait)
         }
         Retry::After(wait) => Action::requeue(wait),

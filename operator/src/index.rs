@@ -250,12 +250,11 @@ impl Index {
     }
 
     /// Waits until the store has the object as of `version` or later, or not at all, but no longer than `bound`.
-    pub async fn catch_up<K: Indexed>(&self, key: &ObjectKey, version: &str, bound: Duration) {
-        let Ok(version) = version.parse::<u64>() else { return };
+    pub async fn catch_up<K: Indexed>(&self, key: &ObjectKey, version: u64, bound: Duration) {
         let object = ObjectRef::new(&key.name).within(&key.namespace);
         let is_there = || {
-            let known = K::store(self).get(&object).map(|object| object.resource_version().unwrap_or_default());
-            known.is_none_or(|known| known.parse().map_or(true, |known: u64| known >= version))
+            let known = K::store(self).get(&object).and_then(|object| seen::version(object.meta()));
+            known.is_none_or(|known| known >= version)
         };
         let wait = async {
             loop {

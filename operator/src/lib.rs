@@ -52,6 +52,7 @@
 //! index keeps what it had, the webhook answers from it, passes are retried. A replica dies: the next leader passes over
 //! everything; all calls are idempotent and carry generations, so an older one never replaces a newer one.
 
+pub mod api_server;
 pub mod attest;
 pub mod ca;
 pub mod cli;

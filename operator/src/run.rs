@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
+use crate::api_server;
 use crate::attest::Attestation;
 use crate::attest::pod_events::PodEvents;
 use crate::ca::{Authority, Names, TrustBundle, name};
@@ -69,7 +70,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     };
     let exporter = logging::start(&options, otlp_authority.clone(), &metrics)?;
     let config = Config::infer().await.context("find the API server: no kubeconfig, and not in a cluster")?;
-    let client = Client::try_from(config).context("make a client for the API server")?;
+    let client = api_server::client(config).context("make a client for the API server")?;
     let account = account(&options);
     let listener = listen(options.listen).await?;
     let attest_listener = match options.attest_listen {

@@ -11,7 +11,7 @@ use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
 use http::{Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::{OnceCell, mpsc, watch};
 use tokio::time::Instant;
 
 pub(super) enum Upstream {
@@ -86,11 +86,22 @@ pub(super) fn cut(body: Body, after: Duration) -> Body {
     Body::from_stream(parts)
 }
 
-/// A body whose parts come so much later.
+/// A body whose parts come so much later, each after it was sent: they do not wait for one another.
 pub(super) fn lag(body: Body, by: Duration) -> Body {
-    Body::from_stream(body.into_data_stream().then(move |part| async move {
-        tokio::time::sleep(by).await;
-        part
+    let (sender, sent) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let mut parts = body.into_data_stream();
+        while let Some(part) = tokio::select! {
+            part = parts.next() => part,
+            () = sender.closed() => None,
+        } {
+            let _ = sender.send((Instant::now() + by, part));
+        }
+    });
+    Body::from_stream(stream::unfold(sent, async |mut sent| {
+        let (at, part) = sent.recv().await?;
+        tokio::time::sleep_until(at).await;
+        Some((part, sent))
     }))
 }
 

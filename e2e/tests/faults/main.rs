@@ -15,9 +15,10 @@ mod crash;
 mod leaders;
 mod restored;
 mod scenario;
+mod stale;
 
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
 use sikkerkey_e2e::cluster::{Cluster, Options};
@@ -49,8 +50,8 @@ fn is_work(asked: &Asked) -> bool {
     !asked.path.contains("/leases")
 }
 
-/// The most requests in a row to which something is done, of which not all are to be hit.
-const IN_A_ROW: usize = 4;
+/// The most requests for one thing in a row to which something is done, of which not all are to be hit.
+const IN_A_ROW: usize = 3;
 
 /// Does `fault` to one in `nth` of the requests that `affected` picks, without a period that what is asked regularly could fall in
 /// step with.
@@ -59,17 +60,23 @@ fn one_in(
     affected: impl Fn(&Asked) -> bool + Send + Sync + 'static,
     fault: Fault,
 ) -> impl Fn(&Asked) -> Fault + Send + Sync + 'static {
-    let (count, in_a_row) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let state = Mutex::new((0, HashMap::<String, usize>::new()));
     move |asked| {
         if !affected(asked) {
             return Fault::None;
         }
-        let is_hit = scattered(count.fetch_add(1, Ordering::Relaxed)).is_multiple_of(nth);
-        // Whoever is left alone with many in a row waits longer each time, past any bound.
-        if is_hit && (nth == 1 || in_a_row.fetch_add(1, Ordering::Relaxed) < IN_A_ROW) {
+        let mut state = state.lock().unwrap();
+        let (count, in_a_row) = &mut *state;
+        let is_hit = scattered(*count).is_multiple_of(nth);
+        *count += 1;
+        // An object that is hit again and again waits longer each time, past any bound.
+        let path = asked.path.split('?').next().unwrap_or_default();
+        let of_this = in_a_row.entry(path.to_owned()).or_default();
+        if is_hit && (nth == 1 || *of_this < IN_A_ROW) {
+            *of_this += 1;
             return fault;
         }
-        in_a_row.store(0, Ordering::Relaxed);
+        *of_this = 0;
         Fault::None
     }
 }
@@ -123,6 +130,7 @@ async fn whatever_a_watch_does() {
     survives(&installation, "watch-expired").await;
     proxy.does(one_in(1, Asked::is_watch, Fault::Lag(Duration::from_secs(2))));
     survives(&installation, "watch-stale").await;
+    stale::what_was_given_and_taken_back(&installation, &proxy).await;
     let lists = |asked: &Asked| !asked.is_write() && !asked.is_watch() && asked.path.contains("limit=");
     proxy.does(move |asked| {
         if lists(asked) {

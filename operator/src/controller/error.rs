@@ -1,11 +1,13 @@
 //! What can fail in a pass over an object. A server that is away or refuses is no error: it is part of the plan.
 
+use std::time::Duration;
+
 use sikkerkey_crds::reason::Reason;
 
 use crate::index::references::Target;
 use crate::server::Retry;
 
-/// The API server could not be told.
+/// The API server could not be told, or nothing came back.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The status.
@@ -20,6 +22,9 @@ pub enum Error {
     /// The core Secret that a value is taken from.
     #[error("read the Kubernetes Secret of {}", .0.key)]
     ReadOriginal(Target, #[source] kube::Error),
+    /// All of it.
+    #[error("the pass over {} has not ended after {:?}", .0.key, .1)]
+    TooLong(Target, Duration),
 }
 
 impl Error {
@@ -30,30 +35,27 @@ impl Error {
 
     /// The object it is about.
     pub fn related(&self) -> &Target {
-        self.parts().0
+        match self {
+            Self::WriteStatus(target, _)
+            | Self::AddFinalizer(target, _)
+            | Self::RemoveFinalizer(target, _)
+            | Self::ReadOriginal(target, _)
+            | Self::TooLong(target, _) => target,
+        }
     }
 
     /// When to try again.
     pub fn retry(&self) -> Retry {
-        let is_about_the_object = !matches!(self, Self::ReadOriginal(..));
-        match self.cause() {
-            // Gone: the watch says so too, and there is nothing left to do.
-            kube::Error::Api(status) if status.code == 404 && is_about_the_object => Retry::Never,
-            _ => Retry::BackOff,
-        }
-    }
-
-    /// The cause, for the log.
-    pub fn cause(&self) -> &kube::Error {
-        self.parts().1
-    }
-
-    fn parts(&self) -> (&Target, &kube::Error) {
         match self {
-            Self::WriteStatus(target, error)
-            | Self::AddFinalizer(target, error)
-            | Self::RemoveFinalizer(target, error)
-            | Self::ReadOriginal(target, error) => (target, error),
+            // Gone: the watch says so too, and there is nothing left to do.
+            Self::WriteStatus(_, kube::Error::Api(status))
+            | Self::AddFinalizer(_, kube::Error::Api(status))
+            | Self::RemoveFinalizer(_, kube::Error::Api(status))
+                if status.code == 404 =>
+            {
+                Retry::Never
+            }
+            _ => Retry::BackOff,
         }
     }
 }

@@ -48,6 +48,8 @@ pub struct Entry {
     pub refused: bool,
     /// Passes that failed, in a row.
     pub failures: u32,
+    /// The resource version with the status that was written last: one that is older does not tell what the API server has.
+    pub written: u64,
     /// When its counters were written last.
     pub counters_written: Option<Timestamp>,
     /// The reasons of denials that its status told, and when each was told last.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta as KubeMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action as Next;
 use kube::{Resource as KubeResource, ResourceExt};
@@ -12,6 +13,7 @@ use sikkerkey_crds::reason::Reason;
 use sikkerkey_crds::received::Received;
 use sikkerkey_protocol::kubernetes::{Delete, ObjectKey, ObjectMeta};
 use sikkerkey_traces::span;
+use tokio::time::timeout;
 use tracing::Instrument as _;
 use tracing::field::Empty;
 
@@ -24,12 +26,14 @@ use super::ledger::{Entry, Held, back_off, jittered};
 use super::plan::{Action, Evidence, Outcome, Plan, Reconciled};
 use super::status::{self, Worth};
 use crate::index::references::Target;
-use crate::index::seen::{Indexed, Seen};
+use crate::index::seen::{self, Indexed, Seen};
 use crate::metrics;
 use crate::server::{Retry, ServerError};
 
 /// What a pass waits for tells by a touch; this is for the case that it does not.
 const WAITS: Duration = Duration::from_secs(30);
+/// How long one pass may last: nobody else looks at the object meanwhile.
+const LASTS: Duration = Duration::from_mins(1);
 /// How long the store may take to show what was written to the API server.
 const CATCH_UP: Duration = Duration::from_secs(1);
 /// What is further away is seen to by the regular look, which comes first.
@@ -48,9 +52,11 @@ struct Subject<'a> {
 
 /// Brings the server and the status in line with the object.
 pub async fn reconcile<K: Reconciled>(object: Arc<Seen<K>>, context: Arc<Context>) -> Result<Next, Error> {
-    let key = object.target().key;
-    let span = span!("reconcile", kind = K::KIND, key = %key, outcome = Empty);
-    let passed = look_at(key, object, context).instrument(span.clone()).await;
+    let target = object.target();
+    let span = span!("reconcile", kind = K::KIND, key = %target.key, outcome = Empty);
+    let pass = look_at(target.key.clone(), object, context);
+    let passed = timeout(LASTS, pass).instrument(span.clone()).await;
+    let passed = passed.unwrap_or_else(|_| Err(Error::TooLong(target, LASTS)));
     if passed.is_err() {
         span.record("outcome", "Failed");
     }
@@ -128,7 +134,9 @@ impl Subject<'_> {
             server_url: self.context.session.url().as_str(),
             now: self.now,
         });
-        if let Some(next) = self.hold_back::<K>(&outcome, &previous, &wanted) {
+        if !self.is_behind(seen.meta())
+            && let Some(next) = self.hold_back::<K>(&outcome, &previous, &wanted)
+        {
             return Ok(next);
         }
         self.publish::<K>(seen, &previous, &wanted).await?;
@@ -216,6 +224,11 @@ impl Subject<'_> {
         });
     }
 
+    /// Whether the object is older here than what was written last, because its watch is slow.
+    fn is_behind(&self, meta: &KubeMeta) -> bool {
+        seen::version(meta).is_some_and(|version| version < self.entry.written)
+    }
+
     /// Writes the status if it is worth it, and tells of a new reason.
     async fn publish<K: Reconciled>(
         &self,
@@ -224,7 +237,12 @@ impl Subject<'_> {
         wanted: &K::Status,
     ) -> Result<(), Error> {
         let ledger = &self.context.ledger;
-        let worth = status::worth_now::<K>(previous, wanted, ledger, &self.entry, self.now);
+        let worth = if self.is_behind(seen.meta()) {
+            // What it is compared with is not what stands there. Written once more, it changes nothing.
+            Worth::Facts
+        } else {
+            status::worth_now::<K>(previous, wanted, ledger, &self.entry, self.now)
+        };
         if !status::is_written_now(worth, ledger, self.now) {
             return Ok(());
         }
@@ -248,9 +266,10 @@ impl Subject<'_> {
             .await
             .map_err(|error| Error::WriteStatus(self.target::<K>(), error))?;
         self.context.metrics.status_written(K::WIRE);
-        // The next pass compares with what the store has: it must not be older than what this one wrote.
         if let Some(version) = version {
-            self.context.index.catch_up::<Seen<K>>(&self.key, &version, CATCH_UP).await;
+            self.note(K::WIRE, |entry| entry.written = version);
+            // The next pass compares with what the store has.
+            self.context.index.catch_up::<Seen<K>>(&self.key, version, CATCH_UP).await;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use sikkerkey_protocol::kubernetes::ObjectKey;
 
 use super::ledger::{Entry, Ledger};
 use super::plan::Reconciled;
+use crate::index::seen;
 
 /// Why a status is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +69,7 @@ pub fn worth_now<K: Reconciled>(
     worth::<K>(previous, wanted, ledger.counters_are_due(entry, now), was_told)
 }
 
-/// Writes by server-side apply: what is not in `status` and was ours goes. Its new resource version.
+/// Writes by server-side apply: what is not in `status` and was ours goes. The resource version of the object with it.
 ///
 /// The uid makes sure that a successor of the same name is not written to.
 pub async fn write<K: Reconciled>(
@@ -76,7 +77,7 @@ pub async fn write<K: Reconciled>(
     key: &ObjectKey,
     uid: &str,
     status: &K::Status,
-) -> Result<Option<String>, kube::Error> {
+) -> Result<Option<u64>, kube::Error> {
     let api: Api<PartialObjectMeta<K>> = Api::namespaced(client.clone(), &key.namespace);
     let patch = json!({
         "apiVersion": names::API_VERSION,
@@ -86,7 +87,7 @@ pub async fn write<K: Reconciled>(
     });
     let params = PatchParams::apply(names::FIELD_MANAGER).force();
     let written = api.patch_status(&key.name, &params, &Patch::Apply(&patch)).await?;
-    Ok(written.metadata.resource_version)
+    Ok(seen::version(&written.metadata))
 }
 
 #[cfg(test)]

@@ -370,7 +370,8 @@ async fn a_look_that_fails_is_never_taken_for_an_original_that_is_missing() {
     *rig.cluster.core.lock().unwrap() = Some(json!({"metadata": {"uid": "u"}, "data": "hunter2"}));
     let mut facts = Secret::gather(&object, &rig.context.index, rig.context.clock.now());
     let error = look(&object, &mut facts, &rig.context).await.unwrap_err();
-    let printed = format!("{error} {error:?} {}", error.cause());
+    let cause = std::error::Error::source(&error).unwrap();
+    let printed = format!("{error} {error:?} {cause}");
     assert!(printed.contains("the answer is no Kubernetes Secret") && !printed.contains("hunter2"), "{printed}");
 }
 

@@ -1,0 +1,73 @@
+//! The client of the API server.
+
+use std::time::Duration;
+
+use kube::client::Client;
+use kube::{Config, Error};
+
+const CONNECT: Duration = Duration::from_secs(5);
+/// What takes no bytes for so long is a peer that is no longer there.
+const WRITE: Duration = Duration::from_secs(15);
+/// What sends none while something is waited for is none either. A watch on which nothing happens brings a bookmark each minute.
+const READ: Duration = Duration::from_secs(90);
+
+/// A client with which no request waits for ever, and which asks once: whoever asks has a next attempt of their own, while that
+/// of the library would wait minutes within a request, and not hear that the API server is back.
+pub fn client(mut config: Config) -> Result<Client, Error> {
+    config.connect_timeout = Some(CONNECT);
+    config.write_timeout = Some(WRITE);
+    config.read_timeout = Some(READ);
+    // Counted from the question, and not from when its connection was used last.
+    config.reset_reader_on_write = true;
+    config.default_retry = false;
+    Client::try_from(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::Router;
+    use axum::http::StatusCode;
+    use k8s_openapi::api::core::v1::Namespace;
+    use kube::Api;
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Asks a server whose every answer is this one, or which has none.
+    async fn asked(answer: Option<StatusCode>) -> (Result<Namespace, Error>, usize, Duration) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        let router = Router::new().fallback(async move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            match answer {
+                Some(status) => status,
+                None => std::future::pending().await,
+            }
+        });
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let namespaces: Api<Namespace> = Api::all(client(Config::new(url)).unwrap());
+        let begun = Instant::now();
+        let got = namespaces.get("shop").await;
+        (got, count.load(Ordering::Relaxed), begun.elapsed())
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_heard_at_once() {
+        for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT] {
+            let (got, asked, _) = asked(Some(status)).await;
+            assert!(got.is_err() && asked == 1, "{status}: {asked}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_never_answers_is_given_up() {
+        let (got, asked, after) = asked(None).await;
+        assert!(got.is_err() && asked == 1 && after >= READ && after < READ + Duration::from_secs(5), "{after:?}");
+    }
+}
