@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use kube::client::Client;
+use kube::runtime::watcher;
 use kube::{Config, Error};
 
 const CONNECT: Duration = Duration::from_secs(5);
 /// What takes no bytes for so long is a peer that is no longer there.
 const WRITE: Duration = Duration::from_secs(15);
-/// What sends none while something is waited for is none either. A watch on which nothing happens brings a bookmark each minute.
+/// What sends none while something is waited for is none either.
 const READ: Duration = Duration::from_secs(90);
+/// The API server ends a watch after so long, and before the above does: one on which nothing happens may bring nothing at all.
+const WATCH: u32 = 60;
 
 /// A client with which no request waits for ever, and which asks once: whoever asks has a next attempt of their own, while that
 /// of the library would wait minutes within a request, and not hear that the API server is back.
@@ -21,6 +24,11 @@ pub fn client(mut config: Config) -> Result<Client, Error> {
     config.reset_reader_on_write = true;
     config.default_retry = false;
     Client::try_from(config)
+}
+
+/// How everything is watched.
+pub fn watch() -> watcher::Config {
+    watcher::Config::default().timeout(WATCH)
 }
 
 #[cfg(test)]

@@ -10,13 +10,14 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{Event, watcher};
 use kube::{Api, Client, ResourceExt};
 use sikkerkey_crds::machine::Machine;
 use sikkerkey_crds::names;
 use sikkerkey_protocol::kubernetes::{GonePods, PodState};
 use tokio::sync::Notify;
 
+use crate::api_server;
 use crate::controller::Context;
 use crate::controller::ledger::back_off;
 use crate::webhook::injected::{Injected, was_served_once};
@@ -216,7 +217,7 @@ pub async fn run(context: &Context) {
 
 async fn follow(context: &Context) {
     let api: Api<Pod> = Api::all(context.client.clone());
-    let config = watcher::Config::default().labels(names::MACHINE_LABEL);
+    let config = api_server::watch().labels(names::MACHINE_LABEL);
     let mut events = pin!(watcher(api, config).default_backoff());
     while let Some(event) = events.next().await {
         match event {
@@ -252,7 +253,9 @@ async fn tell(context: &Context) {
                     context.metrics.pods_revoked(answer.revoked);
                     tracing::info!(pods = uids.len(), revoked = answer.revoked, "pods are gone");
                     let mut gone = context.pods.gone();
-                    gone.retain(|uid| !uids.contains(uid));
+                    for uid in &uids {
+                        gone.remove(uid);
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(pods = uids.len(), %error, "pods that are gone are not revoked yet");

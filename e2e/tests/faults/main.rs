@@ -130,7 +130,8 @@ async fn whatever_a_watch_does() {
     survives(&installation, "watch-expired").await;
     proxy.does(one_in(1, Asked::is_watch, Fault::Lag(Duration::from_secs(2))));
     survives(&installation, "watch-stale").await;
-    stale::what_was_given_and_taken_back(&installation, &proxy).await;
+    stale::what_was_given_and_taken_back(&installation, &proxy, "stale", Fault::None).await;
+    stale::what_was_given_and_taken_back(&installation, &proxy, "lost", Fault::Lose).await;
     let lists = |asked: &Asked| !asked.is_write() && !asked.is_watch() && asked.path.contains("limit=");
     proxy.does(move |asked| {
         if lists(asked) {

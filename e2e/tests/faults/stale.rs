@@ -6,23 +6,10 @@ use sikkerkey_e2e::fault_proxy::{Asked, Fault, FaultProxy};
 use sikkerkey_e2e::installation::Installation;
 use sikkerkey_e2e::wait::wait_for;
 
+use crate::BOUND;
 use crate::scenario::{apply, stands};
-use crate::{BOUND, one_in};
 
-const OWNER: &str = "stale-owner";
-const TEAM: &str = "stale-team";
-
-const GIVES: &str = r"
-apiVersion: sikkerkey.com/v1alpha1
-kind: Secret
-metadata: {name: db}
-spec: {source: {generate: {}}}
----
-apiVersion: sikkerkey.com/v1alpha1
-kind: Grant
-metadata: {name: web-reads}
-spec: {machineRef: {name: web, namespace: stale-team}, secretRefs: [{name: db}]}
-";
+const LAG: Duration = Duration::from_secs(3);
 
 const NOT_GIVEN: &[&str] = &[
     "Grant web-reads 1 0/1: Accepted=True/Accepted ResolvedRefs=False/RefNotPermitted Programmed=True/Programmed \
@@ -31,11 +18,17 @@ const NOT_GIVEN: &[&str] = &[
     "server: secret db Active v1",
 ];
 
-/// A Machine that consents for a moment: the status that says so is overtaken before the operator has seen it come back, and the
-/// one that it knew before says what it has to say now.
-pub(crate) async fn what_was_given_and_taken_back(installation: &Installation, proxy: &FaultProxy) {
+/// A Machine that consents for a moment: before the operator has seen the Grant's status come back that says so, it is no longer
+/// true, and what the operator sees says what it has to say now. `written` is done to the writes of that status.
+pub(crate) async fn what_was_given_and_taken_back(
+    installation: &Installation,
+    proxy: &FaultProxy,
+    name: &str,
+    written: Fault,
+) {
     let kubectl = installation.cluster.kubectl();
-    for namespace in [OWNER, TEAM] {
+    let [owner, team] = ["owner", "team"].map(|role| format!("{name}-{role}"));
+    for namespace in [&owner, &team] {
         kubectl.run(["create", "namespace", namespace]).await.unwrap();
     }
     let machine = |allow_from: &str| {
@@ -44,21 +37,30 @@ pub(crate) async fn what_was_given_and_taken_back(installation: &Installation, p
              spec: {{workload: {{serviceAccountNames: [default]}}, allowFrom: [{allow_from}]}}\n"
         )
     };
+    let gives = format!(
+        "apiVersion: sikkerkey.com/v1alpha1\nkind: Secret\nmetadata: {{name: db}}\nspec: {{source: {{generate: {{}}}}}}\n---\n\
+         apiVersion: sikkerkey.com/v1alpha1\nkind: Grant\nmetadata: {{name: web-reads}}\n\
+         spec: {{machineRef: {{name: web, namespace: {team}}}, secretRefs: [{{name: db}}]}}\n"
+    );
     proxy.behaves();
-    apply(&kubectl, TEAM, &machine("")).await;
-    apply(&kubectl, OWNER, GIVES).await;
-    stands(installation, OWNER, NOT_GIVEN).await;
-    proxy.does(one_in(1, Asked::is_watch, Fault::Lag(Duration::from_secs(3))));
-    apply(&kubectl, TEAM, &machine(&format!("{{namespace: {OWNER}, kinds: [Grant]}}"))).await;
-    // Longer than a pass waits for what it wrote, and shorter than it takes to come back.
-    tokio::time::sleep(Duration::from_millis(1_800)).await;
-    apply(&kubectl, TEAM, &machine("")).await;
+    apply(&kubectl, &team, &machine("")).await;
+    apply(&kubectl, &owner, &gives).await;
+    stands(installation, &owner, NOT_GIVEN).await;
+    proxy.does(move |asked: &Asked| match asked.path.contains("/grants") {
+        true if asked.is_watch() => Fault::Lag(LAG),
+        true if asked.is_write() => written,
+        _ => Fault::None,
+    });
+    apply(&kubectl, &team, &machine(&format!("{{namespace: {owner}, kinds: [Grant]}}"))).await;
     wait_for("the Grant to be in force for a moment", BOUND, async || {
         let ready = r#"jsonpath={.status.conditions[?(@.type=="Ready")].status}"#;
-        let said = kubectl.run(["get", "skg", "web-reads", "-n", OWNER, "-o", ready]).await;
+        let said = kubectl.run(["get", "skg", "web-reads", "-n", &owner, "-o", ready]).await;
         said.map_err(|error| error.to_string()).and_then(|said| if said == "True" { Ok(()) } else { Err(said) })
     })
     .await
     .unwrap();
-    stands(installation, OWNER, NOT_GIVEN).await;
+    apply(&kubectl, &team, &machine("")).await;
+    tokio::time::sleep(LAG).await;
+    proxy.behaves();
+    stands(installation, &owner, NOT_GIVEN).await;
 }

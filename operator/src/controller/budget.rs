@@ -25,6 +25,8 @@ impl Budget {
     pub fn take(&self, now: Timestamp) -> bool {
         let now = now.as_millisecond();
         let mut spent_until = self.spent_until.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nothing is spent in the future, unless the clock was put back.
+        *spent_until = (*spent_until).min(now);
         let next = (*spent_until).max(now - self.saved) + self.cost;
         let is_left = next <= now;
         if is_left {

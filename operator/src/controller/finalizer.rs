@@ -17,6 +17,8 @@ use crate::server::ServerError;
 
 /// An object does not wait longer than this for a server that is away.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
+/// Two clocks, ours and the API server's, are so far apart at most.
+const SKEW: SignedDuration = SignedDuration::from_secs(10);
 
 /// Whether it carries our finalizer.
 pub fn is_on(meta: &ObjectMeta) -> bool {
@@ -37,7 +39,9 @@ pub enum Release {
 /// Decides. Pure.
 pub fn release(told: Result<(), &ServerError>, deleted_at: Timestamp, now: Timestamp) -> Release {
     let Err(_) = told else { return Release::Now };
-    let left = PATIENCE.saturating_sub(now.duration_since(deleted_at));
+    let age = now.duration_since(deleted_at);
+    // Deleted in the future: by clocks that differ nobody can tell how long it has waited.
+    let left = if age < -SKEW { SignedDuration::ZERO } else { PATIENCE.saturating_sub(age) };
     match Duration::try_from(left) {
         Ok(left) if !left.is_zero() => Release::After(left.min(Duration::from_secs(2))),
         _ => Release::Deferred,
@@ -99,6 +103,8 @@ mod tests {
             (Err(&away), 159, Release::After(Duration::from_secs(1))),
             (Err(&away), 160, Release::Deferred),
             (Err(&away), 9_000, Release::Deferred),
+            (Err(&away), 95, Release::After(Duration::from_secs(2))),
+            (Err(&away), 50, Release::Deferred),
             (Err(&refused), 110, Release::After(Duration::from_secs(2))),
             (Err(&refused), 161, Release::Deferred),
         ] {

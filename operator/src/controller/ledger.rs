@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
 
 use super::budget::Budget;
@@ -187,21 +187,25 @@ impl Ledger {
     /// Whether counters that are no news are due for the object of that uid.
     pub fn counters_are_due(&self, entry: &Entry, now: Timestamp) -> bool {
         let since = entry.counters_written.unwrap_or(self.started);
-        let age = now.duration_since(since);
-        age >= SignedDuration::try_from(jittered(COUNTERS_EVERY, &entry.uid)).unwrap_or_default()
+        is_past(since, jittered(COUNTERS_EVERY, &entry.uid), now)
     }
 
     /// Whether the status told this reason of a denial a short while ago: two reasons that take turns are not told each
     /// time.
     pub fn was_told(entry: &Entry, denial: &str, now: Timestamp) -> bool {
-        let every = SignedDuration::try_from(COUNTERS_EVERY).unwrap_or_default();
-        entry.denials_told.get(denial).is_some_and(|told| now.duration_since(*told) < every)
+        entry.denials_told.get(denial).is_some_and(|told| !is_past(*told, COUNTERS_EVERY, now))
     }
 
     /// Takes one write from the budget for counters, if one is left.
     pub fn take_counter_write(&self, now: Timestamp) -> bool {
         self.counter_writes.take(now)
     }
+}
+
+/// Whether something is so long ago. What is still to come was noted before the clock was put back, nobody knows when.
+fn is_past(since: Timestamp, wait: Duration, now: Timestamp) -> bool {
+    let age = now.duration_since(since);
+    Duration::try_from(age).map_or(true, |age| age >= wait)
 }
 
 /// `base` and up to a quarter more, always the same for one uid: passes of many objects spread over time.
@@ -247,9 +251,13 @@ mod tests {
         let ledger = Ledger::new(at(1_000));
         let fresh = Entry { uid: "u".into(), ..Entry::default() };
         let written = Entry { counters_written: Some(at(5_000)), ..fresh.clone() };
-        for (entry, now, due) in
-            [(&fresh, 1_599, false), (&fresh, 1_000 + 750, true), (&written, 5_599, false), (&written, 5_750, true)]
-        {
+        for (entry, now, due) in [
+            (&fresh, 1_599, false),
+            (&fresh, 1_750, true),
+            (&written, 5_599, false),
+            (&written, 5_750, true),
+            (&written, 4_999, true),
+        ] {
             assert_eq!(ledger.counters_are_due(entry, at(now)), due, "{now}");
         }
     }
@@ -263,6 +271,7 @@ mod tests {
         assert_eq!((taken(1_001), taken(1_002)), (10, 10));
         assert_eq!((1_003..1_063).map(taken).sum::<usize>(), 600);
         assert_eq!(taken(2_000), 20);
+        assert_eq!((taken(1_500), taken(1_501)), (0, 10), "the clock was put back");
     }
 
     #[test]

@@ -261,13 +261,15 @@ impl Subject<'_> {
     }
 
     async fn write<K: Reconciled>(&self, wanted: &K::Status) -> Result<(), Error> {
+        // One whose answer is lost may have been written.
+        self.note(K::WIRE, |entry| entry.written = u64::MAX);
         let version = status::write::<K>(&self.context.client, &self.key, &self.uid, wanted)
             .instrument(span!("write status"))
             .await
             .map_err(|error| Error::WriteStatus(self.target::<K>(), error))?;
         self.context.metrics.status_written(K::WIRE);
+        self.note(K::WIRE, |entry| entry.written = version.unwrap_or_default());
         if let Some(version) = version {
-            self.note(K::WIRE, |entry| entry.written = version);
             // The next pass compares with what the store has.
             self.context.index.catch_up::<Seen<K>>(&self.key, version, CATCH_UP).await;
         }

@@ -1,6 +1,7 @@
 //! The regular look at everything the server holds: what was missed, and what happened there.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -36,8 +37,10 @@ const LARGE: Duration = Duration::from_secs(10);
 const AT_LEAST_EVERY: Duration = Duration::from_hours(1);
 /// So many objects are many.
 const MANY: usize = 1_000;
-/// So many objects are looked at before reviews of pods, which cannot wait, have their turn.
-const AT_ONCE: usize = 64;
+/// So many of them in one sweep: after the clock was put forward all are due, and what is new must not wait among them.
+const A_FEW: usize = 200;
+/// So long objects are compared before reviews of pods, which cannot wait, have their turn.
+const TURN: Duration = Duration::from_millis(5);
 
 /// Sweeps for ever. Whoever waits for the server is touched as soon as it answers.
 pub async fn run(context: &Context) {
@@ -71,9 +74,7 @@ async fn sweep(context: &Context, held: &mut usize) -> VecDeque<(Kind, ObjectKey
     let listed = answer.as_ref().map_err(Clone::clone);
     match listed.and_then(|answer| Listed::of(answer).map_err(|error| unreadable(&error))) {
         Ok(inventory) if context.index.is_synced() => {
-            for (kind, key) in context.ledger.waiting() {
-                touch(context, kind, &key);
-            }
+            touch_or_forget(context, context.ledger.waiting());
             *held = clean_up(context, &inventory, &applied, *held).await;
             let counters = update(context, &inventory).await;
             crate::pods::compare(context, &inventory.pods).await;
@@ -87,7 +88,14 @@ async fn sweep(context: &Context, held: &mut usize) -> VecDeque<(Kind, ObjectKey
 
 /// Has those looked at that nobody has looked at for long, a few in each sweep.
 fn look_again(context: &Context) {
-    for (kind, key) in context.ledger.overdue(AT_LEAST_EVERY, context.clock.now()) {
+    let mut overdue = context.ledger.overdue(AT_LEAST_EVERY, context.clock.now());
+    overdue.truncate(A_FEW);
+    touch_or_forget(context, overdue);
+}
+
+/// An object that is gone and that nobody has looked at since needs no other look.
+fn touch_or_forget(context: &Context, objects: Vec<(Kind, Arc<ObjectKey>)>) {
+    for (kind, key) in objects {
         if context.index.standing(&Target { resource: kind.into(), key: ObjectKey::clone(&key) }).is_some() {
             touch(context, kind, &key);
         } else {
@@ -290,9 +298,11 @@ async fn update(context: &Context, inventory: &Listed<'_>) -> VecDeque<(Kind, Ob
 }
 
 async fn update_kind<K: Reconciled>(context: &Context, inventory: &Listed<'_>, due: &mut Vec<Due>) {
-    for (place, entry) in inventory.states(K::WIRE).enumerate() {
-        if place % AT_ONCE == 0 {
+    let mut turn = Instant::now();
+    for entry in inventory.states(K::WIRE) {
+        if turn.elapsed() >= TURN {
             tokio::task::yield_now().await;
+            turn = Instant::now();
         }
         let Entry { object, state } = match entry {
             Ok(entry) => entry,

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{Event, watcher};
 use kube::runtime::{WatchStreamExt, reflector};
 use kube::{Api, Client};
 use serde::de::DeserializeOwned;
@@ -22,6 +22,7 @@ use sikkerkey_crds::secret;
 
 use super::Index;
 use super::seen::{Indexed, Seen, slim};
+use crate::api_server;
 use crate::metrics::Metrics;
 
 /// Writes the store of one resource; the only one that does.
@@ -126,7 +127,7 @@ impl<K: Indexed> Feed<K> {
         W: kube::Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
         K: From<W>,
     {
-        let mut events = pin!(watcher(api, watcher::Config::default()).default_backoff());
+        let mut events = pin!(watcher(api, api_server::watch()).default_backoff());
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => self.apply(&map(event)),

@@ -43,12 +43,11 @@ impl Index {
             return None;
         }
         self.secret(namespace, &secret.name)?;
-        let target = Target { resource: Resource::Secret, key: secret.clone() };
-        let grants = self.referrers(&target, Resource::Grant);
-        let ends = grants.iter().filter_map(|key| {
+        // By the Machine: a Secret may be granted to thousands of them.
+        let grants = self.referrers(&Target::new(Resource::Machine, &own, &name), Resource::Grant);
+        let ends = grants.iter().filter(|key| key.namespace == *namespace).filter_map(|key| {
             let grant = self.grant(&key.namespace, &key.name)?;
-            let named = &grant.spec.machine_ref;
-            let gives = named.name == name && named.namespace_or(&key.namespace) == own;
+            let gives = grant.spec.secret_refs.iter().any(|named| named.name == secret.name);
             lasts_until(&grant, now).filter(|_| gives)
         });
         ends.max()

@@ -99,10 +99,11 @@ impl ServerError {
                 Retry::BackOff
             }
             Self::Refused { code: Some(ErrorCode::Superseded), .. } => Retry::After(Duration::from_secs(1)),
-            // A person may adopt, unfreeze or allow at the server at any time, and nothing tells us.
-            Self::Refused { status: 403 | 423, .. } | Self::Refused { code: Some(ErrorCode::AdoptionRequired), .. } => {
-                Retry::After(Duration::from_secs(30))
-            }
+            // Only a newer blob helps.
+            Self::Refused { code: Some(ErrorCode::SealedValueOutdated), .. } => Retry::After(Duration::from_hours(1)),
+            // A person may adopt, unfreeze or allow at the server at any time, and another object may let go of what this one
+            // wants, as a key: nothing tells us.
+            Self::Refused { status: 403 | 409 | 423, .. } => Retry::After(Duration::from_secs(30)),
             // Only an edit helps, of it or of what it names, which causes another pass by itself; or a newer server. The
             // server keeps a record of each refusal.
             Self::Refused { .. } => Retry::After(Duration::from_hours(1)),
@@ -131,11 +132,12 @@ mod tests {
         for (error, retry) in [
             (refused(400, None), after(3_600)),
             (refused(400, Some(ErrorCode::Unsupported)), after(3_600)),
-            (refused(409, Some(ErrorCode::KeyInUse)), after(3_600)),
+            (refused(409, Some(ErrorCode::KeyInUse)), after(30)),
             (refused(409, Some(ErrorCode::SealedValueOutdated)), after(3_600)),
             (refused(422, None), after(3_600)),
             (refused(409, Some(ErrorCode::Superseded)), after(1)),
             (refused(409, Some(ErrorCode::AdoptionRequired)), after(30)),
+            (refused(409, None), after(30)),
             (refused(403, None), after(30)),
             (refused(423, None), after(30)),
             (ServerError::Sealed, Retry::BackOff),

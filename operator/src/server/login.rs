@@ -1,5 +1,7 @@
 //! How a replica logs in: with a key it has just made, and a token that the API server issues for its own pod.
 
+use std::time::Duration;
+
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
@@ -8,11 +10,14 @@ use sikkerkey_protocol::canonical::{Purpose, possession};
 use sikkerkey_protocol::key::MachineKey;
 use sikkerkey_protocol::kubernetes::{LoggedIn, Login};
 use sikkerkey_protocol::secret_text::SecretText;
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::error::ServerError;
 
 const TOKEN_LIFETIME_SECONDS: i64 = 3_600;
+/// How long the API server may take to issue a token: whoever has to ask the server waits for it.
+const TOKEN: Duration = Duration::from_secs(10);
 
 /// Who the operator is in its cluster: the account and the pod that its tokens are for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,10 +89,11 @@ async fn request_token(kubernetes: &Client, account: &Account, audience: &str) -
         ..TokenRequest::default()
     };
     let accounts: Api<ServiceAccount> = Api::namespaced(kubernetes.clone(), &account.namespace);
-    let issued = accounts
-        .create_token_request(&account.service_account, &PostParams::default(), &request)
-        .await
-        .map_err(|error| ServerError::NoToken(token_refusal(&error, account)))?;
+    let parameters = PostParams::default();
+    let issued = accounts.create_token_request(&account.service_account, &parameters, &request);
+    let issued = timeout(TOKEN, issued).await;
+    let issued = issued.map_err(|_| ServerError::NoToken(format!("the API server has not answered for {TOKEN:?}")))?;
+    let issued = issued.map_err(|error| ServerError::NoToken(token_refusal(&error, account)))?;
     let token = issued.status.map(|status| SecretText::new(status.token));
     token.ok_or_else(|| ServerError::NoToken("the API server's answer holds none".to_owned()))
 }

@@ -106,7 +106,8 @@ pub async fn follow_up(
         return;
     }
     let goes_at = later(since, STAYS_FOR).unwrap_or(now);
-    if now < goes_at {
+    // One that was taken in the future was so before the clock was put back.
+    if since <= now && now < goes_at {
         // Others may still be about to take it: that it stays for them is no news yet.
         if !says_that_it_was_kept(object) {
             found.kept_by = None;
