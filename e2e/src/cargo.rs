@@ -95,6 +95,10 @@ pub struct Shipped<'a> {
     pub profile: &'a str,
 }
 
+/// The day that C compilers take for today, in Unix seconds: the first of 1980, before which archives know none. The operator's
+/// allocator says when it was built.
+pub const SOURCE_DATE_EPOCH: &str = "315532800";
+
 /// Builds programs for images: static, from the locked dependencies, with nothing of this machine's directories in them. Blocks.
 pub fn build_shipped(shipped: Shipped<'_>) -> Result<Vec<PathBuf>, CargoError> {
     let Shipped { source, auditable, package, programs, profile } = shipped;
@@ -113,7 +117,8 @@ pub fn build_shipped(shipped: Shipped<'_>) -> Result<Vec<PathBuf>, CargoError> {
     // Another wrapper around the compiler: in the same directory each would build anew what the other has built.
     command.arg(source.join("target/shipped"));
     command.args(programs.iter().flat_map(|program| ["--bin", *program]));
-    command.env("RUSTFLAGS", flags.join(" ")).env("CARGO_INCREMENTAL", "0").current_dir(source);
+    command.env("RUSTFLAGS", flags.join(" ")).env("SOURCE_DATE_EPOCH", SOURCE_DATE_EPOCH);
+    command.env("CARGO_INCREMENTAL", "0").current_dir(source);
     let messages = run(package, command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()))?;
     let found = programs.iter().map(|name| program(&messages, name).ok_or(*name));
     found.collect::<Result<_, _>>().map_err(|name| CargoError::NoProgram { package: name.to_owned() })

@@ -35,6 +35,7 @@ fn an_image_is_from_scratch_and_has_the_programs_and_their_licences_and_nothing_
         assert!(build.contains(&format!("--package {name} --profile {profile} --target \"$target\"")), "{name}");
         assert!(build.contains("cargo auditable build --locked"), "{name}");
         assert!(build.contains("-C target-feature=+crt-static"), "{name}");
+        assert!(build.contains(&format!("SOURCE_DATE_EPOCH={}", cargo::SOURCE_DATE_EPOCH)), "{name}");
         let notices = format!("--package sikkerkey-bill -- notices {name} >/out/licenses/THIRD-PARTY.txt");
         assert!(build.contains(&notices) && build.contains("install -m 0444 LICENSE /out/licenses/"), "{name}");
     }
