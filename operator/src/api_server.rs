@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::client::Client;
 use kube::runtime::watcher;
 use kube::{Config, Error};
@@ -29,6 +30,11 @@ pub fn client(mut config: Config) -> Result<Client, Error> {
 /// How everything is watched.
 pub fn watch() -> watcher::Config {
     watcher::Config::default().timeout(WATCH)
+}
+
+/// Of two versions of one object the later one has the higher number.
+pub fn version(meta: &ObjectMeta) -> Option<u64> {
+    meta.resource_version.as_ref()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -63,6 +69,15 @@ mod tests {
         let begun = Instant::now();
         let got = namespaces.get("shop").await;
         (got, count.load(Ordering::Relaxed), begun.elapsed())
+    }
+
+    #[test]
+    fn a_version_is_a_number_or_none() {
+        for (text, expected) in [("5", Some(5)), ("not a number", None)] {
+            let meta = ObjectMeta { resource_version: Some(text.to_owned()), ..ObjectMeta::default() };
+            assert_eq!(version(&meta), expected, "{text}");
+        }
+        assert_eq!(version(&ObjectMeta::default()), None);
     }
 
     #[tokio::test]

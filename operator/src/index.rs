@@ -37,6 +37,7 @@ pub use self::grants::{Given, Until};
 use self::held::Held;
 use self::references::{Look, References, Resource, Target};
 use self::seen::{Indexed, IndexedKind, Seen};
+use crate::api_server;
 use crate::namespaces::NamespaceSelector;
 
 /// An object that has to be looked at.
@@ -253,7 +254,7 @@ impl Index {
     pub async fn catch_up<K: Indexed>(&self, key: &ObjectKey, version: u64, bound: Duration) {
         let object = ObjectRef::new(&key.name).within(&key.namespace);
         let is_there = || {
-            let known = K::store(self).get(&object).and_then(|object| seen::version(object.meta()));
+            let known = K::store(self).get(&object).and_then(|object| api_server::version(object.meta()));
             known.is_none_or(|known| known >= version)
         };
         let wait = async {

@@ -203,7 +203,7 @@ impl Ledger {
 }
 
 /// Whether something is so long ago. What is still to come was noted before the clock was put back, nobody knows when.
-fn is_past(since: Timestamp, wait: Duration, now: Timestamp) -> bool {
+pub fn is_past(since: Timestamp, wait: Duration, now: Timestamp) -> bool {
     let age = now.duration_since(since);
     Duration::try_from(age).map_or(true, |age| age >= wait)
 }

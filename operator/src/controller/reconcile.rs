@@ -25,8 +25,9 @@ use super::finalizer::{self, Release};
 use super::ledger::{Entry, Held, back_off, jittered};
 use super::plan::{Action, Evidence, Outcome, Plan, Reconciled};
 use super::status::{self, Worth};
+use crate::api_server;
 use crate::index::references::Target;
-use crate::index::seen::{self, Indexed, Seen};
+use crate::index::seen::{Indexed, Seen};
 use crate::metrics;
 use crate::server::{Retry, ServerError};
 
@@ -226,7 +227,7 @@ impl Subject<'_> {
 
     /// Whether the object is older here than what was written last, because its watch is slow.
     fn is_behind(&self, meta: &KubeMeta) -> bool {
-        seen::version(meta).is_some_and(|version| version < self.entry.written)
+        api_server::version(meta).is_some_and(|version| version < self.entry.written)
     }
 
     /// Writes the status if it is worth it, and tells of a new reason.

@@ -10,7 +10,7 @@ use sikkerkey_protocol::kubernetes::ObjectKey;
 
 use super::ledger::{Entry, Ledger};
 use super::plan::Reconciled;
-use crate::index::seen;
+use crate::api_server;
 
 /// Why a status is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ pub async fn write<K: Reconciled>(
     });
     let params = PatchParams::apply(names::FIELD_MANAGER).force();
     let written = api.patch_status(&key.name, &params, &Patch::Apply(&patch)).await?;
-    Ok(seen::version(&written.metadata))
+    Ok(api_server::version(&written.metadata))
 }
 
 #[cfg(test)]

@@ -41,11 +41,6 @@ pub(super) fn slim(resource: Resource, meta: &mut ObjectMeta) {
     meta.annotations = None;
 }
 
-/// Of two versions of one object the later one has the higher number.
-pub fn version(meta: &ObjectMeta) -> Option<u64> {
-    meta.resource_version.as_ref()?.parse().ok()
-}
-
 impl<K: Kind> KubeResource for Seen<K> {
     type DynamicType = ();
     type Scope = NamespaceResourceScope;

@@ -4,6 +4,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use thiserror::Error;
 
 use super::LEASE;
+use crate::api_server;
 
 /// The API server has forgotten what it had told: the cluster was restored from a backup while this process ran.
 ///
@@ -26,9 +27,7 @@ pub(super) struct Progress(u64);
 impl Progress {
     /// Looks at a Lease that the API server has just sent, and not out of a cache.
     pub(super) fn note(&mut self, lease: &Lease) -> Result<(), WentBack> {
-        let Some(version) = lease.metadata.resource_version.as_deref().and_then(|it| it.parse().ok()) else {
-            return Ok(());
-        };
+        let Some(version) = api_server::version(&lease.metadata) else { return Ok(()) };
         if version < self.0 {
             return Err(WentBack { from: self.0, to: version });
         }

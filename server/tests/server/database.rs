@@ -42,7 +42,9 @@ impl TestDatabase {
     /// A new one on PostgreSQL, whatever this run of the suite is on.
     pub async fn make_postgres(directory: &Path) -> Self {
         let made = Self::make_on(postgres(), directory).await;
-        drop_left(directory).await;
+        if let Self::Postgres(url) = &made {
+            drop_left(directory, url).await;
+        }
         made
     }
 
@@ -50,9 +52,7 @@ impl TestDatabase {
     pub async fn make_on(server: &str, directory: &Path) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let mut connection = PgConnection::connect(&format!("{server}/postgres")).await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(format!("create database {name}"))).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
+        Self::Postgres(format!("{server}/postgres")).execute(&format!("create database {name}")).await;
         std::fs::write(directory.join(URL_FILE), format!("{server}/{name}")).unwrap();
         let key = directory.join("root.key");
         std::fs::write(&key, "5e".repeat(32)).unwrap();
@@ -158,27 +158,19 @@ impl TestDatabase {
 }
 
 /// Notes the database of this directory, and drops those of directories that are gone: each takes 8 MB.
-async fn drop_left(directory: &Path) {
+async fn drop_left(directory: &Path, url: &str) {
     static MADE: Mutex<Vec<(PathBuf, String)>> = Mutex::new(Vec::new());
-    let url = std::fs::read_to_string(directory.join(URL_FILE)).unwrap();
     let left: Vec<String> = {
         let mut made = MADE.lock().unwrap();
-        made.push((directory.to_owned(), url));
+        made.push((directory.to_owned(), url.to_owned()));
         made.extract_if(.., |(directory, _)| !directory.exists()).map(|(_, url)| url).collect()
     };
-    if left.is_empty() {
-        return;
-    }
-    let mut connection = PgConnection::connect(&format!("{}/postgres", postgres())).await.unwrap();
     for url in left {
-        let name = url.rsplit('/').next().unwrap();
+        let (server, name) = url.rsplit_once('/').unwrap();
         // Forced, for what a server that was killed left open.
-        sqlx::raw_sql(AssertSqlSafe(format!("drop database {name} with (force)")))
-            .execute(&mut connection)
-            .await
-            .unwrap();
+        let drop = format!("drop database {name} with (force)");
+        TestDatabase::Postgres(format!("{server}/postgres")).execute(&drop).await;
     }
-    connection.close().await.unwrap();
 }
 
 /// The first column of each row of an embedded database.

@@ -17,7 +17,7 @@ use super::original::{Disabled, Found, Keeper, Marks, Original, Taken, Taking};
 use crate::controller::Context;
 use crate::controller::error::Error;
 use crate::controller::events::News;
-use crate::controller::ledger::jittered;
+use crate::controller::ledger::{is_past, jittered};
 use crate::controller::plan::Outcome;
 use crate::index::references::{Resource, Target};
 use crate::index::seen::{IndexedKind, Seen};
@@ -105,14 +105,12 @@ pub async fn follow_up(
     if !is_to_go || matches!(found.kept_by, Some(Keeper::Manager(_) | Keeper::Refused)) {
         return;
     }
-    let goes_at = later(since, STAYS_FOR).unwrap_or(now);
-    // One that was taken in the future was so before the clock was put back.
-    if since <= now && now < goes_at {
+    if !is_past(since, STAYS_FOR, now) {
         // Others may still be about to take it: that it stays for them is no news yet.
         if !says_that_it_was_kept(object) {
             found.kept_by = None;
         }
-        facts.look_at = Some(goes_at);
+        facts.look_at = later(since, STAYS_FOR);
         return;
     }
     if found.kept_by.is_some() {
