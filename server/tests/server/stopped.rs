@@ -7,6 +7,7 @@ use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 
 use crate::fixture::*;
+use crate::process::Process;
 use crate::replicas::{Replicas, read};
 use crate::wire::*;
 
@@ -55,7 +56,7 @@ async fn the_others_get_on_and_the_one_that_stood_still_releases_nothing_of_its_
         wasted += 1;
         assert!(wasted < 10, "it never is the read that waits");
     };
-    signal(&first, "-STOP");
+    stop(&first).await;
     sqlx::raw_sql("rollback").execute(&mut lock).await.unwrap();
     lock.close().await.unwrap();
 
@@ -86,4 +87,19 @@ async fn the_others_get_on_and_the_one_that_stood_still_releases_nothing_of_its_
     verify_audit(&replicas.here).await;
     let read = replicas.here.audit().await.iter().filter(|it| it.action == Action::SecretRead).count();
     assert_eq!(read, 5 + wasted);
+}
+
+/// Stops a server. The signal alone leaves its threads running until one of them has come to take it, and on a busy
+/// machine they get to the end of a group meanwhile.
+async fn stop(process: &Process) {
+    signal(process, "-STOP");
+    let threads = format!("/proc/{}/task", process.child.id().expect("it runs"));
+    until("every thread stands still", async || {
+        std::fs::read_dir(&threads).unwrap().all(|thread| {
+            let stat = std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap_or_default();
+            // The state comes after the name, which may hold anything.
+            stat.rsplit_once(") ").is_some_and(|(_, after)| after.starts_with('T'))
+        })
+    })
+    .await;
 }
