@@ -119,3 +119,100 @@ fn a_value_that_the_server_has_lost_is_not_replaced_until_a_person_asks_for_anot
         assert_ne!(object["status"]["secretID"], had["secretID"]);
     });
 }
+
+/// The end of what `Accepted=False` says, once it is this.
+async fn is_said(team: &Team<'_>, kind: &str, name: &str, end: &str) -> Value {
+    wait_for(&format!("{kind} {name} to say: {end}"), BOUND, async || {
+        let object = team.object(kind, name).await;
+        match condition_of(&object, "Accepted") {
+            Some((status, _, message)) if status == "False" && message.ends_with(end) => Ok(object),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await
+    .unwrap()
+}
+
+/// The generation of which `Programmed` speaks, with its status and reason.
+fn programmed(object: &Value) -> (String, String, i64) {
+    let (status, reason, _) = condition_of(object, "Programmed").unwrap();
+    let conditions = object["status"]["conditions"].as_array().unwrap();
+    let of = conditions.iter().find(|condition| condition["type"] == "Programmed").unwrap();
+    (status, reason, of["observedGeneration"].as_i64().unwrap())
+}
+
+#[test]
+fn a_generation_that_is_not_accepted_says_what_a_server_that_was_rolled_back_has_in_force() {
+    alone("rejected", async |installation| {
+        let data = installation.data_directory();
+        let team = Team::new(installation, "rejected").await;
+        team.apply(EARLIER).await;
+        team.ready("Secret", "earlier").await;
+        let namespace = team.namespace.clone();
+        drop(team);
+        installation.server.kill().await.unwrap();
+        let earlier = snapshot(&data);
+        installation.server.restart().await.unwrap();
+
+        let team = Team { client: installation.admin_client().unwrap(), installation, namespace };
+        team.kubectl(&["patch", "sks", "earlier", "--type=merge", "-p", r#"{"spec": {"deletionPolicy": "Delete"}}"#])
+            .await;
+        team.apply(SHOP).await;
+        team.ready("Secret", "earlier").await;
+        team.ready("Grant", "web-reads-db").await;
+        // As an earlier release would have let them pass.
+        for what in ["validatingwebhookconfigurations", "validatingadmissionpolicybindings"] {
+            team.kubectl(&["delete", what, "--all"]).await;
+        }
+        for object in ["sks/earlier", "skg/web-reads-db"] {
+            let colour = r#"{"spec": {"colour": "red"}}"#;
+            let patch = ["patch", object, "-n", &team.namespace, "--type=merge", "-p", colour];
+            // The API server takes a moment to let go of its policies.
+            wait_for("a field that is none to be stored", BOUND, async || {
+                team.installation.cluster.kubectl().run(patch).await.map_err(|error| error.to_string())
+            })
+            .await
+            .unwrap();
+        }
+        let secret = is_said(&team, "Secret", "earlier", " Generation 2 stays in force.").await;
+        assert_eq!(programmed(&secret), ("True".to_owned(), "Programmed".to_owned(), 2));
+        let grant = is_said(&team, "Grant", "web-reads-db", " Generation 1 stays in force.").await;
+        assert_eq!(grant["status"]["secrets"]["summary"], "1/1");
+        let namespace = team.namespace.clone();
+        drop(team);
+
+        installation.server.kill().await.unwrap();
+        roll_back(&data, &earlier);
+        installation.server.restart().await.unwrap();
+        for restarted in [false, true] {
+            if restarted {
+                installation.operator.kill().await.unwrap();
+                installation.operator.restart().await.unwrap();
+            }
+            let namespace = namespace.clone();
+            let team = Team { client: installation.admin_client().unwrap(), installation, namespace };
+            let secret = is_said(&team, "Secret", "earlier", " Generation 1 stays in force.").await;
+            assert_eq!(programmed(&secret), ("True".to_owned(), "Programmed".to_owned(), 1));
+            let grant = is_said(&team, "Grant", "web-reads-db", " Nothing is in force yet.").await;
+            assert_eq!(programmed(&grant), ("False".to_owned(), "UnknownField".to_owned(), 2));
+            assert_eq!(grant["status"]["secrets"]["summary"], "0/1");
+            wait_for("the Machine to have no Secret", BOUND, async || {
+                match &team.object("Machine", "web").await["status"]["grantedSecrets"] {
+                    Value::Number(count) if count.as_i64() == Some(0) => Ok(()),
+                    other => Err(other.to_string()),
+                }
+            })
+            .await
+            .unwrap();
+        }
+
+        let team = Team { client: installation.admin_client().unwrap(), installation, namespace };
+        for object in ["sks/earlier", "skg/web-reads-db"] {
+            let corrected = r#"[{"op": "remove", "path": "/spec/colour"}]"#;
+            team.kubectl(&["patch", object, "--type=json", "-p", corrected]).await;
+        }
+        team.ready("Secret", "earlier").await;
+        // Its Grant is in force again, and the value is lost all the same.
+        team.condition("Grant", "web-reads-db", "Programmed", "True", "Programmed").await;
+    });
+}

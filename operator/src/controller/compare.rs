@@ -8,8 +8,8 @@ use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
 use super::ledger::{ByObject, InForce};
 use crate::index::Standing;
 
-/// What was put in force.
-pub type Applied = ByObject<InForce>;
+/// What is believed to be in force.
+pub type Believed = ByObject<InForce>;
 
 /// An object as the server holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,64 +35,81 @@ pub struct Orphan {
     pub uid: String,
 }
 
+/// An object of which the server holds something else than was believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stale {
+    /// Which kind.
+    pub kind: Kind,
+    /// Which one.
+    pub key: ObjectKey,
+    /// What was believed.
+    pub believed: InForce,
+    /// The generation that the server holds, if any.
+    pub at_server: Option<i64>,
+}
+
 /// What differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Differences {
     /// At the server only.
     pub orphans: Vec<Orphan>,
     /// Objects to look at again: the server lacks them, or holds another generation.
-    pub stale: Vec<(Kind, ObjectKey)>,
+    pub stale: Vec<Stale>,
     /// Newer at the server than the cluster seems to have: on its way here, or the cluster was taken back.
     pub ahead: Vec<AtServer>,
     /// Objects at the server.
     pub total: usize,
 }
 
-/// Compares what the server holds with what the cluster has, by an index that is whole (`present`), and with what was put in
-/// force (`applied`), from before the server was asked.
+/// Compares what the server holds with what the cluster has, by an index that is whole (`present`), and with what is believed
+/// to be in force, from before the server was asked.
 ///
 /// An object that was made anew under the name of an earlier one ends what that one gave, whether or not anything of the
 /// new one is ever put in force.
 pub fn compare(
     at_server: impl Iterator<Item = AtServer>,
     present: impl Fn(Kind, &ObjectKey) -> Option<Standing>,
-    applied: &Applied,
+    believed: &Believed,
 ) -> Differences {
     let mut differences = Differences::default();
     let mut held: BTreeMap<Kind, HashSet<&Arc<ObjectKey>>> = BTreeMap::new();
     for object in at_server {
         differences.total += 1;
         let own = present(object.kind, &object.key);
-        let told = applied.get(&object.kind).and_then(|of_kind| of_kind.get_key_value(&object.key));
-        held.entry(object.kind).or_default().extend(told.map(|(key, _)| key));
-        let ours = own.as_ref().and_then(|own| told.map(|(_, entry)| entry).filter(|entry| *entry.uid == *own.uid));
-        let is_stale = |entry: &InForce| *entry.uid != *object.uid || entry.generation > Some(object.generation);
-        let place = || (object.kind, object.key.clone());
-        match ours.filter(|entry| !entry.withdrawn) {
-            // What the server refuses has its own time for the next attempt.
-            Some(entry) if is_stale(entry) && !entry.refused => differences.stale.push(place()),
-            None if own.as_ref().is_none_or(|own| own.uid != object.uid) => {
-                let AtServer { kind, key, uid, .. } = object.clone();
-                differences.orphans.push(Orphan { kind, key, uid });
-            }
-            // It was withdrawn, and a call that was held up has put it in force once more.
-            None if ours.is_some() => differences.stale.push(place()),
-            // As it should be; or a newer one was applied after `applied` was taken.
-            Some(_) | None => {}
+        let noted = believed.get(&object.kind).and_then(|of_kind| of_kind.get_key_value(&object.key));
+        held.entry(object.kind).or_default().extend(noted.map(|(key, _)| key));
+        let ours = own.as_ref().and_then(|own| noted.map(|(_, entry)| entry).filter(|entry| *entry.uid == *own.uid));
+        let is_own = own.as_ref().is_some_and(|own| own.uid == object.uid);
+        let at_server = is_own.then_some(object.generation);
+        if !is_own && !ours.is_some_and(is_in_force) {
+            let AtServer { kind, key, uid, .. } = object.clone();
+            differences.orphans.push(Orphan { kind, key, uid });
+        } else if let Some(entry) = ours.filter(|entry| entry.withdrawn || entry.generation != at_server) {
+            differences.stale.extend(stale(object.kind, &object.key, entry, at_server));
         }
-        if own.is_some_and(|own| own.uid == object.uid && own.generation < object.generation) {
+        if is_own && own.is_some_and(|own| own.generation < object.generation) {
             differences.ahead.push(object);
         }
     }
-    for (kind, of_kind) in applied {
+    for (kind, of_kind) in believed {
         let held = held.get(kind);
         let missing = of_kind.iter().filter(|(key, entry)| {
             let is_held = held.is_some_and(|held| held.contains(key));
-            !is_held && !entry.refused && !entry.withdrawn && present(*kind, key).is_some()
+            !is_held && is_in_force(entry) && present(*kind, key).is_some()
         });
-        differences.stale.extend(missing.map(|(key, _)| (*kind, ObjectKey::clone(key))));
+        differences.stale.extend(missing.filter_map(|(key, entry)| stale(*kind, key, entry, None)));
     }
     differences
+}
+
+fn is_in_force(entry: &InForce) -> bool {
+    entry.generation.is_some() && !entry.withdrawn
+}
+
+/// What the server refuses has its own time for the next attempt.
+fn stale(kind: Kind, key: &ObjectKey, believed: &InForce, at_server: Option<i64>) -> Option<Stale> {
+    let stale = || Stale { kind, key: key.clone(), believed: believed.clone(), at_server };
+    (believed.withdrawn || !believed.refused).then(stale)
 }
 
 /// Whether so many removals of so many objects need a person's word: more than a tenth, and more than five.
@@ -122,8 +139,13 @@ mod tests {
 
     type Present = HashMap<(Kind, ObjectKey), Standing>;
 
-    fn compared(grants: &[(&str, &str, i64)], present: &Present, applied: &Applied) -> Differences {
-        compare(at_server(grants).into_iter(), |kind, key| present.get(&(kind, key.clone())).cloned(), applied)
+    fn compared(grants: &[(&str, &str, i64)], present: &Present, believed: &Believed) -> Differences {
+        compare(at_server(grants).into_iter(), |kind, key| present.get(&(kind, key.clone())).cloned(), believed)
+    }
+
+    /// Names, and the generation that the server holds.
+    fn stale(differences: &Differences) -> Vec<(&str, Option<i64>)> {
+        differences.stale.iter().map(|stale| (&*stale.key.name, stale.at_server)).collect()
     }
 
     /// The generation is of no account where it is not lower than the server's.
@@ -132,39 +154,50 @@ mod tests {
         objects.iter().map(|(name, uid)| ((Kind::Grant, key(name)), standing(uid))).collect()
     }
 
-    fn applied(entries: &[(&str, &str, i64)]) -> Applied {
-        let entry = |uid: &str, generation| InForce {
+    /// Generation 0 is none.
+    fn believed(entries: &[(&str, &str, i64)]) -> Believed {
+        let entry = |uid: &str, generation: i64| InForce {
             uid: uid.into(),
-            generation: Some(generation),
+            generation: Some(generation).filter(|generation| *generation > 0),
             refused: false,
             withdrawn: false,
         };
         let grants = entries.iter().map(|(name, uid, generation)| (Arc::new(key(name)), entry(uid, *generation)));
-        Applied::from([(Kind::Grant, grants.collect())])
+        Believed::from([(Kind::Grant, grants.collect())])
     }
 
     #[test]
     fn each_difference_is_sorted_into_removal_or_another_look() {
         let orphan = |name: &str| Orphan { kind: Kind::Grant, key: key(name), uid: "u".into() };
-        let again = |name: &str| (Kind::Grant, key(name));
+        let again = |at_server| Some(("a", at_server));
         let (u, v) = (("a", "u"), ("a", "v"));
-        for (what, server, cluster, known, orphans, stale) in [
-            ("the same", vec![("a", "u", 1)], vec![u], vec![("a", "u", 1)], vec![], vec![]),
-            ("gone here", vec![("a", "u", 1)], vec![], vec![], vec![orphan("a")], vec![]),
-            ("gone here, remembered", vec![("a", "u", 1)], vec![], vec![("a", "u", 1)], vec![orphan("a")], vec![]),
-            ("lost there", vec![], vec![u], vec![("a", "u", 1)], vec![], vec![again("a")]),
-            ("older there", vec![("a", "u", 1)], vec![u], vec![("a", "u", 2)], vec![], vec![again("a")]),
-            ("newer there", vec![("a", "u", 3)], vec![u], vec![("a", "u", 2)], vec![], vec![]),
-            ("not looked at yet", vec![("a", "u", 1)], vec![u], vec![], vec![], vec![]),
-            ("never put in force", vec![], vec![u], vec![], vec![], vec![]),
-            ("made anew", vec![("a", "u", 1)], vec![v], vec![], vec![orphan("a")], vec![]),
+        for (what, server, cluster, known, orphans, again) in [
+            ("the same", vec![("a", "u", 1)], vec![u], vec![("a", "u", 1)], vec![], None),
+            ("gone here", vec![("a", "u", 1)], vec![], vec![], vec![orphan("a")], None),
+            ("gone here, remembered", vec![("a", "u", 1)], vec![], vec![("a", "u", 1)], vec![orphan("a")], None),
+            ("lost there", vec![], vec![u], vec![("a", "u", 1)], vec![], again(None)),
+            ("lost there, and that is known", vec![], vec![u], vec![("a", "u", 0)], vec![], None),
+            ("older there", vec![("a", "u", 1)], vec![u], vec![("a", "u", 2)], vec![], again(Some(1))),
+            ("newer there", vec![("a", "u", 3)], vec![u], vec![("a", "u", 2)], vec![], again(Some(3))),
+            (
+                "there, against what was believed",
+                vec![("a", "u", 3)],
+                vec![u],
+                vec![("a", "u", 0)],
+                vec![],
+                again(Some(3)),
+            ),
+            ("not looked at yet", vec![("a", "u", 1)], vec![u], vec![], vec![], None),
+            ("never put in force", vec![], vec![u], vec![], vec![], None),
+            ("made anew", vec![("a", "u", 1)], vec![v], vec![], vec![orphan("a")], None),
+            ("made anew and not in force", vec![("a", "u", 1)], vec![v], vec![("a", "v", 0)], vec![orphan("a")], None),
             (
                 "made anew, and only the earlier one in force",
                 vec![("a", "u", 1)],
                 vec![v],
                 vec![("a", "u", 1)],
                 vec![orphan("a")],
-                vec![],
+                None,
             ),
             (
                 "made anew and in force here, not there",
@@ -172,13 +205,14 @@ mod tests {
                 vec![v],
                 vec![("a", "v", 1)],
                 vec![],
-                vec![again("a")],
+                again(None),
             ),
-            ("made anew and in force since", vec![("a", "v", 1)], vec![v], vec![("a", "u", 1)], vec![], vec![]),
+            ("made anew and in force since", vec![("a", "v", 1)], vec![v], vec![("a", "u", 1)], vec![], None),
         ] {
-            let total = server.len();
-            let found = compared(&server, &present(&cluster), &applied(&known));
-            assert_eq!(found, Differences { orphans, stale, ahead: vec![], total }, "{what}");
+            let found = compared(&server, &present(&cluster), &believed(&known));
+            assert_eq!((&found.orphans, found.total), (&orphans, server.len()), "{what}");
+            assert!(stale(&found).into_iter().eq(again), "{what}: {found:?}");
+            assert!(found.ahead.is_empty(), "{what}");
         }
     }
 
@@ -193,7 +227,7 @@ mod tests {
             ("of another object", standing("v", 4), vec![], false),
         ] {
             let cluster: Present = [((Kind::Grant, key("a")), own)].into();
-            let found = compared(&[("a", "u", 5)], &cluster, &applied(&known));
+            let found = compared(&[("a", "u", 5)], &cluster, &believed(&known));
             let ahead: Vec<_> = found.ahead.iter().map(|it| (it.kind, it.generation)).collect();
             assert_eq!(ahead, [(Kind::Grant, 5)][usize::from(!is_ahead)..], "{what}");
         }
@@ -201,20 +235,20 @@ mod tests {
 
     #[test]
     fn what_was_taken_out_of_force_and_is_there_again_is_looked_at() {
-        let mut known = applied(&[("a", "u", 2), ("b", "u", 1), ("c", "u", 1)]);
+        let mut known = believed(&[("a", "u", 2), ("b", "u", 1), ("c", "u", 1)]);
         for entry in known.values_mut().flat_map(HashMap::values_mut) {
             entry.withdrawn = true;
         }
         let cluster = present(&[("a", "u"), ("b", "u"), ("c", "u")]);
         let found = compared(&[("a", "u", 2), ("c", "earlier", 1)], &cluster, &known);
         let orphans = vec![Orphan { kind: Kind::Grant, key: key("c"), uid: "earlier".into() }];
-        let stale = vec![(Kind::Grant, key("a"))];
-        assert_eq!(found, Differences { stale, orphans, total: 2, ..Differences::default() });
+        assert_eq!((found.orphans.as_slice(), found.total), (orphans.as_slice(), 2));
+        assert_eq!(stale(&found), [("a", Some(2))]);
     }
 
     #[test]
     fn what_was_refused_waits_for_its_own_time() {
-        let mut known = applied(&[("a", "u", 2), ("b", "u", 1)]);
+        let mut known = believed(&[("a", "u", 2), ("b", "u", 1)]);
         for entry in known.values_mut().flat_map(HashMap::values_mut) {
             entry.refused = true;
         }
@@ -226,7 +260,7 @@ mod tests {
     #[test]
     fn the_same_name_of_another_kind_is_another_object() {
         let machines: Present = [((Kind::Machine, key("a")), Standing { uid: "u".into(), generation: 9 })].into();
-        let found = compared(&[("a", "u", 1)], &machines, &Applied::new());
+        let found = compared(&[("a", "u", 1)], &machines, &Believed::new());
         assert_eq!(found.orphans, [Orphan { kind: Kind::Grant, key: key("a"), uid: "u".into() }]);
     }
 

@@ -56,6 +56,8 @@ pub enum Programmed {
     Now(Verdict),
     /// It says what it said before, of the generation it said it of.
     AsBefore,
+    /// It says what it said before, of this generation.
+    AsBeforeOf(i64),
 }
 
 /// What the conditions follow from.
@@ -88,6 +90,7 @@ pub fn conclude(findings: Findings<'_>) -> Vec<Condition> {
     let (programmed, programmed_of) = match programmed {
         Programmed::Now(verdict) => (Statement::Own(verdict), Some(generation)),
         Programmed::AsBefore => as_before(ConditionType::Programmed),
+        Programmed::AsBeforeOf(generation) => (as_before(ConditionType::Programmed).0, Some(generation)),
     };
     let accepted = Statement::Own(accepted);
     let summary = [&accepted, &resolved, &programmed].into_iter().find(|condition| !condition.is_true()).cloned();
@@ -191,6 +194,22 @@ pub fn stays(in_force: Option<i64>) -> String {
 pub fn rejected(reason: Reason, what: &str, in_force: Option<i64>) -> Verdict {
     let end = if what.ends_with(['?', '.']) { "" } else { "." };
     Verdict::fails(reason, format!("{what}{end} {}", stays(in_force)))
+}
+
+/// `Programmed` of an object that is not accepted, for this reason: what it said, unless the server has something else in force
+/// since, or nothing, because it was restored from another day.
+pub fn programmed_meanwhile(previous: &[Condition], in_force: Option<i64>, reason: Reason) -> Programmed {
+    let said = find(previous, ConditionType::Programmed);
+    let is_of_yesterday = said.is_some_and(|said| said.reason == Reason::NamespaceNotManaged.as_str());
+    if self::in_force(previous) == in_force && !is_of_yesterday {
+        return Programmed::AsBefore;
+    }
+    match in_force {
+        Some(generation) if said.is_some_and(|said| said.status == ConditionStatus::True) => {
+            Programmed::AsBeforeOf(generation)
+        }
+        _ => Programmed::Now(Verdict::fails(reason, stays(in_force))),
+    }
 }
 
 /// `Accepted=False` and `Programmed=False`, in a namespace that is not managed.

@@ -72,9 +72,11 @@ pub enum Held {
     Applied,
     /// It was taken out of force, while the object is still here.
     Withdrawn,
+    /// It holds nothing of it any more, by its own word: it was restored from an earlier day, or is another one.
+    Missing,
 }
 
-/// What a comparison needs to know of an object that was put in force, or taken out of it.
+/// What a comparison needs to know of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InForce {
     /// Which object of that name.
@@ -85,6 +87,17 @@ pub struct InForce {
     pub refused: bool,
     /// Whether the server must not hold it.
     pub withdrawn: bool,
+}
+
+impl InForce {
+    fn of(entry: &Entry) -> Self {
+        Self {
+            uid: Arc::clone(&entry.uid),
+            generation: entry.in_force,
+            refused: entry.refused,
+            withdrawn: entry.held == Held::Withdrawn,
+        }
+    }
 }
 
 impl Ledger {
@@ -144,19 +157,25 @@ impl Ledger {
         all.filter(|(.., entry)| are_meant(entry)).map(|(kind, key, _)| (kind, Arc::clone(key))).collect()
     }
 
-    /// The objects that the server should hold, with the generation of each, and those that it should not hold any more.
-    pub fn applied(&self) -> ByObject<InForce> {
-        let in_force = |entry: &Entry| InForce {
-            uid: Arc::clone(&entry.uid),
-            generation: entry.in_force,
-            refused: entry.refused,
-            withdrawn: entry.held == Held::Withdrawn,
+    /// What is believed to be in force of each object.
+    pub fn believed(&self) -> ByObject<InForce> {
+        let of_all = |of_kind: &HashMap<Arc<ObjectKey>, Entry>| {
+            of_kind.iter().map(|(key, entry)| (Arc::clone(key), InForce::of(entry))).collect()
         };
-        let told = |of_kind: &HashMap<Arc<ObjectKey>, Entry>| {
-            let told = of_kind.iter().filter(|(_, entry)| entry.held != Held::Unknown);
-            told.map(|(key, entry)| (Arc::clone(key), in_force(entry))).collect()
-        };
-        self.entries().iter().map(|(kind, of_kind)| (*kind, told(of_kind))).collect()
+        self.entries().iter().map(|(kind, of_kind)| (*kind, of_all(of_kind))).collect()
+    }
+
+    /// Notes the generation that the server holds where another one was believed to be in force. False when a pass has told the
+    /// server something since: then nothing is noted.
+    pub fn correct(&self, kind: Kind, key: &ObjectKey, believed: &InForce, at_server: Option<i64>) -> bool {
+        let mut entries = self.entries();
+        let entry = entries.get_mut(&kind).and_then(|of_kind| of_kind.get_mut(key));
+        let Some(entry) = entry.filter(|entry| InForce::of(entry) == *believed) else { return false };
+        if entry.held != Held::Withdrawn {
+            entry.in_force = at_server;
+            entry.held = if at_server.is_some() { Held::Applied } else { Held::Missing };
+        }
+        true
     }
 
     /// Counts one more failed pass in a row; how many there were before.
@@ -244,6 +263,34 @@ mod tests {
         ledger.note(Kind::Secret, &key(), "second", |entry| entry.waits = true);
         assert_eq!(ledger.entry(Kind::Secret, &key(), "second").in_force, None);
         assert_eq!(ledger.waiting(), [(Kind::Secret, Arc::new(key()))]);
+    }
+
+    #[test]
+    fn what_the_server_holds_is_noted_unless_it_was_told_something_since() {
+        let ledger = Ledger::new(at(0));
+        let note = |in_force, held| {
+            ledger.note(Kind::Secret, &key(), "u", |entry| (entry.in_force, entry.held) = (in_force, held));
+        };
+        let believed = || ledger.believed()[&Kind::Secret][&key()].clone();
+        for (what, before, at_server, after) in [
+            ("older there", (Some(2), Held::Applied), Some(1), (Some(1), Held::Applied)),
+            ("lost there", (Some(2), Held::Applied), None, (None, Held::Missing)),
+            ("read back, and lost there", (Some(2), Held::Unknown), None, (None, Held::Missing)),
+            ("there again", (None, Held::Missing), Some(2), (Some(2), Held::Applied)),
+            ("must not be there, and is", (Some(2), Held::Withdrawn), Some(2), (Some(2), Held::Withdrawn)),
+        ] {
+            note(before.0, before.1);
+            assert!(ledger.correct(Kind::Secret, &key(), &believed(), at_server), "{what}");
+            let entry = ledger.entry(Kind::Secret, &key(), "u");
+            assert_eq!((entry.in_force, entry.held), after, "{what}");
+        }
+        note(Some(2), Held::Applied);
+        let before = believed();
+        note(Some(3), Held::Applied);
+        assert!(!ledger.correct(Kind::Secret, &key(), &before, None));
+        assert_eq!(ledger.entry(Kind::Secret, &key(), "u").in_force, Some(3));
+        ledger.forget(Kind::Secret, &key());
+        assert!(!ledger.correct(Kind::Secret, &key(), &before, None));
     }
 
     #[test]

@@ -208,6 +208,15 @@ impl<K: Reconciled> Evidence<'_, K> {
         }
     }
 
+    /// Whether it is known that nothing of it is in force, and it is not about to be.
+    pub fn gives_nothing(&self) -> bool {
+        match self.plan {
+            Plan::NotManaged => true,
+            Plan::Reject { .. } => self.in_force.is_none(),
+            Plan::Wait | Plan::Act { .. } => false,
+        }
+    }
+
     /// The conditions, with the kind's own opinion and its own words for a refusal.
     pub fn conditions(&self, opinion: Opinion, words: impl FnOnce(Reason) -> Option<String>) -> Vec<Condition> {
         let generation = self.generation();
@@ -224,6 +233,7 @@ impl<K: Reconciled> Evidence<'_, K> {
         match self.plan {
             Plan::Reject { reason, what } => {
                 findings.accepted = conditions::rejected(*reason, what, self.in_force);
+                findings.programmed = conditions::programmed_meanwhile(previous, self.in_force, *reason);
                 return conditions::conclude(findings);
             }
             Plan::NotManaged => {

@@ -109,7 +109,10 @@ impl Subject<'_> {
             return Ok(self.waits::<K>());
         }
         let previous = object.status().cloned().unwrap_or_default();
-        let in_force = self.entry.in_force.or_else(|| conditions::in_force(K::conditions_of(&previous)));
+        let in_force = match self.entry.held {
+            Held::Unknown => self.entry.in_force.or_else(|| conditions::in_force(K::conditions_of(&previous))),
+            Held::Applied | Held::Withdrawn | Held::Missing => self.entry.in_force,
+        };
         let in_force = in_force.filter(|_| !matches!(plan, Plan::NotManaged));
         let outcome = self.tell::<K>(seen, &plan).await?;
         self.remember::<K>(generation, in_force, &outcome);

@@ -17,7 +17,7 @@ use sikkerkey_protocol::kubernetes::{self as wire, Delete, Entry, Inventory, Kin
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::compare::{Applied, AtServer, Orphan, compare, needs_acknowledgement};
+use super::compare::{AtServer, Believed, Orphan, Stale, compare, needs_acknowledgement};
 use super::events::News;
 use super::ledger::{COUNTERS_PER_SECOND, Held};
 use super::listed::Listed;
@@ -69,13 +69,13 @@ async fn sweep(context: &Context, held: &mut usize) -> VecDeque<(Kind, ObjectKey
     let _under_way = context.metrics.comparison();
     look_again(context);
     // From before the question: what is applied while it is answered may not be in the answer.
-    let applied = context.ledger.applied();
+    let believed = context.ledger.believed();
     let answer = context.session.ask(&Inventory {}).await;
     let listed = answer.as_ref().map_err(Clone::clone);
     match listed.and_then(|answer| Listed::of(answer).map_err(|error| unreadable(&error))) {
         Ok(inventory) if context.index.is_synced() => {
             touch_or_forget(context, context.ledger.waiting());
-            *held = clean_up(context, &inventory, &applied, *held).await;
+            *held = clean_up(context, &inventory, &believed, *held).await;
             let counters = update(context, &inventory).await;
             crate::pods::compare(context, &inventory.pods).await;
             return counters;
@@ -131,15 +131,17 @@ async fn drip(context: &Context, mut due: VecDeque<(Kind, ObjectKey)>) {
 
 /// Removes what the cluster no longer has, or has in a namespace that is not managed, and has looked at what the server lacks.
 /// How many removals are held back.
-async fn clean_up(context: &Context, inventory: &Listed<'_>, applied: &Applied, held_before: usize) -> usize {
+async fn clean_up(context: &Context, inventory: &Listed<'_>, believed: &Believed, held_before: usize) -> usize {
     let present = |kind: Kind, key: &ObjectKey| {
         let standing = context.index.standing(&Target { resource: kind.into(), key: key.clone() });
         standing.filter(|_| context.index.manages(&key.namespace))
     };
-    let differences = compare(inventory.objects(), present, applied);
-    for (kind, key) in &differences.stale {
-        tracing::info!(?kind, %key, "the server holds another state: it is applied again");
-        touch(context, *kind, key);
+    let differences = compare(inventory.objects(), present, believed);
+    for Stale { kind, key, believed, at_server } in &differences.stale {
+        if context.ledger.correct(*kind, key, believed, *at_server) {
+            tracing::info!(?kind, %key, "the server holds another state: the object is looked at again");
+            touch(context, *kind, key);
+        }
     }
     take_back(context, &differences.ahead).await;
     // What we let go of ourselves is known to be gone.

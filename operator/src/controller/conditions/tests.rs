@@ -103,6 +103,45 @@ fn a_generation_that_is_not_accepted_leaves_what_is_in_force() {
 }
 
 #[test]
+fn a_generation_that_is_not_accepted_says_what_the_server_has_come_to_hold() {
+    let before = conclude(good(&[]));
+    let waits = conclude(Findings {
+        programmed: Programmed::Now(Verdict::fails(Reason::ServerSealed, "It waits. Generation 1 stays in force.")),
+        ..good(&[])
+    });
+    let at_first = conclude(Findings { programmed: Programmed::AsBefore, ..good(&[]) });
+    let strange = conclude(Findings { programmed: Programmed::Now(not_managed("shop")), ..good(&[]) });
+    for (what, previous, held, expected, message) in [
+        ("as before", &before, Some(2), "Programmed=True/Programmed@2", ""),
+        ("an earlier day", &before, Some(1), "Programmed=True/Programmed@1", ""),
+        ("lost", &before, None, "Programmed=False/UnknownField@3", "Nothing is in force yet."),
+        (
+            "waits as before",
+            &waits,
+            Some(1),
+            "Programmed=False/ServerSealed@2",
+            "It waits. Generation 1 stays in force.",
+        ),
+        ("lost while it waits", &waits, None, "Programmed=False/UnknownField@3", "Nothing is in force yet."),
+        ("never", &at_first, None, "Programmed=Unknown/Pending@2", "Waiting for the operator"),
+        ("a later day", &at_first, Some(1), "Programmed=False/UnknownField@3", "Generation 1 stays in force."),
+        ("managed again", &strange, None, "Programmed=False/UnknownField@3", "Nothing is in force yet."),
+    ] {
+        let conditions = conclude(Findings {
+            generation: 3,
+            accepted: rejected(Reason::UnknownField, "spec.a is not a field.", held),
+            resolved: None,
+            programmed: programmed_meanwhile(previous, held, Reason::UnknownField),
+            ..good(previous)
+        });
+        assert_eq!((summary(&conditions)[2].as_str(), conditions[2].message.as_str()), (expected, message), "{what}");
+        assert_eq!(in_force(&conditions), held, "{what}: read back");
+        let again = programmed_meanwhile(&conditions, held, Reason::UnknownField);
+        assert_eq!(again, Programmed::AsBefore, "{what}: said once");
+    }
+}
+
+#[test]
 fn a_first_generation_that_is_not_accepted_says_that_nothing_is_in_force() {
     let rejected = Findings {
         accepted: rejected(Reason::InvalidSpec, "spec.x: wrong", None),

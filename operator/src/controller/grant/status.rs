@@ -23,7 +23,7 @@ pub fn conclude(evidence: &Evidence<'_, Grant>) -> GrantStatus {
     let conditions = evidence.conditions(opinion, |_| None);
     let mut status =
         GrantStatus { observed_generation: Some(evidence.generation()), conditions, ..evidence.previous.clone() };
-    if let Plan::NotManaged = evidence.plan {
+    if evidence.gives_nothing() {
         status.machine_id = None;
         status.secrets = Some(secrets(0, grant));
         status.problems = Vec::new();

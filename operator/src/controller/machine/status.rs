@@ -36,7 +36,7 @@ pub fn conclude(evidence: &Evidence<'_, Machine>) -> MachineStatus {
     }
     if let Some(state) = evidence.state() {
         fill(&mut status, state, evidence, outdated);
-    } else if let Plan::NotManaged = evidence.plan {
+    } else if evidence.gives_nothing() {
         (status.pods, status.granted_secrets) = (None, None);
     }
     status

@@ -37,7 +37,7 @@ pub fn conclude(evidence: &Evidence<'_, Secret>) -> SecretStatus {
     }
     if let Some(state) = state {
         fill(&mut status, state, evidence.facts.grants.count);
-    } else if let Plan::NotManaged = evidence.plan {
+    } else if evidence.gives_nothing() {
         (status.pods, status.grants) = (None, None);
     }
     status
