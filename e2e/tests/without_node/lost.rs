@@ -120,17 +120,31 @@ fn a_value_that_the_server_has_lost_is_not_replaced_until_a_person_asks_for_anot
     });
 }
 
-/// The end of what `Accepted=False` says, once it is this.
+/// The object, once it says of its newest generation that it is not accepted, and ends so.
 async fn is_said(team: &Team<'_>, kind: &str, name: &str, end: &str) -> Value {
     wait_for(&format!("{kind} {name} to say: {end}"), BOUND, async || {
         let object = team.object(kind, name).await;
+        let is_newest = object["status"]["observedGeneration"] == object["metadata"]["generation"];
         match condition_of(&object, "Accepted") {
-            Some((status, _, message)) if status == "False" && message.ends_with(end) => Ok(object),
+            Some((status, _, message)) if status == "False" && message.ends_with(end) && is_newest => Ok(object),
             other => Err(format!("{other:?}")),
         }
     })
     .await
     .unwrap()
+}
+
+/// Stores a field that is none. The API server takes a moment to let go of its policies.
+async fn colour(team: &Team<'_>, colour: &str) {
+    let patch = format!(r#"{{"spec": {{"colour": "{colour}"}}}}"#);
+    for object in ["sks/earlier", "skg/web-reads-db"] {
+        let args = ["patch", object, "-n", &team.namespace, "--type=merge", "-p", &patch];
+        wait_for("a field that is none to be stored", BOUND, async || {
+            team.installation.cluster.kubectl().run(args).await.map_err(|error| error.to_string())
+        })
+        .await
+        .unwrap();
+    }
 }
 
 /// The generation of which `Programmed` speaks, with its status and reason.
@@ -164,16 +178,7 @@ fn a_generation_that_is_not_accepted_says_what_a_server_that_was_rolled_back_has
         for what in ["validatingwebhookconfigurations", "validatingadmissionpolicybindings"] {
             team.kubectl(&["delete", what, "--all"]).await;
         }
-        for object in ["sks/earlier", "skg/web-reads-db"] {
-            let colour = r#"{"spec": {"colour": "red"}}"#;
-            let patch = ["patch", object, "-n", &team.namespace, "--type=merge", "-p", colour];
-            // The API server takes a moment to let go of its policies.
-            wait_for("a field that is none to be stored", BOUND, async || {
-                team.installation.cluster.kubectl().run(patch).await.map_err(|error| error.to_string())
-            })
-            .await
-            .unwrap();
-        }
+        colour(&team, "red").await;
         let secret = is_said(&team, "Secret", "earlier", " Generation 2 stays in force.").await;
         assert_eq!(programmed(&secret), ("True".to_owned(), "Programmed".to_owned(), 2));
         let grant = is_said(&team, "Grant", "web-reads-db", " Generation 1 stays in force.").await;
@@ -188,9 +193,14 @@ fn a_generation_that_is_not_accepted_says_what_a_server_that_was_rolled_back_has
             if restarted {
                 installation.operator.kill().await.unwrap();
                 installation.operator.restart().await.unwrap();
+                installation.operator_ready().await.unwrap();
             }
             let namespace = namespace.clone();
             let team = Team { client: installation.admin_client().unwrap(), installation, namespace };
+            if restarted {
+                // What the operator before has written does not stand for it.
+                colour(&team, "blue").await;
+            }
             let secret = is_said(&team, "Secret", "earlier", " Generation 1 stays in force.").await;
             assert_eq!(programmed(&secret), ("True".to_owned(), "Programmed".to_owned(), 1));
             let grant = is_said(&team, "Grant", "web-reads-db", " Nothing is in force yet.").await;

@@ -48,12 +48,23 @@ pub struct Stale {
     pub at_server: Option<i64>,
 }
 
+impl Stale {
+    fn new(kind: Kind, key: &ObjectKey, believed: &InForce, at_server: Option<i64>) -> Self {
+        Self { kind, key: key.clone(), believed: believed.clone(), at_server }
+    }
+
+    /// Whether a pass is to put it right. What the server refuses has its own time for the next attempt.
+    pub fn is_due(&self) -> bool {
+        self.believed.withdrawn || !self.believed.refused
+    }
+}
+
 /// What differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Differences {
     /// At the server only.
     pub orphans: Vec<Orphan>,
-    /// Objects to look at again: the server lacks them, or holds another generation.
+    /// The server lacks them, or holds another generation.
     pub stale: Vec<Stale>,
     /// Newer at the server than the cluster seems to have: on its way here, or the cluster was taken back.
     pub ahead: Vec<AtServer>,
@@ -65,7 +76,8 @@ pub struct Differences {
 /// to be in force, from before the server was asked.
 ///
 /// An object that was made anew under the name of an earlier one ends what that one gave, whether or not anything of the
-/// new one is ever put in force.
+/// new one is ever put in force. Where it is about to be, the server puts it in the place of the earlier one by itself, and a
+/// person's word on that one still counts.
 pub fn compare(
     at_server: impl Iterator<Item = AtServer>,
     present: impl Fn(Kind, &ObjectKey) -> Option<Standing>,
@@ -81,11 +93,11 @@ pub fn compare(
         let ours = own.as_ref().and_then(|own| noted.map(|(_, entry)| entry).filter(|entry| *entry.uid == *own.uid));
         let is_own = own.as_ref().is_some_and(|own| own.uid == object.uid);
         let at_server = is_own.then_some(object.generation);
-        if !is_own && !ours.is_some_and(is_in_force) {
+        if !is_own && !ours.is_some_and(|entry| is_in_force(entry) || entry.due) {
             let AtServer { kind, key, uid, .. } = object.clone();
             differences.orphans.push(Orphan { kind, key, uid });
         } else if let Some(entry) = ours.filter(|entry| entry.withdrawn || entry.generation != at_server) {
-            differences.stale.extend(stale(object.kind, &object.key, entry, at_server));
+            differences.stale.push(Stale::new(object.kind, &object.key, entry, at_server));
         }
         if is_own && own.is_some_and(|own| own.generation < object.generation) {
             differences.ahead.push(object);
@@ -97,19 +109,13 @@ pub fn compare(
             let is_held = held.is_some_and(|held| held.contains(key));
             !is_held && is_in_force(entry) && present(*kind, key).is_some()
         });
-        differences.stale.extend(missing.filter_map(|(key, entry)| stale(*kind, key, entry, None)));
+        differences.stale.extend(missing.map(|(key, entry)| Stale::new(*kind, key, entry, None)));
     }
     differences
 }
 
 fn is_in_force(entry: &InForce) -> bool {
     entry.generation.is_some() && !entry.withdrawn
-}
-
-/// What the server refuses has its own time for the next attempt.
-fn stale(kind: Kind, key: &ObjectKey, believed: &InForce, at_server: Option<i64>) -> Option<Stale> {
-    let stale = || Stale { kind, key: key.clone(), believed: believed.clone(), at_server };
-    (believed.withdrawn || !believed.refused).then(stale)
 }
 
 /// Whether so many removals of so many objects need a person's word: more than a tenth, and more than five.
@@ -161,6 +167,8 @@ mod tests {
             generation: Some(generation).filter(|generation| *generation > 0),
             refused: false,
             withdrawn: false,
+            due: false,
+            passes: 0,
         };
         let grants = entries.iter().map(|(name, uid, generation)| (Arc::new(key(name)), entry(uid, *generation)));
         Believed::from([(Kind::Grant, grants.collect())])
@@ -169,23 +177,23 @@ mod tests {
     #[test]
     fn each_difference_is_sorted_into_removal_or_another_look() {
         let orphan = |name: &str| Orphan { kind: Kind::Grant, key: key(name), uid: "u".into() };
-        let again = |at_server| Some(("a", at_server));
+        let differs = |at_server| Some(("a", at_server));
         let (u, v) = (("a", "u"), ("a", "v"));
         for (what, server, cluster, known, orphans, again) in [
             ("the same", vec![("a", "u", 1)], vec![u], vec![("a", "u", 1)], vec![], None),
             ("gone here", vec![("a", "u", 1)], vec![], vec![], vec![orphan("a")], None),
             ("gone here, remembered", vec![("a", "u", 1)], vec![], vec![("a", "u", 1)], vec![orphan("a")], None),
-            ("lost there", vec![], vec![u], vec![("a", "u", 1)], vec![], again(None)),
+            ("lost there", vec![], vec![u], vec![("a", "u", 1)], vec![], differs(None)),
             ("lost there, and that is known", vec![], vec![u], vec![("a", "u", 0)], vec![], None),
-            ("older there", vec![("a", "u", 1)], vec![u], vec![("a", "u", 2)], vec![], again(Some(1))),
-            ("newer there", vec![("a", "u", 3)], vec![u], vec![("a", "u", 2)], vec![], again(Some(3))),
+            ("older there", vec![("a", "u", 1)], vec![u], vec![("a", "u", 2)], vec![], differs(Some(1))),
+            ("newer there", vec![("a", "u", 3)], vec![u], vec![("a", "u", 2)], vec![], differs(Some(3))),
             (
                 "there, against what was believed",
                 vec![("a", "u", 3)],
                 vec![u],
                 vec![("a", "u", 0)],
                 vec![],
-                again(Some(3)),
+                differs(Some(3)),
             ),
             ("not looked at yet", vec![("a", "u", 1)], vec![u], vec![], vec![], None),
             ("never put in force", vec![], vec![u], vec![], vec![], None),
@@ -205,7 +213,7 @@ mod tests {
                 vec![v],
                 vec![("a", "v", 1)],
                 vec![],
-                again(None),
+                differs(None),
             ),
             ("made anew and in force since", vec![("a", "v", 1)], vec![v], vec![("a", "u", 1)], vec![], None),
         ] {
@@ -247,13 +255,31 @@ mod tests {
     }
 
     #[test]
-    fn what_was_refused_waits_for_its_own_time() {
-        let mut known = believed(&[("a", "u", 2), ("b", "u", 1)]);
+    fn what_was_refused_waits_for_its_own_time_and_keeps_nothing_earlier_in_force() {
+        let mut known = believed(&[("a", "u", 2), ("b", "u", 1), ("c", "v", 1)]);
         for entry in known.values_mut().flat_map(HashMap::values_mut) {
             entry.refused = true;
         }
-        let cluster = present(&[("a", "u"), ("b", "u")]);
-        let found = compared(&[("a", "u", 1)], &cluster, &known);
+        let cluster = present(&[("a", "u"), ("b", "u"), ("c", "v")]);
+        let server = [("a", "u", 1), ("c", "u", 1)];
+        let found = compared(&server, &cluster, &known);
+        assert_eq!(stale(&found), [("a", Some(1)), ("c", None), ("b", None)]);
+        assert!(found.stale.iter().all(|stale| !stale.is_due()) && found.orphans.is_empty());
+        // As it is noted then.
+        for entry in known.values_mut().flat_map(HashMap::values_mut) {
+            entry.generation = Some(1).filter(|_| *entry.uid == *"u");
+        }
+        let found = compared(&server, &cluster, &known);
+        assert_eq!(found.orphans, [Orphan { kind: Kind::Grant, key: key("c"), uid: "u".into() }]);
+    }
+
+    #[test]
+    fn what_is_about_to_be_in_force_takes_the_place_of_an_earlier_one() {
+        let mut known = believed(&[("a", "v", 0)]);
+        for entry in known.values_mut().flat_map(HashMap::values_mut) {
+            entry.due = true;
+        }
+        let found = compared(&[("a", "u", 1)], &present(&[("a", "v")]), &known);
         assert_eq!(found, Differences { total: 1, ..Differences::default() });
     }
 

@@ -198,17 +198,17 @@ pub fn rejected(reason: Reason, what: &str, in_force: Option<i64>) -> Verdict {
 
 /// `Programmed` of an object that is not accepted, for this reason: what it said, unless the server has something else in force
 /// since, or nothing, because it was restored from another day.
-pub fn programmed_meanwhile(previous: &[Condition], in_force: Option<i64>, reason: Reason) -> Programmed {
+pub fn programmed_meanwhile(previous: &[Condition], held: Option<i64>, reason: Reason) -> Programmed {
     let said = find(previous, ConditionType::Programmed);
     let is_of_yesterday = said.is_some_and(|said| said.reason == Reason::NamespaceNotManaged.as_str());
-    if self::in_force(previous) == in_force && !is_of_yesterday {
+    if in_force(previous) == held && !is_of_yesterday {
         return Programmed::AsBefore;
     }
-    match in_force {
+    match held {
         Some(generation) if said.is_some_and(|said| said.status == ConditionStatus::True) => {
             Programmed::AsBeforeOf(generation)
         }
-        _ => Programmed::Now(Verdict::fails(reason, stays(in_force))),
+        _ => Programmed::Now(Verdict::fails(reason, stays(held))),
     }
 }
 

@@ -68,6 +68,7 @@ pub(crate) struct Pass<'a, K: Reconciled> {
     pub(crate) facts: K::Facts,
     pub(crate) outcome: Outcome<K::State>,
     pub(crate) previous: K::Status,
+    pub(crate) is_absent: bool,
 }
 
 impl<K: Reconciled> Pass<'_, K> {
@@ -85,7 +86,8 @@ impl<K: Reconciled> Pass<'_, K> {
             plan,
             outcome: &self.outcome,
             previous: &self.previous,
-            in_force: in_force(K::conditions_of(&self.previous)),
+            in_force: in_force(K::conditions_of(&self.previous)).filter(|_| !self.is_absent),
+            is_absent: self.is_absent,
             cluster: "test",
             server_url: "https://server.example",
             now: now(),

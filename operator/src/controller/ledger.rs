@@ -48,6 +48,10 @@ pub struct Entry {
     pub refused: bool,
     /// Passes that failed, in a row.
     pub failures: u32,
+    /// Passes in which something was told to the server or decided, wrapping.
+    pub passes: u32,
+    /// Whether the server holds something else than was believed, and no pass has ended since that was noted.
+    pub due: bool,
     /// The resource version with the status that was written last: one that is older does not tell what the API server has.
     pub written: u64,
     /// When its counters were written last.
@@ -62,13 +66,13 @@ pub struct Entry {
     pub looked_at: i64,
 }
 
-/// Whether the server holds an object, as far as this leader has had to do with it.
+/// Whether the server holds an object, as far as this leader has told it to or was told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Held {
     /// That is not known.
     #[default]
     Unknown,
-    /// It was put in force.
+    /// A generation is in force.
     Applied,
     /// It was taken out of force, while the object is still here.
     Withdrawn,
@@ -87,6 +91,10 @@ pub struct InForce {
     pub refused: bool,
     /// Whether the server must not hold it.
     pub withdrawn: bool,
+    /// Whether it is known that the server holds something else, and a pass is about to put that right.
+    pub due: bool,
+    /// Passes that have ended, see [`Entry`].
+    pub passes: u32,
 }
 
 impl InForce {
@@ -96,7 +104,24 @@ impl InForce {
             generation: entry.in_force,
             refused: entry.refused,
             withdrawn: entry.held == Held::Withdrawn,
+            due: entry.due,
+            passes: entry.passes,
         }
+    }
+}
+
+impl Entry {
+    /// The generation that is in force: what was noted, and where nothing is known yet what the object itself says.
+    pub fn in_force_or(&self, said: impl FnOnce() -> Option<i64>) -> Option<i64> {
+        match self.held {
+            Held::Unknown => self.in_force.or_else(said),
+            Held::Applied | Held::Withdrawn | Held::Missing => self.in_force,
+        }
+    }
+
+    /// Whether the server is known to hold nothing of it.
+    pub fn is_absent(&self) -> bool {
+        matches!(self.held, Held::Withdrawn | Held::Missing)
     }
 }
 
@@ -165,16 +190,15 @@ impl Ledger {
         self.entries().iter().map(|(kind, of_kind)| (*kind, of_all(of_kind))).collect()
     }
 
-    /// Notes the generation that the server holds where another one was believed to be in force. False when a pass has told the
-    /// server something since: then nothing is noted.
-    pub fn correct(&self, kind: Kind, key: &ObjectKey, believed: &InForce, at_server: Option<i64>) -> bool {
+    /// Notes the generation that the server holds where another one was believed to be in force. False when a pass has ended
+    /// since: then nothing is noted. With `due` one is about to begin.
+    pub fn correct(&self, kind: Kind, key: &ObjectKey, believed: &InForce, at_server: Option<i64>, due: bool) -> bool {
         let mut entries = self.entries();
         let entry = entries.get_mut(&kind).and_then(|of_kind| of_kind.get_mut(key));
         let Some(entry) = entry.filter(|entry| InForce::of(entry) == *believed) else { return false };
-        if entry.held != Held::Withdrawn {
-            entry.in_force = at_server;
-            entry.held = if at_server.is_some() { Held::Applied } else { Held::Missing };
-        }
+        entry.in_force = at_server;
+        entry.held = if at_server.is_some() { Held::Applied } else { Held::Missing };
+        entry.due = due;
         true
     }
 
@@ -277,20 +301,34 @@ mod tests {
             ("lost there", (Some(2), Held::Applied), None, (None, Held::Missing)),
             ("read back, and lost there", (Some(2), Held::Unknown), None, (None, Held::Missing)),
             ("there again", (None, Held::Missing), Some(2), (Some(2), Held::Applied)),
-            ("must not be there, and is", (Some(2), Held::Withdrawn), Some(2), (Some(2), Held::Withdrawn)),
+            ("must not be there, and is", (Some(2), Held::Withdrawn), Some(2), (Some(2), Held::Applied)),
         ] {
             note(before.0, before.1);
-            assert!(ledger.correct(Kind::Secret, &key(), &believed(), at_server), "{what}");
+            assert!(ledger.correct(Kind::Secret, &key(), &believed(), at_server, true), "{what}");
             let entry = ledger.entry(Kind::Secret, &key(), "u");
-            assert_eq!((entry.in_force, entry.held), after, "{what}");
+            assert_eq!((entry.in_force, entry.held, entry.due), (after.0, after.1, true), "{what}");
         }
         note(Some(2), Held::Applied);
         let before = believed();
-        note(Some(3), Held::Applied);
-        assert!(!ledger.correct(Kind::Secret, &key(), &before, None));
-        assert_eq!(ledger.entry(Kind::Secret, &key(), "u").in_force, Some(3));
+        // The same generation once more.
+        ledger.note(Kind::Secret, &key(), "u", |entry| entry.passes += 1);
+        assert!(!ledger.correct(Kind::Secret, &key(), &before, None, true));
+        assert_eq!(ledger.entry(Kind::Secret, &key(), "u").in_force, Some(2));
         ledger.forget(Kind::Secret, &key());
-        assert!(!ledger.correct(Kind::Secret, &key(), &before, None));
+        assert!(!ledger.correct(Kind::Secret, &key(), &before, None, true));
+    }
+
+    #[test]
+    fn what_the_object_says_counts_only_while_nothing_is_known() {
+        for (noted, held, expected) in [
+            (None, Held::Unknown, Some(7)),
+            (Some(2), Held::Unknown, Some(2)),
+            (Some(2), Held::Applied, Some(2)),
+            (None, Held::Missing, None),
+        ] {
+            let entry = Entry { in_force: noted, held, ..Entry::default() };
+            assert_eq!(entry.in_force_or(|| Some(7)), expected, "{noted:?} {held:?}");
+        }
     }
 
     #[test]

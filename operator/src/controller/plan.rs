@@ -80,6 +80,8 @@ pub struct Evidence<'a, K: Reconciled> {
     pub previous: &'a K::Status,
     /// The generation that was in force before.
     pub in_force: Option<i64>,
+    /// Whether the server is known to have held nothing of it.
+    pub is_absent: bool,
     /// Name of the cluster at the server.
     pub cluster: &'a str,
     /// Where the server is.
@@ -208,13 +210,14 @@ impl<K: Reconciled> Evidence<'_, K> {
         }
     }
 
-    /// Whether it is known that nothing of it is in force, and it is not about to be.
+    /// Whether nothing of it is in force, and it is not about to be.
     pub fn gives_nothing(&self) -> bool {
-        match self.plan {
-            Plan::NotManaged => true,
-            Plan::Reject { .. } => self.in_force.is_none(),
-            Plan::Wait | Plan::Act { .. } => false,
-        }
+        matches!(self.plan, Plan::NotManaged) || self.is_lost()
+    }
+
+    /// Whether the server holds nothing of an object that is not accepted: what it said of itself there is void.
+    pub fn is_lost(&self) -> bool {
+        matches!(self.plan, Plan::Reject { .. }) && self.is_absent
     }
 
     /// The conditions, with the kind's own opinion and its own words for a refusal.
@@ -259,6 +262,8 @@ impl<K: Reconciled> Evidence<'_, K> {
             }
             Outcome::Failed(ServerError::Refused { code: Some(ErrorCode::AdoptionRequired), .. }) => {
                 findings.accepted = self.adoption_required();
+                findings.programmed =
+                    conditions::programmed_meanwhile(previous, self.in_force, Reason::AdoptionRequired);
             }
             // The project is frozen: what was in force is, and nobody reads.
             Outcome::Failed(ServerError::Refused { status: 423, .. }) => {

@@ -109,15 +109,18 @@ impl Subject<'_> {
             return Ok(self.waits::<K>());
         }
         let previous = object.status().cloned().unwrap_or_default();
-        let in_force = match self.entry.held {
-            Held::Unknown => self.entry.in_force.or_else(|| conditions::in_force(K::conditions_of(&previous))),
-            Held::Applied | Held::Withdrawn | Held::Missing => self.entry.in_force,
-        };
-        let in_force = in_force.filter(|_| !matches!(plan, Plan::NotManaged));
+        let is_absent = self.entry.is_absent();
+        let in_force = self.entry.in_force_or(|| conditions::in_force(K::conditions_of(&previous)));
+        let in_force = in_force.filter(|_| match plan {
+            Plan::NotManaged => false,
+            // What was taken out of force does not come back.
+            Plan::Reject { .. } => !is_absent,
+            Plan::Wait | Plan::Act { .. } => true,
+        });
         let outcome = self.tell::<K>(seen, &plan).await?;
         self.remember::<K>(generation, in_force, &outcome);
         if let Plan::NotManaged = plan {
-            self.note(K::WIRE, |entry| (entry.held, entry.failures) = (Held::Unknown, 0));
+            self.note(K::WIRE, |entry| (entry.held, entry.in_force, entry.failures) = (Held::Unknown, None, 0));
         }
         if let Outcome::Failed(error) = &outcome
             && error.is_superseded()
@@ -134,6 +137,7 @@ impl Subject<'_> {
             outcome: &outcome,
             previous: &previous,
             in_force,
+            is_absent,
             cluster: &cluster,
             server_url: self.context.session.url().as_str(),
             now: self.now,
@@ -213,9 +217,10 @@ impl Subject<'_> {
     fn remember<K: Reconciled>(&self, generation: i64, in_force: Option<i64>, outcome: &Outcome<K::State>) {
         self.note(K::WIRE, |entry| {
             entry.said = None;
-            entry.in_force = in_force;
+            entry.passes = entry.passes.wrapping_add(1);
             entry.waits = matches!(outcome, Outcome::Failed(error) if error.is_away());
             entry.refused = matches!(outcome, Outcome::Failed(error) if !error.is_away() && !error.is_superseded());
+            entry.due &= entry.waits;
             match outcome {
                 Outcome::InForce(_) | Outcome::Withdrawn => {
                     entry.in_force = Some(generation);
@@ -223,6 +228,8 @@ impl Subject<'_> {
                     entry.held = if is_applied { Held::Applied } else { Held::Withdrawn };
                     entry.failures = 0;
                 }
+                // What is known by now may be newer than what this pass began with.
+                Outcome::NotAsked | Outcome::Failed(_) if entry.held == Held::Unknown => entry.in_force = in_force,
                 Outcome::NotAsked | Outcome::Failed(_) => {}
             }
         });
@@ -337,6 +344,7 @@ impl Subject<'_> {
                 self.context.events.publish(&seen.object_ref(&()), "Reconcile", &news).await;
             }
         }
+        self.note(K::WIRE, |entry| (entry.waits, entry.refused, entry.due) = (false, false, false));
         self.context.metrics.reconciled(K::WIRE, metrics::Outcome::Done);
         Ok(Next::await_change())
     }

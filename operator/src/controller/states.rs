@@ -91,7 +91,7 @@ impl<K: States> Gallery<K> {
     fn not_managed(&mut self, name: &str) {
         let object = received::<K>(name, &K::plain(), 1);
         let previous = in_force::<K>(name, 1);
-        let pass = Pass { object: &object, facts: K::facts(), outcome: Outcome::NotAsked, previous };
+        let pass = Pass { object: &object, facts: K::facts(), outcome: Outcome::NotAsked, previous, is_absent: false };
         let status = pass.status_after(&Plan::NotManaged);
         self.add(name, K::plain(), 1, &pass.previous, &status);
     }
@@ -108,7 +108,7 @@ impl<K: States> Gallery<K> {
         let object = received::<K>(name, &spec, generation);
         let plan = K::plan(&object, meta("shop", name), &facts);
         assert!(!matches!(plan, Plan::Wait), "{name}");
-        let pass = Pass { object: &object, facts, outcome, previous };
+        let pass = Pass { object: &object, facts, outcome, previous, is_absent: false };
         let status = pass.status();
         self.add(name, spec, generation, &pass.previous, &status);
     }
@@ -153,7 +153,7 @@ fn received<K: Kind>(name: &str, spec: &Value, generation: i64) -> Received<K> {
 fn in_force<K: States>(name: &str, generation: i64) -> K::Status {
     let object = received::<K>(name, &K::plain(), generation);
     let outcome = Outcome::InForce(K::state());
-    Pass { object: &object, facts: K::facts(), outcome, previous: K::Status::default() }.status()
+    Pass { object: &object, facts: K::facts(), outcome, previous: K::Status::default(), is_absent: false }.status()
 }
 
 /// Compares with the committed file; `UPDATE_GOLDEN=1` rewrites it.
@@ -247,6 +247,34 @@ fn every_reason_that_may_stand_in_a_condition_has_a_state() {
     assert!(missing.is_empty(), "give these a state, or say that they stand in no condition: {missing:?}");
     let both: Vec<_> = NOT_IN_CONDITIONS.iter().filter(|reason| shown.contains(reason.as_str())).collect();
     assert!(both.is_empty(), "{both:?}");
+}
+
+/// Of an object that is not accepted, what it said of itself at the server is void once the server has lost it.
+fn the_lost_gives_nothing<K: States>(void: &[&str]) {
+    let object = received::<K>("lost", &K::invalid(), EDITED);
+    let status = |is_absent| {
+        let (facts, outcome, previous) = (K::facts(), Outcome::NotAsked, in_force::<K>("lost", 1));
+        serde_json::to_value(Pass { object: &object, facts, outcome, previous, is_absent }.status()).unwrap()
+    };
+    let (held, lost) = (status(false), status(true));
+    for field in void {
+        assert_ne!(held[field], Value::Null, "{}: {field}", K::KIND);
+        assert_eq!(lost[field], Value::Null, "{}: {field}", K::KIND);
+    }
+    for (status, end) in [(&held, " Generation 1 stays in force."), (&lost, " Nothing is in force yet.")] {
+        let accepted = status["conditions"][0]["message"].as_str().unwrap();
+        assert!(accepted.ends_with(end), "{}: {accepted}", K::KIND);
+    }
+    let programmed = |status: &Value| status["conditions"][2]["status"].clone();
+    assert_eq!([programmed(&held), programmed(&lost)], ["True", "False"], "{}", K::KIND);
+}
+
+#[test]
+fn what_the_server_has_lost_is_not_said_of_an_object_that_is_not_accepted() {
+    the_lost_gives_nothing::<Machine>(&["grantedSecrets"]);
+    the_lost_gives_nothing::<Secret>(&["secretID", "projectID", "grants"]);
+    the_lost_gives_nothing::<Grant>(&["machineID"]);
+    the_lost_gives_nothing::<AccessPolicy>(&["window"]);
 }
 
 /// The parts of a status whose changes Argo CD is told to ignore.

@@ -137,8 +137,9 @@ async fn clean_up(context: &Context, inventory: &Listed<'_>, believed: &Believed
         standing.filter(|_| context.index.manages(&key.namespace))
     };
     let differences = compare(inventory.objects(), present, believed);
-    for Stale { kind, key, believed, at_server } in &differences.stale {
-        if context.ledger.correct(*kind, key, believed, *at_server) {
+    for stale in &differences.stale {
+        let Stale { kind, key, believed, at_server } = stale;
+        if context.ledger.correct(*kind, key, believed, *at_server, stale.is_due()) && stale.is_due() {
             tracing::info!(?kind, %key, "the server holds another state: the object is looked at again");
             touch(context, *kind, key);
         }
@@ -359,6 +360,7 @@ fn worth<K: Reconciled>(context: &Context, at_server: &wire::ObjectMeta, state: 
         outcome: &Outcome::InForce(state),
         previous: &previous,
         in_force: remembered.in_force,
+        is_absent: false,
         cluster: "",
         server_url: context.session.url().as_str(),
         now,

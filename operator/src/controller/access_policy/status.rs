@@ -30,6 +30,8 @@ pub fn conclude(evidence: &Evidence<'_, AccessPolicy>) -> AccessPolicyStatus {
     }
     if let Some(state) = evidence.state() {
         fill(&mut status, spec, state, second(evidence.now));
+    } else if evidence.is_lost() {
+        status.window = None;
     }
     status
 }

@@ -20,7 +20,7 @@ fn state(more: Value) -> PolicyState {
 
 fn pass(object: &Received<AccessPolicy>, outcome: Outcome<PolicyState>) -> Pass<'_, AccessPolicy> {
     let facts = Facts { approver: None, bound: 1 };
-    Pass { object, facts, outcome, previous: AccessPolicyStatus::default() }
+    Pass { object, facts, outcome, previous: AccessPolicyStatus::default(), is_absent: false }
 }
 
 const WINDOW: &str = r#"{"timeZone": "UTC", "timeWindow": {"days": ["Mon"], "start": "06:00", "end": "20:00"},

@@ -32,7 +32,7 @@ fn facts(machine: Referred, missing: &[&str]) -> Facts {
 const FINE: Referred = Referred::Fine { suspended: false };
 
 fn pass(object: &Received<Grant>, outcome: Outcome<GrantState>) -> Pass<'_, Grant> {
-    Pass { object, facts: facts(FINE, &[]), outcome, previous: GrantStatus::default() }
+    Pass { object, facts: facts(FINE, &[]), outcome, previous: GrantStatus::default(), is_absent: false }
 }
 
 fn programmed(conditions: &[Condition]) -> ConditionStatus {

@@ -26,7 +26,7 @@ fn workload() -> Received<Machine> {
 }
 
 fn pass(object: &Received<Machine>, outcome: Outcome<MachineState>) -> Pass<'_, Machine> {
-    Pass { object, facts: Facts::default(), outcome, previous: MachineStatus::default() }
+    Pass { object, facts: Facts::default(), outcome, previous: MachineStatus::default(), is_absent: false }
 }
 
 #[test]

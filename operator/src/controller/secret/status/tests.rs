@@ -26,7 +26,13 @@ fn facts(policy: Policy, original: Original) -> Facts {
 }
 
 fn pass(object: &Received<Secret>, outcome: Outcome<SecretState>) -> Pass<'_, Secret> {
-    Pass { object, facts: facts(Policy::Fine, Original::NotLooked), outcome, previous: SecretStatus::default() }
+    Pass {
+        object,
+        facts: facts(Policy::Fine, Original::NotLooked),
+        outcome,
+        previous: SecretStatus::default(),
+        is_absent: false,
+    }
 }
 
 #[test]
