@@ -158,6 +158,15 @@ impl Ledger {
         }
     }
 
+    /// A pass over the object has ended, whatever came of it.
+    pub fn pass_ended(&self, kind: Kind, key: &ObjectKey, uid: &str) {
+        let mut entries = self.entries();
+        let entry = entries.get_mut(&kind).and_then(|of_kind| of_kind.get_mut(key));
+        if let Some(entry) = entry.filter(|entry| *entry.uid == *uid) {
+            entry.due = false;
+        }
+    }
+
     /// Forgets the object.
     pub fn forget(&self, kind: Kind, key: &ObjectKey) {
         self.entries().get_mut(&kind).map(|of_kind| of_kind.remove(key));
@@ -307,6 +316,8 @@ mod tests {
             assert!(ledger.correct(Kind::Secret, &key(), &believed(), at_server, true), "{what}");
             let entry = ledger.entry(Kind::Secret, &key(), "u");
             assert_eq!((entry.in_force, entry.held, entry.due), (after.0, after.1, true), "{what}");
+            ledger.pass_ended(Kind::Secret, &key(), "u");
+            assert!(!ledger.entry(Kind::Secret, &key(), "u").due, "{what}");
         }
         note(Some(2), Held::Applied);
         let before = believed();

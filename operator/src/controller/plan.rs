@@ -268,6 +268,7 @@ impl<K: Reconciled> Evidence<'_, K> {
             // The project is frozen: what was in force is, and nobody reads.
             Outcome::Failed(ServerError::Refused { status: 423, .. }) => {
                 findings.own = Some(self.frozen());
+                findings.programmed = conditions::programmed_meanwhile(previous, self.in_force, Reason::ProjectFrozen);
             }
             Outcome::Failed(error) => {
                 findings.programmed = conditions::programmed_after(error, generation, self.in_force, words);

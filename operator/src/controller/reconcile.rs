@@ -55,8 +55,10 @@ struct Subject<'a> {
 pub async fn reconcile<K: Reconciled>(object: Arc<Seen<K>>, context: Arc<Context>) -> Result<Next, Error> {
     let target = object.target();
     let span = span!("reconcile", kind = K::KIND, key = %target.key, outcome = Empty);
-    let pass = look_at(target.key.clone(), object, context);
+    let uid = object.uid().unwrap_or_default();
+    let pass = look_at(target.key.clone(), object, Arc::clone(&context));
     let passed = timeout(LASTS, pass).instrument(span.clone()).await;
+    context.ledger.pass_ended(K::WIRE, &target.key, &uid);
     let passed = passed.unwrap_or_else(|_| Err(Error::TooLong(target, LASTS)));
     if passed.is_err() {
         span.record("outcome", "Failed");
@@ -113,7 +115,7 @@ impl Subject<'_> {
         let in_force = self.entry.in_force_or(|| conditions::in_force(K::conditions_of(&previous)));
         let in_force = in_force.filter(|_| match plan {
             Plan::NotManaged => false,
-            // What was taken out of force does not come back.
+            // Nothing of it is in force, and this generation changes nothing.
             Plan::Reject { .. } => !is_absent,
             Plan::Wait | Plan::Act { .. } => true,
         });
@@ -220,7 +222,6 @@ impl Subject<'_> {
             entry.passes = entry.passes.wrapping_add(1);
             entry.waits = matches!(outcome, Outcome::Failed(error) if error.is_away());
             entry.refused = matches!(outcome, Outcome::Failed(error) if !error.is_away() && !error.is_superseded());
-            entry.due &= entry.waits;
             match outcome {
                 Outcome::InForce(_) | Outcome::Withdrawn => {
                     entry.in_force = Some(generation);
@@ -314,7 +315,7 @@ impl Subject<'_> {
     async fn reject<K: Reconciled>(&self, seen: &Seen<K>, error: &str) -> Result<Next, Error> {
         let generation = seen.meta().generation.unwrap_or_default();
         let is_managed = self.context.index.manages(&self.key.namespace);
-        let in_force = self.entry.in_force.filter(|_| is_managed);
+        let in_force = self.entry.in_force.filter(|_| is_managed && !self.entry.is_absent());
         let (accepted, programmed) = if is_managed {
             (conditions::rejected(Reason::InvalidSpec, &format!("spec: {error}"), in_force), Programmed::AsBefore)
         } else {
@@ -344,7 +345,7 @@ impl Subject<'_> {
                 self.context.events.publish(&seen.object_ref(&()), "Reconcile", &news).await;
             }
         }
-        self.note(K::WIRE, |entry| (entry.waits, entry.refused, entry.due) = (false, false, false));
+        self.note(K::WIRE, |entry| (entry.waits, entry.refused) = (false, false));
         self.context.metrics.reconciled(K::WIRE, metrics::Outcome::Done);
         Ok(Next::await_change())
     }
