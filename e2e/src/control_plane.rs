@@ -13,6 +13,7 @@ use crate::certificates::Pki;
 use crate::claim::Kind;
 use crate::keeper::protocol::Spawn;
 use crate::node::network::{Network, SERVICES};
+use crate::port;
 use crate::run_directory::RunDirectory;
 
 /// Where the API server of a cluster is.
@@ -26,9 +27,8 @@ pub(crate) struct Place {
 impl Place {
     /// On the machine itself.
     pub(crate) fn on_machine() -> std::io::Result<Self> {
-        // Free now; should another process take it before the API server does, the start fails and says so.
-        let port = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        Ok(Self { kind: Kind::ControlPlane, address: Ipv4Addr::LOCALHOST.into(), port })
+        let address = Ipv4Addr::LOCALHOST.into();
+        Ok(Self { kind: Kind::ControlPlane, address, port: port::free(address)? })
     }
 
     /// In a node. Port 443, so that the service address 10.96.0.1:443, which is local to the node, needs no translation.

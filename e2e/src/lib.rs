@@ -43,6 +43,7 @@ pub mod node;
 pub mod node_test;
 pub mod pod;
 pub mod pod_runner;
+pub mod port;
 pub mod process;
 mod process_table;
 pub mod python;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use super::connection::Connection;
 use super::load::Load;
 use super::meter::Meter;
 use crate::log_file::LogFile;
+use crate::port;
 
 /// Until it answers, and until it has ended.
 const BOUND: Duration = Duration::from_mins(2);
@@ -127,8 +128,7 @@ impl Drop for Served {
     }
 }
 
-/// An address that nobody listens on.
 fn free_address() -> Result<SocketAddr> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).context("cannot listen on 127.0.0.1")?;
-    listener.local_addr().context("the listener has no address")
+    let address = Ipv4Addr::LOCALHOST.into();
+    Ok(SocketAddr::new(address, port::free(address).context("cannot listen on 127.0.0.1")?))
 }

@@ -1,13 +1,14 @@
 //! Who is reached where, and how the programs are started for that.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Pod;
 
 use super::{NAMESPACE, SIDECAR_IMAGE, SIZED_NAMESPACE, UNMANAGED_LABEL};
 use crate::cluster::Cluster;
+use crate::port;
 use crate::process::Program;
 
 /// The operator's service account.
@@ -35,7 +36,7 @@ impl Layout {
         let address = cluster.address();
         let [server, operator] = match cluster.node() {
             Some(_) => [8443, 9443].map(|port| SocketAddr::new(address, port)),
-            None => two_free(address)?,
+            None => [free(address)?, free(address)?],
         };
         // Where pods share this machine's network there is one port for all of them.
         let status = cluster.node().is_some().then_some("0.0.0.0:9917");
@@ -44,7 +45,7 @@ impl Layout {
 
     /// The same with another replica of the operator, which listens elsewhere.
     pub(super) fn of_second_operator(&self) -> io::Result<Self> {
-        let [operator, _] = two_free(self.operator.ip())?;
+        let operator = free(self.operator.ip())?;
         let (detour, collector) = (self.detour.clone(), self.collector.clone());
         Ok(Self { operator_name: SECOND_OPERATOR, operator, detour, collector, ..*self })
     }
@@ -117,8 +118,6 @@ pub(super) fn managed() -> String {
     format!("!{UNMANAGED_LABEL}")
 }
 
-/// Free now; should another process take one before it is listened on, the start fails and says so.
-fn two_free(address: IpAddr) -> io::Result<[SocketAddr; 2]> {
-    let (first, second) = (TcpListener::bind((address, 0))?, TcpListener::bind((address, 0))?);
-    Ok([first.local_addr()?, second.local_addr()?])
+fn free(address: IpAddr) -> io::Result<SocketAddr> {
+    Ok(SocketAddr::new(address, port::free(address)?))
 }

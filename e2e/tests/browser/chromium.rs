@@ -1,12 +1,14 @@
 //! Chromium and its chromedriver: processes of a test's own, which end with it.
 
 use std::fs::File;
+use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 
 use rustix::process::{Pid, Signal, kill_process};
+use sikkerkey_e2e::port;
 use sikkerkey_e2e::wait::wait_for;
 use tempfile::TempDir;
 
@@ -37,26 +39,28 @@ impl Chromedriver {
     pub(crate) async fn start(time_zone: &str) -> Self {
         let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let log = place.path().join("chromedriver.log");
+        // One that it chooses itself may be free at `::1` alone, and then it ends.
+        let port = port::free(Ipv4Addr::LOCALHOST.into()).unwrap();
         // It goes with the thread that starts it, however that ends, and takes its namespace along.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", "unshare", "--fork", "--kill-child=KILL", "--pid", "--mount-proc"]);
         if !rustix::process::geteuid().is_root() {
             command.args(["--user", "--map-current-user"]);
         }
-        command.arg(CHROMEDRIVER.as_ref().expect("it is looked for first")).arg("--port=0");
+        command.arg(CHROMEDRIVER.as_ref().expect("it is looked for first")).arg(format!("--port={port}"));
         // What a browser writes outside of its profile.
         command.env("HOME", place.path()).env("TMPDIR", place.path()).env("TZ", time_zone);
-        command.stdin(Stdio::null()).stdout(File::create(&log).unwrap()).stderr(File::create(&log).unwrap());
+        let printed = File::create(&log).unwrap();
+        command.stdin(Stdio::null()).stdout(printed.try_clone().unwrap()).stderr(printed);
         // Ctrl-C is for the test, which ends it.
         let process = command.process_group(0).spawn().unwrap();
-        let mut driver = Self { place, port: 0, process };
+        let mut driver = Self { place, port, process };
         let listens = wait_for("chromedriver to listen", BOUND, async || {
             let text = std::fs::read_to_string(&log).unwrap();
             assert!(driver.process.try_wait().unwrap().is_none(), "chromedriver has ended:\n{text}");
-            let port = text.split_once("started successfully on port ").and_then(|(_, rest)| rest.split_once('.'));
-            port.map(|(port, _)| port.parse::<u16>().unwrap()).ok_or(text)
+            if text.contains("started successfully on port ") { Ok(()) } else { Err(text) }
         });
-        driver.port = listens.await.unwrap();
+        listens.await.unwrap();
         driver
     }
 

@@ -1,7 +1,7 @@
 //! The real server as a process, and its command line.
 
 use std::fs::File;
-use std::net::TcpListener;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::LazyLock;
@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use sikkerkey_e2e::cargo;
+use sikkerkey_e2e::port;
 use sikkerkey_e2e::wait::wait_for;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
@@ -36,7 +37,7 @@ impl Server {
     /// A server that does not run yet. `scheme` is `http` or `https`.
     pub(crate) fn new(scheme: &str) -> Self {
         // It has to be known before the server starts, and to stay when it is started again.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = port::free(Ipv4Addr::LOCALHOST.into()).unwrap();
         // As the clients demand it: https, or the name localhost.
         Self::at(format!("{scheme}://localhost:{port}"), format!("127.0.0.1:{port}"), Vec::new())
     }

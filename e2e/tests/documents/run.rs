@@ -10,7 +10,7 @@
 //!
 //! `<!-- file: NAME -->` is before a file that the commands for a cluster use, `<!-- values -->` before values of the chart.
 
-use std::net::TcpListener;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -23,6 +23,7 @@ use sikkerkey_e2e::cargo;
 use sikkerkey_e2e::cluster::{Cluster, Options};
 use sikkerkey_e2e::document;
 use sikkerkey_e2e::helm::Helm;
+use sikkerkey_e2e::port;
 use sikkerkey_e2e::report::Report;
 use sikkerkey_e2e::wait::wait_for;
 use tempfile::TempDir;
@@ -131,9 +132,8 @@ fn the_chart_takes_the_values_of_the_documents() {
     assert!(seen > 0, "no document has values");
 }
 
-/// A port that nobody has.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    port::free(Ipv4Addr::LOCALHOST.into()).unwrap()
 }
 
 const ADMIN: &str = "admin() { sikkerkey-server admin --data-dir data \"$@\"; }\n";

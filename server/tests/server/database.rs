@@ -203,9 +203,20 @@ fn postgres() -> &'static str {
     })
 }
 
+/// A port on which nobody listens, below those that Linux gives to connections by itself: none of them takes it while PostgreSQL is
+/// set up or stopped.
+fn free_port() -> u16 {
+    loop {
+        let port = 11_000 + u16::try_from(getrandom::u32().unwrap() % 19_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 fn start_postgres() -> (Child, String) {
     let programs = programs();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let directory = postgres_directory();
     let script = r#"
         umask 077
@@ -261,7 +272,7 @@ pub struct OwnPostgres {
 
 impl OwnPostgres {
     pub fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let directory = std::env::temp_dir().join(format!("sikkerkey-postgres-{}-{port}", std::process::id()));
         let script = r#"
             umask 077
