@@ -17,6 +17,19 @@ metadata: {name: earlier}
 spec: {source: {generate: {}}}
 ";
 
+/// What reads it on the earlier day.
+const READER: &str = r"
+apiVersion: sikkerkey.com/v1alpha1
+kind: Machine
+metadata: {name: reader}
+spec: {workload: {serviceAccountNames: [web]}}
+---
+apiVersion: sikkerkey.com/v1alpha1
+kind: Grant
+metadata: {name: reader-reads-earlier}
+spec: {machineRef: {name: reader}, secretRefs: [{name: earlier}]}
+";
+
 /// The files of a directory, as they are while no server writes them.
 fn snapshot(from: &Path) -> Vec<(std::ffi::OsString, Vec<u8>)> {
     let entries = std::fs::read_dir(from).unwrap().map(Result::unwrap);
@@ -137,7 +150,7 @@ async fn is_said(team: &Team<'_>, kind: &str, name: &str, end: &str) -> Value {
 /// Stores a field that is none. The API server takes a moment to let go of its policies.
 async fn colour(team: &Team<'_>, colour: &str) {
     let patch = format!(r#"{{"spec": {{"colour": "{colour}"}}}}"#);
-    for object in ["sks/earlier", "skg/web-reads-db"] {
+    for object in ["sks/earlier", "skg/web-reads-db", "skg/reader-reads-earlier"] {
         let args = ["patch", object, "-n", &team.namespace, "--type=merge", "-p", &patch];
         wait_for("a field that is none to be stored", BOUND, async || {
             team.installation.cluster.kubectl().run(args).await.map_err(|error| error.to_string())
@@ -145,6 +158,13 @@ async fn colour(team: &Team<'_>, colour: &str) {
         .await
         .unwrap();
     }
+}
+
+/// Whether the server would let the reader of the earlier day read.
+async fn may_read(team: &Team<'_>) -> bool {
+    let [machine, secret] = ["reader", "earlier"].map(|name| format!("{}/{name}", team.namespace));
+    let explained = team.installation.admin_json(&["explain", "--machine", &machine, "--secret", &secret]).await;
+    explained.unwrap()["allowed"].as_bool().unwrap()
 }
 
 /// The generation of which `Programmed` speaks, with its status and reason.
@@ -161,7 +181,10 @@ fn a_generation_that_is_not_accepted_says_what_a_server_that_was_rolled_back_has
         let data = installation.data_directory();
         let team = Team::new(installation, "rejected").await;
         team.apply(EARLIER).await;
+        team.apply(READER).await;
         team.ready("Secret", "earlier").await;
+        team.ready("Grant", "reader-reads-earlier").await;
+        assert!(may_read(&team).await);
         let namespace = team.namespace.clone();
         drop(team);
         installation.server.kill().await.unwrap();
@@ -171,6 +194,10 @@ fn a_generation_that_is_not_accepted_says_what_a_server_that_was_rolled_back_has
         let team = Team { client: installation.admin_client().unwrap(), installation, namespace };
         team.kubectl(&["patch", "sks", "earlier", "--type=merge", "-p", r#"{"spec": {"deletionPolicy": "Delete"}}"#])
             .await;
+        let another = r#"{"spec": {"secretRefs": [{"name": "not-there"}]}}"#;
+        team.kubectl(&["patch", "skg", "reader-reads-earlier", "--type=merge", "-p", another]).await;
+        team.condition("Grant", "reader-reads-earlier", "ResolvedRefs", "False", "SecretNotFound").await;
+        assert!(!may_read(&team).await);
         team.apply(SHOP).await;
         team.ready("Secret", "earlier").await;
         team.ready("Grant", "web-reads-db").await;
@@ -183,6 +210,7 @@ fn a_generation_that_is_not_accepted_says_what_a_server_that_was_rolled_back_has
         assert_eq!(programmed(&secret), ("True".to_owned(), "Programmed".to_owned(), 2));
         let grant = is_said(&team, "Grant", "web-reads-db", " Generation 1 stays in force.").await;
         assert_eq!(grant["status"]["secrets"]["summary"], "1/1");
+        is_said(&team, "Grant", "reader-reads-earlier", " Nothing is in force yet.").await;
         let namespace = team.namespace.clone();
         drop(team);
 
@@ -206,6 +234,13 @@ fn a_generation_that_is_not_accepted_says_what_a_server_that_was_rolled_back_has
             let grant = is_said(&team, "Grant", "web-reads-db", " Nothing is in force yet.").await;
             assert_eq!(programmed(&grant), ("False".to_owned(), "UnknownField".to_owned(), 2));
             assert_eq!(grant["status"]["secrets"]["summary"], "0/1");
+            // What was taken away by a generation that was accepted does not come back with the earlier day.
+            wait_for("what was withdrawn to be withdrawn again", BOUND, async || {
+                if may_read(&team).await { Err("the reader may read") } else { Ok(()) }
+            })
+            .await
+            .unwrap();
+            is_said(&team, "Grant", "reader-reads-earlier", " Nothing is in force yet.").await;
             wait_for("the Machine to have no Secret", BOUND, async || {
                 match &team.object("Machine", "web").await["status"]["grantedSecrets"] {
                     Value::Number(count) if count.as_i64() == Some(0) => Ok(()),
@@ -217,11 +252,12 @@ fn a_generation_that_is_not_accepted_says_what_a_server_that_was_rolled_back_has
         }
 
         let team = Team { client: installation.admin_client().unwrap(), installation, namespace };
-        for object in ["sks/earlier", "skg/web-reads-db"] {
+        for object in ["sks/earlier", "skg/web-reads-db", "skg/reader-reads-earlier"] {
             let corrected = r#"[{"op": "remove", "path": "/spec/colour"}]"#;
             team.kubectl(&["patch", object, "--type=json", "-p", corrected]).await;
         }
         team.ready("Secret", "earlier").await;
+        team.condition("Grant", "reader-reads-earlier", "ResolvedRefs", "False", "SecretNotFound").await;
         // Its Grant is in force again, and the value is lost all the same.
         team.condition("Grant", "web-reads-db", "Programmed", "True", "Programmed").await;
     });

@@ -76,6 +76,8 @@ pub enum Held {
     Applied,
     /// It was taken out of force, while the object is still here.
     Withdrawn,
+    /// It was taken out of force and is there again, because the server was restored from an earlier day.
+    Returned,
     /// It holds nothing of it any more, by its own word: it was restored from an earlier day, or is another one.
     Missing,
 }
@@ -103,7 +105,7 @@ impl InForce {
             uid: Arc::clone(&entry.uid),
             generation: entry.in_force,
             refused: entry.refused,
-            withdrawn: entry.held == Held::Withdrawn,
+            withdrawn: matches!(entry.held, Held::Withdrawn | Held::Returned),
             due: entry.due,
             passes: entry.passes,
         }
@@ -115,7 +117,7 @@ impl Entry {
     pub fn in_force_or(&self, said: impl FnOnce() -> Option<i64>) -> Option<i64> {
         match self.held {
             Held::Unknown => self.in_force.or_else(said),
-            Held::Applied | Held::Withdrawn | Held::Missing => self.in_force,
+            Held::Applied | Held::Withdrawn | Held::Returned | Held::Missing => self.in_force,
         }
     }
 
@@ -206,7 +208,11 @@ impl Ledger {
         let entry = entries.get_mut(&kind).and_then(|of_kind| of_kind.get_mut(key));
         let Some(entry) = entry.filter(|entry| InForce::of(entry) == *believed) else { return false };
         entry.in_force = at_server;
-        entry.held = if at_server.is_some() { Held::Applied } else { Held::Missing };
+        entry.held = match at_server {
+            Some(_) if believed.withdrawn => Held::Returned,
+            Some(_) => Held::Applied,
+            None => Held::Missing,
+        };
         entry.due = due;
         true
     }
@@ -310,7 +316,8 @@ mod tests {
             ("lost there", (Some(2), Held::Applied), None, (None, Held::Missing)),
             ("read back, and lost there", (Some(2), Held::Unknown), None, (None, Held::Missing)),
             ("there again", (None, Held::Missing), Some(2), (Some(2), Held::Applied)),
-            ("must not be there, and is", (Some(2), Held::Withdrawn), Some(2), (Some(2), Held::Applied)),
+            ("must not be there, and is", (Some(2), Held::Withdrawn), Some(1), (Some(1), Held::Returned)),
+            ("and still is", (Some(1), Held::Returned), Some(1), (Some(1), Held::Returned)),
         ] {
             note(before.0, before.1);
             assert!(ledger.correct(Kind::Secret, &key(), &believed(), at_server, true), "{what}");

@@ -212,12 +212,17 @@ impl<K: Reconciled> Evidence<'_, K> {
 
     /// Whether nothing of it is in force, and it is not about to be.
     pub fn gives_nothing(&self) -> bool {
-        matches!(self.plan, Plan::NotManaged) || self.is_lost()
+        matches!(self.plan, Plan::NotManaged) || self.is_void()
     }
 
-    /// Whether the server holds nothing of an object that is not accepted: what it said of itself there is void.
-    pub fn is_lost(&self) -> bool {
-        matches!(self.plan, Plan::Reject { .. }) && self.is_absent
+    /// Whether the server holds nothing of it, and is not about to: what it said of itself there is void.
+    pub fn is_void(&self) -> bool {
+        match self.outcome {
+            Outcome::InForce(_) => false,
+            Outcome::Withdrawn => true,
+            Outcome::NotAsked => self.is_absent,
+            Outcome::Failed(error) => self.is_absent && !error.is_away(),
+        }
     }
 
     /// The conditions, with the kind's own opinion and its own words for a refusal.

@@ -75,7 +75,10 @@ async fn look_at<K: Reconciled>(key: ObjectKey, object: Arc<Seen<K>>, context: A
         return subject.release(&object).await;
     }
     match &object.0 {
-        Ok(received) => subject.pass(received, &object).await,
+        Ok(received) => {
+            subject.note(K::WIRE, |entry| entry.said = None);
+            subject.pass(received, &object).await
+        }
         Err(invalid) => subject.reject::<K>(&object, &invalid.error).await,
     }
 }
@@ -113,13 +116,13 @@ impl Subject<'_> {
         let previous = object.status().cloned().unwrap_or_default();
         let is_absent = self.entry.is_absent();
         let in_force = self.entry.in_force_or(|| conditions::in_force(K::conditions_of(&previous)));
+        let outcome = self.tell::<K>(seen, &plan).await?;
         let in_force = in_force.filter(|_| match plan {
             Plan::NotManaged => false,
             // Nothing of it is in force, and this generation changes nothing.
-            Plan::Reject { .. } => !is_absent,
+            Plan::Reject { .. } => !is_absent && !matches!(outcome, Outcome::Withdrawn),
             Plan::Wait | Plan::Act { .. } => true,
         });
-        let outcome = self.tell::<K>(seen, &plan).await?;
         self.remember::<K>(generation, in_force, &outcome);
         if let Plan::NotManaged = plan {
             self.note(K::WIRE, |entry| (entry.held, entry.in_force, entry.failures) = (Held::Unknown, None, 0));
@@ -194,7 +197,12 @@ impl Subject<'_> {
 
     /// Tells the server. The finalizer comes first: what is at the server has an object that says so.
     async fn tell<K: Reconciled>(&self, seen: &Seen<K>, plan: &Plan<K::Apply>) -> Result<Outcome<K::State>, Error> {
-        let Plan::Act { action, .. } = plan else { return Ok(Outcome::NotAsked) };
+        let action = match plan {
+            Plan::Act { action, .. } => action,
+            // A generation that was accepted took it out of force, and this one changes nothing about that.
+            Plan::Reject { .. } if self.entry.held == Held::Returned => &Action::Withdraw,
+            Plan::Reject { .. } | Plan::NotManaged | Plan::Wait => return Ok(Outcome::NotAsked),
+        };
         let answer = match action {
             Action::Cannot(_) => return Ok(Outcome::NotAsked),
             Action::Apply(call) => {
@@ -218,7 +226,6 @@ impl Subject<'_> {
 
     fn remember<K: Reconciled>(&self, generation: i64, in_force: Option<i64>, outcome: &Outcome<K::State>) {
         self.note(K::WIRE, |entry| {
-            entry.said = None;
             entry.passes = entry.passes.wrapping_add(1);
             entry.waits = matches!(outcome, Outcome::Failed(error) if error.is_away());
             entry.refused = matches!(outcome, Outcome::Failed(error) if !error.is_away() && !error.is_superseded());
@@ -315,9 +322,14 @@ impl Subject<'_> {
     async fn reject<K: Reconciled>(&self, seen: &Seen<K>, error: &str) -> Result<Next, Error> {
         let generation = seen.meta().generation.unwrap_or_default();
         let is_managed = self.context.index.manages(&self.key.namespace);
-        let in_force = self.entry.in_force.filter(|_| is_managed && !self.entry.is_absent());
-        let (accepted, programmed) = if is_managed {
-            (conditions::rejected(Reason::InvalidSpec, &format!("spec: {error}"), in_force), Programmed::AsBefore)
+        let rejected = Plan::Reject { reason: Reason::InvalidSpec, what: format!("spec: {error}") };
+        let plan = if is_managed { rejected } else { Plan::NotManaged };
+        let outcome = self.tell::<K>(seen, &plan).await?;
+        let is_held = is_managed && !self.entry.is_absent() && !matches!(outcome, Outcome::Withdrawn);
+        let in_force = self.entry.in_force.filter(|_| is_held);
+        self.remember::<K>(generation, in_force, &outcome);
+        let (accepted, programmed) = if let Plan::Reject { reason, what } = &plan {
+            (conditions::rejected(*reason, what, in_force), Programmed::AsBefore)
         } else {
             let verdict = conditions::not_managed(&self.key.namespace);
             (verdict.clone(), Programmed::Now(verdict))
@@ -345,9 +357,7 @@ impl Subject<'_> {
                 self.context.events.publish(&seen.object_ref(&()), "Reconcile", &news).await;
             }
         }
-        self.note(K::WIRE, |entry| (entry.waits, entry.refused) = (false, false));
-        self.context.metrics.reconciled(K::WIRE, metrics::Outcome::Done);
-        Ok(Next::await_change())
+        Ok(self.after_outcome::<K>([None, None], &outcome))
     }
 
     /// An object that is being deleted: the server forgets it first.

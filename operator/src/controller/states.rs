@@ -249,17 +249,24 @@ fn every_reason_that_may_stand_in_a_condition_has_a_state() {
     assert!(both.is_empty(), "{both:?}");
 }
 
-/// Of an object that is not accepted, what it said of itself at the server is void once the server has lost it.
+/// What an object said of itself at the server is void once the server has lost it and does not get it again.
 fn the_lost_gives_nothing<K: States>(void: &[&str]) {
-    let object = received::<K>("lost", &K::invalid(), EDITED);
-    let status = |is_absent| {
-        let (facts, outcome, previous) = (K::facts(), Outcome::NotAsked, in_force::<K>("lost", 1));
+    let status = |spec: &Value, outcome, is_absent| {
+        let (object, facts, previous) = (received::<K>("lost", spec, EDITED), K::facts(), in_force::<K>("lost", 1));
         serde_json::to_value(Pass { object: &object, facts, outcome, previous, is_absent }.status()).unwrap()
     };
-    let (held, lost) = (status(false), status(true));
-    for field in void {
-        assert_ne!(held[field], Value::Null, "{}: {field}", K::KIND);
-        assert_eq!(lost[field], Value::Null, "{}: {field}", K::KIND);
+    let held = status(&K::invalid(), Outcome::NotAsked, false);
+    let lost = status(&K::invalid(), Outcome::NotAsked, true);
+    for (what, status, is_void) in [
+        ("not accepted", &held, false),
+        ("not accepted, and lost", &lost, true),
+        ("refused", &status(&K::plain(), refused(ErrorCode::Unsupported), false), false),
+        ("refused, and lost", &status(&K::plain(), refused(ErrorCode::Unsupported), true), true),
+        ("lost, and the server is away again", &status(&K::plain(), away(), true), false),
+    ] {
+        for field in void {
+            assert_eq!(status[field].is_null(), is_void, "{} {what}: {field}", K::KIND);
+        }
     }
     for (status, end) in [(&held, " Generation 1 stays in force."), (&lost, " Nothing is in force yet.")] {
         let accepted = status["conditions"][0]["message"].as_str().unwrap();
@@ -270,8 +277,8 @@ fn the_lost_gives_nothing<K: States>(void: &[&str]) {
 }
 
 #[test]
-fn what_the_server_has_lost_is_not_said_of_an_object_that_is_not_accepted() {
-    the_lost_gives_nothing::<Machine>(&["grantedSecrets"]);
+fn what_the_server_has_lost_is_not_said_of_an_object() {
+    the_lost_gives_nothing::<Machine>(&["machineID", "approval", "grantedSecrets"]);
     the_lost_gives_nothing::<Secret>(&["secretID", "projectID", "grants"]);
     the_lost_gives_nothing::<Grant>(&["machineID"]);
     the_lost_gives_nothing::<AccessPolicy>(&["window"]);

@@ -30,7 +30,7 @@ pub fn conclude(evidence: &Evidence<'_, AccessPolicy>) -> AccessPolicyStatus {
     }
     if let Some(state) = evidence.state() {
         fill(&mut status, spec, state, second(evidence.now));
-    } else if evidence.is_lost() {
+    } else if evidence.is_void() {
         status.window = None;
     }
     status

@@ -36,13 +36,8 @@ pub fn conclude(evidence: &Evidence<'_, Grant>) -> GrantStatus {
     });
     let awaited = awaited_now(evidence);
     status.problems = problems(&evidence.facts.missing, lacking(evidence), awaited, &own);
-    match evidence.outcome {
-        Outcome::InForce(state) => fill(&mut status, grant, state, evidence.now),
-        Outcome::Withdrawn => {
-            status.machine_id = None;
-            status.secrets = Some(secrets(0, grant));
-        }
-        Outcome::NotAsked | Outcome::Failed(_) => {}
+    if let Some(state) = evidence.state() {
+        fill(&mut status, grant, state, evidence.now);
     }
     status
 }

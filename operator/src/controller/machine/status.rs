@@ -38,6 +38,9 @@ pub fn conclude(evidence: &Evidence<'_, Machine>) -> MachineStatus {
         fill(&mut status, state, evidence, outdated);
     } else if evidence.gives_nothing() {
         (status.pods, status.granted_secrets) = (None, None);
+        if evidence.is_void() {
+            (status.machine_id, status.approval, status.host) = (None, None, None);
+        }
     }
     status
 }

@@ -39,7 +39,7 @@ pub fn conclude(evidence: &Evidence<'_, Secret>) -> SecretStatus {
         fill(&mut status, state, evidence.facts.grants.count);
     } else if evidence.gives_nothing() {
         (status.pods, status.grants) = (None, None);
-        if evidence.is_lost() {
+        if evidence.is_void() {
             (status.secret_id, status.project_id) = (None, None);
         }
     }
