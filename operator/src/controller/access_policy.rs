@@ -37,6 +37,10 @@ impl Reconciled for AccessPolicy {
         gather::gather(object, index)
     }
 
+    fn gave_nothing(status: &AccessPolicyStatus) -> bool {
+        status.window.is_none()
+    }
+
     fn plan(object: &Received<Self>, meta: ObjectMeta, facts: &gather::Facts) -> Plan<ApplyPolicy> {
         plan::plan(object, meta, facts)
     }

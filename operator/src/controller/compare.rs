@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
 
-use super::ledger::{ByObject, InForce};
+use super::ledger::{ByObject, Held, InForce};
 use crate::index::Standing;
 
 /// What is believed to be in force.
@@ -53,9 +53,10 @@ impl Stale {
         Self { kind, key: key.clone(), believed: believed.clone(), at_server }
     }
 
-    /// Whether a pass is to put it right. What the server refuses has its own time for the next attempt.
+    /// Whether a pass is to put it right. What the server refuses has its own time for the next attempt, but for what has just come
+    /// back.
     pub fn is_due(&self) -> bool {
-        self.believed.withdrawn || !self.believed.refused
+        self.believed.held == Held::Withdrawn || !self.believed.refused
     }
 }
 
@@ -96,7 +97,7 @@ pub fn compare(
         if !is_own && !ours.is_some_and(|entry| is_in_force(entry) || entry.due) {
             let AtServer { kind, key, uid, .. } = object.clone();
             differences.orphans.push(Orphan { kind, key, uid });
-        } else if let Some(entry) = ours.filter(|entry| entry.withdrawn || entry.generation != at_server) {
+        } else if let Some(entry) = ours.filter(|entry| entry.held.gives_nothing() || entry.generation != at_server) {
             differences.stale.push(Stale::new(object.kind, &object.key, entry, at_server));
         }
         if is_own && own.is_some_and(|own| own.generation < object.generation) {
@@ -115,7 +116,7 @@ pub fn compare(
 }
 
 fn is_in_force(entry: &InForce) -> bool {
-    entry.generation.is_some() && !entry.withdrawn
+    entry.generation.is_some() && !entry.held.gives_nothing()
 }
 
 /// Whether so many removals of so many objects need a person's word: more than a tenth, and more than five.
@@ -166,7 +167,7 @@ mod tests {
             uid: uid.into(),
             generation: Some(generation).filter(|generation| *generation > 0),
             refused: false,
-            withdrawn: false,
+            held: Held::Applied,
             due: false,
             passes: 0,
         };
@@ -245,13 +246,31 @@ mod tests {
     fn what_was_taken_out_of_force_and_is_there_again_is_looked_at() {
         let mut known = believed(&[("a", "u", 2), ("b", "u", 1), ("c", "u", 1)]);
         for entry in known.values_mut().flat_map(HashMap::values_mut) {
-            entry.withdrawn = true;
+            entry.held = Held::Withdrawn;
         }
         let cluster = present(&[("a", "u"), ("b", "u"), ("c", "u")]);
         let found = compared(&[("a", "u", 2), ("c", "earlier", 1)], &cluster, &known);
         let orphans = vec![Orphan { kind: Kind::Grant, key: key("c"), uid: "earlier".into() }];
         assert_eq!((found.orphans.as_slice(), found.total), (orphans.as_slice(), 2));
         assert_eq!(stale(&found), [("a", Some(2))]);
+    }
+
+    #[test]
+    fn what_has_come_back_is_due_at_once_and_then_has_the_time_of_its_refusal() {
+        for (held, refused, is_due) in [
+            (Held::Withdrawn, false, true),
+            (Held::Withdrawn, true, true),
+            (Held::Returned(1), false, true),
+            (Held::Returned(1), true, false),
+        ] {
+            let mut known = believed(&[("a", "u", 2)]);
+            for entry in known.values_mut().flat_map(HashMap::values_mut) {
+                (entry.held, entry.refused) = (held, refused);
+            }
+            let found = compared(&[("a", "u", 1)], &present(&[("a", "u")]), &known);
+            assert_eq!(stale(&found), [("a", Some(1))], "{held:?}");
+            assert_eq!(found.stale[0].is_due(), is_due, "{held:?} {refused}");
+        }
     }
 
     #[test]

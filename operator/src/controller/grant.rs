@@ -38,6 +38,14 @@ impl Reconciled for Grant {
         gather::gather(object, index)
     }
 
+    fn gives(state: &GrantState) -> bool {
+        state.machine_id.is_some()
+    }
+
+    fn gave_nothing(status: &GrantStatus) -> bool {
+        status.machine_id.is_none()
+    }
+
     fn plan(object: &Received<Self>, meta: ObjectMeta, facts: &gather::Facts) -> Plan<ApplyGrant> {
         plan::plan(object, meta, facts)
     }

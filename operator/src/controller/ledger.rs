@@ -38,7 +38,7 @@ pub struct Ledger {
 pub struct Entry {
     /// Which object of that name.
     pub uid: Arc<str>,
-    /// The generation that is in force.
+    /// The generation that is in force, or was the last one to be and gives nothing.
     pub in_force: Option<i64>,
     /// Whether the server holds it.
     pub held: Held,
@@ -74,12 +74,19 @@ pub enum Held {
     Unknown,
     /// A generation is in force.
     Applied,
-    /// It was taken out of force, while the object is still here.
+    /// The generation in force gives nothing: whatever was there before was taken out of force.
     Withdrawn,
-    /// It was taken out of force and is there again, because the server was restored from an earlier day.
-    Returned,
+    /// The generation in force gives nothing, and this earlier one is there again: the server was restored.
+    Returned(i64),
     /// It holds nothing of it any more, by its own word: it was restored from an earlier day, or is another one.
     Missing,
+}
+
+impl Held {
+    /// Whether the generation in force gives nothing.
+    pub fn gives_nothing(self) -> bool {
+        matches!(self, Self::Withdrawn | Self::Returned(_))
+    }
 }
 
 /// What a comparison needs to know of an object.
@@ -87,12 +94,12 @@ pub enum Held {
 pub struct InForce {
     /// Which object of that name.
     pub uid: Arc<str>,
-    /// The generation that is in force.
+    /// The generation that is in force, or that gives nothing.
     pub generation: Option<i64>,
     /// Whether the server refused it the last time.
     pub refused: bool,
-    /// Whether the server must not hold it.
-    pub withdrawn: bool,
+    /// Whether the server holds it.
+    pub held: Held,
     /// Whether it is known that the server holds something else, and a pass is about to put that right.
     pub due: bool,
     /// Passes that have ended, see [`Entry`].
@@ -105,7 +112,7 @@ impl InForce {
             uid: Arc::clone(&entry.uid),
             generation: entry.in_force,
             refused: entry.refused,
-            withdrawn: matches!(entry.held, Held::Withdrawn | Held::Returned),
+            held: entry.held,
             due: entry.due,
             passes: entry.passes,
         }
@@ -113,11 +120,12 @@ impl InForce {
 }
 
 impl Entry {
-    /// The generation that is in force: what was noted, and where nothing is known yet what the object itself says.
+    /// The generation that is in force at the server: what was noted, and where nothing is known yet what the object itself says.
     pub fn in_force_or(&self, said: impl FnOnce() -> Option<i64>) -> Option<i64> {
         match self.held {
             Held::Unknown => self.in_force.or_else(said),
-            Held::Applied | Held::Withdrawn | Held::Returned | Held::Missing => self.in_force,
+            Held::Returned(earlier) => Some(earlier),
+            Held::Applied | Held::Withdrawn | Held::Missing => self.in_force,
         }
     }
 
@@ -207,12 +215,14 @@ impl Ledger {
         let mut entries = self.entries();
         let entry = entries.get_mut(&kind).and_then(|of_kind| of_kind.get_mut(key));
         let Some(entry) = entry.filter(|entry| InForce::of(entry) == *believed) else { return false };
-        entry.in_force = at_server;
-        entry.held = match at_server {
-            Some(_) if believed.withdrawn => Held::Returned,
-            Some(_) => Held::Applied,
-            None => Held::Missing,
-        };
+        // One that is newer than what gives nothing was put in force since, and the answer was lost.
+        let gives_nothing = believed.held.gives_nothing() && at_server <= believed.generation;
+        match at_server {
+            Some(earlier) if gives_nothing => entry.held = Held::Returned(earlier),
+            None if gives_nothing => entry.held = Held::Withdrawn,
+            Some(_) => (entry.in_force, entry.held) = (at_server, Held::Applied),
+            None => (entry.in_force, entry.held) = (None, Held::Missing),
+        }
         entry.due = due;
         true
     }
@@ -316,8 +326,10 @@ mod tests {
             ("lost there", (Some(2), Held::Applied), None, (None, Held::Missing)),
             ("read back, and lost there", (Some(2), Held::Unknown), None, (None, Held::Missing)),
             ("there again", (None, Held::Missing), Some(2), (Some(2), Held::Applied)),
-            ("must not be there, and is", (Some(2), Held::Withdrawn), Some(1), (Some(1), Held::Returned)),
-            ("and still is", (Some(1), Held::Returned), Some(1), (Some(1), Held::Returned)),
+            ("must not be there, and is", (Some(2), Held::Withdrawn), Some(1), (Some(2), Held::Returned(1))),
+            ("and still is", (Some(2), Held::Returned(1)), Some(1), (Some(2), Held::Returned(1))),
+            ("of another object now", (Some(2), Held::Returned(1)), None, (Some(2), Held::Withdrawn)),
+            ("put in force since", (Some(2), Held::Withdrawn), Some(3), (Some(3), Held::Applied)),
         ] {
             note(before.0, before.1);
             assert!(ledger.correct(Kind::Secret, &key(), &believed(), at_server, true), "{what}");
@@ -343,6 +355,8 @@ mod tests {
             (Some(2), Held::Unknown, Some(2)),
             (Some(2), Held::Applied, Some(2)),
             (None, Held::Missing, None),
+            (Some(2), Held::Withdrawn, Some(2)),
+            (Some(2), Held::Returned(1), Some(1)),
         ] {
             let entry = Entry { in_force: noted, held, ..Entry::default() };
             assert_eq!(entry.in_force_or(|| Some(7)), expected, "{noted:?} {held:?}");

@@ -148,6 +148,16 @@ pub trait Reconciled: IndexedKind {
         std::future::ready(())
     }
 
+    /// Whether the server holds something of an object that stands like this, and not nothing at all.
+    fn gives(_state: &Self::State) -> bool {
+        true
+    }
+
+    /// Whether nothing of the generation in force was at the server when this status was written.
+    fn gave_nothing(_status: &Self::Status) -> bool {
+        false
+    }
+
     /// Decides.
     fn plan(object: &Received<Self>, meta: ObjectMeta, facts: &Self::Facts) -> Plan<Self::Apply>;
 
@@ -221,7 +231,7 @@ impl<K: Reconciled> Evidence<'_, K> {
             Outcome::InForce(_) => false,
             Outcome::Withdrawn => true,
             Outcome::NotAsked => self.is_absent,
-            Outcome::Failed(error) => self.is_absent && !error.is_away(),
+            Outcome::Failed(error) => self.is_absent && error.is_refusal(),
         }
     }
 

@@ -117,13 +117,16 @@ impl Subject<'_> {
         let is_absent = self.entry.is_absent();
         let in_force = self.entry.in_force_or(|| conditions::in_force(K::conditions_of(&previous)));
         let outcome = self.tell::<K>(seen, &plan).await?;
-        let in_force = in_force.filter(|_| match plan {
-            Plan::NotManaged => false,
-            // Nothing of it is in force, and this generation changes nothing.
-            Plan::Reject { .. } => !is_absent && !matches!(outcome, Outcome::Withdrawn),
-            Plan::Wait | Plan::Act { .. } => true,
-        });
-        self.remember::<K>(generation, in_force, &outcome);
+        let in_force = self.still_in_force::<K>(in_force, &plan, &outcome);
+        self.remember::<K>(generation, in_force, &plan, &outcome);
+        if let Outcome::NotAsked | Outcome::Failed(_) = outcome
+            && self.entry.held == Held::Unknown
+            && in_force.is_some()
+            && K::gave_nothing(&previous)
+        {
+            // Another leader took out of force what was there before.
+            self.note(K::WIRE, |entry| entry.held = Held::Withdrawn);
+        }
         if let Plan::NotManaged = plan {
             self.note(K::WIRE, |entry| (entry.held, entry.in_force, entry.failures) = (Held::Unknown, None, 0));
         }
@@ -200,7 +203,7 @@ impl Subject<'_> {
         let action = match plan {
             Plan::Act { action, .. } => action,
             // A generation that was accepted took it out of force, and this one changes nothing about that.
-            Plan::Reject { .. } if self.entry.held == Held::Returned => &Action::Withdraw,
+            Plan::Reject { .. } if self.has_returned() => &Action::Withdraw,
             Plan::Reject { .. } | Plan::NotManaged | Plan::Wait => return Ok(Outcome::NotAsked),
         };
         let answer = match action {
@@ -212,7 +215,13 @@ impl Subject<'_> {
                         .await
                         .map_err(|error| Error::AddFinalizer(self.target::<K>(), error))?;
                 }
-                self.context.session.call(call).await.map(Outcome::InForce)
+                let answer = self.context.session.call(call).await;
+                // What must not be there goes, also where nothing comes in its place.
+                let goes = self.has_returned() && answer.as_ref().is_err_and(ServerError::is_refusal);
+                if goes && self.delete::<K>(false).await.is_ok() {
+                    self.note(K::WIRE, |entry| entry.held = Held::Withdrawn);
+                }
+                answer.map(Outcome::InForce)
             }
             Action::Withdraw => self.delete::<K>(false).await.map(|()| Outcome::Withdrawn),
         };
@@ -224,16 +233,41 @@ impl Subject<'_> {
         self.context.session.call(&delete).await.map(drop)
     }
 
-    fn remember<K: Reconciled>(&self, generation: i64, in_force: Option<i64>, outcome: &Outcome<K::State>) {
+    /// Whether the server holds what was taken out of force.
+    fn has_returned(&self) -> bool {
+        matches!(self.entry.held, Held::Returned(_))
+    }
+
+    /// The generation that is in force once the server has answered, while a newer one is not.
+    fn still_in_force<K: Reconciled>(
+        &self,
+        before: Option<i64>,
+        plan: &Plan<K::Apply>,
+        outcome: &Outcome<K::State>,
+    ) -> Option<i64> {
+        match (plan, outcome) {
+            (Plan::NotManaged, _) => None,
+            (Plan::Reject { .. }, Outcome::Withdrawn) => self.entry.in_force,
+            _ => before,
+        }
+    }
+
+    fn remember<K: Reconciled>(
+        &self,
+        generation: i64,
+        in_force: Option<i64>,
+        plan: &Plan<K::Apply>,
+        outcome: &Outcome<K::State>,
+    ) {
         self.note(K::WIRE, |entry| {
             entry.passes = entry.passes.wrapping_add(1);
             entry.waits = matches!(outcome, Outcome::Failed(error) if error.is_away());
-            entry.refused = matches!(outcome, Outcome::Failed(error) if !error.is_away() && !error.is_superseded());
+            entry.refused = matches!(outcome, Outcome::Failed(error) if error.is_refusal());
             match outcome {
                 Outcome::InForce(_) | Outcome::Withdrawn => {
-                    entry.in_force = Some(generation);
-                    let is_applied = matches!(outcome, Outcome::InForce(_));
-                    entry.held = if is_applied { Held::Applied } else { Held::Withdrawn };
+                    let gives = matches!(outcome, Outcome::InForce(state) if K::gives(state));
+                    entry.held = if gives { Held::Applied } else { Held::Withdrawn };
+                    entry.in_force = if let Plan::Reject { .. } = plan { in_force } else { Some(generation) };
                     entry.failures = 0;
                 }
                 // What is known by now may be newer than what this pass began with.
@@ -325,9 +359,8 @@ impl Subject<'_> {
         let rejected = Plan::Reject { reason: Reason::InvalidSpec, what: format!("spec: {error}") };
         let plan = if is_managed { rejected } else { Plan::NotManaged };
         let outcome = self.tell::<K>(seen, &plan).await?;
-        let is_held = is_managed && !self.entry.is_absent() && !matches!(outcome, Outcome::Withdrawn);
-        let in_force = self.entry.in_force.filter(|_| is_held);
-        self.remember::<K>(generation, in_force, &outcome);
+        let in_force = self.still_in_force::<K>(self.entry.in_force_or(|| None), &plan, &outcome);
+        self.remember::<K>(generation, in_force, &plan, &outcome);
         let (accepted, programmed) = if let Plan::Reject { reason, what } = &plan {
             (conditions::rejected(*reason, what, in_force), Programmed::AsBefore)
         } else {

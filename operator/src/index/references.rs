@@ -1,6 +1,7 @@
 //! Who refers to whom, in both directions.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
 
@@ -88,10 +89,11 @@ impl Target {
 
 /// Who refers to what, by name: what is named need not exist. What an object refers to stands in the object.
 ///
-/// Each list is sorted and holds nothing twice. Most hold two or three: a tree for each would be mostly empty.
+/// Each list is sorted and holds nothing twice. Most hold two or three: a tree for each would be mostly empty. What refers to
+/// many stands here once.
 #[derive(Debug, Default)]
 pub struct References {
-    from: BTreeMap<Target, Vec<Target>>,
+    from: BTreeMap<Arc<Target>, Vec<Arc<Target>>>,
 }
 
 impl References {
@@ -99,7 +101,7 @@ impl References {
     pub fn replace(&mut self, from: &Target, before: &[Target], to: &[Target]) {
         for target in before.iter().filter(|target| !to.contains(target)) {
             if let Some(referrers) = self.from.get_mut(target) {
-                if let Ok(place) = referrers.binary_search(from) {
+                if let Ok(place) = place(referrers, from) {
                     referrers.remove(place);
                 }
                 if referrers.is_empty() {
@@ -107,19 +109,30 @@ impl References {
                 }
             }
         }
+        if to.is_empty() {
+            return;
+        }
+        let shared = self.from.get_key_value(from).map_or_else(|| Arc::new(from.clone()), |(key, _)| Arc::clone(key));
         for target in to {
-            // Room for one: most are referred to by one or two.
-            let referrers = self.from.entry(target.clone()).or_insert_with(|| Vec::with_capacity(1));
-            if let Err(place) = referrers.binary_search(from) {
-                referrers.insert(place, from.clone());
+            let Some(referrers) = self.from.get_mut(target) else {
+                self.from.insert(Arc::new(target.clone()), vec![Arc::clone(&shared)]);
+                continue;
+            };
+            if let Err(place) = place(referrers, from) {
+                referrers.insert(place, Arc::clone(&shared));
             }
         }
     }
 
     /// Who refers to `target`.
     pub fn referrers(&self, target: &Target) -> impl Iterator<Item = &Target> {
-        self.from.get(target).into_iter().flatten()
+        self.from.get(target).into_iter().flatten().map(|from| &**from)
     }
+}
+
+/// Where it stands in a sorted list, or would.
+fn place(sorted: &[Arc<Target>], target: &Target) -> Result<usize, usize> {
+    sorted.binary_search_by(|it| (**it).cmp(target))
 }
 
 #[cfg(test)]

@@ -115,6 +115,11 @@ impl ServerError {
         matches!(self, Self::Unreachable { .. } | Self::Sealed | Self::NoToken(_))
     }
 
+    /// Whether the server does not take what it was told, and has nothing newer.
+    pub fn is_refusal(&self) -> bool {
+        !self.is_away() && !self.is_superseded()
+    }
+
     /// Whether the server has applied a newer generation than the one that was sent.
     pub fn is_superseded(&self) -> bool {
         matches!(self, Self::Refused { code: Some(ErrorCode::Superseded), .. })

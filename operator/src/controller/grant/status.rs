@@ -50,7 +50,7 @@ fn lacking<'a>(evidence: &Evidence<'a, Grant>) -> &'a [String] {
     }
 }
 
-/// The reads that wait for a co-signer. While the server cannot be asked they wait as before.
+/// The reads that wait for a co-signer. While the server cannot be asked they wait as before, unless it has lost them.
 fn awaited_now(evidence: &Evidence<'_, Grant>) -> Vec<GrantProblem> {
     match evidence.outcome {
         Outcome::InForce(state) => {
@@ -66,8 +66,8 @@ fn awaited_now(evidence: &Evidence<'_, Grant>) -> Vec<GrantProblem> {
             };
             state.awaiting.iter().map(waits).collect()
         }
-        Outcome::Withdrawn => Vec::new(),
-        Outcome::NotAsked | Outcome::Failed(_) => awaited(evidence.previous).cloned().collect(),
+        Outcome::NotAsked | Outcome::Failed(_) if !evidence.is_void() => awaited(evidence.previous).cloned().collect(),
+        Outcome::NotAsked | Outcome::Failed(_) | Outcome::Withdrawn => Vec::new(),
     }
 }
 

@@ -40,7 +40,7 @@ pub fn conclude(evidence: &Evidence<'_, Secret>) -> SecretStatus {
     } else if evidence.gives_nothing() {
         (status.pods, status.grants) = (None, None);
         if evidence.is_void() {
-            (status.secret_id, status.project_id) = (None, None);
+            (status.secret_id, status.project_id, status.next_rotation_time) = (None, None, None);
         }
     }
     status

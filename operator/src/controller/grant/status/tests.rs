@@ -183,6 +183,20 @@ fn a_grant_without_consent_is_withdrawn_and_gives_nothing() {
 }
 
 #[test]
+fn the_server_holds_nothing_of_a_grant_whose_machine_it_does_not_have() {
+    let object = object(json!({}));
+    for (more, gives) in [(json!({}), true), (json!({"machineId": null, "granted": [], "missing": ["a", "b"]}), false)]
+    {
+        assert_eq!(Grant::gives(&state(more.clone())), gives, "{more}");
+        assert_eq!(
+            Grant::gave_nothing(&pass(&object, Outcome::InForce(state(more.clone()))).status()),
+            !gives,
+            "{more}"
+        );
+    }
+}
+
+#[test]
 fn consent_that_is_withdrawn_shows_also_while_the_server_is_away() {
     let object = object(json!({"machineRef": {"name": "web", "namespace": "front"}}));
     let before = pass(&object, Outcome::InForce(state(json!({})))).status();
