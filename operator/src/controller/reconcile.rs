@@ -118,15 +118,7 @@ impl Subject<'_> {
         let in_force = self.entry.in_force_or(|| conditions::in_force(K::conditions_of(&previous)));
         let outcome = self.tell::<K>(seen, &plan).await?;
         let in_force = self.still_in_force::<K>(in_force, &plan, &outcome);
-        self.remember::<K>(generation, in_force, &plan, &outcome);
-        if let Outcome::NotAsked | Outcome::Failed(_) = outcome
-            && self.entry.held == Held::Unknown
-            && in_force.is_some()
-            && K::gave_nothing(&previous)
-        {
-            // Another leader took out of force what was there before.
-            self.note(K::WIRE, |entry| entry.held = Held::Withdrawn);
-        }
+        self.remember::<K>(generation, in_force, K::gave_nothing(&previous), &plan, &outcome);
         if let Plan::NotManaged = plan {
             self.note(K::WIRE, |entry| (entry.held, entry.in_force, entry.failures) = (Held::Unknown, None, 0));
         }
@@ -256,6 +248,7 @@ impl Subject<'_> {
         &self,
         generation: i64,
         in_force: Option<i64>,
+        gave_nothing: bool,
         plan: &Plan<K::Apply>,
         outcome: &Outcome<K::State>,
     ) {
@@ -271,7 +264,13 @@ impl Subject<'_> {
                     entry.failures = 0;
                 }
                 // What is known by now may be newer than what this pass began with.
-                Outcome::NotAsked | Outcome::Failed(_) if entry.held == Held::Unknown => entry.in_force = in_force,
+                Outcome::NotAsked | Outcome::Failed(_) if entry.held == Held::Unknown => {
+                    entry.in_force = in_force;
+                    // Another leader took out of force what was there before.
+                    if in_force.is_some() && gave_nothing {
+                        entry.held = Held::Withdrawn;
+                    }
+                }
                 Outcome::NotAsked | Outcome::Failed(_) => {}
             }
         });
@@ -360,7 +359,7 @@ impl Subject<'_> {
         let plan = if is_managed { rejected } else { Plan::NotManaged };
         let outcome = self.tell::<K>(seen, &plan).await?;
         let in_force = self.still_in_force::<K>(self.entry.in_force_or(|| None), &plan, &outcome);
-        self.remember::<K>(generation, in_force, &plan, &outcome);
+        self.remember::<K>(generation, in_force, false, &plan, &outcome);
         let (accepted, programmed) = if let Plan::Reject { reason, what } = &plan {
             (conditions::rejected(*reason, what, in_force), Programmed::AsBefore)
         } else {
