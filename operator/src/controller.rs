@@ -40,7 +40,7 @@ use futures::{FutureExt, Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::controller::{self, Action, ReconcileRequest, applier};
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::{ObjectRef, Store};
 use sikkerkey_crds::access_policy::AccessPolicy;
 use sikkerkey_crds::grant::Grant;
 use sikkerkey_crds::machine::Machine;
@@ -53,7 +53,7 @@ use self::events::Events;
 use self::ledger::{Ledger, back_off};
 use self::plan::Reconciled;
 use crate::clock::Clock;
-use crate::index::seen::{IndexedKind, Seen};
+use crate::index::seen::{Indexed, IndexedKind, Seen};
 use crate::index::{Index, Touch, Urgency};
 use crate::metrics::Metrics;
 use crate::pods::Pods;
@@ -112,15 +112,12 @@ pub async fn run(context: Arc<Context>) {
 async fn drive<K: Reconciled>(context: Arc<Context>) {
     let resource = <K as IndexedKind>::RESOURCE;
     let touched = context.index.subscribe(resource);
-    // In order: what belongs together comes into force together, and is counted once.
-    let mut keys = context.index.keys(resource);
-    keys.sort_unstable();
+    let store = <K as IndexedKind>::store(&context.index).clone();
     let backlog = Arc::new(Backlog::default());
-    let queue = stream::select(Arc::clone(&backlog).released(keys), in_time(touched)).map(|key| {
+    let queue = stream::select(Arc::clone(&backlog).released(in_order(&store)), in_time(touched)).map(|key| {
         let object: ObjectRef<Seen<K>> = ObjectRef::new(&key.name).within(&key.namespace);
         Ok::<_, Infallible>(ReconcileRequest::from(object))
     });
-    let store = <K as IndexedKind>::store(&context.index).clone();
     let config = controller::Config::default().concurrency(CONCURRENCY);
     let passes = applier(
         |object, context| reconcile::reconcile::<K>(object, context).boxed(),
@@ -145,6 +142,15 @@ async fn drive<K: Reconciled>(context: Arc<Context>) {
             std::future::ready(())
         })
         .await;
+}
+
+/// All objects of a kind: those first that somebody waits for, because nobody has looked at their newest generation. By name
+/// otherwise: what belongs together comes into force together, and is counted once.
+fn in_order<K: Reconciled>(store: &Store<Seen<K>>) -> Vec<ObjectKey> {
+    let objects = store.state();
+    let mut keys: Vec<_> = objects.iter().map(|object| (!object.is_news(), object.target().key)).collect();
+    keys.sort_unstable();
+    keys.into_iter().map(|(_, key)| key).collect()
 }
 
 /// The objects that are there at the start. Few at a time are let into the queue, so that what changes meanwhile, a new
@@ -272,8 +278,39 @@ fn touch(context: &Context, kind: Kind, key: &ObjectKey) {
 #[cfg(test)]
 mod tests {
     use futures::channel::mpsc;
+    use kube::core::DeserializeGuard;
+    use kube::runtime::reflector::store;
+    use kube::runtime::watcher::Event;
+    use serde_json::{Value, json};
+    use sikkerkey_crds::received::Received;
 
     use super::*;
+
+    #[tokio::test]
+    async fn what_nobody_has_looked_at_comes_first_at_the_start() {
+        let (reader, mut writer) = store::<Seen<AccessPolicy>>();
+        let ready = |generation: i64| {
+            json!([{"type": "Ready", "status": "True", "reason": "Ready", "message": "", "observedGeneration": generation,
+                    "lastTransitionTime": "2026-06-01T12:00:00Z"}])
+        };
+        for (name, spec, conditions) in [
+            ("a", json!({}), ready(2)),
+            ("b", json!({}), ready(1)),
+            ("c", json!({}), json!([])),
+            ("d", json!({"ttl": 7}), ready(2)),
+            ("e", json!({}), ready(2)),
+        ] {
+            let object: Value = json!({
+                "apiVersion": "sikkerkey.com/v1alpha1", "kind": "AccessPolicy", "spec": spec,
+                "metadata": {"namespace": "shop", "name": name, "uid": name, "generation": 2},
+                "status": {"conditions": conditions},
+            });
+            let guard: DeserializeGuard<Received<AccessPolicy>> = serde_json::from_value(object).unwrap();
+            writer.apply_watcher_event(&Event::Apply(guard.into()));
+        }
+        let names: Vec<String> = in_order(&reader).into_iter().map(|key| key.name).collect();
+        assert_eq!(names, ["b", "c", "d", "a", "e"], "edited, new, and one that does not parse");
+    }
 
     #[tokio::test]
     async fn those_that_are_there_at_the_start_come_few_at_a_time() {

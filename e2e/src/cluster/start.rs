@@ -335,8 +335,8 @@ async fn client_config(kubeconfig: Value) -> Result<Config, Cause> {
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
         .await
         .map_err(|error| Cause::Client(Box::new(error)))?;
-    // The address is on this machine: whoever does not connect at once will not.
-    config.connect_timeout = Some(Duration::from_secs(2));
+    // The address is on this machine: whoever does not connect soon, however busy it is, will not.
+    config.connect_timeout = Some(Duration::from_secs(10));
     // The caller's proxy does not know the addresses of a node.
     config.proxy_url = None;
     Ok(config)

@@ -71,7 +71,8 @@ fn every_point_is_measured_and_written_down() {
     for row in rows {
         let what = row["what"].as_str().unwrap();
         // The time of a process comes in hundredths of a second, of which a short run of the empty answer has perhaps none.
-        assert!(row["figure"].as_f64().unwrap() >= 0.0, "{row}");
+        // How much later an application starts is a difference: of two single starts it may be anything.
+        assert!(row["figure"].as_f64().unwrap() >= 0.0 || row["point"] == "P12", "{row}");
         assert!(table.contains(what) && picture.contains(what), "{row}");
     }
     assert_eq!(left(place.path()), Vec::<PathBuf>::new());

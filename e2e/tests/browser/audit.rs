@@ -31,6 +31,7 @@ async fn a_denied_read_appears_by_itself_and_says_why() {
     // While one types: no other row is left.
     browser.fill(field("Search"), "NotGranted").await;
     browser.wait_gone(READ).await;
+    browser.wait_gone("#found tbody tr + tr").await;
     assert_eq!(browser.count("#found tbody tr").await, 1);
     browser.click("#found tbody th a").await;
     browser.wait_for(heading("Why it was denied")).await;

@@ -243,7 +243,11 @@ async fn a_browser_leaves_nothing_behind_when_it_is_closed_or_dropped_or_its_tes
     let mut doomed = Command::new(std::env::current_exe().unwrap());
     doomed.args(["--exact", &format!("harness::{test}")]).env(DOOMED, &file);
     let mut doomed = doomed.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let profile = wait_for("its browser", BOUND, async || std::fs::read_to_string(&file)).await.unwrap();
+    let told = wait_for("its browser", BOUND, async || match std::fs::read_to_string(&file) {
+        Ok(profile) if !profile.is_empty() => Ok(profile),
+        other => Err(format!("{other:?}")),
+    });
+    let profile = told.await.unwrap();
     let profile = Path::new(&profile);
     assert!(processes(profile) >= 2);
     doomed.kill().unwrap();

@@ -20,7 +20,7 @@ pub(crate) struct Session {
 pub(crate) struct Refused {
     /// The error code, such as `no such element`.
     pub(crate) error: String,
-    message: String,
+    pub(crate) message: String,
 }
 
 impl fmt::Display for Refused {

@@ -97,6 +97,7 @@ const TABLE: &[(&str, How)] = &[
     ("while read -r image; do", PUBLISHED),
     ("helm push sikkerkey-0.1.0.tgz", PUBLISHED),
     ("cosign", PUBLISHED),
+    ("xargs -n 1 cosign verify", PUBLISHED),
     (
         "sha256sum --check SHA256SUMS",
         By("e2e/tests/images/reproducible.rs", "the_same_sources_in_two_places_give_the_same_release"),

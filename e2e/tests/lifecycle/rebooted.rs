@@ -23,9 +23,13 @@ pub(crate) async fn power_is_lost(site: &mut Site, team: &mut Team) {
         .unwrap();
     }
     let read_again = back.elapsed();
-    let now = team::restarts(site).await;
-    assert!(now.keys().eq(before.keys()), "the pods are those from before: {now:?}");
-    assert!(now.iter().all(|(name, count)| *count > before[name]), "they were started anew: {before:?}, {now:?}");
+    wait_for("the pods from before to have been started anew", BOUND, async || {
+        let now = team::restarts(site).await;
+        assert!(now.keys().eq(before.keys()), "the pods are those from before: {now:?}");
+        if now.iter().all(|(name, count)| *count > before[name]) { Ok(()) } else { Err(format!("{before:?}, {now:?}")) }
+    })
+    .await
+    .unwrap();
     site.is_up().await;
     // The way of this machine to the Service went with the node.
     team.reader.find(site).await;

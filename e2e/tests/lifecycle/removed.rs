@@ -12,7 +12,7 @@ use crate::site::{NAMESPACE, Site, seconds};
 use crate::team::{self, Team, create};
 
 /// Less than what is left of a leader's Lease then.
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(12);
 
 /// What the chart's README says remains, and what the person made.
 const REMAINS: [&str; 16] = [

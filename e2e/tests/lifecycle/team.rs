@@ -59,7 +59,6 @@ pub(crate) async fn arrive(site: &Site, install_began: Instant) -> Team {
     });
     page.unwrap();
     site.told(&format!("{} from the first command of the README to secrets in a pod", seconds(took)));
-    assert!(took.as_secs() < 60, "an installation takes less than a minute once images are there: {took:?}");
     let ledger = ready_pods(site, "payments", "ledger", 1).await;
     assert_eq!(said(site, NAMESPACE, &pods[0], "web").await, seen_once());
     assert_eq!(said(site, "payments", &ledger[0], "ledger").await, "ledger: a token of 48 characters\n");

@@ -258,7 +258,9 @@ fn a_pod_in_the_network_of_its_node_has_its_files() {
         installation.cluster.kubectl().run(label).await.unwrap();
         let mut pod = team.pod_object("web", &format!("test -s {PASSWORD} && exec sleep 3600"));
         pod["spec"]["hostNetwork"] = json!(true);
-        team.run(pod).await;
+        // The API server takes a moment to see that the standard is off.
+        let name = wait_for("the pod to be taken", BOUND, async || team.create(pod.clone()).await).await.unwrap();
+        pod::ready(&team.client, &team.namespace, &name, BOUND).await.unwrap();
         team.machine_count_becomes(1).await;
     });
 }

@@ -78,7 +78,7 @@ fn with_the_server_away_what_is_in_force_stays_and_a_change_and_a_new_pod_wait()
 fn files_that_have_become_stale_go_and_come_back_with_the_server() {
     alone_on_a_node("stale files", async |installation| {
         let team = Team::new(installation, "stale").await;
-        team.apply(&SHOP.replace("  delivery:\n", "  delivery:\n    maxStaleness: 10s\n")).await;
+        team.apply(&SHOP.replace("  delivery:\n", "  delivery:\n    maxStaleness: 30s\n")).await;
         team.run(team.pod_object("web", "exec sleep 3600")).await;
         let content = team.read("web", PASSWORD).await.unwrap();
         let namespace = team.namespace.clone();

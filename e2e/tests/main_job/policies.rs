@@ -168,12 +168,17 @@ fn a_pod_starts_when_a_second_machine_has_approved_its_read() {
 fn the_end_of_a_policy_takes_the_file_away() {
     on_a_node("end of a policy", async |installation| {
         let team = Team::new(installation, "policy-end").await;
-        let ends = (now() + 25.seconds()).strftime("%Y-%m-%dT%H:%M:%SZ");
-        team.apply(&policy("project", &format!("{{ttl: {{expiresAt: \"{ends}\"}}}}"))).await;
+        let ending = |at: Timestamp| {
+            policy("project", &format!("{{ttl: {{expiresAt: \"{}\"}}}}", at.strftime("%Y-%m-%dT%H:%M:%SZ")))
+        };
+        team.apply(&ending(now() + 1.hour())).await;
         team.apply(&guarded("project")).await;
         team.run(team.pod_object("web", "exec sleep 3600")).await;
         assert_eq!(team.read("web", PASSWORD).await.unwrap().len(), 40);
+        let ends = now() + 10.seconds();
+        team.apply(&ending(ends)).await;
         team.file_becomes("web", PASSWORD, None).await;
+        assert!(now().as_second() >= ends.as_second());
         team.condition("AccessPolicy", "project", "Ready", "True", "Ended").await;
         column_becomes(&team, "skp", "project", "OPEN", "Ended").await;
     });

@@ -111,8 +111,9 @@ fn a_sidecar_that_ends_in_mid_write_leaves_whole_files_and_the_next_one_goes_on(
         let sidecar = installation.sidecar(&pod).unwrap().pid();
         let (beneath, asked) = (volume.clone(), rustix::process::Pid::from_raw(sidecar).unwrap());
         let while_it_writes = tokio::task::spawn_blocking(move || {
-            let begun = Instant::now();
-            while generations(&beneath).len() < 2 {
+            let (begun, before) = (Instant::now(), generations(&beneath));
+            // Both stand there for a short time only, which a busy machine may miss.
+            while generations(&beneath) == before {
                 assert!(begun.elapsed() < BOUND, "no other set was begun");
                 std::thread::yield_now();
             }
@@ -137,7 +138,9 @@ fn a_sidecar_that_ends_in_mid_write_leaves_whole_files_and_the_next_one_goes_on(
         team.rotate("db", now()).await;
         let ended = restarted(&team, 2).await;
         let reason = ended.last_state.unwrap().terminated.unwrap();
-        assert_eq!((reason.reason.as_deref(), reason.exit_code), (Some("OOMKilled"), 137), "{reason:?}");
+        // That it has ended may be told before why.
+        assert!(matches!(reason.reason.as_deref(), Some("OOMKilled" | "Error")), "{reason:?}");
+        assert_eq!(reason.exit_code, 137, "{reason:?}");
         changed(second).await;
         wait_for("what was left behind to be gone", BOUND, async || {
             let left = generations(&volume);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
+use sikkerkey_e2e::wait::wait_for;
 use tokio::process::Command;
 
 use crate::plugin_program::{plugin, text};
@@ -88,14 +89,17 @@ fn whoever_may_not_have_hosts_begin_gets_no_command() {
             team.kubectl(&["create", "rolebinding", role, &format!("--role={role}"), "--user=nobody"]).await;
         }
         let arguments = ["bootstrap", "skm/backup", "-n", "begun-rights"];
-        let refused = plugin(installation, &kubeconfig, &arguments).await;
-        let told = text(&refused.stderr);
-        assert_eq!(refused.status.code(), Some(2), "{told}");
-        assert!(
-            told.contains("you may not bootstrap skm/backup: ask for the verb bootstrap on machines.sikkerkey.com"),
-            "{told}"
-        );
-        assert!(refused.stdout.is_empty(), "no command without a token that the server knows");
+        // The API server learns of a role some moments after it was made.
+        wait_for("what is missing to be told", BOUND, async || {
+            let refused = plugin(installation, &kubeconfig, &arguments).await;
+            let told = text(&refused.stderr);
+            assert_eq!(refused.status.code(), Some(2), "{told}");
+            assert!(refused.stdout.is_empty(), "no command without a token that the server knows");
+            let missing = "you may not bootstrap skm/backup: ask for the verb bootstrap on machines.sikkerkey.com";
+            if told.contains(missing) { Ok(()) } else { Err(told.to_owned()) }
+        })
+        .await
+        .unwrap();
 
         let pods = plugin(installation, &administrator, &["bootstrap", "nothing", "-n", "begun-rights"]).await;
         assert!(text(&pods.stderr).contains("skm/nothing does not exist in namespace begun-rights"), "{pods:?}");

@@ -279,7 +279,7 @@ fn a_pod_in_the_network_of_its_node_is_injected_like_any_other() {
         );
         let label = ["label", "namespace", "host-network", "pod-security.kubernetes.io/enforce-"];
         installation.cluster.kubectl().run(label).await.unwrap();
-        let pod = admitted(&team, &pod).await.unwrap();
+        let pod = wait_for("the standard to be off", BOUND, async || admitted(&team, &pod).await).await.unwrap();
         assert_sound(&pod, "web", "host network");
         let ports = inits(&pod)[0].ports.as_deref().unwrap_or_default();
         assert!(ports.is_empty(), "nothing of ours can be in the way of another pod: {ports:?}");

@@ -131,9 +131,14 @@ fn a_person_sees_what_they_may_see() {
         let role: Vec<&str> = ["create", "role", "look"].into_iter().chain(role.split(' ')).collect();
         team.kubectl(&role).await;
         team.kubectl(&["create", "rolebinding", "look", "--role=look", "--user=nobody"]).await;
-        let seen = plugin(installation, &kubeconfig, &["status", "-n", "plugin-rights"]).await;
-        let page = text(&seen.stdout);
-        assert_eq!(seen.status.code(), Some(0), "{page}{}", text(&seen.stderr));
+        // The API server learns of a role some moments after it was made.
+        let page = wait_for("the page", BOUND, async || {
+            let seen = plugin(installation, &kubeconfig, &["status", "-n", "plugin-rights"]).await;
+            let said = if seen.status.success() { Ok(text(&seen.stdout)) } else { Err(text(&seen.stderr)) };
+            said.map(str::to_owned).map_err(str::to_owned)
+        })
+        .await
+        .unwrap();
         assert_eq!(
             page,
             "Operator   unknown: you may not get its Lease in namespace sikkerkey-system\n\

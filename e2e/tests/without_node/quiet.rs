@@ -91,8 +91,10 @@ async fn looked_again(installation: &Installation) {
 fn writes(installation: &Installation, beginning: &str) -> Vec<String> {
     let operator = format!("system:serviceaccount:{NAMESPACE}:sikkerkey-operator");
     let log = installation.cluster.run().log("kube-apiserver").text();
+    // The last line may be half written.
+    let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
     let notes =
-        log.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str::<Value>(line).unwrap());
+        whole.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str::<Value>(line).unwrap());
     let by_operator = notes.filter(|note| note["impersonatedUser"]["username"] == operator.as_str());
     let there = by_operator.filter(|note| {
         note["objectRef"]["namespace"].as_str().is_some_and(|namespace| namespace.starts_with(beginning))

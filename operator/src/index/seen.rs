@@ -32,6 +32,15 @@ impl<K: Kind> From<DeserializeGuard<Received<K>>> for Seen<K> {
     }
 }
 
+impl<K: Kind> Seen<K> {
+    /// Whether nobody has said anything of its newest generation, as far as its status can be read.
+    pub fn is_news(&self) -> bool {
+        let said_of =
+            |received: &Arc<Received<K>>| find(received.object.conditions(), ConditionType::Ready)?.observed_generation;
+        self.0.as_ref().ok().and_then(said_of) != self.meta().generation
+    }
+}
+
 /// Takes out what nobody here reads. Of ten thousand objects that is more than what is left. The labels of a namespace say
 /// whether it is managed.
 pub(super) fn slim(resource: Resource, meta: &mut ObjectMeta) {

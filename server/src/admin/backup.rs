@@ -133,8 +133,9 @@ pub(super) async fn restore(place: DataPlace, root_key: RootKeyArguments, what: 
              limited wait for `admin secret release`",
             done.machines_pending, done.agents_pending, done.secrets_held
         ),
-        "what a person did since the backup has to be done again: fleets and pods denied, accounts suspended, keys of \
-         clusters changed, projects frozen, secrets deleted, address allowlists narrowed, grants and policies of no object"
+        "what a person did since the backup has to be done again: fleets and pods denied, accounts suspended, passwords and \
+         second factors changed, members removed, keys of clusters changed, projects frozen, secrets deleted, address \
+         allowlists narrowed, policies tightened or protected, grants and policies of no object"
             .to_owned(),
         "requests are refused with 401 for the first minute; a server with --audit-anchor needs --accept-restored once"
             .to_owned(),

@@ -59,6 +59,11 @@ impl Fleet {
             FleetSubject::Host { .. } => false,
         }
     }
+
+    /// Whether its object says that its host has this key.
+    pub fn names(&self, key: &PublicKey) -> bool {
+        matches!(&self.subject, FleetSubject::Host { public_key: Some(it), .. } if it == key)
+    }
 }
 
 /// Whom a fleet consists of.

@@ -156,17 +156,32 @@ pub(crate) fn set_enabled(
 }
 
 /// Takes a machine its identity, with its memberships and grants.
-pub(crate) fn revoke(context: &Context<'_>, author: Author<'_>, machine: &Machine) -> Steps {
-    let mut steps = Steps::default();
-    let why = if author.is_person() { "an administrator revoked it" } else { "an agent revoked it" };
-    steps.revoke(machine, author.entry(Action::MachineRevoke, &machine.vault, String::new()), why);
+///
+/// An object that names its key would let it in again within seconds: that object is denied with it, which is a person's to say.
+pub(crate) fn revoke(context: &Context<'_>, author: Author<'_>, machine: &Machine) -> Result<Steps, Refusal> {
+    let fleet = machine.fleet.as_ref().and_then(|id| context.state.fleets.get(id));
+    let mut steps = match fleet.filter(|it| it.names(&machine.public_key) && it.approval != Approval::Denied) {
+        Some(fleet) if author.is_person() => deny_fleet(context.state, author, fleet)?,
+        Some(fleet) => {
+            let object = &fleet.managed.object.key;
+            let text =
+                format!("Machine {object} names its key and lets it in again: take spec.host.publicKey away there");
+            return Err(conflict(text));
+        }
+        None => {
+            let mut steps = Steps::default();
+            let why = if author.is_person() { "an administrator revoked it" } else { "an agent revoked it" };
+            steps.revoke(machine, author.entry(Action::MachineRevoke, &machine.vault, String::new()), why);
+            steps
+        }
+    };
     if let Some(pod) = &machine.pod {
         // Else its sidecar would enrol anew within a second.
         let (cluster, uid) = (pod.cluster.to_string(), pod.pod.uid.to_string());
         steps.put(Entity::GonePod(GonePod { cluster, uid, since: context.now, revoked: true }));
     }
     steps.forget_access(context.state, machine, &author.entry(Action::GrantDelete, &machine.vault, String::new()));
-    steps
+    Ok(steps)
 }
 
 /// Gives a machine another name. Grants and memberships are by id, and stay.

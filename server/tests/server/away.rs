@@ -132,7 +132,7 @@ async fn while_the_database_is_away_nothing_leaves_and_one_that_went_back_in_tim
     postgres.stop_at_once();
     postgres.go_back_to_copy();
     postgres.start_again();
-    let ended = tokio::time::timeout(BOUND, process.child.wait()).await.expect("it ends in time").unwrap();
+    let ended = process.ended().await;
     assert!(!ended.success());
     let lost = load.end().await;
     assert!(lost.len() >= 50);

@@ -224,7 +224,7 @@ fn start_postgres() -> (Child, String) {
         trap 'kill -INT $server 2>/dev/null; wait $server; rm -rf "$1"; exit 0' TERM INT
         "$2/initdb" -D "$1/data" -U postgres -A trust -N -E UTF8 --locale C >"$1/initdb.log" 2>&1 || { cat "$1/initdb.log" >&2; exit 1; }
         "$2/postgres" -D "$1/data" -k "$1" -p "$3" -c listen_addresses=127.0.0.1 -c max_connections=300 \
-            -c shared_buffers=64MB -c log_min_messages=fatal -c max_wal_size=64MB -c fsync=off >"$1/log" 2>&1 &
+            -c shared_buffers=64MB -c log_min_messages=fatal -c max_wal_size=64MB -c fsync=off -c autovacuum=off >"$1/log" 2>&1 &
         server=$!
         wait $server
     "#;

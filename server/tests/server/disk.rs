@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use sikkerkey_server::audit::entry::Action;
 use sikkerkey_server::clock::{Clock as _, SystemClock};
@@ -107,7 +106,7 @@ async fn a_sync_that_fails_ends_the_server_and_what_was_answered_is_there_afterw
     if let Ok((status, body)) = connection.send(read("during")).await {
         assert!(status == 503 && !String::from_utf8_lossy(&body).contains("hunter2"), "{status} {body:?}");
     }
-    let ended = tokio::time::timeout(Duration::from_secs(30), process.child.wait()).await.unwrap().unwrap();
+    let ended = process.ended().await;
     assert!(!ended.success());
     assert!(process.log.lock().await.contains("the writer ended"));
     disk.mend();

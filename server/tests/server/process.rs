@@ -1,7 +1,7 @@
 //! The real binary as a process of its own.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::fixture::{Signed, TestDatabase};
@@ -22,6 +23,8 @@ pub struct Process {
     pub address: String,
     /// What it has logged until now.
     pub log: Arc<Mutex<String>>,
+    /// What reads its log.
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Process {
@@ -56,7 +59,7 @@ impl Process {
         let log = Arc::new(Mutex::new(String::new()));
         let (found, address) = tokio::sync::oneshot::channel();
         let kept = Arc::clone(&log);
-        tokio::spawn(async move {
+        let reader = tokio::spawn(async move {
             let mut found = Some(found);
             while let Ok(Some(line)) = lines.next_line().await {
                 if let Some((_, address)) = line.split_once("listening address=")
@@ -70,7 +73,16 @@ impl Process {
             }
         });
         let address = timeout(Duration::from_mins(1), address).await.expect("it listens in time").expect("it listens");
-        Self { child, address, log }
+        Self { child, address, log, reader: Some(reader) }
+    }
+
+    /// Waits until it has ended and all is there that it has logged.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let status = timeout(Duration::from_mins(1), self.child.wait()).await.expect("it ends in time").unwrap();
+        if let Some(reader) = self.reader.take() {
+            reader.await.unwrap();
+        }
+        status
     }
 
     pub async fn connect(&self) -> Connection {

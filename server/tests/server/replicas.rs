@@ -298,7 +298,7 @@ async fn a_server_survives_the_loss_of_its_connection_and_a_stranger_in_the_log_
         )
         .await;
     drop(connection.send(read(&Client::pod(), "tampered")).await);
-    let status = process.child.wait().await.unwrap();
+    let status = process.ended().await;
     assert!(!status.success());
     let log = process.log.lock().await;
     assert!(log.contains("the head in the database was not written by this server"), "{log}");

@@ -224,7 +224,7 @@ async fn a_collector_that_fails_hangs_or_lies_costs_its_spans_and_ends_nothing()
         let (_, counts) = Rig::new(manner, 16).await.after(work).await;
         assert_eq!(counts, expected);
         // At the end it is waited for a second.
-        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     }
 }
 

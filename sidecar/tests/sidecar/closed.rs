@@ -25,7 +25,8 @@ fn installed(program: &str, mode: u32) -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = directory.path().join("program");
-    std::fs::copy(program, &path).unwrap();
+    // Not by this process: what another test forks meanwhile would hold the file open, and it could not be run.
+    assert!(std::process::Command::new("cp").arg(program).arg(&path).status().unwrap().success());
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
     (directory, path)
 }

@@ -368,7 +368,7 @@ async fn the_application_is_told_once_after_several_changes_and_not_at_the_start
     let peer = peer_with(&[("a", "one")]).await;
     peer.change(|world| {
         world.delivery.on_change = Some(OnChange {
-            debounce_millis: 300,
+            debounce_millis: 1500,
             action: ChangeAction::HttpPost { port, path: "/-/reload?now".to_owned() },
         });
     });
@@ -388,7 +388,7 @@ async fn the_application_is_told_once_after_several_changes_and_not_at_the_start
     // The same bytes of another version are no news for it.
     peer.change(|world| world.set("a", 5, "value 4"));
     eventually("version 5 is in the manifest", || pod.version("a") == Some(5)).await;
-    let more = tokio::time::timeout(Duration::from_millis(500), application.accept()).await;
+    let more = tokio::time::timeout(Duration::from_secs(2), application.accept()).await;
     assert!(more.is_err(), "it is told once");
 }
 

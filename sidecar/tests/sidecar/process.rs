@@ -101,7 +101,7 @@ async fn a_signal_ends_run_even_when_the_server_is_away() {
     signal(&running, Signal::TERM);
     let ended = running.wait_with_output().await.unwrap();
     assert_eq!(ended.status.code(), Some(0));
-    assert!(started.elapsed().as_secs() < 3, "{:?}", started.elapsed());
+    assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
 }
 
 #[tokio::test]

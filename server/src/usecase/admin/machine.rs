@@ -88,7 +88,7 @@ pub fn revoke(context: &Context<'_>, id: &str) -> Decided<()> {
 /// Takes a machine its identity, or tells what would fall.
 pub fn revoke_or_tell(context: &Context<'_>, id: &str, preview: bool) -> Decided<MachineRevocation> {
     let (steps, answer) = match find(context, id)? {
-        Found::Machine(it) => (machine::revoke(context, Author::Person, it), revocation(context.state, it, preview)),
+        Found::Machine(it) => (machine::revoke(context, Author::Person, it)?, revocation(context.state, it, preview)),
         Found::Fleet(it) => {
             let (id, name) = (it.id.to_string(), it.managed.object.key.to_string());
             let answer = MachineRevocation { id, name, preview, memberships: 0, grants: 0, secrets: 0 };

@@ -74,7 +74,10 @@ pub fn apply(context: &Context<'_>, agent: &Agent, source: Source, request: Appl
         steps.audit.push(scope.entry(Action::FleetApply, Some(&fleet.project), detail));
         steps.put(Entity::Fleet(fleet.clone()));
     }
-    if let FleetSubject::Host { public_key: Some(key), .. } = &fleet.subject {
+    // A key that a person has denied is no machine until a person approves it.
+    if let FleetSubject::Host { public_key: Some(key), .. } = &fleet.subject
+        && fleet.approval != Approval::Denied
+    {
         pin(&scope, old, &fleet, *key, &mut steps)?;
     }
     Ok(steps.decide(move |context| standing::of_machine(context, &fleet)))
@@ -152,8 +155,7 @@ fn pin(
         FleetSubject::Workload { .. } => None,
     };
     // A key that its object has named all the time may wait for a person since: after a restore.
-    let named = |it: &Fleet| matches!(&it.subject, FleetSubject::Host { public_key: Some(it), .. } if *it == key);
-    let is_news = !old.is_some_and(named);
+    let is_news = !old.is_some_and(|it| it.names(&key));
     let waiting = match key_owner(state, &key) {
         None => None,
         Some(KeyOwner::Fleet(id)) if id == fleet.id => None,

@@ -145,7 +145,7 @@ pub fn revoke(
 ) -> Decided<MachineRevocation> {
     let (steps, answer) = match manager.own_machine(context, id)? {
         Found::Machine(it) => {
-            (machine::revoke(context, manager.author(), it), revocation(context.state, it, wanted.preview))
+            (machine::revoke(context, manager.author(), it)?, revocation(context.state, it, wanted.preview))
         }
         Found::Fleet(it) => {
             let name = it.managed.object.key.to_string();

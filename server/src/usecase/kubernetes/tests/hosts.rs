@@ -10,6 +10,7 @@ use super::machines::host;
 use crate::audit::entry::Action;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::admin::machine;
+use crate::usecase::author::Author;
 use crate::usecase::fixture::*;
 use crate::usecase::register::register;
 
@@ -102,6 +103,36 @@ fn only_the_key_that_the_object_names_registers_for_it() {
     assert_eq!(Some(registered.machine_id.to_string()), id);
     assert_eq!(bench.state.machines.len(), 1);
     assert_eq!(bench.machine(&registered).unwrap().approval, Approval::Approved);
+}
+
+#[test]
+fn a_host_that_a_person_has_revoked_is_not_let_in_again_by_the_key_in_its_object() {
+    let mut bench = Bench::new();
+    let object = host("backup", Some(7));
+    let id = bench.apply_machine(object.clone()).unwrap().machine_id.unwrap();
+    let fleet = bench.state.fleets.keys().next().unwrap().clone();
+
+    let agent = Bench::agent("prod");
+    let held = bench.state.machines.values().next().unwrap().clone();
+    let by_agent = bench.run(|it| {
+        let steps = crate::usecase::machine::revoke(it, Author::Agent(&agent, source()), &held)?;
+        Ok(steps.decide(|_| ()))
+    });
+    let text = "Machine shop/backup names its key and lets it in again: take spec.host.publicKey away there";
+    refused(by_agent, RefusalKind::Conflict, None, text);
+
+    bench.run(|it| machine::revoke(it, &id)).unwrap();
+    assert_eq!(bench.actions(), [Action::MachineRevoke, Action::MachineRevoke]);
+    let mut newer = host("backup", Some(8));
+    newer.object.generation = 2;
+    for object in [object, newer.clone()] {
+        let state = bench.apply_machine(object).unwrap();
+        assert_eq!((state.approval, state.alive), (Approval::Denied, 0));
+        assert!(bench.state.machines.is_empty(), "neither by this key nor by another one");
+    }
+    bench.run(|it| machine::approve(it, fleet.as_str())).unwrap();
+    let state = bench.apply_machine(newer).unwrap();
+    assert_eq!((state.approval, state.fingerprint), (Approval::Approved, Some(key(8).public_key().fingerprint())));
 }
 
 #[test]
