@@ -122,10 +122,15 @@ pub(crate) fn deny(state: &State, author: Author<'_>, machine: &Machine) -> Resu
         let text = format!("machine {} is approved: revoke it, or switch it off", machine.name);
         return Err(conflict(text));
     }
-    let mut steps = Steps::default();
-    let detail = format!("{} denied, key {}", describe(machine), machine.public_key.fingerprint());
-    steps.audit.push(about(author, Action::MachineDeny, machine, detail));
-    steps.remove(EntityKind::Machine, &machine.id);
+    let mut steps = if let Some(fleet) = named_by(state, machine) {
+        deny_named(state, author, fleet)?
+    } else {
+        let mut steps = Steps::default();
+        let detail = format!("{} denied, key {}", describe(machine), machine.public_key.fingerprint());
+        steps.audit.push(about(author, Action::MachineDeny, machine, detail));
+        steps.remove(EntityKind::Machine, &machine.id);
+        steps
+    };
     // Somebody may have given it projects and secrets while it waited.
     steps.forget_access(state, machine, &author.entry(Action::GrantDelete, &machine.vault, String::new()));
     Ok(steps)
@@ -156,24 +161,14 @@ pub(crate) fn set_enabled(
 }
 
 /// Takes a machine its identity, with its memberships and grants.
-///
-/// An object that names its key would let it in again within seconds: that object is denied with it, which is a person's to say.
 pub(crate) fn revoke(context: &Context<'_>, author: Author<'_>, machine: &Machine) -> Result<Steps, Refusal> {
-    let fleet = machine.fleet.as_ref().and_then(|id| context.state.fleets.get(id));
-    let mut steps = match fleet.filter(|it| it.names(&machine.public_key) && it.approval != Approval::Denied) {
-        Some(fleet) if author.is_person() => deny_fleet(context.state, author, fleet)?,
-        Some(fleet) => {
-            let object = &fleet.managed.object.key;
-            let text =
-                format!("Machine {object} names its key and lets it in again: take spec.host.publicKey away there");
-            return Err(conflict(text));
-        }
-        None => {
-            let mut steps = Steps::default();
-            let why = if author.is_person() { "an administrator revoked it" } else { "an agent revoked it" };
-            steps.revoke(machine, author.entry(Action::MachineRevoke, &machine.vault, String::new()), why);
-            steps
-        }
+    let mut steps = if let Some(fleet) = named_by(context.state, machine) {
+        deny_named(context.state, author, fleet)?
+    } else {
+        let mut steps = Steps::default();
+        let why = if author.is_person() { "an administrator revoked it" } else { "an agent revoked it" };
+        steps.revoke(machine, author.entry(Action::MachineRevoke, &machine.vault, String::new()), why);
+        steps
     };
     if let Some(pod) = &machine.pod {
         // Else its sidecar would enrol anew within a second.
@@ -182,6 +177,21 @@ pub(crate) fn revoke(context: &Context<'_>, author: Author<'_>, machine: &Machin
     }
     steps.forget_access(context.state, machine, &author.entry(Action::GrantDelete, &machine.vault, String::new()));
     Ok(steps)
+}
+
+/// The object that names a machine's key. It would let the machine in again within seconds, whatever is taken from that alone.
+fn named_by<'a>(state: &'a State, machine: &Machine) -> Option<&'a Fleet> {
+    let fleet = machine.fleet.as_ref().and_then(|id| state.fleets.get(id))?;
+    (fleet.names(&machine.public_key) && fleet.approval != Approval::Denied).then_some(fleet)
+}
+
+/// Denies the object that names a machine's key, and with it the machine: a person's to say.
+fn deny_named(state: &State, author: Author<'_>, fleet: &Fleet) -> Result<Steps, Refusal> {
+    if author.is_person() {
+        return deny_fleet(state, author, fleet);
+    }
+    let object = &fleet.managed.object.key;
+    Err(conflict(format!("Machine {object} names its key and lets it in again: take spec.host.publicKey away there")))
 }
 
 /// Gives a machine another name. Grants and memberships are by id, and stay.

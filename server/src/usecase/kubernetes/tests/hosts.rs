@@ -8,6 +8,8 @@ use sikkerkey_protocol::secret_text::SecretText;
 use super::super::bootstrap;
 use super::machines::host;
 use crate::audit::entry::Action;
+use crate::model::Entity;
+use crate::model::machine::Machine;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::usecase::admin::machine;
 use crate::usecase::author::Author;
@@ -131,8 +133,17 @@ fn a_host_that_a_person_has_revoked_is_not_let_in_again_by_the_key_in_its_object
         assert!(bench.state.machines.is_empty(), "neither by this key nor by another one");
     }
     bench.run(|it| machine::approve(it, fleet.as_str())).unwrap();
-    let state = bench.apply_machine(newer).unwrap();
+    let state = bench.apply_machine(newer.clone()).unwrap();
     assert_eq!((state.approval, state.fingerprint), (Approval::Approved, Some(key(8).public_key().fingerprint())));
+
+    // One that waits for a person since a restore, and is denied.
+    let held = bench.state.machines.values().next().unwrap();
+    let waits = Machine { approval: Approval::Pending, ..Machine::clone(held) };
+    let id = waits.id.clone();
+    bench.put(Entity::Machine(waits));
+    bench.run(|it| machine::deny(it, id.as_str())).unwrap();
+    assert_eq!(bench.apply_machine(newer).unwrap().approval, Approval::Denied);
+    assert!(bench.state.machines.is_empty());
 }
 
 #[test]
