@@ -28,7 +28,7 @@ impl Place {
     /// On the machine itself.
     pub(crate) fn on_machine() -> std::io::Result<Self> {
         let address = Ipv4Addr::LOCALHOST.into();
-        Ok(Self { kind: Kind::ControlPlane, address, port: port::free(address)? })
+        Ok(Self { kind: Kind::ControlPlane, address, port: port::free(address)?.port() })
     }
 
     /// In a node. Port 443, so that the service address 10.96.0.1:443, which is local to the node, needs no translation.

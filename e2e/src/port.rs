@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
@@ -13,19 +13,19 @@ const CHOICE: Range<u16> = 11_000..30_000;
 /// What this process was given: two that ask at once get two.
 static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
-/// A port of this address on which nobody listens, never the same one twice.
+/// This address with a port on which nobody listens, never the same one twice.
 ///
 /// # Errors
 ///
 /// The address is not this machine's, or there are no random bytes.
-pub fn free(address: IpAddr) -> io::Result<u16> {
+pub fn free(address: IpAddr) -> io::Result<SocketAddr> {
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         let mut random = [0; 2];
         getrandom::fill(&mut random)?;
         let port = CHOICE.start + u16::from_ne_bytes(random) % (CHOICE.end - CHOICE.start);
         match TcpListener::bind((address, port)) {
-            Ok(_) if given.insert(port) => return Ok(port),
+            Ok(_) if given.insert(port) => return Ok(SocketAddr::new(address, port)),
             Ok(_) => {}
             Err(taken) if taken.kind() == io::ErrorKind::AddrInUse => {}
             Err(error) => return Err(error),
@@ -44,7 +44,7 @@ mod tests {
         let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
         let first: u16 = range.split_whitespace().next().unwrap().parse().unwrap();
         let address = IpAddr::from(Ipv4Addr::LOCALHOST);
-        let ports: Vec<_> = (0..100).map(|_| free(address).unwrap()).collect();
+        let ports: Vec<_> = (0..100).map(|_| free(address).unwrap().port()).collect();
         assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), ports.len());
         assert!(ports.iter().all(|port| *port < first), "{first} {ports:?}");
         let held = TcpListener::bind((address, ports[0])).unwrap();

@@ -43,7 +43,7 @@ pub(super) struct Programs<'p> {
 impl Programs<'_> {
     /// Runs the server on a data directory.
     pub(super) async fn server(self, data: &Path, max_group: Option<usize>) -> Result<Served> {
-        let address = free_address()?;
+        let address = port::free(Ipv4Addr::LOCALHOST.into()).context("cannot listen on 127.0.0.1")?;
         let mut command = Command::new(self.server);
         command.arg("serve").arg("--data-dir").arg(data).args(["--listen", &address.to_string()]);
         command.args(["--public-url", &format!("http://{address}")]);
@@ -59,7 +59,7 @@ impl Programs<'_> {
 
     /// Runs the reference. `directory` is where its log goes.
     pub(super) async fn hello(self, directory: &Path) -> Result<Served> {
-        let address = free_address()?;
+        let address = port::free(Ipv4Addr::LOCALHOST.into()).context("cannot listen on 127.0.0.1")?;
         let mut command = Command::new(self.own);
         command.arg("bench-hello").arg(OsStr::new(&address.to_string()));
         Served::start(command, &directory.join("hello.log"), address, "/").await
@@ -126,9 +126,4 @@ impl Drop for Served {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-fn free_address() -> Result<SocketAddr> {
-    let address = Ipv4Addr::LOCALHOST.into();
-    Ok(SocketAddr::new(address, port::free(address).context("cannot listen on 127.0.0.1")?))
 }

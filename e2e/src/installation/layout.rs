@@ -1,7 +1,7 @@
 //! Who is reached where, and how the programs are started for that.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Pod;
@@ -36,7 +36,7 @@ impl Layout {
         let address = cluster.address();
         let [server, operator] = match cluster.node() {
             Some(_) => [8443, 9443].map(|port| SocketAddr::new(address, port)),
-            None => [free(address)?, free(address)?],
+            None => [port::free(address)?, port::free(address)?],
         };
         // Where pods share this machine's network there is one port for all of them.
         let status = cluster.node().is_some().then_some("0.0.0.0:9917");
@@ -45,7 +45,7 @@ impl Layout {
 
     /// The same with another replica of the operator, which listens elsewhere.
     pub(super) fn of_second_operator(&self) -> io::Result<Self> {
-        let operator = free(self.operator.ip())?;
+        let operator = port::free(self.operator.ip())?;
         let (detour, collector) = (self.detour.clone(), self.collector.clone());
         Ok(Self { operator_name: SECOND_OPERATOR, operator, detour, collector, ..*self })
     }
@@ -116,8 +116,4 @@ impl Layout {
 /// Every namespace that does not say otherwise.
 pub(super) fn managed() -> String {
     format!("!{UNMANAGED_LABEL}")
-}
-
-fn free(address: IpAddr) -> io::Result<SocketAddr> {
-    Ok(SocketAddr::new(address, port::free(address)?))
 }

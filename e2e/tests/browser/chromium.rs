@@ -40,7 +40,7 @@ impl Chromedriver {
         let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let log = place.path().join("chromedriver.log");
         // One that it chooses itself may be free at `::1` alone, and then it ends.
-        let port = port::free(Ipv4Addr::LOCALHOST.into()).unwrap();
+        let port = port::free(Ipv4Addr::LOCALHOST.into()).unwrap().port();
         // It goes with the thread that starts it, however that ends, and takes its namespace along.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", "unshare", "--fork", "--kill-child=KILL", "--pid", "--mount-proc"]);

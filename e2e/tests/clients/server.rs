@@ -37,7 +37,7 @@ impl Server {
     /// A server that does not run yet. `scheme` is `http` or `https`.
     pub(crate) fn new(scheme: &str) -> Self {
         // It has to be known before the server starts, and to stay when it is started again.
-        let port = port::free(Ipv4Addr::LOCALHOST.into()).unwrap();
+        let port = port::free(Ipv4Addr::LOCALHOST.into()).unwrap().port();
         // As the clients demand it: https, or the name localhost.
         Self::at(format!("{scheme}://localhost:{port}"), format!("127.0.0.1:{port}"), Vec::new())
     }

@@ -133,7 +133,7 @@ fn the_chart_takes_the_values_of_the_documents() {
 }
 
 pub(crate) fn free_port() -> u16 {
-    port::free(Ipv4Addr::LOCALHOST.into()).unwrap()
+    port::free(Ipv4Addr::LOCALHOST.into()).unwrap().port()
 }
 
 const ADMIN: &str = "admin() { sikkerkey-server admin --data-dir data \"$@\"; }\n";

@@ -59,16 +59,7 @@ fn a_pod_reads_what_a_core_secret_says_and_the_value_stands_nowhere_else() {
         // Nobody touches our object: the operator looks.
         team.apply_core("old", json!({"password": second, "user": "shop"})).await;
         team.file_becomes("web", PASSWORD, Some(&second)).await;
-        wait_for(
-            "the version to be told",
-            BOUND,
-            async || match &team.object("Secret", "db").await["status"]["version"] {
-                version if *version == 2 => Ok(()),
-                other => Err(other.to_string()),
-            },
-        )
-        .await
-        .unwrap();
+        team.served("db", 2, "1/1").await;
 
         // Another source, at once, and another version.
         team.apply_taking("db", "{name: old, key: user}", "").await;

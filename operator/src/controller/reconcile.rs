@@ -70,15 +70,15 @@ async fn look_at<K: Reconciled>(key: ObjectKey, object: Arc<Seen<K>>, context: A
     let uid = object.uid().unwrap_or_default();
     let entry = context.ledger.entry(K::WIRE, &key, &uid);
     let subject = Subject { context: &context, key, uid, entry, now: context.clock.now() };
-    subject.note(K::WIRE, |entry| entry.looked_at = subject.now.as_second());
+    subject.note(K::WIRE, |entry| {
+        entry.looked_at = subject.now.as_second();
+        entry.said = entry.said.take().filter(|_| object.0.is_err());
+    });
     if object.meta().deletion_timestamp.is_some() {
         return subject.release(&object).await;
     }
     match &object.0 {
-        Ok(received) => {
-            subject.note(K::WIRE, |entry| entry.said = None);
-            subject.pass(received, &object).await
-        }
+        Ok(received) => subject.pass(received, &object).await,
         Err(invalid) => subject.reject::<K>(&object, &invalid.error).await,
     }
 }

@@ -99,6 +99,10 @@ pub struct References {
 impl References {
     /// From now on `from` refers to exactly `to`, where it referred to `before` until now.
     pub fn replace(&mut self, from: &Target, before: &[Target], to: &[Target]) {
+        // Most changes are of a status.
+        if before == to {
+            return;
+        }
         for target in before.iter().filter(|target| !to.contains(target)) {
             if let Some(referrers) = self.from.get_mut(target) {
                 if let Ok(place) = place(referrers, from) {
@@ -108,9 +112,6 @@ impl References {
                     self.from.remove(target);
                 }
             }
-        }
-        if to.is_empty() {
-            return;
         }
         let shared = self.from.get_key_value(from).map_or_else(|| Arc::new(from.clone()), |(key, _)| Arc::clone(key));
         for target in to {

@@ -4,7 +4,6 @@ use sikkerkey_protocol::error_body::ErrorCode;
 use sikkerkey_protocol::id::{AgentId, FleetId, MachineId};
 use sikkerkey_protocol::key::PublicKey;
 
-use crate::model::fleet::FleetSubject;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::state::State;
 
@@ -25,9 +24,7 @@ pub(crate) fn key_owner(state: &State, key: &PublicKey) -> Option<KeyOwner> {
     if let Some(agent) = state.agents.values().find(|it| it.public_key == *key) {
         return Some(KeyOwner::Agent(agent.id.clone()));
     }
-    let pinned =
-        |subject: &FleetSubject| matches!(subject, FleetSubject::Host { public_key: Some(it), .. } if it == key);
-    state.fleets.values().find(|it| pinned(&it.subject)).map(|it| KeyOwner::Fleet(it.id.clone()))
+    state.fleets.values().find(|it| it.names(key)).map(|it| KeyOwner::Fleet(it.id.clone()))
 }
 
 /// The key must be nobody's.

@@ -398,7 +398,7 @@ async fn a_server_makes_a_last_checkpoint_when_it_ends_and_one_when_asked() {
     assert!(unproven.contains("after row 1 "), "{report}");
     let id = process.child.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
-    assert!(process.child.wait().await.unwrap().success());
+    assert!(process.ended().await.success());
     let (holds, report, _) = admin(Some(data.path()), &["verify-audit", "--anchor", path.to_str().unwrap()]).await;
     assert_eq!((holds, &report["anchored"]), (true, &report["last"]), "{report}");
     assert!(report["last"].as_u64().unwrap() > 1);

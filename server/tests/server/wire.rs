@@ -111,7 +111,7 @@ pub fn signal(process: &Process, signal: &str) {
 /// Ends the server as an administrator would.
 pub async fn end(mut process: Process) {
     signal(&process, "-TERM");
-    let ended = timeout(BOUND, process.child.wait()).await.expect("it ends in time").unwrap();
+    let ended = process.ended().await;
     assert!(ended.success(), "{ended}");
 }
 
