@@ -6,9 +6,11 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use sikkerkey_e2e::cargo;
 use sikkerkey_e2e::cluster::{Cluster, Options};
+use sikkerkey_e2e::kubectl::KubectlError;
+use sikkerkey_e2e::wait::wait_for;
 use sikkerkey_e2e::yaml;
 
-use crate::with_kinds;
+use crate::{BOUND, with_kinds};
 
 fn fixtures() -> PathBuf {
     cargo::workspace().join("operator/tests/fixtures/convert")
@@ -41,10 +43,18 @@ async fn a_real_api_server_takes_all_that_is_converted() {
         let said = kubectl.run_with_input(["apply", "--dry-run=server", "-f", "-"], &text).await.unwrap();
         assert!(said.lines().all(|line| line.ends_with(" created (server dry run)")), "{said}");
         assert_eq!(said.lines().count(), text.matches("---\n").count(), "{said}");
-        // The dry run looks: a field that there is not is refused.
+        // The dry run looks: a field that there is not is refused, once the API server has put the policies into force.
         let refused = text.replace("kind: Machine\n", "kind: Machine\nspecs: {}\n");
         assert_ne!(refused, text);
-        kubectl.run_with_input(["apply", "--dry-run=server", "-f", "-"], &refused).await.expect_err("no such field");
+        wait_for("a refusal of the field", BOUND, async || {
+            let said = kubectl.run_with_input(["apply", "--dry-run=server", "-f", "-"], &refused).await;
+            match said {
+                Err(KubectlError::Failed { stderr, .. }) if stderr.contains("specs") => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await
+        .unwrap();
     }
     let output = converted(&program, &["-f", "plain.yaml", "-o", "json"]);
     let list = String::from_utf8(output.stdout).unwrap();
