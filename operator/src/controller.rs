@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod listed;
 pub mod machine;
 pub mod plan;
+pub mod queue;
 pub mod reconcile;
 pub mod secret;
 pub mod status;
@@ -31,41 +32,34 @@ pub(crate) mod fixture;
 #[cfg(test)]
 mod states;
 
-use std::collections::{BTreeSet, HashSet};
-use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use futures::{FutureExt, Stream, StreamExt, stream};
+use futures::StreamExt;
+use futures::future::OptionFuture;
+use futures::stream::FuturesUnordered;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
-use kube::runtime::controller::{self, Action, ReconcileRequest, applier};
 use kube::runtime::reflector::{ObjectRef, Store};
 use sikkerkey_crds::access_policy::AccessPolicy;
 use sikkerkey_crds::grant::Grant;
 use sikkerkey_crds::machine::Machine;
-use sikkerkey_protocol::kubernetes::{Kind, ObjectKey};
-use tokio::sync::Semaphore;
+use sikkerkey_protocol::kubernetes::ObjectKey;
 use tokio::time::Instant;
 
 use self::error::Error;
 use self::events::Events;
 use self::ledger::{Ledger, back_off};
 use self::plan::Reconciled;
+use self::queue::{Next, Queue};
 use crate::clock::Clock;
+use crate::index::Index;
 use crate::index::seen::{Indexed, IndexedKind, Seen};
-use crate::index::{Index, Touch, Urgency};
 use crate::metrics::Metrics;
 use crate::pods::Pods;
 use crate::server::{Retry, Session};
 
-/// Objects that come together (`kubectl apply -f DIR`) settle before the first pass. Counted from the first touch: whoever keeps
-/// touching an object must not put its pass off.
-const SETTLE: Duration = Duration::from_millis(30);
-/// Within this time what is not urgent is looked at.
-const SOON: Duration = Duration::from_secs(1);
 /// Passes of one kind at a time.
-const CONCURRENCY: u16 = 16;
+const CONCURRENCY: usize = 16;
 
 /// What a pass works with.
 pub struct Context {
@@ -108,40 +102,41 @@ pub async fn run(context: Arc<Context>) {
     );
 }
 
-/// Passes over all objects of a kind, then over each that is touched.
+/// Passes over all objects of a kind, then over each that is touched. Ends with the index.
 async fn drive<K: Reconciled>(context: Arc<Context>) {
-    let resource = <K as IndexedKind>::RESOURCE;
-    let touched = context.index.subscribe(resource);
-    let store = <K as IndexedKind>::store(&context.index).clone();
-    let backlog = Arc::new(Backlog::default());
-    let queue = stream::select(Arc::clone(&backlog).released(in_order(&store)), in_time(touched)).map(|key| {
-        let object: ObjectRef<Seen<K>> = ObjectRef::new(&key.name).within(&key.namespace);
-        Ok::<_, Infallible>(ReconcileRequest::from(object))
-    });
-    let config = controller::Config::default().concurrency(CONCURRENCY);
-    let passes = applier(
-        |object, context| reconcile::reconcile::<K>(object, context).boxed(),
-        after_error::<K>,
-        context,
-        store,
-        queue,
-        config,
-    );
-    passes
-        .for_each(|pass| {
-            match pass {
-                Ok((object, _)) => backlog.done(object.namespace, object.name),
-                Err(controller::Error::ReconcilerFailed(_, object)) => backlog.done(object.namespace, object.name),
-                // An object that went between its touch and its pass; other failures are reported where they happen.
-                Err(controller::Error::ObjectNotFound(object)) => {
-                    tracing::debug!(%object, "nothing to do: it is gone");
-                    backlog.done(object.namespace, object.name);
-                }
-                Err(_) => {}
+    let mut touched = context.index.subscribe(<K as IndexedKind>::RESOURCE);
+    let mut queue = Queue::new(in_order(<K as IndexedKind>::store(&context.index)));
+    let mut passes = FuturesUnordered::new();
+    loop {
+        while passes.len() < CONCURRENCY
+            && let Some(key) = queue.next(Instant::now())
+        {
+            passes.push(pass::<K>(&context, key));
+        }
+        let wakes = queue.wakes().filter(|_| passes.len() < CONCURRENCY);
+        tokio::select! {
+            Some((key, next)) = passes.next() => queue.done(&key, next, Instant::now()),
+            touch = touched.next() => {
+                let Some(touch) = touch else { return };
+                queue.touch(touch, Instant::now());
             }
-            std::future::ready(())
-        })
-        .await;
+            Some(()) = OptionFuture::from(wakes.map(tokio::time::sleep_until)) => {}
+        }
+        // However many touches come together, whoever else waits for this thread has its turn.
+        tokio::task::coop::consume_budget().await;
+    }
+}
+
+/// One pass over the object of this name, and when the next one is due.
+async fn pass<K: Reconciled>(context: &Arc<Context>, key: Arc<ObjectKey>) -> (Arc<ObjectKey>, Next) {
+    let store = <K as IndexedKind>::store(&context.index);
+    let Some(object) = store.get(&ObjectRef::new(&key.name).within(&key.namespace)) else {
+        tracing::debug!(kind = K::KIND, %key, "nothing to do: it is gone");
+        return (key, Next::OnTouch);
+    };
+    let passed = reconcile::reconcile::<K>(Arc::clone(&object), Arc::clone(context)).await;
+    let next = passed.unwrap_or_else(|error| after_error(&object, &error, context));
+    (key, next)
 }
 
 /// All objects of a kind: those first that somebody waits for, because nobody has looked at their newest generation. By name
@@ -153,103 +148,8 @@ fn in_order<K: Reconciled>(store: &Store<Seen<K>>) -> Vec<ObjectKey> {
     keys.into_iter().map(|(_, key)| key).collect()
 }
 
-/// The objects that are there at the start. Few at a time are let into the queue, so that what changes meanwhile, a new
-/// object above all, does not wait behind ten thousand that have not changed.
-#[derive(Debug)]
-struct Backlog {
-    room: Semaphore,
-    under_way: Mutex<HashSet<ObjectKey>>,
-}
-
-impl Default for Backlog {
-    fn default() -> Self {
-        // One in work and one that waits for it to end.
-        Self { room: Semaphore::new(2 * usize::from(CONCURRENCY)), under_way: Mutex::default() }
-    }
-}
-
-impl Backlog {
-    fn under_way(&self) -> MutexGuard<'_, HashSet<ObjectKey>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Each when there is room for it.
-    fn released(self: Arc<Self>, keys: Vec<ObjectKey>) -> impl Stream<Item = ObjectKey> {
-        // The list goes with its last key: the stream is polled on for as long as this replica leads.
-        stream::unfold((self, keys.into_iter()), async |(backlog, mut keys)| {
-            let key = keys.next()?;
-            // Never closed.
-            if let Ok(room) = backlog.room.acquire().await {
-                room.forget();
-            }
-            backlog.under_way().insert(key.clone());
-            Some((key, (backlog, keys)))
-        })
-    }
-
-    /// A pass is over.
-    fn done(&self, namespace: Option<String>, name: String) {
-        if self.under_way().remove(&ObjectKey { namespace: namespace.unwrap_or_default(), name }) {
-            self.room.add_permits(1);
-        }
-    }
-}
-
-/// What is touched, gathered, each object once: what is urgent for a moment, the rest for a second.
-fn in_time(touched: impl Stream<Item = Touch>) -> impl Stream<Item = ObjectKey> {
-    let state = (Box::pin(touched), Gathered::default(), Gathered::default());
-    let gathered = stream::unfold(state, |(mut touched, mut urgent, mut others)| async move {
-        loop {
-            let touch = tokio::select! {
-                biased;
-                () = urgent.due() => return Some((urgent.take(), (touched, urgent, others))),
-                () = others.due() => return Some((others.take(), (touched, urgent, others))),
-                touch = touched.next() => touch?,
-            };
-            match touch.urgency {
-                Urgency::Now => {
-                    others.keys.remove(&touch.key);
-                    urgent.add(touch.key, SETTLE);
-                }
-                Urgency::Soon if urgent.keys.contains(&touch.key) => {}
-                Urgency::Soon => others.add(touch.key, SOON),
-            }
-        }
-    });
-    gathered.flat_map(stream::iter)
-}
-
-/// Objects that wait together.
-#[derive(Default)]
-struct Gathered {
-    keys: BTreeSet<ObjectKey>,
-    until: Option<Instant>,
-}
-
-impl Gathered {
-    /// One more. It is the first one that begins the wait.
-    fn add(&mut self, key: ObjectKey, wait: Duration) {
-        self.keys.insert(key);
-        self.until.get_or_insert_with(|| Instant::now() + wait);
-    }
-
-    /// Resolves when the wait is over; never while nothing waits.
-    async fn due(&self) {
-        match self.until {
-            Some(until) => tokio::time::sleep_until(until).await,
-            None => std::future::pending().await,
-        }
-    }
-
-    fn take(&mut self) -> Vec<ObjectKey> {
-        self.until = None;
-        std::mem::take(&mut self.keys).into_iter().collect()
-    }
-}
-
 /// The one reporter of failed passes: metric, log line and the next attempt.
-#[expect(clippy::needless_pass_by_value, reason = "the signature is the runtime's")]
-fn after_error<K: Reconciled>(object: Arc<Seen<K>>, error: &Error, context: Arc<Context>) -> Action {
+fn after_error<K: Reconciled>(object: &Seen<K>, error: &Error, context: &Context) -> Next {
     use kube::ResourceExt;
     let uid = object.uid().unwrap_or_default();
     let key = &error.related().key;
@@ -258,26 +158,20 @@ fn after_error<K: Reconciled>(object: Arc<Seen<K>>, error: &Error, context: Arc<
     match error.retry() {
         Retry::Never => {
             tracing::debug!(kind = K::KIND, %key, %error, cause, "the object is gone");
-            Action::await_change()
+            Next::OnTouch
         }
         Retry::BackOff => {
             context.index.fails(error.related());
             let wait = back_off(context.ledger.failed(K::WIRE, key, &uid), &uid);
             tracing::warn!(kind = K::KIND, %key, %error, cause, reason = %error.reason(), ?wait, "a pass failed");
-            Action::requeue(wait)
+            Next::After(wait)
         }
-        Retry::After(wait) => Action::requeue(wait),
+        Retry::After(wait) => Next::After(wait),
     }
-}
-
-/// Has an object of a kind looked at again.
-fn touch(context: &Context, kind: Kind, key: &ObjectKey) {
-    context.index.touch(&crate::index::references::Target { resource: kind.into(), key: key.clone() });
 }
 
 #[cfg(test)]
 mod tests {
-    use futures::channel::mpsc;
     use kube::core::DeserializeGuard;
     use kube::runtime::reflector::store;
     use kube::runtime::watcher::Event;
@@ -310,71 +204,5 @@ mod tests {
         }
         let names: Vec<String> = in_order(&reader).into_iter().map(|key| key.name).collect();
         assert_eq!(names, ["b", "c", "d", "a", "e"], "edited, new, and one that does not parse");
-    }
-
-    #[tokio::test]
-    async fn those_that_are_there_at_the_start_come_few_at_a_time() {
-        let key = |n: usize| ObjectKey { namespace: "shop".into(), name: format!("{n:03}") };
-        let done = |backlog: &Backlog, n: usize| backlog.done(Some("shop".into()), key(n).name);
-        let backlog = Arc::new(Backlog::default());
-        let mut released = Box::pin(Arc::clone(&backlog).released((0..100).map(key).collect()));
-        let mut next = || released.next().now_or_never().flatten().map(|key| key.name);
-        let room = 2 * usize::from(CONCURRENCY);
-        for n in 0..room {
-            assert_eq!(next(), Some(key(n).name));
-        }
-        assert_eq!(next(), None, "the others wait");
-        done(&backlog, 3);
-        done(&backlog, 3);
-        done(&backlog, 99);
-        assert_eq!((next(), next()), (Some(key(room).name), None), "one is done, and it alone makes room");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_not_urgent_is_gathered_for_a_second_and_what_is_for_a_moment() {
-        let (sender, touched) = mpsc::unbounded();
-        let touch = |name: &str, urgency| {
-            let key = ObjectKey { namespace: "shop".into(), name: name.into() };
-            sender.unbounded_send(Touch { key, urgency }).unwrap();
-        };
-        let mut keys = Box::pin(in_time(touched));
-        let begun = Instant::now();
-        for name in ["b", "a", "b", "c", "a"] {
-            touch(name, Urgency::Soon);
-        }
-        touch("d", Urgency::Now);
-        touch("c", Urgency::Now);
-        touch("d", Urgency::Soon);
-        let mut next = async || (keys.next().await.unwrap().name, begun.elapsed());
-        assert_eq!((next().await, next().await), (("c".into(), SETTLE), ("d".into(), SETTLE)));
-        assert_eq!((next().await, next().await), (("a".into(), SOON), ("b".into(), SOON)));
-        touch("a", Urgency::Soon);
-        assert_eq!(next().await, ("a".into(), 2 * SOON));
-        drop(sender);
-        assert_eq!(keys.next().await, None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn whoever_touches_an_object_without_pause_does_not_put_its_pass_off() {
-        let (sender, touched) = mpsc::unbounded();
-        let key = ObjectKey { namespace: "shop".into(), name: "a".into() };
-        let mut keys = Box::pin(in_time(touched));
-        let begun = Instant::now();
-        let touching = async {
-            loop {
-                sender.unbounded_send(Touch { key: key.clone(), urgency: Urgency::Now }).unwrap();
-                tokio::time::sleep(SETTLE / 10).await;
-            }
-        };
-        let passing = async {
-            for _ in 0..5 {
-                keys.next().await;
-            }
-        };
-        tokio::select! {
-            () = touching => {}
-            () = passing => {}
-        }
-        assert!(begun.elapsed() <= 6 * SETTLE, "{:?}", begun.elapsed());
     }
 }

@@ -56,6 +56,8 @@ pub enum Urgency {
     Now,
     /// Within a second, once for all that comes until then.
     Soon,
+    /// After what has changed: nobody waits for it.
+    InTurn,
 }
 
 /// The stores, and who depends on what.
@@ -203,9 +205,9 @@ impl Index {
         receiver
     }
 
-    /// Has the object looked at.
-    pub fn touch(&self, target: &Target) {
-        self.touch_all([target.clone()], Urgency::Now);
+    /// Has the object looked at although it has not changed.
+    pub fn look_again(&self, target: &Target) {
+        self.touch_all([target.clone()], Urgency::InTurn);
     }
 
     fn touch_all(&self, targets: impl IntoIterator<Item = Target>, urgency: Urgency) {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta as KubeMeta;
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::controller::Action as Next;
 use kube::{Resource as KubeResource, ResourceExt};
 use sikkerkey_crds::Time;
 use sikkerkey_crds::condition::{Condition, ConditionStatus, ConditionType, find};
@@ -24,6 +23,7 @@ use super::events::{News, news};
 use super::finalizer::{self, Release};
 use super::ledger::{Entry, Held, back_off, jittered};
 use super::plan::{Action, Evidence, Outcome, Plan, Reconciled};
+use super::queue::Next;
 use super::status::{self, Worth};
 use crate::api_server;
 use crate::index::references::Target;
@@ -187,7 +187,7 @@ impl Subject<'_> {
 
     fn holds<K: Reconciled>(&self, left: Duration) -> Next {
         self.context.metrics.reconciled(K::WIRE, metrics::Outcome::Waits);
-        Next::requeue(left)
+        Next::After(left)
     }
 
     /// Tells the server. The finalizer comes first: what is at the server has an object that says so.
@@ -330,7 +330,7 @@ impl Subject<'_> {
 
     fn waits<K: Reconciled>(&self) -> Next {
         self.context.metrics.reconciled(K::WIRE, metrics::Outcome::Waits);
-        Next::requeue(jittered(WAITS, &self.uid))
+        Next::After(jittered(WAITS, &self.uid))
     }
 
     /// When to look again.
@@ -344,9 +344,9 @@ impl Subject<'_> {
         tracing::debug!(kind = K::KIND, key = %self.key, %error, "the server did not take it");
         match error.retry() {
             Retry::Never => next_look(changes_at, self.now),
-            Retry::After(wait) => Next::requeue(wait),
+            Retry::After(wait) => Next::After(wait),
             Retry::BackOff => {
-                Next::requeue(back_off(self.context.ledger.failed(K::WIRE, &self.key, &self.uid), &self.uid))
+                Next::After(back_off(self.context.ledger.failed(K::WIRE, &self.key, &self.uid), &self.uid))
             }
         }
     }
@@ -402,7 +402,7 @@ impl Subject<'_> {
             Release::After(wait) => {
                 self.note(K::WIRE, |entry| entry.waits = true);
                 self.context.metrics.reconciled(K::WIRE, metrics::Outcome::ServerAway);
-                return Ok(Next::requeue(wait));
+                return Ok(Next::After(wait));
             }
             Release::Deferred if finalizer::is_on(meta) => {
                 self.context.ledger.defer(&self.uid, trash);
@@ -425,7 +425,7 @@ impl Subject<'_> {
             .map_err(|error| Error::RemoveFinalizer(self.target::<K>(), error))?;
         self.context.ledger.forget(K::WIRE, &self.key);
         self.context.metrics.reconciled(K::WIRE, metrics::Outcome::Done);
-        Ok(Next::await_change())
+        Ok(Next::OnTouch)
     }
 }
 
@@ -435,7 +435,7 @@ fn next_look(changes_at: [Option<Timestamp>; 2], now: Timestamp) -> Next {
     let next = changes_at.into_iter().flatten().filter(|at| *at > now).min();
     let until = next.and_then(|at| Duration::try_from(at.duration_since(now)).ok()).filter(|until| *until <= FAR);
     // A little late rather than a little early: what is early finds nothing changed and comes again.
-    until.map_or_else(Next::await_change, |until| Next::requeue(until + Duration::from_millis(200)))
+    until.map_or(Next::OnTouch, |until| Next::After(until + Duration::from_millis(200)))
 }
 
 #[cfg(test)]
@@ -445,14 +445,14 @@ mod tests {
     #[test]
     fn an_object_is_looked_at_when_its_date_comes() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let (never, soon) = (Next::await_change(), Next::requeue(Duration::from_millis(30_200)));
+        let (never, soon) = (Next::OnTouch, Next::After(Duration::from_millis(30_200)));
         for (changes_at, expected) in [
-            ([None, None], never.clone()),
-            ([Some(at(10)), None], never.clone()),
-            ([None, Some(at(100))], never.clone()),
-            ([Some(at(130)), None], soon.clone()),
-            ([Some(at(10)), Some(at(130))], soon.clone()),
-            ([Some(at(140)), Some(at(130))], soon.clone()),
+            ([None, None], never),
+            ([Some(at(10)), None], never),
+            ([None, Some(at(100))], never),
+            ([Some(at(130)), None], soon),
+            ([Some(at(10)), Some(at(130))], soon),
+            ([Some(at(140)), Some(at(130))], soon),
             ([Some(at(1_000_000)), None], never),
         ] {
             assert_eq!(next_look(changes_at, at(100)), expected);

@@ -17,13 +17,13 @@ use sikkerkey_protocol::kubernetes::{self as wire, Delete, Entry, Inventory, Kin
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::Context;
 use super::compare::{AtServer, Believed, Orphan, Stale, compare, needs_acknowledgement};
 use super::events::News;
 use super::ledger::{COUNTERS_PER_SECOND, Held};
 use super::listed::Listed;
 use super::plan::{Evidence, Outcome, Plan, Reconciled};
 use super::status::{self, Worth};
-use super::{Context, touch};
 use crate::index::references::Target;
 use crate::server::unreadable;
 
@@ -91,6 +91,11 @@ fn look_again(context: &Context) {
     let mut overdue = context.ledger.overdue(AT_LEAST_EVERY, context.clock.now());
     overdue.truncate(A_FEW);
     touch_or_forget(context, overdue);
+}
+
+/// Has an object looked at again.
+fn touch(context: &Context, kind: Kind, key: &ObjectKey) {
+    context.index.look_again(&Target { resource: kind.into(), key: key.clone() });
 }
 
 /// An object that is gone and that nobody has looked at since needs no other look.

@@ -96,12 +96,12 @@ impl TestDatabase {
         }];
         let mut files = Vec::new();
         while let Some(directory) = directories.pop() {
-            for entry in std::fs::read_dir(directory).unwrap().flatten() {
-                let (path, kind) = (entry.path(), entry.file_type().unwrap());
-                if kind.is_dir() {
+            // Temporary ones come and go, and so do the databases of other tests.
+            for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
                     directories.push(path);
-                } else if kind.is_file() && entry.file_name() != "root.key" {
-                    // Temporary ones come and go.
+                } else if path.is_file() && entry.file_name() != "root.key" {
                     files.extend(std::fs::read(&path).ok().map(|bytes| (path.display().to_string(), bytes)));
                 }
             }

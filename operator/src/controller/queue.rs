@@ -1,0 +1,217 @@
+//! The objects of one kind that wait for a pass, and which of them is next. Pure: whoever asks says what time it is.
+//!
+//! An object waits in one place, and is looked at by one pass at a time. What changes comes before what has not, in the order in
+//! which it changes: of ten thousand objects that are looked at again because the operator has started, none holds up a new one.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sikkerkey_protocol::kubernetes::ObjectKey;
+use tokio::time::Instant;
+
+use crate::index::{Touch, Urgency};
+
+/// Objects that come together (`kubectl apply -f DIR`) settle before the first pass. Counted from the first touch: whoever keeps
+/// touching an object must not put its pass off.
+const SETTLE: Duration = Duration::from_millis(30);
+/// So long what is not urgent is gathered.
+const SOON: Duration = Duration::from_secs(1);
+/// So many that have changed come before one that has its turn: however much changes, the others come too.
+const BEFORE_A_TURN: usize = 3;
+
+/// When an object is looked at again after a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// When it is touched.
+    OnTouch,
+    /// After this time, if it is not touched before.
+    After(Duration),
+}
+
+/// Who waits, and who is being looked at.
+#[derive(Debug, Default)]
+pub struct Queue {
+    urgent: Gathered,
+    soon: Gathered,
+    changed: Line,
+    in_turn: Line,
+    /// How many came out of `changed` since one had its turn.
+    before_a_turn: usize,
+    timers: Timers,
+    /// Whether their time has come again meanwhile.
+    under_way: HashMap<Arc<ObjectKey>, bool>,
+}
+
+impl Queue {
+    /// One in which these wait for their turn.
+    pub fn new(in_turn: Vec<ObjectKey>) -> Self {
+        let mut queue = Self::default();
+        for key in in_turn {
+            queue.in_turn.add(Arc::new(key));
+        }
+        queue
+    }
+
+    /// An object has to be looked at.
+    pub fn touch(&mut self, Touch { key, urgency }: Touch, now: Instant) {
+        match urgency {
+            // Its pass will see what it is touched for.
+            _ if self.changed.keys.contains(&key) => {}
+            Urgency::Now => {
+                self.soon.keys.remove(&key);
+                self.in_turn.keys.remove(&key);
+                self.urgent.add(key, now + SETTLE);
+            }
+            _ if self.urgent.keys.contains(&key) || self.soon.keys.contains(&key) => {}
+            Urgency::Soon => {
+                self.in_turn.keys.remove(&key);
+                self.soon.add(key, now + SOON);
+            }
+            Urgency::InTurn => self.in_turn.add(Arc::new(key)),
+        }
+    }
+
+    /// The next one to be looked at; [`done`](Self::done) follows.
+    pub fn next(&mut self, now: Instant) -> Option<Arc<ObjectKey>> {
+        self.line_up(now);
+        while let Some(key) = self.first() {
+            if let Some(again) = self.under_way.get_mut(&key) {
+                *again = true;
+                continue;
+            }
+            self.timers.remove(&key);
+            self.under_way.insert(Arc::clone(&key), false);
+            return Some(key);
+        }
+        None
+    }
+
+    /// Those whose time has come.
+    fn line_up(&mut self, now: Instant) {
+        for key in self.urgent.take(now).into_iter().chain(self.soon.take(now)) {
+            self.changed.add(Arc::new(key));
+        }
+        while let Some(key) = self.timers.take(now) {
+            if !self.is_waiting(&key) {
+                self.in_turn.add(key);
+            }
+        }
+    }
+
+    /// A pass is over.
+    pub fn done(&mut self, key: &Arc<ObjectKey>, next: Next, now: Instant) {
+        match (self.under_way.remove(key), next) {
+            (Some(true), _) => self.changed.add(Arc::clone(key)),
+            (_, Next::After(wait)) => self.timers.set(Arc::clone(key), now + wait),
+            (_, Next::OnTouch) => {}
+        }
+    }
+
+    /// When there may be one more, if nothing is touched and no pass ends before.
+    pub fn wakes(&self) -> Option<Instant> {
+        [self.urgent.until, self.soon.until, self.timers.first()].into_iter().flatten().min()
+    }
+
+    fn first(&mut self) -> Option<Arc<ObjectKey>> {
+        if self.before_a_turn < BEFORE_A_TURN
+            && let Some(key) = self.changed.next()
+        {
+            self.before_a_turn += 1;
+            return Some(key);
+        }
+        self.before_a_turn = 0;
+        self.in_turn.next().or_else(|| self.changed.next())
+    }
+
+    fn is_waiting(&self, key: &ObjectKey) -> bool {
+        let gathered = [&self.urgent, &self.soon].into_iter().any(|gathered| gathered.keys.contains(key));
+        gathered || self.changed.keys.contains(key)
+    }
+}
+
+/// Objects whose time comes together.
+#[derive(Debug, Default)]
+struct Gathered {
+    keys: BTreeSet<ObjectKey>,
+    until: Option<Instant>,
+}
+
+impl Gathered {
+    /// One more. It is the first one that says when the wait is over.
+    fn add(&mut self, key: ObjectKey, until: Instant) {
+        self.keys.insert(key);
+        self.until.get_or_insert(until);
+    }
+
+    /// All of them if the wait is over.
+    fn take(&mut self, now: Instant) -> BTreeSet<ObjectKey> {
+        if self.until.is_none_or(|until| until > now) {
+            return BTreeSet::new();
+        }
+        self.until = None;
+        std::mem::take(&mut self.keys)
+    }
+}
+
+/// Objects one after the other, each once.
+#[derive(Debug, Default)]
+struct Line {
+    keys: HashSet<Arc<ObjectKey>>,
+    /// May hold some that have left.
+    order: VecDeque<Arc<ObjectKey>>,
+}
+
+impl Line {
+    fn add(&mut self, key: Arc<ObjectKey>) {
+        if self.keys.insert(Arc::clone(&key)) {
+            self.order.push_back(key);
+        }
+    }
+
+    fn next(&mut self) -> Option<Arc<ObjectKey>> {
+        while let Some(key) = self.order.pop_front() {
+            if self.keys.remove(&key) {
+                return Some(key);
+            }
+        }
+        // The room that ten thousand took is given back.
+        *self = Self::default();
+        None
+    }
+}
+
+/// Objects that come again by themselves, each once.
+#[derive(Debug, Default)]
+struct Timers {
+    order: BTreeSet<(Instant, Arc<ObjectKey>)>,
+    times: HashMap<Arc<ObjectKey>, Instant>,
+}
+
+impl Timers {
+    fn set(&mut self, key: Arc<ObjectKey>, at: Instant) {
+        self.remove(&key);
+        self.times.insert(Arc::clone(&key), at);
+        self.order.insert((at, key));
+    }
+
+    fn remove(&mut self, key: &Arc<ObjectKey>) {
+        if let Some(at) = self.times.remove(key) {
+            self.order.remove(&(at, Arc::clone(key)));
+        }
+    }
+
+    fn first(&self) -> Option<Instant> {
+        self.order.first().map(|(at, _)| *at)
+    }
+
+    /// One whose time has come.
+    fn take(&mut self, now: Instant) -> Option<Arc<ObjectKey>> {
+        let (_, key) = self.order.first().filter(|(at, _)| *at <= now).cloned()?;
+        self.remove(&key);
+        Some(key)
+    }
+}
+
+#[cfg(test)]
+mod tests;
