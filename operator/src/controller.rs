@@ -44,7 +44,7 @@ use sikkerkey_crds::access_policy::AccessPolicy;
 use sikkerkey_crds::grant::Grant;
 use sikkerkey_crds::machine::Machine;
 use sikkerkey_protocol::kubernetes::ObjectKey;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use self::error::Error;
 use self::events::Events;
@@ -57,9 +57,6 @@ use crate::index::seen::{Indexed, IndexedKind, Seen};
 use crate::metrics::Metrics;
 use crate::pods::Pods;
 use crate::server::{Retry, Session};
-
-/// Passes of one kind at a time.
-const CONCURRENCY: usize = 16;
 
 /// What a pass works with.
 pub struct Context {
@@ -102,25 +99,22 @@ pub async fn run(context: Arc<Context>) {
     );
 }
 
-/// Passes over all objects of a kind, then over each that is touched. Ends with the index.
+/// Passes over all objects of a kind, and over each that is touched. Does not end: the index lives as long.
 async fn drive<K: Reconciled>(context: Arc<Context>) {
     let mut touched = context.index.subscribe(<K as IndexedKind>::RESOURCE);
     let mut queue = Queue::new(in_order(<K as IndexedKind>::store(&context.index)));
     let mut passes = FuturesUnordered::new();
     loop {
-        while passes.len() < CONCURRENCY
-            && let Some(key) = queue.next(Instant::now())
-        {
+        while let Some(key) = queue.next(Instant::now()) {
             passes.push(pass::<K>(&context, key));
         }
-        let wakes = queue.wakes().filter(|_| passes.len() < CONCURRENCY);
         tokio::select! {
             Some((key, next)) = passes.next() => queue.done(&key, next, Instant::now()),
             touch = touched.next() => {
                 let Some(touch) = touch else { return };
                 queue.touch(touch, Instant::now());
             }
-            Some(()) = OptionFuture::from(wakes.map(tokio::time::sleep_until)) => {}
+            Some(()) = OptionFuture::from(queue.wakes().map(sleep_until)) => {}
         }
         // However many touches come together, whoever else waits for this thread has its turn.
         tokio::task::coop::consume_budget().await;

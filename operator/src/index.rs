@@ -119,8 +119,7 @@ impl Index {
 
     /// Waits until [`is_synced`](Self::is_synced).
     pub async fn wait_until_synced(&self) {
-        // A store whose writer is gone never gets ready; the watch that owns the writer ends the process then.
-        let _ = tokio::join!(
+        let synced = tokio::try_join!(
             self.machines.wait_until_ready(),
             self.secrets.wait_until_ready(),
             self.grants.wait_until_ready(),
@@ -128,6 +127,10 @@ impl Index {
             self.namespaces.wait_until_ready(),
             self.accounts.wait_until_ready(),
         );
+        if synced.is_err() {
+            // A store whose writer is gone never gets ready; the watch that owns the writer ends the process.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// The Machine, unless it is absent or does not parse.

@@ -19,6 +19,8 @@ const SETTLE: Duration = Duration::from_millis(30);
 const SOON: Duration = Duration::from_secs(1);
 /// So many that have changed come before one that has its turn: however much changes, the others come too.
 const BEFORE_A_TURN: usize = 3;
+/// Passes at a time.
+const CONCURRENCY: usize = 16;
 
 /// When an object is looked at again after a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +41,22 @@ pub struct Queue {
     /// How many came out of `changed` since one had its turn.
     before_a_turn: usize,
     timers: Timers,
-    /// Whether their time has come again meanwhile.
-    under_way: HashMap<Arc<ObjectKey>, bool>,
+    under_way: HashMap<Arc<ObjectKey>, UnderWay>,
+}
+
+/// Why an object waits. Until a pass has done with it, it stays so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Why {
+    InTurn,
+    Changed,
+}
+
+/// An object that is being looked at.
+#[derive(Debug)]
+struct UnderWay {
+    why: Why,
+    /// Why there is to be one more pass.
+    again: Option<Why>,
 }
 
 impl Queue {
@@ -63,70 +79,85 @@ impl Queue {
                 self.in_turn.keys.remove(&key);
                 self.urgent.add(key, now + SETTLE);
             }
-            _ if self.urgent.keys.contains(&key) || self.soon.keys.contains(&key) => {}
+            _ if self.is_gathered(&key) => {}
             Urgency::Soon => {
                 self.in_turn.keys.remove(&key);
                 self.soon.add(key, now + SOON);
             }
-            Urgency::InTurn => self.in_turn.add(Arc::new(key)),
+            Urgency::InTurn => {
+                // What changed and was not done with is what is waited for.
+                let why = self.timers.why(&key).unwrap_or(Why::InTurn);
+                self.line_up(Arc::new(key), why);
+            }
         }
     }
 
     /// The next one to be looked at; [`done`](Self::done) follows.
     pub fn next(&mut self, now: Instant) -> Option<Arc<ObjectKey>> {
-        self.line_up(now);
-        while let Some(key) = self.first() {
-            if let Some(again) = self.under_way.get_mut(&key) {
-                *again = true;
+        for key in self.urgent.take(now).into_iter().chain(self.soon.take(now)) {
+            self.changed.add(Arc::new(key));
+        }
+        while let Some((key, why)) = self.timers.take(now) {
+            self.line_up(key, why);
+        }
+        while self.has_room() {
+            let (key, why) = self.pop()?;
+            if let Some(under_way) = self.under_way.get_mut(&key) {
+                under_way.again = under_way.again.max(Some(why));
                 continue;
             }
+            self.before_a_turn = if why == Why::Changed { self.before_a_turn + 1 } else { 0 };
             self.timers.remove(&key);
-            self.under_way.insert(Arc::clone(&key), false);
+            self.under_way.insert(Arc::clone(&key), UnderWay { why, again: None });
             return Some(key);
         }
         None
     }
 
-    /// Those whose time has come.
-    fn line_up(&mut self, now: Instant) {
-        for key in self.urgent.take(now).into_iter().chain(self.soon.take(now)) {
-            self.changed.add(Arc::new(key));
-        }
-        while let Some(key) = self.timers.take(now) {
-            if !self.is_waiting(&key) {
-                self.in_turn.add(key);
-            }
-        }
-    }
-
     /// A pass is over.
     pub fn done(&mut self, key: &Arc<ObjectKey>, next: Next, now: Instant) {
-        match (self.under_way.remove(key), next) {
-            (Some(true), _) => self.changed.add(Arc::clone(key)),
-            (_, Next::After(wait)) => self.timers.set(Arc::clone(key), now + wait),
-            (_, Next::OnTouch) => {}
+        let Some(UnderWay { why, again }) = self.under_way.remove(key) else { return };
+        match (again, next) {
+            (Some(again), _) => self.line_up(Arc::clone(key), again),
+            (None, Next::After(wait)) => self.timers.set(Arc::clone(key), now + wait, why),
+            (None, Next::OnTouch) => {}
         }
     }
 
     /// When there may be one more, if nothing is touched and no pass ends before.
     pub fn wakes(&self) -> Option<Instant> {
-        [self.urgent.until, self.soon.until, self.timers.first()].into_iter().flatten().min()
+        let times = [self.urgent.until, self.soon.until, self.timers.first()];
+        times.into_iter().flatten().min().filter(|_| self.has_room())
     }
 
-    fn first(&mut self) -> Option<Arc<ObjectKey>> {
-        if self.before_a_turn < BEFORE_A_TURN
-            && let Some(key) = self.changed.next()
-        {
-            self.before_a_turn += 1;
-            return Some(key);
+    fn has_room(&self) -> bool {
+        self.under_way.len() < CONCURRENCY
+    }
+
+    /// Its time has come. In one place it may wait already.
+    fn line_up(&mut self, key: Arc<ObjectKey>, why: Why) {
+        if self.is_gathered(&key) || self.changed.keys.contains(&key) {
+            return;
         }
-        self.before_a_turn = 0;
-        self.in_turn.next().or_else(|| self.changed.next())
+        match why {
+            Why::Changed => {
+                self.in_turn.keys.remove(&key);
+                self.changed.add(key);
+            }
+            Why::InTurn => self.in_turn.add(key),
+        }
     }
 
-    fn is_waiting(&self, key: &ObjectKey) -> bool {
-        let gathered = [&self.urgent, &self.soon].into_iter().any(|gathered| gathered.keys.contains(key));
-        gathered || self.changed.keys.contains(key)
+    fn pop(&mut self) -> Option<(Arc<ObjectKey>, Why)> {
+        let mut lines = [(&mut self.changed, Why::Changed), (&mut self.in_turn, Why::InTurn)];
+        if self.before_a_turn >= BEFORE_A_TURN {
+            lines.reverse();
+        }
+        lines.into_iter().find_map(|(line, why)| Some((line.pop()?, why)))
+    }
+
+    fn is_gathered(&self, key: &ObjectKey) -> bool {
+        self.urgent.keys.contains(key) || self.soon.keys.contains(key)
     }
 }
 
@@ -169,7 +200,7 @@ impl Line {
         }
     }
 
-    fn next(&mut self) -> Option<Arc<ObjectKey>> {
+    fn pop(&mut self) -> Option<Arc<ObjectKey>> {
         while let Some(key) = self.order.pop_front() {
             if self.keys.remove(&key) {
                 return Some(key);
@@ -185,20 +216,24 @@ impl Line {
 #[derive(Debug, Default)]
 struct Timers {
     order: BTreeSet<(Instant, Arc<ObjectKey>)>,
-    times: HashMap<Arc<ObjectKey>, Instant>,
+    times: HashMap<Arc<ObjectKey>, (Instant, Why)>,
 }
 
 impl Timers {
-    fn set(&mut self, key: Arc<ObjectKey>, at: Instant) {
+    fn set(&mut self, key: Arc<ObjectKey>, at: Instant, why: Why) {
         self.remove(&key);
-        self.times.insert(Arc::clone(&key), at);
+        self.times.insert(Arc::clone(&key), (at, why));
         self.order.insert((at, key));
     }
 
-    fn remove(&mut self, key: &Arc<ObjectKey>) {
-        if let Some(at) = self.times.remove(key) {
-            self.order.remove(&(at, Arc::clone(key)));
-        }
+    fn why(&self, key: &ObjectKey) -> Option<Why> {
+        self.times.get(key).map(|(_, why)| *why)
+    }
+
+    fn remove(&mut self, key: &Arc<ObjectKey>) -> Option<Why> {
+        let (at, why) = self.times.remove(key)?;
+        self.order.remove(&(at, Arc::clone(key)));
+        Some(why)
     }
 
     fn first(&self) -> Option<Instant> {
@@ -206,10 +241,10 @@ impl Timers {
     }
 
     /// One whose time has come.
-    fn take(&mut self, now: Instant) -> Option<Arc<ObjectKey>> {
+    fn take(&mut self, now: Instant) -> Option<(Arc<ObjectKey>, Why)> {
         let (_, key) = self.order.first().filter(|(at, _)| *at <= now).cloned()?;
-        self.remove(&key);
-        Some(key)
+        let why = self.remove(&key)?;
+        Some((key, why))
     }
 }
 

@@ -3,6 +3,7 @@
 //! `SIKKERKEY_TEST_DATABASE=postgres` runs the whole suite on PostgreSQL. The database's URL stands in a file of the
 //! server's directory, so whoever has the directory finds it.
 
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -96,12 +97,16 @@ impl TestDatabase {
         }];
         let mut files = Vec::new();
         while let Some(directory) = directories.pop() {
-            // Temporary ones come and go, and so do the databases of other tests.
-            for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-                let path = entry.path();
-                if path.is_dir() {
+            let entries = match std::fs::read_dir(&directory) {
+                // The databases of other tests come and go, and so do temporary files.
+                Err(error) if error.kind() == ErrorKind::NotFound && !files.is_empty() => continue,
+                entries => entries.unwrap(),
+            };
+            for entry in entries.flatten() {
+                let (path, kind) = (entry.path(), entry.file_type().unwrap());
+                if kind.is_dir() {
                     directories.push(path);
-                } else if path.is_file() && entry.file_name() != "root.key" {
+                } else if kind.is_file() && entry.file_name() != "root.key" {
                     files.extend(std::fs::read(&path).ok().map(|bytes| (path.display().to_string(), bytes)));
                 }
             }
