@@ -206,7 +206,7 @@ impl Line {
                 return Some(key);
             }
         }
-        // The room that ten thousand took is given back.
+        // The room that ten thousand took at a start is given back.
         *self = Self::default();
         None
     }
@@ -233,6 +233,9 @@ impl Timers {
     fn remove(&mut self, key: &Arc<ObjectKey>) -> Option<Why> {
         let (at, why) = self.times.remove(key)?;
         self.order.remove(&(at, Arc::clone(key)));
+        if self.times.is_empty() {
+            *self = Self::default();
+        }
         Some(why)
     }
 

@@ -57,6 +57,10 @@ impl Index {
         let mut held = self.held();
         held.back.remove(target);
         held.failing.remove(target);
+        if held.back.is_empty() {
+            // The room that thousands took at a start is given back.
+            held.back = HashMap::new();
+        }
     }
 
     /// A pass over it failed: nobody waits for its first status until one does not.
