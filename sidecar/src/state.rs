@@ -78,8 +78,7 @@ pub struct StateFile {
     mount: PathBuf,
     clock: std::sync::Arc<dyn Clock>,
     written: State,
-    /// Holds the lock.
-    _lock: File,
+    lock: File,
 }
 
 /// The volume is not this process's to write.
@@ -96,6 +95,14 @@ pub enum StateError {
     /// Another sidecar is at work there.
     #[error("another sidecar is at work in {0}")]
     Busy(PathBuf),
+}
+
+impl Drop for StateFile {
+    fn drop(&mut self) {
+        // Closing alone is not enough: a process that is being started has the descriptor until it runs its program. What fails
+        // here is made good when the process ends.
+        let _ = flock(&self.lock, FlockOperation::Unlock);
+    }
 }
 
 impl StateFile {
@@ -122,7 +129,7 @@ impl StateFile {
         write(mount, &written).map_err(failed)?;
         // Whoever asks whether the lock is held holds it himself for a moment, so this waits.
         flock(&lock, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
-        Ok((Self { mount: mount.to_owned(), clock, written, _lock: lock }, before))
+        Ok((Self { mount: mount.to_owned(), clock, written, lock }, before))
     }
 
     /// Says `reason` and `message`, if that is new.

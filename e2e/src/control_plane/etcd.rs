@@ -105,12 +105,19 @@ pub(crate) fn files_with(run: &RunDirectory, needle: &[u8]) -> io::Result<Vec<Pa
 /// The files below a directory that hold these bytes.
 pub(crate) fn search_files(directory: &Path, needle: &[u8]) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
+    // What is below it comes and goes; the directory itself is there.
+    fs::metadata(directory)?;
     search(directory, needle, &mut found)?;
     Ok(found)
 }
 
 fn search(directory: &Path, needle: &[u8], found: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
+    let entries = match fs::read_dir(directory) {
+        // As a file may be.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
         let path = entry?.path();
         if path.is_dir() {
             search(&path, needle, found)?;

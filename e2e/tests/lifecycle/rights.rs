@@ -29,11 +29,15 @@ pub(crate) fn are_used_and_suffice(site: &Site) {
     let log = std::fs::read_to_string(site.cluster.run().log("kube-apiserver").path()).unwrap();
     let requests = log.lines().filter(|line| line.starts_with('{'));
     let requests = requests.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    // A line is written when its request has been answered, and what a deletion ends may be written before it.
+    let mut requests: Vec<Value> = requests.filter(|it| it["kind"] == "Event").collect();
+    let received = |it: &Value| it["requestReceivedTimestamp"].as_str().unwrap().to_owned();
+    requests.sort_by_cached_key(received);
     let account = format!("system:serviceaccount:{NAMESPACE}:");
     let (mut used, mut refused) = (BTreeSet::<Right>::new(), BTreeSet::new());
     // Helm removes rights before the operator has ended, which then hears no to everything.
     let mut is_being_removed = false;
-    for request in requests.filter(|it| it["kind"] == "Event") {
+    for request in requests {
         let object = &request["objectRef"];
         if object["resource"].as_str().is_some_and(|it| it.ends_with("rolebindings"))
             && object["name"] == "sikkerkey-operator"

@@ -17,7 +17,8 @@ fn describe_says_why_a_pod_waits_and_the_sidecar_says_how_it_stands() {
         team.create(team.pod_object("web", "exec sleep 3600")).await.unwrap();
         let described = wait_for("kubectl describe to say why", BOUND, async || {
             let text = team.kubectl(&["describe", "pod", "web"]).await;
-            if text.contains("ReadDenied") { Ok(text) } else { Err(text) }
+            // Nothing puts the two in an order.
+            if ["Enrolled", "ReadDenied"].iter().all(|it| text.contains(it)) { Ok(text) } else { Err(text) }
         })
         .await
         .unwrap();

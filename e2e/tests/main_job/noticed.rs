@@ -29,6 +29,8 @@ fn a_signal_reaches_the_application_after_a_change_and_the_sidecar_stays_closed_
         let team = Team::new(installation, "signal").await;
         team.apply(SHOP).await;
         team.apply(&machine(&["db/password"])).await;
+        // The webhook goes by what the operator knows, which is this from then on.
+        team.ready("Machine", "web").await;
         let script = "trap 'echo told >> /dev/shm/log' HUP; : > /dev/shm/log; sleep 3600 & while :; do wait $!; done";
         let mut pod = team.pod_object("web", script);
         let refused = team.create(pod.clone()).await.unwrap_err();

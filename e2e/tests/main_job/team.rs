@@ -106,8 +106,16 @@ impl<'a> Team<'a> {
     /// Creates a pod; its name, or the API server's refusal.
     pub(crate) async fn create(&self, pod: Value) -> Result<String, String> {
         let pod: Pod = serde_json::from_value(pod).unwrap();
-        let made = self.pods().create(&PostParams::default(), &pod).await;
-        made.map(|pod| pod.metadata.name.unwrap()).map_err(|error| error.to_string())
+        let made = wait_for("a pod to be made or refused", BOUND, async || {
+            match self.pods().create(&PostParams::default(), &pod).await {
+                // Whoever makes pods asks again, as it says.
+                Err(error) if error.to_string().contains("did not answer in time. Try again.") => {
+                    Err(error.to_string())
+                }
+                made => Ok(made),
+            }
+        });
+        made.await.unwrap().map(|pod| pod.metadata.name.unwrap()).map_err(|error| error.to_string())
     }
 
     pub(crate) fn pods(&self) -> Api<Pod> {

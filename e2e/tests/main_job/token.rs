@@ -28,6 +28,8 @@ fn a_running_sidecar_takes_the_token_that_stands_in_its_file_now() {
         let suspended = guarded.replace("  workload:", "  suspend: true\n  workload:");
         team.apply(&format!("{suspended}{POLICY}")).await;
         team.condition("Machine", "web", "Ready", "True", "Suspended").await;
+        // A policy that the webhook knows of gives the pod the gate that waits.
+        team.ready("AccessPolicy", "always").await;
         team.create(team.pod_object("web", &format!("test -s {PASSWORD} && exec sleep 3600"))).await.unwrap();
         let told = team.event("web", "EnrolmentRefused").await;
         assert!(told.contains("suspended"), "{told}");

@@ -36,7 +36,10 @@ impl Application {
         );
         std::fs::write(&log, "").unwrap();
         let program = directory.path().join(&name);
-        std::fs::write(&program, text).unwrap();
+        // Not by this process: what another test forks meanwhile would hold the file open, and it could not be run.
+        let written = directory.path().join("text");
+        std::fs::write(&written, text).unwrap();
+        assert!(std::process::Command::new("cp").arg(&written).arg(&program).status().unwrap().success());
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         Self { name, directory, process: None }
     }

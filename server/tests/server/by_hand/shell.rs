@@ -104,7 +104,8 @@ async fn admin(data: &Path, arguments: &[&str], input: &str) -> Result<Value, St
     command.args(["admin", "--output", "json"]).args(TestDatabase::of(data).arguments(data)).args(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
+    // A command that reads none of it may have ended.
+    drop(child.stdin.take().unwrap().write_all(input.as_bytes()).await);
     let output = child.wait_with_output().await.unwrap();
     if output.status.success() {
         Ok(serde_json::from_slice(&output.stdout).unwrap())
