@@ -19,7 +19,8 @@
 //!
 //! 1. A watch brings it. The index notes what it refers to and tells those it concerns: whoever refers to it, a Grant's
 //!    Machine and Secrets, a Secret's policy, and the object itself ([`index::references`]).
-//! 2. When its turn has come ([`controller::queue`]), a pass begins ([`controller::reconcile`]): `gather` reads its surroundings from the index, `plan` decides.
+//! 2. When its turn has come ([`controller::queue`]), a pass begins ([`controller::reconcile`]): `gather` reads its
+//!    surroundings from the index, `plan` decides.
 //! 3. Our finalizer goes on, before the server learns of it.
 //! 4. One signed call tells the server the whole of it. The answer says how it stands there.
 //! 5. `conclude` makes the status that follows. It is written when it differs, and an Event tells of a new reason.
